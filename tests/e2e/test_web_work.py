@@ -163,7 +163,7 @@ class TestDocument:
           return [tagName, type ?? "", id, className].join(" ") + "|" + textContent.trim();
         }"""
         seen = []
-        for _ in range(80):
+        for _ in range(140):
             page.keyboard.press("Tab")
             seen.append(str(page.evaluate(focus)))
             assert self.overflow(page)[3:] == [0, 0]

@@ -110,7 +110,7 @@ function phase(state, places, members) {
     return html`
       <section class="failed" role="group" aria-label=${t("Messages that could not be loaded")}>
         <p>${t("The messages of this conversation could not be loaded.")}</p>
-        <button class="primary" @click=${doing(talks.loadOpen)}>${t("Try again")}</button>
+        <button class="primary" @click=${doing(() => talks.loadOpen())}>${t("Try again")}</button>
       </section>`;
   }
   return places.length || state.turn ? nothing : beginning(state, members[0], members.length > 1);

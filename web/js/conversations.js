@@ -149,7 +149,7 @@ export async function loadOpen(place = null) {
   const { conversation } = state;
   set({ phase: "loading" });
   try {
-    await Promise.all([place ? loadMessagesAround(place) : loadMessages(), loadMembers(conversation)]);
+    await Promise.all([place ? loadMessagesAround(place) : loadMessages(), loadRow(conversation)]);
   } catch (error) {
     if (state.conversation?.id !== conversation.id) return;
     set({ phase: "failed" });
@@ -158,11 +158,27 @@ export async function loadOpen(place = null) {
   if (state.conversation?.id === conversation.id) follow().catch(tell);
 }
 
-/** Opens the conversation with this id, if there is one, at a place as for `open`. */
+/** Loads the characters of a conversation, and its row if only that of the list is known. */
+async function loadRow(conversation) {
+  const { id, isListed } = conversation;
+  const row = isListed ? await findConversation(id) : conversation;
+  if (state.conversation?.id !== id) return;
+  if (!row) return leave(t("This conversation was deleted."));
+  if (isListed) set({ conversation: row });
+  await loadMembers(row);
+}
+
+/** What is known of a listed conversation until its row is there. */
+const fromList = ({ id, character_id, user_character_id }) =>
+  ({ id, character_id, user_character_id, title: "", conversation_characters: [], isListed: true });
+
+/** Opens the conversation with this id, if there is one, at a place as for `open`. A listed one opens at once. */
 export async function openById(id, place = null) {
+  const listed = state.conversations.find((each) => each.id === id);
+  if (listed) return open(fromList(listed), false, place);
   const conversation = await findConversation(id);
   if (!conversation) throw new UserError(t("This conversation was deleted. Reload the page."));
-  if (!state.conversations.some((each) => each.id === id)) refreshList().catch(tell);
+  refreshList().catch(tell);
   await open(conversation, false, place);
 }
 
