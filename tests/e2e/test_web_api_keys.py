@@ -57,10 +57,8 @@ def test_key_is_made_copied_once_and_revoked(person: Person) -> None:
 
 def test_dialog_fits_a_small_phone(person: Person) -> None:
     person.join()
+    dialog = opened(person)
     person.page.set_viewport_size({"width": 320, "height": 640})
-    person.page.get_by_role("button", name="Account", exact=True).first.evaluate("it => it.click()")
-    person.page.get_by_role("dialog").get_by_role("button", name="API keys").click()
-    dialog = person.page.get_by_role("dialog", name="API keys")
     dialog.get_by_label("Name of the program").fill("W" * 80)
     dialog.get_by_role("button", name="Make a key").click()
     expect(dialog.get_by_role("listitem")).to_have_count(1)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.test_public_characters import admin, block, public, report, take_down
 from tests.support.answers import text
+from tests.support.openai_api import make_key
 from tests.support.stack import Stack, User
 
 ELSEWHERE = {
@@ -94,6 +95,7 @@ def lived(stack: Stack, user: User, word: str) -> UUID:
     other = public(stack, stack.user())
     assert report(stack, user, other, p_details=f"Report {word}").is_success
     assert block(stack, user, other).is_success
+    make_key(stack, user, f"Key {word}")
     assert take_down(stack, admin(stack), vera, f"Take-down {word}").is_success
     return conversation
 
@@ -107,7 +109,7 @@ class TestDownload:
         texts = json.dumps(found)
         for word in (
             *("Ann", "Vera", "tag", "Message", "Reply", "Version", "Draft", "Book", "Note"),
-            *("Summary", "Fact", "Report", "Take-down", "Card"),
+            *("Summary", "Fact", "Report", "Take-down", "Card", "Key"),
         ):
             assert f"{word} quince" in texts, word
         (profile,) = found["profile"]

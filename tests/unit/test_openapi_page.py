@@ -52,7 +52,9 @@ def test_every_path_field_and_link_is_there() -> None:
 def test_nothing_remote_and_no_script() -> None:
     read = Reader(openapi_page.written())
     assert "script" not in read.tags
-    assert {link for link in read.links if not link.startswith("#")} == {"style.css", "api.css"}
+    assert {link for link in read.links if not link.startswith("#")} == {
+        *("icon.svg", "style.css", "api.css"),
+    }
     assert not re.search(r"<[^>]+ (style|on\w+)=", openapi_page.written())
 
 

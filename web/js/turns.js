@@ -74,6 +74,7 @@ async function heard(current) {
   for (let tries = 1; ; tries += 1) {
     try {
       const { body, signal, heard } = current;
+      current.isResumed = Boolean(heard);
       for await (const event of heard ? resume(heard, signal) : turn(body, signal)) hear(current, event);
       return;
     } catch (error) {
@@ -97,7 +98,8 @@ function hear(current, { event, id, data: said }) {
   current.heard = id || current.heard;
   if (event === "delta") current.text += said.text;
   if (event === "start") Object.assign(current, { id: said.turn_id, speaker: said.character_id, text: "" });
-  if (event === "start" && !current.isStopped) current.note = "";
+  // Whoever came back later reads why, until the reply is there.
+  if (event === "start" && !current.isStopped && !current.isResumed) current.note = "";
   if (event === "start") announce(current.body.conversation_id);
   if (event === "start" && said.notice && isOpen(current)) set({ notice: said.notice, said: said.notice });
   if (event === "error") throw new UserError(said.error, said.code);

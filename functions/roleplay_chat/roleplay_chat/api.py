@@ -350,7 +350,8 @@ Emit = Callable[[TurnEvent], None]
 HEARTBEAT = ": heartbeat\n\n"
 
 
-def sse(event: str, data: dict[str, Any], event_id: str) -> str:
+def sse(event: str, data: dict[str, Any], event_id: str = "") -> str:
     """One server-sent event with JSON data. The id comes last, because some readers expect the name
     first."""
-    return f"event: {event}\ndata: {dumps(data).decode()}\nid: {event_id}\n\n"
+    identified = f"id: {event_id}\n" if event_id else ""
+    return f"event: {event}\ndata: {dumps(data).decode()}\n{identified}\n"

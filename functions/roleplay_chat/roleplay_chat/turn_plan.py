@@ -33,6 +33,8 @@ class Accepted:
     request_id: str
     shows_at_once: bool = True
     """Whether the person sees the reply as it streams, not only when it is complete."""
+    keeps_text: bool = True
+    """Whether the reply's text is saved. Programs that name no conversation keep it themselves."""
     query: Query | None = None
     """The call for the embedding of the message, if there was one."""
     started: float = field(default_factory=time.monotonic)

@@ -150,7 +150,7 @@ def turn_end(
     return TurnEnd(
         turn_id=accepted.begun.turn.id,
         status=_status(outcome, answer),
-        reply=answer.response if answer and _is_kept(accepted) else None,
+        reply=answer.response if answer and accepted.keeps_text else None,
         columns={
             "content_tier": planned.tier,
             "model_used": answer.chosen.model_used if answer else None,
@@ -172,12 +172,6 @@ def turn_end(
         memory=memory,
         prompt=_composition(outcome),
     )
-
-
-def _is_kept(accepted: Accepted) -> bool:
-    """Whether the reply's text is kept: as a message, or for the same request sent again."""
-    request = accepted.request
-    return accepted.begun.conversation is not None or request.client_message_id is not None
 
 
 def _variables(accepted: Accepted, outcome: Outcome) -> dict[str, Any]:

@@ -59,11 +59,13 @@ class TurnTasks:
         timing: Timing,
         streamed: bool,
         query: Query | None,
+        *,
+        keeps_text: bool = True,
     ) -> TurnEvents:
         """Run the turn, and return its events as they come."""
         turn_id = begun.turn.id
         events = self._events[turn_id] = TurnEvents(turn_id, user_id, shows_text=streamed)
-        accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
+        accepted = Accepted(begun, chat, user_id, request_id, streamed, keeps_text, query)
         context = Context(self._clients, self._settings, timing, events.emit, self._embedder)
         turn = RunningTurn(on_end=lambda: self._stops.forget(turn_id))
         task = asyncio.create_task(run_turn(context, accepted, turn))

@@ -109,6 +109,7 @@ class OpenAiApi:
                 timing,
                 completion.stream,
                 query,
+                keeps_text=begun.conversation is not None,
             )
         except Exception:
             await turn_store.abandon(server.clients, begun.turn.id)
