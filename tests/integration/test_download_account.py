@@ -21,6 +21,7 @@ ELSEWHERE = {
     "conversation_entries": "in conversations",
     "conversation_settings": "in conversations",
     "hidden_messages": "in conversations",
+    "conversation_versions": "counts changes of messages, which are in messages",
     "character_portraits": "in characters",
     "character_tags": "in characters",
     "turn_replies": "in turns",
