@@ -14,6 +14,7 @@ import { modal } from "./parts.js";
 import { portrait, portraitTools } from "./portrait.js";
 import { state } from "./state.js";
 
+const FORMATS = { json: "JSON", png: "PNG", charx: "CHARX" };
 const day = dateFormat({ dateStyle: "medium" });
 
 export const rating = ({ content_rating }) => (content_rating === "nsfw" ? t("For adults") : t("For a general audience"));
@@ -180,7 +181,7 @@ function exportForm(character, warnings) {
       <form class="row" @submit=${save}>
         <label>${t("Character card")}
           <select name="format">
-            <option value="json">JSON</option><option value="png">PNG</option><option value="charx">CHARX</option>
+            ${Object.entries(FORMATS).map(([value, name]) => html`<option value=${value}>${name}</option>`)}
           </select>
         </label>
         <button>${t("Export")}</button>
