@@ -271,7 +271,11 @@ class TestSearch:
         [row] = person.copy.rows(
             f"messages?conversation_id=eq.{person.conversation_id}&content=eq.Message%202"
         )
-        place = {"conversation_id": person.conversation_id, "title": None, "character_name": MARA}
+        place: dict[str, Any] = {
+            "conversation_id": person.conversation_id,
+            "title": None,
+            "character_name": MARA,
+        }
         place |= {"message_id": row["id"], "position": row["position"], "said_at": None}
         place |= {"character_id": None, "sender": "user", "snippet": []}
         page.route(

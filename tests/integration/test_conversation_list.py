@@ -133,8 +133,11 @@ class TestList:
         secret = stack.insert("characters", user_id=stack.user().id, name="Secret")
         others = [stack.insert("characters", user_id=ann.id, name=name) for name in ("Tom", "Ina")]
         for place, character in enumerate([secret, *reversed(others)]):
-            row = {"conversation_id": here, "character_id": character, "position": place}
-            stack.insert("conversation_characters", **row)
+            stack.db.execute(
+                "insert into conversation_characters (conversation_id, character_id, position)"
+                " values (%s, %s, %s)",
+                (here, character, place),
+            )
         assert listed(api)[0]["other_names"] == ["Ina", "Tom"]
 
     def test_says_which_ones_are_branches(self, stack: Stack, ann: User, api: httpx.Client) -> None:
