@@ -156,7 +156,8 @@ class TestHere:
             gate.open()
             with coming_back(talk, f"{turn_id}/0.0") as response:
                 response.read()
-        assert response.status_code in (409, 503)
+        # As a status, or on a slow machine as an event after a heartbeat; or the turn has ended.
+        assert "no_model_available" in response.text or "turn_failed" in response.text
 
 
 class TestElsewhere:
