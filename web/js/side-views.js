@@ -30,11 +30,12 @@ export function side(state) {
         ${state.hasMoreConversations
           ? html`<button class="link more" @click=${doing(talks.showMoreConversations)}>Show more conversations</button>`
           : nothing}
-        <h2>Characters</h2>
+        <h2>${t("Library")}</h2>
         <ul>
           <li><button @click=${doing(() => showLibrary())}><span>${t("Your characters")}<small>${t("Create, change, export and delete")}</small></span></button></li>
           <li><button @click=${doing(() => showCatalogue())}><span>${t("Public characters")}<small>${t("Search what others have made")}</small></span></button></li>
         </ul>
+        <h2>Characters</h2>
         <ul>
           ${repeat(state.characters, ({ id }) => id, (each) => html`
             <li>
