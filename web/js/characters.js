@@ -3,7 +3,7 @@
 import { config } from "../config.js";
 import { UserError, act, data, supabase } from "./backend.js";
 import { EDITED, changes, pattern, placed, readable, tagsIn } from "./character-rows.js";
-import { fileName, saveFile } from "./downloads.js";
+import { fileName, saveFile } from "./files.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
 import { redraw, set, tell } from "./page.js";

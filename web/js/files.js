@@ -46,3 +46,6 @@ export function saveFile(name, blob) {
   link.click();
   URL.revokeObjectURL(link.href);
 }
+
+/** A name for a file, from a name that somebody gave to something. */
+export const fileName = (name, otherwise) => name.replace(/[^\p{L}\p{N} -]/gu, "").trim().slice(0, 100) || otherwise;

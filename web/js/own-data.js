@@ -1,8 +1,7 @@
 // A person's download of everything that is kept about them, and the deletion of their account.
 
 import { UserError, act, data, supabase } from "./backend.js";
-import { saveFile } from "./downloads.js";
-import { inBase64 } from "./files.js";
+import { inBase64, saveFile } from "./files.js";
 import { t } from "./language.js";
 import { openDialog, redraw, set } from "./page.js";
 import { readPicture } from "./portrait.js";

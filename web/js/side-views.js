@@ -41,11 +41,12 @@ export function side(state) {
 
 const lists = (state) => html`
   ${conversationList(state)}
-  <h2>${t("Characters")}</h2>
+  <h2>${t("Library")}</h2>
   <ul>
     <li><button @click=${doing(() => showLibrary())}><span>${t("Your characters")}<small>${t("Create, change, export and delete")}</small></span></button></li>
     <li><button @click=${doing(() => showCatalogue())}><span>${t("Public characters")}<small>${t("Search what others have made")}</small></span></button></li>
   </ul>
+  <h2>${t("Characters")}</h2>
   <ul>
     ${repeat(state.characters, ({ id }) => id, (each) => html`
       <li>
