@@ -15,4 +15,5 @@ json_text       fast JSON parsing and writing
 json_values     validates single values of untrusted JSON
 pricing         model prices, and which models are free
 worker_health   a worker's health record
+server          serves a function in a container
 """

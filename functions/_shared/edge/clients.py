@@ -106,7 +106,8 @@ class Clients:
     def http(self) -> httpx.AsyncClient:
         """The client for everything but Supabase. Ignores redirects and cookies.
 
-        Connects to public addresses only, unless `ALLOW_LOCAL_UPSTREAMS` is set.
+        Connects to public addresses and `PRIVATE_ORIGINS` only, unless `ALLOW_LOCAL_UPSTREAMS` is
+        set.
         """
         self._open()
         return self._http
@@ -185,9 +186,10 @@ class Clients:
             return
         self._loop = loop
         self._threads = Bounded(_THREADS, wait_seconds=_WAIT_SECONDS)
-        public_only = not self._settings.allow_local_upstreams
+        settings = self._settings
+        private_origins = None if settings.allow_local_upstreams else settings.private_origins
         self._http = _Client(
-            transport=_transport(public_only=public_only),
+            transport=_transport(private_origins),
             timeout=httpx.Timeout(10),
             event_hooks={"response": [_ignore_redirect]},
         )
@@ -257,7 +259,7 @@ class _SupabaseResponse(httpx.Response):
 
 class _SupabaseTransport(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
-        self._transport = _transport(public_only=False)
+        self._transport = _transport(None)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
@@ -272,7 +274,14 @@ class _SupabaseTransport(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
-def _transport(*, public_only: bool) -> AiohttpTransport:
+def _transport(private_origins: str | None) -> AiohttpTransport:
+    """Connects to public addresses and these origins; with None, to any address."""
+
+    def resolver() -> PublicResolver | None:
+        if private_origins is None:
+            return None
+        return PublicResolver(aiohttp.DefaultResolver(), private_origins)
+
     def session() -> aiohttp.ClientSession:
         # The transport's own session would keep cookies and connect to any address.
         return aiohttp.ClientSession(
@@ -280,7 +289,7 @@ def _transport(*, public_only: bool) -> AiohttpTransport:
                 limit=_MAX_CONNECTIONS,
                 keepalive_timeout=_IDLE_SECONDS,
                 ssl=True,  # aiohttp's existing context, with the system's CA certificates
-                resolver=PublicResolver(aiohttp.DefaultResolver()) if public_only else None,
+                resolver=resolver(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=_HEADER_BYTES,

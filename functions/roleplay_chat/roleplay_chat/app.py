@@ -54,8 +54,6 @@ _log = getLogger("roleplay_chat")
 
 Events = asyncio.Queue[TurnEvent | None]
 """A turn's events; None when a heartbeat is due."""
-SHUTDOWN_SECONDS = 10
-"""The time that the platform gives a process between SIGTERM and SIGKILL."""
 
 LARGE_AT_ONCE = 4
 """How many requests beyond MAX_BODY_BYTES, and separately how many exports, may run at once.
@@ -131,7 +129,7 @@ class App:
     async def aclose(self) -> None:
         """Wait for the running turns, for a bounded time, then close the clients."""
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_SECONDS)
+            _, late = await asyncio.wait(self._running, timeout=self._settings.shutdown_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
