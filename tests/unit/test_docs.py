@@ -14,7 +14,7 @@ from tests.support.postgres import ROOT
 TESTS = ROOT / "tests"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMED = re.compile(
-    r"`(?:tests/)?((?:unit|integration|existing|e2e|policy|soak|chaos)/test_\w+\.py)((?:::\w+)*)`"
+    r"`(?:tests/)?((?:unit|integration|existing|e2e|hosting|policy|soak|chaos)/test_\w+\.py)((?:::\w+)*)`"
 )
 LINKED = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
