@@ -91,7 +91,6 @@ function addCopy(block) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.dataset.word = t("Copy");
   button.setAttribute("aria-label", t("Copy this code"));
   button.onclick = () => button.dispatchEvent(new CustomEvent("copycode", { bubbles: true, detail: block.textContent }));
   block.before(button);
