@@ -7,7 +7,7 @@ import { go } from "./console-data.js";
 import { compact, dollars, percent, seconds, whole } from "./console-formats.js";
 import { link, section, updated } from "./console-parts.js";
 import { dataTable } from "./console-tables.js";
-import { periodOf } from "./console-turns-data.js";
+import { DEFAULT_PERIOD, periodOf } from "./console-turns-data.js";
 import * as figures from "./figures.js";
 import { doing } from "./page.js";
 
@@ -16,7 +16,7 @@ const WORKER = "chat_worker";
 export function overviewPage(state) {
   const period = state.period ?? periodOf(state.params, state.now);
   return section("activity", "Activity", html`
-    ${periods(period)}
+    ${periods(period, state.params)}
     ${state.cut ? html`<p class="notice">Only the newest 20,000 rows are counted. Choose a shorter period to see all.</p>` : nothing}
     ${tiles(state, period)} ${charts(state, period)} ${models(state, period)} ${reasons(state, period)}`, updated(state));
 }
@@ -24,7 +24,8 @@ export function overviewPage(state) {
 const iso = (unix) => new Date(unix * 1000).toISOString();
 const within = ({ from, to }) => ({ from: iso(from), to: iso(to) });
 
-function periods(period) {
+function periods(period, params) {
+  const chosen = params.from || params.to ? null : params.period ?? DEFAULT_PERIOD; // at once, before its rows are there
   const show = doing(async (event) => {
     event.preventDefault();
     const { from, to } = Object.fromEntries(new FormData(event.target));
@@ -34,7 +35,7 @@ function periods(period) {
     <div class="periods">
       <div class="choices" role="group" aria-label="Period">
         ${Object.keys(figures.PERIODS).map((name) => html`
-          <button aria-pressed=${name === period.name} @click=${doing(() => go("overview", { period: name }))}>${name}</button>`)}
+          <button aria-pressed=${name === chosen} @click=${doing(() => go("overview", { period: name }))}>${name}</button>`)}
       </div>
       <form class="range" aria-label="Time range" @submit=${show}>
         <label>From <input type="datetime-local" name="from" .value=${period.name ? "" : localTime(iso(period.from))} /></label>
