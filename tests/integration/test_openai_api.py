@@ -24,6 +24,7 @@ from tests.support.waiting import Gate, wait_until
 
 pytestmark = pytest.mark.installations
 
+UNKNOWN = "5eea0000-0000-4000-8000-000000000000"
 MINOR_AND_SEXUAL = "She is 12 years old. A sexual scene."
 
 
@@ -79,7 +80,7 @@ class TestModels:
         answer = program.complete(model=model)
         assert (answer.status_code, answer.json()["model"]) == (200, model)
 
-    @pytest.mark.parametrize("model", ["gpt-4o", f"mara-{uuid4()}", "mara-voss", "../x"])
+    @pytest.mark.parametrize("model", ["gpt-4o", f"mara-{UNKNOWN}", "mara-voss", "../x"])
     def test_what_is_no_character_of_theirs_is_not_found(
         self, stack: Stack, program: Program, model: str
     ) -> None:

@@ -12,12 +12,14 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
-from roleplay_chat import app
+from roleplay_chat import posts
 from tests.support import patient
 from tests.support.answers import error, held, stream, text
 from tests.support.stack import Stream, User
 from tests.support.talk import Talk
 from tests.support.waiting import Gate, wait_until
+
+UNKNOWN = "5eea0000-0000-4000-8000-000000000000"
 
 pytestmark = pytest.mark.installations
 
@@ -245,7 +247,7 @@ class TestOthers:
             response.read()
         assert response.status_code == 404
 
-    @pytest.mark.parametrize("event_id", ["7", "x/1.0", f"{uuid4()}", f"{uuid4()}/1", "é"])
+    @pytest.mark.parametrize("event_id", ["7", "x/1.0", UNKNOWN, f"{UNKNOWN}/1", "é"])
     def test_id_of_something_else_is_ignored(self, talk: Talk, event_id: str) -> None:
         headers = {**talk.user.headers, "Last-Event-ID": event_id.encode()}
         answer = patient.get(talk.stack.function_url("roleplay_chat"), headers=headers)
@@ -254,8 +256,8 @@ class TestOthers:
     def test_readers_of_one_person_are_limited(
         self, talk: Talk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app, "RETURNING_EACH", 1)
-        monkeypatch.setattr(app, "RETURNING_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(posts, "RETURNING_EACH", 1)
+        monkeypatch.setattr(posts, "RETURNING_WAIT_SECONDS", 0.01)
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
         with talk.stack.serving() as url:
