@@ -88,15 +88,19 @@ class App:
 
     async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
         """`held` keeps the request's places in the limits until the response is sent."""
-        if not (_is_for_openai(request) or _comes_back(request)):
-            if request.method in ("GET", "HEAD"):
-                return JSONResponse({"status": "ok", "function": "roleplay_chat"})
-            if request.method != "POST":
-                methods = "GET, HEAD, OPTIONS, POST"
-                raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=methods)
-        posts = self._posts or await self._load()
         if _is_for_openai(request):
+            posts = self._posts or await self._load()
             return await posts.respond_to_openai(request, request_id, held)
+        if "last-event-id" in request.headers and request.method in ("GET", "POST"):
+            posts = self._posts or await self._load()
+            if (rest := await posts.resume(request, request_id, held)) is not None:
+                return rest
+        if request.method in ("GET", "HEAD"):
+            return JSONResponse({"status": "ok", "function": "roleplay_chat"})
+        if request.method != "POST":
+            methods = "GET, HEAD, OPTIONS, POST"
+            raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=methods)
+        posts = self._posts or await self._load()
         return await posts.respond(request, request_id, held)
 
     async def _load(self) -> "Posts":
@@ -110,11 +114,6 @@ class App:
 def _is_for_openai(request: Request) -> bool:
     """Whether the path is one of the OpenAI-compatible API, wherever the function is served."""
     return "/v1/" in request.scope["path"]
-
-
-def _comes_back(request: Request) -> bool:
-    """Whether a reader whose connection was lost asks for the rest of a stream."""
-    return request.method == "GET" and "last-event-id" in request.headers
 
 
 def _error_response(request: Request, error: ApiError, request_id: str) -> Response:

@@ -105,8 +105,6 @@ class Posts:
         """
         settings = self._settings
         turns = self._turns or self._load_turns()
-        if event_id := EventId.parse(request.headers.get("last-event-id", "")):
-            return await self._resume(event_id, request, request_id, held)
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
         data = await self._bodies.read(request, user_id, held)
@@ -157,6 +155,24 @@ class Posts:
             self._openai = self._make_openai(turns)
         return await self._openai.respond(request, request_id, held)
 
+    async def resume(
+        self, request: Request, request_id: str, held: AsyncExitStack
+    ) -> Response | None:
+        """The rest of a turn's stream, for a reader who has read it up to an event; None if the id
+        of that event is not one of ours. Raises `ApiError`."""
+        event_id = EventId.parse(request.headers.get("last-event-id", ""))
+        if event_id is None:
+            return None
+        user_id = await self._tokens.user_id(bearer_token(request.headers.get("authorization")))
+        await held.enter_async_context(self._returning.place(user_id))
+        turns = await asyncio.shield(self._turns or self._load_turns())
+        if events := turns.find(event_id.turn_id, user_id):
+            return await self._stream(events, request_id, event_id.place)
+        asked = self._clients, user_id, event_id.turn_id, request_id
+        if (answer := await saved_answer(*asked)) is not None:
+            return self._event_stream(replayed(answer))
+        return self._event_stream(awaited(*asked, seconds=self._settings.follow_check_seconds))
+
     def _make_openai(self, turns: "TurnTasks") -> "OpenAiApi":
         """Imported by the first request for it: turns do not need it."""
         from roleplay_chat.openai_api.handlers import OpenAiApi, Server
@@ -186,20 +202,6 @@ class Posts:
     async def _make_turns(self) -> "TurnTasks":
         made = await load(_import_turns)
         return made(self._clients, self._settings, self._stops, self._telemetry)
-
-    async def _resume(
-        self, event_id: EventId, request: Request, request_id: str, held: AsyncExitStack
-    ) -> Response:
-        """The rest of a turn's stream, for a reader who has read it up to an event."""
-        user_id = await self._tokens.user_id(bearer_token(request.headers.get("authorization")))
-        await held.enter_async_context(self._returning.place(user_id))
-        turns = await asyncio.shield(self._turns or self._load_turns())
-        if events := turns.find(event_id.turn_id, user_id):
-            return await self._stream(events, request_id, event_id.place)
-        asked = self._clients, user_id, event_id.turn_id, request_id
-        if (answer := await saved_answer(*asked)) is not None:
-            return self._event_stream(replayed(answer))
-        return self._event_stream(awaited(*asked, seconds=self._settings.follow_check_seconds))
 
     async def _json(self, events: TurnEvents, request_id: str) -> Response:
         match await events.end():
