@@ -44,8 +44,8 @@ def load() -> Origin:
         web.application(
             web.Config(
                 publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"],
-                demo_email=os.environ["DEMO_EMAIL"],
-                demo_password=os.environ["DEMO_PASSWORD"],
+                demo_email=os.environ.get("DEMO_EMAIL", ""),
+                demo_password=os.environ.get("DEMO_PASSWORD", ""),
             ),
             os.environ["SUPABASE_URL"],
         ),

@@ -130,9 +130,9 @@ export function onUser(callback) {
 /** Ends a session that is no longer valid. What the person wrote stays for when they sign in again. */
 export const endSession = () => supabase.auth.signOut({ scope: "local" });
 
-/** Signs out. What the person wrote and did not send goes too. */
+/** Signs out; returns {error}. What the person wrote and did not send goes too. */
 export async function signOut() {
   const { data } = await supabase.auth.getSession();
   if (data.session) forgetDraftsOf(data.session.user.id);
-  await endSession();
+  return endSession();
 }
