@@ -23,14 +23,12 @@ RUN python -m compileall -q /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=8080
 ENV FUNCTION_TARGET=${FUNCTION} FUNCTION_SOURCE=main.py FUNCTION_USE_ASGI=1
-# The folder of the server's control socket. The user has no home directory.
-ENV XDG_RUNTIME_DIR=/tmp
 # A number, so that platforms can see that it is not root.
 USER 65534:65534
 EXPOSE 8080
-# For hosts that use it (Knative and Cloud Run have their own probes). The framework answers this
-# path itself with 404, so the check shows that the process is alive without calling the function.
+# For hosts that use it; others have probes of their own (docs/hosting.md). The server answers this
+# path itself, so the check shows that the process serves without calling the function.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
-  CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/robots.txt'); sys.exit(c.getresponse().status != 404)"]
-# The first process gets SIGTERM and lets running turns finish.
-CMD ["functions-framework"]
+  CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/alive'); sys.exit(c.getresponse().status != 200)"]
+# After SIGTERM, requests and turns go on for SHUTDOWN_SECONDS at most.
+CMD ["python", "-m", "edge.server"]

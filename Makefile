@@ -23,7 +23,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench memory-report embeddings soak chaos policy-report metrics audit openapi settings verify worker usage \
-	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
+	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt backup restore
 
 help: ## List the commands
 	@width=0; test ! -t 1 || width=$$(tput cols 2>/dev/null || echo 80); \
@@ -99,6 +99,12 @@ admin: $(READY)/python ## Give somebody the console: EMAIL=ada@example.com; REMO
 
 verify-age: $(READY)/python ## Record that somebody's age was verified: EMAIL=ada@example.com; REMOVE=1 takes it back
 	@$(BIN)/python -m dev verify-age -- '$(subst ','\'',$(value EMAIL))'
+
+backup: $(READY)/python ## Write rows, pictures and settings of DATABASE_URL into FILE=backup.zip; never keys; ARGS=--help
+	@$(BIN)/python -m dev backup $(ARGS) $(if $(FILE),-- '$(subst ','\'',$(value FILE))')
+
+restore: $(READY)/python ## Restore FILE=backup.zip into DATABASE_URL, a database without rows; ARGS=--help
+	@$(BIN)/python -m dev restore $(ARGS) $(if $(FILE),-- '$(subst ','\'',$(value FILE))')
 
 ##@ Deploy
 

@@ -403,6 +403,34 @@ def adopt(
     sys.exit(command.main(database_url, run))
 
 
+@cli.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path | None) -> None:
+    """Write rows, pictures and settings into one FILE, from the database of DATABASE_URL.
+
+    Pictures are read with SUPABASE_URL and SUPABASE_SECRET_KEY. It has no keys, secrets or
+    passwords. An adopted installation backs up what is ours; the product's tables are its own.
+    Progress is printed on stderr. Exit code 0: written; 1: not.
+    """
+    from dev.backup import command
+
+    sys.exit(command.backup(file))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def restore(file: Path) -> None:
+    """Restore a FILE of `backup` into the database of DATABASE_URL.
+
+    The database has the schema that the backup was made with, or none, and then gets it. One with
+    rows of people is refused. Everything is restored or nothing. Accounts that the Auth server of
+    SUPABASE_URL lacks are made without passwords. Exit code 0: restored; 1: not.
+    """
+    from dev.backup import command
+
+    sys.exit(command.restore_from(file))
+
+
 @cli.command("settings")
 @json_option
 @click.pass_obj

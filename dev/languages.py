@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev import templates
 from dev.settings import ROOT
 
 SCRIPTS = ROOT / "web/js"
 DICTIONARIES = ROOT / "web/languages"
+ENGLISH = ("console", "chart")
+"""The beginnings of the names of scripts that may have text of their own: the console's."""
 
 _STRING = r'"(?:[^"\\\n]|\\.)*"'
 _CALL = re.compile(r"(?<![\w.$])t\(")
@@ -105,13 +108,29 @@ def _once(pairs: list[tuple[str, Translation]]) -> Dictionary:
     return dict(pairs)
 
 
+def bare(script: str, source: str) -> Iterator[str]:
+    """The texts of templates that are not given to t, one sentence for each."""
+    for text in templates.texts(source):
+        line = source.count("\n", 0, text.start) + 1
+        yield f"{script}:{line}: give “{text.text}” to t."
+
+
 def all_problems(scripts: Path = SCRIPTS, dictionaries: Path = DICTIONARIES) -> list[str]:
-    """What is wrong with all dictionaries."""
+    """What is wrong with all scripts and dictionaries."""
+    paths = sorted(scripts.glob("*.js"))
     try:
-        used = [use for path in sorted(scripts.glob("*.js")) for use in _uses(path)]
+        used = [use for path in paths for use in _uses(path)]
         found = {path.stem: read_dictionary(path) for path in sorted(dictionaries.glob("*.json"))}
     except ValueError as error:
         return [str(error)]
+    shown = [path for path in paths if not path.name.startswith(ENGLISH)]
+    return [
+        *(problem for path in shown for problem in bare(path.name, path.read_text())),
+        *_of_dictionaries(used, found),
+    ]
+
+
+def _of_dictionaries(used: list[Use], found: Mapping[str, Dictionary]) -> list[str]:
     return [
         problem
         for language, dictionary in found.items()

@@ -45,6 +45,11 @@ from roleplay_chat.message_actions import (
 )
 from roleplay_chat.openai_api.answers import Answers, model
 from roleplay_chat.openai_api.completions import Completion, CompletionBody
+from roleplay_chat.operators.handlers import (
+    ModelTestRequest,
+    PreviewRequest,
+    ProviderModelsRequest,
+)
 from roleplay_chat.portraits.handlers import PortraitRequest
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import StopRequest
@@ -208,6 +213,52 @@ class BranchAnswer(BaseModel):
     conversation_id: UUID
 
 
+class ModelTestAnswer(BaseModel):
+    """Whether the model generates. `code` is "ok" or an error policy of docs/failures.md, and
+    `explanation` says what happened. For admins."""
+
+    is_ok: bool
+    code: str
+    explanation: str
+    status: int | None = Field(description="The HTTP status of an error, if there is one.")
+    first_token_ms: int | None
+    duration_ms: int
+    calls: int = Field(description="How many calls there were, with repairs and retries.")
+
+
+class ProviderModelsAnswer(BaseModel):
+    """The ids of the models that the provider lists, or why there are none. For admins."""
+
+    is_ok: bool
+    code: str
+    explanation: str
+    duration_ms: int
+    models: list[str]
+
+
+class PreviewPart(BaseModel):
+    """A part of the prompt; `of` has its tokens before it was cut."""
+
+    part: str
+    tokens: int
+    of: int | SkipJsonSchema[None] = None
+
+
+class PreviewMessage(BaseModel):
+    """A message as a model gets it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class PreviewAnswer(BaseModel):
+    """The prompt that the template makes for a conversation made up for it. For admins."""
+
+    tokens: int
+    parts: list[PreviewPart]
+    messages: list[PreviewMessage]
+
+
 @dataclass(frozen=True)
 class Action:
     """Request and response of an action, without `action`, `success` and `request_id`."""
@@ -263,6 +314,13 @@ ACTIONS: Mapping[str, Action] = {
     "stop": Action(StopRequest, StopAnswer, {"turn_id": _ID}),
     "branch": Action(
         BranchRequest, BranchAnswer, {"message_id": _ID, "client_message_id": "a-new-uuid"}
+    ),
+    "test_model": Action(ModelTestRequest, ModelTestAnswer, {"model_id": _ID}),
+    "list_provider_models": Action(
+        ProviderModelsRequest, ProviderModelsAnswer, {"provider_id": _ID}
+    ),
+    "preview_prompt": Action(
+        PreviewRequest, PreviewAnswer, {"system_prompt": "You are {{char}}.", "content_tier": "sfw"}
     ),
 }
 """By the request's `action`."""

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dev.operate import migrate
 from dev.operate.environment import FUNCTIONS, find_variable, is_secret
 from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
 from dev.operate.project import secrets_managed
@@ -27,6 +28,8 @@ JOB = "health-check"
 RUNTIME = "python313"
 SHUTDOWN_SECONDS = 30
 """From the end of a turn's lease to the platform's time limit for the request."""
+HOSTED = re.compile(r"https://[a-z]{20}\.supabase\.co/?")
+"""The address of a project that Supabase hosts."""
 SUPABASE = "supabase@3"
 """The version of the Supabase CLI that has these flags."""
 
@@ -49,6 +52,13 @@ class DeploySettings(BaseSettings):
     deploy_max_instances: int = Field(20, ge=1, le=1000)
     deploy_concurrency: int = Field(80, ge=1, le=1000)
     deploy_memory: str = Field("512Mi", pattern=r"^\d+(Mi|Gi)$")
+    deploy_images: str = Field("", pattern=r"^([a-z0-9./_-]+(:[0-9]+)?[a-z0-9./_-]*)?$")
+    """Where the images are, without /roleplay-chat and the tag. When set, Cloud Run runs them, and
+    the functions product is not used."""
+    deploy_tag: str = Field("latest", pattern=r"^[\w][\w.-]{0,127}$")
+    """The tag of both images."""
+    deploy_project_number: str = Field("", pattern=r"^\d*$", validate_default=True)
+    """The project's number, which is part of the addresses that Cloud Run gives."""
 
     @field_validator("deploy_secrets")
     @classmethod
@@ -57,10 +67,21 @@ class DeploySettings(BaseSettings):
             raise ValueError("must be variable names separated by commas")
         return value
 
+    @field_validator("deploy_project_number")
+    @classmethod
+    def _goes_with_images(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("deploy_images") and not value:
+            raise ValueError("needed with DEPLOY_IMAGES")
+        return value
+
     @property
-    def function_url(self) -> str:
-        """The base URL of both functions."""
-        return f"https://{self.deploy_region}-{self.google_cloud_project}.cloudfunctions.net"
+    def health_check_url(self) -> str:
+        """The address of health_check, which is the audience of the scheduler's tokens."""
+        if self.deploy_images:
+            number = self.deploy_project_number
+            return f"https://health-check-{number}.{self.deploy_region}.run.app"
+        host = f"{self.deploy_region}-{self.google_cloud_project}.cloudfunctions.net"
+        return f"https://{host}/health_check"
 
     def account(self, name: str) -> str:
         """The email address of a service account of the project."""
@@ -72,7 +93,7 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", str_strip_whitespace=True)
 
-    supabase_url: str = Field(pattern=r"^https://[a-z]{20}\.supabase\.co/?$")
+    supabase_url: str = Field(pattern=rf"^{HOSTED.pattern}$")
 
     @property
     def project_ref(self) -> str:
@@ -185,6 +206,13 @@ def function_commands(
         "--set-secrets": ",".join(f"{v}={secret_id(v)}:latest" for v in secrets),
     }
     flags = [f"{flag}={given[flag]}" if flag in given else flag for flag in explained]
+    if settings.deploy_images:
+        yield Command(
+            f"{function}, from its image: created, or replaced once the new revision is healthy",
+            ["gcloud", "run", "deploy", name, project, *flags],
+            explained,
+        )
+        return
     yield Command(
         f"{function}, from dist/{function}: created, or replaced once the new revision is healthy",
         ["gcloud", "functions", "deploy", function, project, *flags],
@@ -195,31 +223,50 @@ def function_commands(
             "a turn continues after its client has left",
             [
                 *("gcloud", "run", "services", "update", name, project),
-                *(f"--region={settings.deploy_region}", "--no-cpu-throttling", "--cpu-boost"),
+                f"--region={settings.deploy_region}",
+                *GOES_ON,
             ],
-            {
-                "--no-cpu-throttling": "keeps the processor running between requests: without it "
-                "a turn whose client left may never be saved; billed by instance, not by request",
-                "--cpu-boost": "more processor while an instance starts, which is mostly imports",
-            },
+            GOES_ON,
         )
+
+
+GOES_ON = {
+    "--no-cpu-throttling": "keeps the processor running between requests: without it "
+    "a turn whose client left may never be saved; billed by instance, not by request",
+    "--cpu-boost": "more processor while an instance starts, which is mostly imports",
+}
+"""The flags of roleplay_chat that only Cloud Run has."""
 
 
 def _flags(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The flags of `gcloud functions deploy` and their explanations."""
+    """The flags of the command that deploys a function, and their explanations."""
+    account = settings.account(function.replace("_", "-"))
+    run_as = "--service-account" if settings.deploy_images else "--run-service-account"
+    if settings.deploy_images:
+        source = {
+            f"--image={_image(function, settings)}": "built from the Dockerfile and pushed before",
+            "--port=8080": "where the image listens",
+            "--startup-probe=httpGet.path=/alive,httpGet.port=8080,periodSeconds=1,"
+            "failureThreshold=60": "answered by the server without calling the function",
+        }
+        if function == "roleplay_chat":
+            source |= GOES_ON
+    else:
+        source = {
+            "--gen2": "on Cloud Run: concurrent requests, streaming, long timeouts",
+            f"--runtime={RUNTIME}": "a Python version that the lock files support",
+            f"--source=dist/{function}": "complete; built by `make build`",
+            f"--entry-point={function}": "the function in main.py",
+            "--trigger-http": "called by HTTP",
+        }
     common = {
         f"--region={settings.deploy_region}": "near the database: a turn calls it twice",
-        "--gen2": "on Cloud Run: concurrent requests, streaming, long timeouts",
-        f"--runtime={RUNTIME}": "a Python version that the lock files support",
-        f"--source=dist/{function}": "complete; built by `make build`",
-        f"--entry-point={function}": "the function in main.py",
-        "--trigger-http": "called by HTTP",
+        **source,
         "--allow-unauthenticated": "reachable by all; the function checks tokens itself and needs "
         "them unchanged",
-        f"--run-service-account={settings.account(function.replace('_', '-'))}": "can only read "
-        "its secrets",
+        f"{run_as}={account}": "can only read its secrets",
         "--cpu=1": "asyncio uses one; with fewer there is no concurrency",
     }
     if function == "roleplay_chat":
@@ -245,11 +292,17 @@ def _flags(
     return common | own
 
 
+def _image(function: str, settings: DeploySettings) -> str:
+    return (
+        f"{settings.deploy_images.rstrip('/')}/{function.replace('_', '-')}:{settings.deploy_tag}"
+    )
+
+
 def scheduler_commands(settings: DeploySettings) -> Iterator[Command]:
     """The commands for the job that calls health_check every minute."""
     project = f"--project={settings.google_cloud_project}"
     where = [project, f"--location={settings.deploy_region}"]
-    uri = f"{settings.function_url}/health_check"
+    uri = settings.health_check_url
     account = settings.account("health-check-scheduler")
     flags = {
         f"--location={settings.deploy_region}": "the region of the function",
@@ -337,7 +390,7 @@ def _variables(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """The variables of a function that are not secret and differ from their defaults."""
-    uri = f"{settings.function_url}/health_check"
+    uri = settings.health_check_url
     given = {"SUPABASE_URL": settings.supabase_url.rstrip("/")}
     if function == "health_check":
         given["HEALTH_CHECK_OIDC_AUDIENCE"] = uri
@@ -346,10 +399,9 @@ def _variables(
         value = (find_variable(environment, name.upper()) or "").strip()
         if value and not is_secret(info.annotation) and value != str(info.default):
             given.setdefault(name.upper(), value)
-    return {
-        "FUNCTION_USE_ASGI": "1",
-        "GOOGLE_CLOUD_PROJECT": settings.google_cloud_project,
-    } | given
+    # An image has its own.
+    framework = {} if settings.deploy_images else {"FUNCTION_USE_ASGI": "1"}
+    return framework | {"GOOGLE_CLOUD_PROJECT": settings.google_cloud_project} | given
 
 
 def _joined(variables: Mapping[str, str]) -> str:
@@ -419,6 +471,8 @@ def commands_for(target: str, environment: Mapping[str, str]) -> list[Command]:
     """The commands of a target. Raises `DeployError`."""
     try:
         if target == "db":
+            if not HOSTED.fullmatch((find_variable(environment, "SUPABASE_URL") or "").strip()):
+                raise DeployError(NO_DATABASE)
             return list(database_commands(DatabaseSettings()))
         settings = DeploySettings()
         check(settings, environment)
@@ -433,15 +487,28 @@ def commands_for(target: str, environment: Mapping[str, str]) -> list[Command]:
         raise DeployError("Set in the environment or in .env:\n" + "\n".join(problems)) from error
 
 
+NO_DATABASE = (
+    "Set in the environment or in .env: SUPABASE_URL, the project's address, such as"
+    " https://abcdefghijklmnopqrst.supabase.co; or, of a Supabase of your own, DATABASE_URL, its"
+    " connection string: postgresql://postgres:password@host:5432/postgres"
+)
 ADVICE = {
     "supabase_url": "the project's address, such as https://abcdefghijklmnopqrst.supabase.co",
     "google_cloud_project": "the project's id, as shown by `gcloud projects list`",
     "deploy_region": "near the database, such as europe-west3",
+    "deploy_project_number": "the project's number, as shown by `gcloud projects list`; Cloud Run's"
+    " addresses have it",
 }
 
 
 def _advice(name: str, otherwise: str) -> str:
     return ADVICE.get(name, otherwise)
+
+
+def _own_database(environment: Mapping[str, str]) -> str | None:
+    """The connection string of a project that is not hosted by Supabase."""
+    is_hosted = HOSTED.fullmatch((find_variable(environment, "SUPABASE_URL") or "").strip())
+    return None if is_hosted else environment.get("DATABASE_URL", "").strip() or None
 
 
 def _refuse_foreign_tables(environment: Mapping[str, str]) -> None:
@@ -453,6 +520,9 @@ def main(target: str, *, apply: bool) -> int:
     """Print the commands, and run them if `apply` is true. Returns the exit code."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
     try:
+        if target == "db" and (url := _own_database(environment)):
+            _refuse_foreign_tables({"DATABASE_URL": url})
+            return migrate.main(url, apply_them=apply)
         commands = commands_for(target, environment)
         if apply and target == "db":
             _refuse_foreign_tables(environment)

@@ -27,6 +27,7 @@ OPERATING = {
     "VERIFY_TOKEN",
     "DAYS",
     "APPLY",
+    "DATABASE_URL",
 }
 """Variables that the commands read in addition to the settings."""
 

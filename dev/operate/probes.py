@@ -15,7 +15,7 @@ from health_check.probe import ProbeResult, Worker, probe
 from health_check.settings import Settings as HealthCheck
 from health_check.workers import CHAT_WORKER, registered_workers, worker_key
 
-READ = ("CHAT_WORKER_API_KEY", "ALLOW_LOCAL_UPSTREAMS", "KEY_ORIGINS")
+READ = ("CHAT_WORKER_API_KEY", "ALLOW_LOCAL_UPSTREAMS", "PRIVATE_ORIGINS", "KEY_ORIGINS")
 SECONDS = HealthCheck.model_fields["probe_timeout_seconds"].default
 DEEP_SECONDS = HealthCheck.model_fields["deep_probe_timeout_seconds"].default
 
@@ -58,6 +58,7 @@ async def _probe(
         timeout_seconds=_seconds(environment, "PROBE_TIMEOUT_SECONDS", SECONDS),
         key=key,
         allow_local=settings.allow_local_upstreams,
+        private_origins=settings.private_origins,
         deep_seconds=_seconds(environment, "DEEP_PROBE_TIMEOUT_SECONDS", DEEP_SECONDS)
         if deep
         else None,

@@ -14,7 +14,7 @@ from dev.operate.report import plain
 from dev.operate.verify import unbound
 from dev.operate.worker import BAD_NAME, NAME
 from dev.settings import ENV_FILE, Settings
-from edge.addresses import AddressRejected, endpoint, is_local
+from edge.addresses import AddressRejected, endpoint, is_local, is_private_origin
 from edge.json_values import integer, text
 
 SECONDS = 20
@@ -58,6 +58,7 @@ def main(settings: Settings, server: Server) -> tuple[int, bool]:
             p_context_tokens=context,
             p_secret_name=server.secret_name,
             p_priority=PRIORITY,
+            p_is_private_origin=_is_private_origin(server.url, project),
         )
     except (Rejected, Unreachable) as error:
         click.echo(str(error), err=True)
@@ -72,6 +73,15 @@ def main(settings: Settings, server: Server) -> tuple[int, bool]:
         return 0, _keep_key(server, project)
     _check_now(server.name, project)
     return 0, False
+
+
+def _is_private_origin(url: str, project: Project) -> bool:
+    """Whether the environment says that the functions may call it in one's own network. Raises
+    `Rejected`."""
+    try:
+        return is_private_origin(url, project.environment.get("PRIVATE_ORIGINS", ""))
+    except ValueError as wrong:
+        raise Rejected(f"PRIVATE_ORIGINS is not valid: {wrong}.") from wrong
 
 
 def list_models(server: Server) -> Mapping[str, Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from dev.operate.probes import probe_workers
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.operate.report import Block, Line, Part, Table, complain, short_names, show
 from dev.settings import ROOT, Settings
-from edge.addresses import AddressRejected
+from edge.addresses import AddressRejected, check_address
 from edge.credentials import missing_binding
 from edge.pricing import PRICES, is_free, price
 from edge.settings import EdgeSettings
@@ -184,7 +184,7 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
             for model in facts["models"]
             if model["provider"] == provider["name"] and model["is_active"]
         ]
-        local_allowed = allows_local(environment)
+        rejected = why_rejected(provider["base_url"], environment)
         if not provider["is_approved"] and is_adopted:
             yield Check(
                 name,
@@ -203,12 +203,12 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
             )
         elif not provider["is_active"]:
             yield Check(name, "ok", "switched off")
-        elif not provider["base_url"].startswith("https://") and not local_allowed:
+        elif rejected:
             yield Check(
                 name,
                 "problem",
-                f"its address is not https: {provider['base_url']}",
-                f"set base_url of its row in {table} to an https address",
+                f"its address {provider['base_url']} is not called: {rejected}",
+                f"set base_url of its row in {table} to a public https address",
             )
         elif provider["auth_scheme"] != "none" and not has_key(secret, environment):
             where = (
@@ -234,6 +234,18 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
 def allows_local(environment: Mapping[str, str]) -> bool:
     """Whether the functions call http and private addresses."""
     return environment.get("ALLOW_LOCAL_UPSTREAMS", "").lower() in ("true", "1")
+
+
+def why_rejected(url: str, environment: Mapping[str, str]) -> str | None:
+    """Why the functions do not call an address; None if they do."""
+    private_origins = environment.get("PRIVATE_ORIGINS", "")
+    try:
+        check_address(url, allow_local=allows_local(environment), private_origins=private_origins)
+    except AddressRejected as rejected:
+        return str(rejected)
+    except ValueError as wrong:
+        return f"PRIVATE_ORIGINS is not valid: {wrong}"
+    return None
 
 
 def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None:

@@ -12,13 +12,16 @@ from edge.settings import load
 from health_check.app import App
 from health_check.settings import Settings
 
-_app = App(load(Settings))
+_settings = load(Settings)
+_app = App(_settings)
 
 # Imported modules are never freed, so the garbage collector need not scan them, now or later.
 gc.freeze()
 gc.enable()
 
+# What edge/server.py needs, which serves this file in a container.
 aclose = _app.aclose
+SHUTDOWN_SECONDS = _settings.shutdown_seconds
 
 
 @functions_framework.aio.http

@@ -14,7 +14,8 @@ from edge.settings import load
 from roleplay_chat.app import App
 from roleplay_chat.settings import Settings
 
-_app = App(load(Settings))
+_settings = load(Settings)
+_app = App(_settings)
 
 # Imported modules are never freed, so the garbage collector need not scan them, now or later.
 gc.freeze()
@@ -23,7 +24,9 @@ gc.enable()
 # turns do not start a collection.
 gc.set_threshold(10_000, 20, 20)
 
+# What edge/server.py needs, which serves this file in a container.
 aclose = _app.aclose
+SHUTDOWN_SECONDS = _settings.shutdown_seconds
 
 
 @functions_framework.aio.http

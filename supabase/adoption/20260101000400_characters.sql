@@ -179,13 +179,17 @@ declare
   v_columns constant jsonb := (select to_jsonb(ch) from public.characters ch where ch.id = p_old.id);
   v_has_first constant boolean := private.characters_have('first_message', 'text');
   v_has_others constant boolean := private.characters_have('alternate_greetings', 'jsonb');
+  v_whole text;
 begin
-  if p_new.description is distinct from p_old.description
-      and private.is_made_of_more(v_columns, '{persona,backstory,bio}')
-    or p_new.personality is distinct from p_old.personality
+  v_whole := case
+    when p_new.description is distinct from p_old.description
+      and private.is_made_of_more(v_columns, '{persona,backstory,bio}') then 'description'
+    when p_new.personality is distinct from p_old.personality
       and private.is_made_of_more(v_columns, '{personality_traits,base_prompt,voice_tone,mood,forbidden_phrases,scene_behavior_rules}')
-  then
-    raise exception 'This text has several parts. Please edit it where the character was made.' using errcode = 'PT409';
+      then 'personality' end;
+  if v_whole is not null then
+    raise exception 'This text has several parts. Please edit it where the character was made.'
+      using errcode = 'PT409', detail = v_whole;
   end if;
   update public.characters ch
   set name = p_new.name,

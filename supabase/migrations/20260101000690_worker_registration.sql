@@ -15,15 +15,16 @@ end $$;
 
 -- Adds a server that cannot register itself, or replaces it. It has no lease. The functions send it the
 -- key in the environment variable p_secret_name, if there is one, and the chats, so only https on public
--- hosts is accepted (see allowLocalWorkers).
+-- hosts is accepted (see allowLocalWorkers). p_is_private_origin: the address is in PRIVATE_ORIGINS of the
+-- environment, which the functions look at again before each call.
 create function public.add_worker(
   p_name text, p_url text, p_model text, p_context_tokens integer default null, p_secret_name text default null,
-  p_priority integer default 100) returns void
+  p_priority integer default 100, p_is_private_origin boolean default false) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   v_rejected text;
 begin
-  select private.why_address_rejected(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  select private.why_address_rejected(p_url, p_is_private_origin or s.config -> 'allowLocalWorkers' = 'true')
   into v_rejected from private.system_settings s;
   if v_rejected is not null then
     raise exception 'The server''s address %.', v_rejected using errcode = 'PT400';
@@ -74,7 +75,8 @@ language sql stable security definer set search_path = '' as $$
 $$;
 
 -- Stores what a worker says of itself, and begins or renews its lease. What it does not say stays as it
--- is. p_key_hash is that of the key that was checked: it may have been replaced since. Returns
+-- is. p_key_hash is that of the key that was checked: it may have been replaced since. p_is_private_origin
+-- as in add_worker. Returns
 -- {"outcome": ...}:
 --   registered       with is_moved (it has another address than before), is_draining, lease_expires_at
 --   unknown_worker   the worker or the key is gone
@@ -83,7 +85,8 @@ $$;
 create function public.register_worker(
   p_name text, p_key_hash text, p_lease_seconds integer, p_url text, p_protocol text default null,
   p_model text default null, p_context_tokens integer default null, p_slots integer default null,
-  p_running integer default null, p_is_draining boolean default false) returns jsonb
+  p_running integer default null, p_is_draining boolean default false,
+  p_is_private_origin boolean default false) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_now timestamptz := clock_timestamp();
@@ -100,7 +103,7 @@ begin
     return jsonb_build_object('outcome', 'rate_limited', 'retry_after_seconds',
                               extract(epoch from v_calls[1] + interval '1 minute' - v_now));
   end if;
-  select private.why_address_rejected(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  select private.why_address_rejected(p_url, p_is_private_origin or s.config -> 'allowLocalWorkers' = 'true')
   into v_rejected from private.system_settings s;
   if v_rejected is not null then
     return jsonb_build_object('outcome', 'address_rejected', 'why', v_rejected);
@@ -119,13 +122,13 @@ begin
     'lease_expires_at', v_now + make_interval(secs => p_lease_seconds));
 end $$;
 
-revoke execute on function public.add_worker(text, text, text, integer, text, integer),
+revoke execute on function public.add_worker(text, text, text, integer, text, integer, boolean),
   public.make_worker(text, text), public.drain_worker(text, boolean),
   public.remove_worker(text), public.read_worker_keys(),
-  public.register_worker(text, text, integer, text, text, text, integer, integer, integer, boolean)
+  public.register_worker(text, text, integer, text, text, text, integer, integer, integer, boolean, boolean)
   from public, anon, authenticated;
-grant execute on function public.add_worker(text, text, text, integer, text, integer),
+grant execute on function public.add_worker(text, text, text, integer, text, integer, boolean),
   public.make_worker(text, text), public.drain_worker(text, boolean),
   public.remove_worker(text), public.read_worker_keys(),
-  public.register_worker(text, text, integer, text, text, text, integer, integer, integer, boolean)
+  public.register_worker(text, text, integer, text, text, text, integer, integer, integer, boolean, boolean)
   to service_role;

@@ -40,7 +40,14 @@ language sql stable set search_path = '' as $$
     'character_id', c.character_id,
     'character_name', (select o.name from public.companions o
                        where o.conversation_id = c.id and o.character_id = c.character_id limit 1),
+    'other_names', array(select o.name
+                         from public.conversation_characters m
+                         join public.companions o
+                           on o.conversation_id = m.conversation_id and o.character_id = m.character_id
+                         where m.conversation_id = c.id and m.character_id is distinct from c.character_id
+                         order by m.position),
     'user_character_id', c.user_character_id,
+    'is_branch', c.parent_conversation_id is not null,
     'is_pinned', coalesce(p_entry.is_pinned, false),
     'deleted_at', p_entry.deleted_at,
     'updated_at', c.updated_at,
@@ -54,9 +61,9 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The caller's conversations, pinned ones first, then the newest: {"conversations": [{"id", "title",
--- "character_id", "character_name", "user_character_id", "is_pinned", "deleted_at", "updated_at",
--- "last_sender", "last_line"}], "next"}. title is null if nothing was said yet; last_line is plain
--- text. At most 100; `next` is p_after for the next page, or null. With p_deleted, those that can still
+-- "character_id", "character_name", "other_names", "user_character_id", "is_branch", "is_pinned",
+-- "deleted_at", "updated_at", "last_sender", "last_line"}], "next"}. title is null if nothing was said
+-- yet; other_names are those of the further characters; last_line is plain text. At most 100; `next` is p_after for the next page, or null. With p_deleted, those that can still
 -- be restored, the last deleted first, on one page.
 create function public.list_conversations(
   p_limit integer default 50, p_after jsonb default null, p_deleted boolean default false) returns json

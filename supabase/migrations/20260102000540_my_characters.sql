@@ -25,6 +25,51 @@ grant select, delete,
   on public.my_characters to authenticated;
 select private.guard_writes('public.my_characters', null);
 
+-- Raises what is wrong with a character that a person writes: PT400, with the column as DETAIL, so that a
+-- page can say it there. The tables have the same bounds.
+create function private.check_my_character(p_row public.my_characters) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_column text;
+  v_sentence text;
+begin
+  select w.of_column, w.sentence into v_column, v_sentence
+  from (
+    values
+      ('name', nullif(btrim(p_row.name), '') is null or char_length(p_row.name) > 120,
+       'A character needs a name of at most 120 characters.'),
+      ('nickname', char_length(p_row.nickname) not between 1 and 120, 'A nickname has 1 to 120 characters.'),
+      ('pronouns', char_length(p_row.pronouns) > 40, 'Pronouns have at most 40 characters.'),
+      ('age', p_row.age not between 0 and 1000000, 'An age is a number of years from 0 to 1000000.'),
+      ('talkativeness', p_row.talkativeness not between 0 and 1, 'Talkativeness is a number from 0 to 1.'),
+      ('depth_prompt_depth', p_row.depth_prompt_depth not between 0 and 1000,
+       'The number of messages after the note is from 0 to 1000.'),
+      ('depth_prompt_role', p_row.depth_prompt_role not in ('system', 'user', 'assistant'),
+       'The note is read as system, user or assistant.'),
+      ('content_rating', p_row.content_rating not in ('sfw', 'nsfw'), 'The rating is sfw or nsfw.')
+    union all
+    select t.of_column, char_length(t.content) > t.most, format('This text has at most %s characters.', t.most)
+    from (values
+      ('description', p_row.description, 20000), ('personality', p_row.personality, 20000),
+      ('scenario', p_row.scenario, 20000), ('first_message', p_row.first_message, 20000),
+      ('example_messages', p_row.example_messages, 20000), ('system_prompt', p_row.system_prompt, 20000),
+      ('post_history_instructions', p_row.post_history_instructions, 8000),
+      ('depth_prompt', p_row.depth_prompt, 8000)) t (of_column, content, most)
+    union all
+    select g.of_column,
+           cardinality(g.greetings) > 64 or octet_length(g.greetings::text) > 262144
+             or array_position(g.greetings, null) is not null,
+           'A character has at most 64 greetings, of 262144 bytes together.'
+    from (values
+      ('alternate_greetings', p_row.alternate_greetings), ('group_only_greetings', p_row.group_only_greetings)
+    ) g (of_column, greetings)) w (of_column, is_wrong, sentence)
+  where w.is_wrong
+  limit 1;
+  if found then
+    raise exception '%', v_sentence using errcode = 'PT400', detail = v_column;
+  end if;
+end $$;
+
 -- Writes through the seam, and counts as the table of characters does where that is ours.
 create function private.write_my_character() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -40,17 +85,7 @@ begin
   perform private.raise_if_blocked(private.count_use(
     v_user_id, 'my_characters ' || case tg_op when 'UPDATE' then 'changes' else 'rows' end,
     private.limits_for(v_user_id), 'rows'));
-  if nullif(btrim(new.name), '') is null or char_length(new.name) > 120 then
-    raise exception 'A character needs a name of at most 120 characters.' using errcode = 'PT400';
-  elsif greatest(char_length(new.description), char_length(new.personality), char_length(new.scenario),
-                 char_length(new.first_message), char_length(new.example_messages), char_length(new.system_prompt)) > 20000 then
-    raise exception 'A text of a character has at most 20000 characters.' using errcode = 'PT400';
-  elsif greatest(cardinality(new.alternate_greetings), cardinality(new.group_only_greetings)) > 64
-      or octet_length(new.alternate_greetings::text) > 262144 or array_position(new.alternate_greetings, null) is not null then
-    raise exception 'A character has at most 64 greetings, of 262144 bytes together.' using errcode = 'PT400';
-  elsif coalesce(new.content_rating, 'sfw') not in ('sfw', 'nsfw') then
-    raise exception 'The rating is sfw or nsfw.' using errcode = 'PT400';
-  end if;
+  perform private.check_my_character(new);
   v_new := jsonb_populate_record(null::shared.characters, to_jsonb(new));
   v_new.user_id := v_user_id;
   v_new.description := coalesce(v_new.description, '');
@@ -94,6 +129,7 @@ begin
 exception when foreign_key_violation then
   raise exception 'Your account has no profile yet. Please set up your profile first.' using errcode = 'PT409';
 end $$;
-revoke execute on function private.write_my_character() from public, anon, authenticated;
+revoke execute on function private.check_my_character(public.my_characters), private.write_my_character()
+  from public, anon, authenticated;
 create trigger my_characters_write instead of insert or update or delete on public.my_characters
   for each row execute function private.write_my_character();

@@ -644,7 +644,8 @@ class TestActions:
         )
         person.page.dispatch_event("main", "drop", {"dataTransfer": dropped})
         person.press(f"Talk with {name}")
-        person.press("Opening 2")
+        person.press("Next greeting")
+        person.press(f"Let {name} begin")
         person.answered(1)
         assert person.turns()[0]["model_used"] == "card:greeting"
 

@@ -99,6 +99,30 @@ def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Ups
     assert "It is autumn." in [message["content"] for message in call["messages"]]
 
 
+def test_scene_reaches_the_model_and_goes_at_the_sign_out(
+    person: Person, scripted: Upstream
+) -> None:
+    person.join()
+    person.meet()
+    person.ask_the_scripted_model()
+    scripted.always(text("Aye."))
+    page = person.page
+    person.press("Settings")
+    page.locator("summary", has_text="Scene").click()
+    page.get_by_label("Where it takes place").fill("A cellar under the lamp.")
+    page.get_by_label("Who you are in it").fill("The new apprentice")
+    page.get_by_label("Who you are in it").press("Tab")
+    page.keyboard.press("Escape")
+    person.say("Good evening.")
+    person.answered(3)
+    prompt = str(scripted.calls[-1].json["messages"])
+    assert "A cellar under the lamp." in prompt
+    assert "The new apprentice" in prompt
+    person.press("Sign out")
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert "cellar" not in str(page.evaluate("Object.values(localStorage)"))
+
+
 def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> None:
     person.join()
     person.meet()

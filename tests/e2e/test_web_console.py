@@ -10,11 +10,14 @@ from playwright.sync_api import expect
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
 
+MODELS = "/console.html?page=models"
+
 
 class TestConsole:
     def test_admin_switches_the_default_and_the_next_turn_uses_it(self, admin: Person) -> None:
         admin.page.get_by_role("link", name="Console").click()
         expect(admin.page.get_by_role("heading", name="Activity")).to_be_visible()
+        admin.page.get_by_role("link", name="Models", exact=True).click()
         admin.press("Make default for roleplay: Dolphin 3.0 Mistral 24B")
         row = admin.page.get_by_role("row").filter(has_text="dolphin-3.0-mistral-24b:free")
         expect(row.filter(has_text="Default").first).to_be_visible()
@@ -34,12 +37,12 @@ class TestConsole:
         assert admin.page.get_by_text("Somebody Private").count() == 0
 
     def test_models_and_providers_are_changed(self, admin: Person) -> None:
-        admin.open("/console.html")
+        admin.open(MODELS)
         admin.press("Add a provider")
         dialog = admin.page.get_by_role("dialog")
         dialog.get_by_label("Name", exact=True).fill("Elsewhere")
         dialog.get_by_label("Short name").fill("elsewhere")
-        dialog.get_by_label("Address").fill("https://elsewhere.example/v1")
+        dialog.get_by_label("Base URL").fill("https://elsewhere.example/v1")
         dialog.get_by_label("Environment variable of the key").fill("ELSEWHERE_API_KEY")
         dialog.get_by_role("button", name="Save").click()
         expect(admin.page.get_by_text("ELSEWHERE_API_KEY")).to_be_visible()
@@ -48,14 +51,18 @@ class TestConsole:
 
         admin.press("Add a model")
         dialog.get_by_label("Name", exact=True).fill("New One")
-        dialog.get_by_label("The provider's name for it").fill("author/new-one")
+        dialog.get_by_label("Model ID").fill("author/new-one")
         dialog.get_by_role("combobox", name=re.compile("^Provider")).select_option(
             label="Elsewhere"
         )
-        dialog.get_by_label("Capabilities").fill("nonsense")
+        dialog.get_by_label("Context (tokens)").fill("4096")
+        dialog.get_by_label("Temperature").fill("0.7")
+        dialog.get_by_label("Other capabilities").fill("nonsense")
+        expect(dialog.get_by_text("This is not valid JSON")).to_be_visible()
         dialog.get_by_role("button", name="Save").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("has to be a JSON object")
-        dialog.get_by_label("Capabilities").fill('{"context_tokens": 4096}')
+        expect(dialog.get_by_role("alert")).to_contain_text("“Other capabilities”")
+        dialog.get_by_label("Other capabilities").fill('{"strengths": ["prose"]}')
+        expect(dialog.get_by_text("This is not valid JSON")).to_have_count(0)
         dialog.get_by_role("button", name="Save").click()
         admin.press("Switch off New One")
         expect(admin.page.get_by_role("button", name="Switch on New One")).to_be_visible()
@@ -63,7 +70,9 @@ class TestConsole:
         expect(admin.page.get_by_role("status")).to_contain_text("New One is number")
 
         [model] = admin.copy.rows("api_models?model_key=eq.author/new-one")
-        assert (model["is_active"], model["capabilities"]) == (False, {"context_tokens": 4096})
+        assert model["is_active"] is False
+        assert model["capabilities"] == {"strengths": ["prose"], "context_tokens": 4096}
+        assert model["input_defaults"] == {"temperature": 0.7}
         admin.press("Edit New One")
         admin.press("Delete this model")
         admin.press("Delete it")
@@ -76,11 +85,10 @@ class TestConsole:
         for name, is_public in (("Ageless Public", True), ("Ageless Private", False)):
             row = {"name": name, "is_public": is_public, **of_others}
             operator(admin.copy, "POST", "/rest/v1/characters", row)
-        admin.open("/console.html")
-        ages = page.locator("#ages")
-        ages.get_by_label("Name of a character").fill("ageless")
-        ages.get_by_role("button", name="Search").click()
-        row = ages.locator("tbody tr")
+        admin.open("/console.html?page=characters")
+        page.get_by_label("Name of a character").fill("ageless")
+        page.get_by_role("button", name="Search").click()
+        row = page.locator("#ages tbody tr")
         expect(row).to_have_count(1)  # private ones are their author's alone
         expect(row).to_contain_text("none")
         admin.press("Declare the age of Ageless Public")
@@ -94,11 +102,13 @@ class TestConsole:
         admin.press("Declare the age of Ageless Public")
         dialog.get_by_role("button", name="Take it back").click()
         expect(row).to_contain_text("none")
+        admin.press("Undo")
+        expect(row).to_contain_text("34")
         operator(admin.copy, "DELETE", "/rest/v1/characters?name=like.Ageless*", None)
 
     def test_order_is_changed_by_keyboard(self, admin: Person) -> None:
-        admin.open("/console.html")
-        table = admin.page.locator("#models h3:text-is('roleplay') + .scroll table")
+        admin.open(MODELS)
+        table = admin.page.locator("#models-roleplay table")
         rows = table.locator("tbody th")
         expect(rows.nth(2)).to_be_visible()
         before = rows.all_inner_texts()
@@ -121,7 +131,7 @@ class TestConsole:
 
     def test_provider_is_renamed_and_removed(self, admin: Person, scripted: Upstream) -> None:
         page = admin.page
-        admin.open("/console.html")
+        admin.open(MODELS)
         admin.press("Edit Scripted")
         dialog = page.get_by_role("dialog")
         expect(dialog.get_by_text("To delete it, first delete its model.")).to_be_visible()
@@ -144,7 +154,7 @@ class TestConsole:
 
     def test_health_of_a_worker_has_a_history(self, admin: Person) -> None:
         admin.copy.check_health()
-        admin.open("/console.html")
+        admin.open("/console.html?page=workers")
         expect(admin.page.get_by_role("row").filter(has_text="chatWorker")).to_contain_text(
             "Worker"
         )
@@ -209,7 +219,7 @@ class TestConsole:
         person.page.reload()
         expect(person.page.get_by_role("heading", name="This page is for admins")).to_be_visible()
         tables = {path.removeprefix("/rest/v1/") for path in asked if path.startswith("/rest/")}
-        assert tables == {"profiles", "user_roles"}
+        assert tables == {"account"}
         for table in ("provider_settings", "model_cooldowns", "system_config", "declared_ages"):
             assert person.copy_call("GET", f"/rest/v1/{table}").json() == []
         for table in ("turns", "usage_events"):
@@ -233,17 +243,17 @@ class TestConsole:
 class TestMistakes:
     def test_error_of_a_long_form_is_in_sight(self, admin: Person) -> None:
         admin.page.set_viewport_size({"width": 390, "height": 600})
-        admin.open("/console.html")
+        admin.open(MODELS)
         admin.press("Add a model")
         dialog = admin.page.get_by_role("dialog")
         dialog.get_by_label("Name", exact=True).fill("New One")
-        dialog.get_by_label("The provider's name for it").fill("author/new-one")
-        price = dialog.get_by_label("Price")
-        price.fill('{"prompt_usd_per_1k": 0')
+        dialog.get_by_label("Model ID").fill("author/new-one")
+        price = dialog.get_by_label("Other prices")
+        price.fill('{"image": 0')
         dialog.get_by_role("button", name="Save").scroll_into_view_if_needed()
         dialog.get_by_role("button", name="Save").click()
         alert = dialog.get_by_role("alert")
-        expect(alert).to_contain_text("“Price” has to be a JSON object")
+        expect(alert).to_contain_text("“Other prices”: This is not valid JSON")
         expect(alert).to_be_in_viewport()
         expect(price).to_be_focused()
         expect(price).to_be_in_viewport()
@@ -253,7 +263,7 @@ class TestMistakes:
         self, admin: Person, scripted: Upstream
     ) -> None:
         page = admin.page
-        admin.open("/console.html")
+        admin.open(MODELS)
         admin.press("Switch off Scripted")
         expect(page.get_by_role("dialog")).to_contain_text("It has one active model.")
         admin.press("Cancel")
@@ -272,7 +282,7 @@ class TestMistakes:
     ) -> None:
         page = admin.page
         [before] = admin.copy.rows("api_models?display_name=eq.Script")
-        admin.open("/console.html")
+        admin.open(MODELS)
         admin.press("Edit Script")
         admin.press("Delete this model")
         admin.press("Delete it")

@@ -59,6 +59,7 @@ class TestForEverybody:
         admin.open("/console.html")
         expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
         issues += self.serious(page)
+        admin.open("/console.html?page=models")
         for name in ("Add a model", "Add a provider", "Edit OpenRouter"):
             page.get_by_role("button", name=name).first.click()
             expect(page.get_by_role("dialog")).to_be_visible()
@@ -116,6 +117,7 @@ class TestForEverybody:
         admin.open("/console.html")
         expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
         assert too_wide() == []
+        admin.open("/console.html?page=models")
         admin.press("Add a model")
         assert too_wide() == []
 
@@ -396,7 +398,7 @@ def test_screenshots(admin: Person, tmp_path: Path) -> None:
             expect(admin.said).to_have_count(5)
         else:
             admin.press("24 hours")
-            expect(page.get_by_text("no_model_available")).to_be_visible()
+            expect(page.get_by_role("link", name="no_model_available")).to_be_visible()
         for shape, size in shapes.items():
             for scheme in ("light", "dark"):
                 page.set_viewport_size(size)  # type: ignore[arg-type]

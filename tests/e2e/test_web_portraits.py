@@ -6,6 +6,8 @@ The local stack has no Storage, so what it would send is answered here. Rows are
 from __future__ import annotations
 
 import json
+from base64 import b64decode
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -153,3 +155,39 @@ def test_characters_of_others_have_no_buttons(author: Person) -> None:
         author.page.get_by_role("dialog").get_by_role("heading", name="Characters")
     ).to_be_visible()
     expect(author.page.get_by_label("the picture of")).to_have_count(0)
+
+
+def test_only_pictures_in_sight_are_read(author: Person, bucket: Bucket) -> None:
+    page, owner = author.page, author.user_id
+    rows = [
+        {"id": str(uuid4()), "user_id": owner, "name": f"{NAME} {place:03}"} for place in range(150)
+    ]
+    operator(author.copy, "POST", "/rest/v1/characters", rows)
+    paths = [{"character_id": row["id"], "path": f"{owner}/{row['id']}/x.webp"} for row in rows]
+    operator(author.copy, "POST", "/rest/v1/character_portraits", paths)
+    bucket.files = {path["path"]: encoded(flag(), "WEBP") for path in paths}
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "storage" in request.url else None
+    )
+    page.reload()
+    shown = page.locator("nav").get_by_role("img", name=f"Picture of {NAME} 000")
+    expect(shown).to_have_count(1)
+    expect(page.locator("nav rp-unread").last).to_be_attached()
+    assert not [url for url in asked if rows[149]["id"] in url]
+    page.locator("nav").get_by_role("button", name=f"{NAME} 149").scroll_into_view_if_needed()
+    expect(page.locator("nav").get_by_role("img", name=f"Picture of {NAME} 149")).to_have_count(1)
+    assert len(asked) < 100
+
+
+def test_download_of_everything_has_the_pictures(
+    author: Person, vera: str, bucket: Bucket, tmp_path: Path
+) -> None:
+    raw = encoded(flag(), "WEBP")
+    bucket.add(vera, raw)
+    author.press("Account")
+    with author.page.expect_download() as saved:
+        author.press("Download everything")
+    saved.value.save_as(tmp_path / "all.json")
+    found = json.loads((tmp_path / "all.json").read_text())
+    assert [b64decode(picture) for picture in found["portraits"].values()] == [raw]

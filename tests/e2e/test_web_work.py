@@ -29,7 +29,7 @@ def box(person: Person) -> Any:
 
 def listed(person: Person) -> Any:
     """The conversations in the list at the side."""
-    return person.page.locator(".lists h2:text('Conversations') + ul button")
+    return person.page.locator(".lists h2:text('Conversations') + ul > li > button:first-child")
 
 
 def people(person: Person) -> Any:
@@ -163,7 +163,7 @@ class TestDocument:
           return [tagName, type ?? "", id, className].join(" ") + "|" + textContent.trim();
         }"""
         seen = []
-        for _ in range(80):
+        for _ in range(140):
             page.keyboard.press("Tab")
             seen.append(str(page.evaluate(focus)))
             assert self.overflow(page)[3:] == [0, 0]

@@ -19,6 +19,7 @@ from tests.existing.database import create
 from tests.existing.installation import adopt
 from tests.existing.requests import PEOPLE
 from tests.support.browser import running_browser
+from tests.support.console_pages import PAGES, issues, open_page
 from tests.support.gateway import PUBLISHABLE_KEY, running_gateway
 from tests.support.keys import Keys
 from tests.support.postgres import Connection, Postgres
@@ -68,8 +69,8 @@ async def _pages(database_url: str) -> AsyncIterator[str]:
     await serving
 
 
-def signed_in(browser: Browser, origin: str, keys: Keys, person: str) -> Page:
-    """The console, opened by somebody whose session the browser has."""
+def signed_in(browser: Browser, origin: str, keys: Keys, person: str, name: str) -> Page:
+    """A page of the console, opened by somebody whose session the browser has."""
     context = browser.new_context(locale="en-GB")
     context.set_default_timeout(PATIENCE * 1000)
     expect.set_options(timeout=PATIENCE * 1000)
@@ -79,7 +80,7 @@ def signed_in(browser: Browser, origin: str, keys: Keys, person: str) -> Page:
     stored = json.dumps(json.dumps(session))
     context.add_init_script(f"localStorage.setItem('sb-127-auth-token', {stored})")
     page = context.new_page()
-    page.goto(f"{origin}/console.html")
+    page.goto(f"{origin}/console.html?page={name}")
     return page
 
 
@@ -93,9 +94,8 @@ def test_an_admin_declares_an_age(
     browser: Browser, origin: str, keys: Keys, adopted: Connection
 ) -> None:
     """Also of a private character: the product's admins see all."""
-    page = signed_in(browser, origin, keys, PEOPLE["admin"])
-    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
-    expect(page.get_by_role("heading", name="Models")).to_have_count(0)
+    page = signed_in(browser, origin, keys, PEOPLE["admin"], "characters")
+    expect(page.get_by_role("heading", name="Characters")).to_be_visible()
     row = adopted.execute("select name from public.characters where id = %s", [HIDDEN]).fetchone()
     assert row
     page.get_by_label("Name of a character").fill(row["name"])
@@ -113,8 +113,44 @@ def test_an_admin_declares_an_age(
     page.context.close()
 
 
+def test_what_the_product_has_is_hidden_with_a_sentence(
+    browser: Browser, origin: str, keys: Keys, adopted: Connection
+) -> None:
+    page = signed_in(browser, origin, keys, PEOPLE["admin"], "overview")
+    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    expect(page.get_by_text("the product’s own pages have them")).to_be_visible()
+    for name in ("Models", "Templates"):
+        expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
+        page.goto(f"{origin}/console.html?page={name.lower()}")
+        expect(page.get_by_text("its own pages change them")).to_be_visible()
+    page.context.close()
+
+
+def test_switch_and_both_functions_are_shown(
+    browser: Browser, origin: str, keys: Keys, adopted: Connection
+) -> None:
+    adopted.execute("select public.set_traffic(true, 25, array[%s]::uuid[])", [PEOPLE["person"]])
+    page = signed_in(browser, origin, keys, PEOPLE["admin"], "overview")
+    page.get_by_role("link", name="Switch", exact=True).click()
+    expect(page.get_by_text("answers those who are moved")).to_be_visible()
+    expect(page.get_by_text("25 %")).to_be_visible()
+    page.context.close()
+
+
+def test_pages_fit_and_have_no_serious_issue(
+    browser: Browser, origin: str, keys: Keys, adopted: Connection
+) -> None:
+    page = signed_in(browser, origin, keys, PEOPLE["admin"], "overview")
+    found = []
+    for name in PAGES:
+        open_page(page, origin, name)
+        found += issues(page)
+    page.context.close()
+    assert "\n".join(found) == ""
+
+
 def test_nobody_else_does(browser: Browser, origin: str, keys: Keys, adopted: Connection) -> None:
-    page = signed_in(browser, origin, keys, PEOPLE["person"])
+    page = signed_in(browser, origin, keys, PEOPLE["person"], "overview")
     expect(page.get_by_role("heading", name="This page is for admins")).to_be_visible()
     page.context.close()
     claims = json.dumps({"sub": PEOPLE["person"], "role": "authenticated"})

@@ -19,7 +19,7 @@ from tests.existing.database import STATES, create
 from tests.existing.installation import adopt, drop
 from tests.support.gateway import running_gateway
 from tests.support.keys import Keys
-from tests.support.postgres import ROOT, Postgres
+from tests.support.postgres import MIGRATIONS, ROOT, Postgres
 from tests.support.postgrest import running_postgrest
 from tests.support.stack import SECRET_KEY
 
@@ -101,6 +101,51 @@ def behind_data_api(postgres: Postgres, database: str) -> bool:
     ):
         environment = {"SUPABASE_URL": gateway.url, "SUPABASE_SECRET_KEY": SECRET_KEY}
         return has_foreign_tables(environment)
+
+
+def deploy_own(url: str, folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """`make deploy-db` for a Supabase of one's own, without its command."""
+    env = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(folder), "DATABASE_URL": url} | changes
+    command = [sys.executable, "-m", "dev", "deploy", "db"]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_connection_string_is_enough_for_a_supabase_of_ones_own(
+    postgres: Postgres, database: str, tmp_path: Path
+) -> None:
+    postgres.create(database)
+    url, own = postgres.dsn(database), {"SUPABASE_URL": "http://kong:8000"}
+    shown = deploy_own(url, tmp_path, **own)
+    count = len(list(MIGRATIONS.glob("*.sql")))
+    assert shown.stdout.count("# would apply") == count
+    assert "Nothing was run" in shown.stdout
+    for expected in (count, 0):
+        done = deploy_own(url, tmp_path, APPLY="1", **own)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("] 2026") == expected
+    with postgres.connect(database) as connection:
+        row = connection.execute("select verify_installation() -> 'migrations' as found").fetchone()
+        assert row
+        assert len(row["found"]) == count
+        seeded = connection.execute("select from api_models").rowcount
+        assert seeded > 0
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_connection_string_of_a_product_is_refused(
+    postgres: Postgres, database: str, tmp_path: Path, state: str
+) -> None:
+    create(postgres, database, state)
+    for apply_them in ("0", "1"):
+        done = deploy_own(postgres.dsn(database), tmp_path, APPLY=apply_them)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{WHAT_TO_DO}\n")
+
+
+def test_without_an_address_both_ways_are_named(tmp_path: Path) -> None:
+    done = deploy_own("", tmp_path)
+    assert done.returncode == 1
+    assert "SUPABASE_URL" in done.stderr
+    assert "DATABASE_URL" in done.stderr
 
 
 @pytest.mark.parametrize("begun", [0, 20])

@@ -234,7 +234,7 @@ FUNCTIONS = {
         public.begin_turn_with_key public.list_chat_characters public.read_turn
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.begin_account_deletion
+        public.begin_account_deletion public.begin_operator_action public.model_to_test
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
         public.purge_conversations
@@ -287,7 +287,8 @@ FUNCTIONS = {
         private.account_contents private.forget_leaving_user
         private.account_messages private.account_profile private.account_rows
         private.account_sections
-        private.character_of_others private.check_tag private.close_reports private.count_own_use
+        private.character_of_others private.check_my_character private.check_tag
+        private.close_reports private.count_own_use
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact

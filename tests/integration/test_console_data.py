@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
+from dev.settings import ROOT
 from tests.support.answers import error, text
 from tests.support.stack import Stack, User
 from tests.support.talk import Talk
@@ -137,6 +139,16 @@ class TestLimits:
         assert set(rows) == {"default", "admin", "project", "guest"}
         assert rpc(admin, "set_limits", p_role="guest", p_limits=None).is_success
         assert "guest" not in str(admin.get("/limit_settings").json())
+
+    def test_of_every_name_that_is_documented_can_be_set(
+        self, stack: Stack, admin: httpx.Client
+    ) -> None:
+        document = (ROOT / "docs/configuration.md").read_text()
+        table = document.partition("## Limits")[2].partition("\n## ")[0]
+        cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+        names = re.findall(r"`(\w+)`", " ".join(cells))
+        assert len(names) > 10
+        assert rpc(admin, "set_limits", p_role="guest", p_limits=dict.fromkeys(names, 1)).is_success
 
     @pytest.mark.parametrize(
         ("role", "limits"),

@@ -122,8 +122,32 @@ class TestList:
         assert row["id"] == str(here)
         assert row["last_sender"] == "character"
         assert row["last_line"] == "She nods. The northern one."
-        assert row["character_name"] == "Mara Voss"
+        assert (row["character_name"], row["other_names"]) == ("Mara Voss", [])
         assert not row["is_pinned"]
+        assert not row["is_branch"]
+
+    def test_names_further_characters_in_their_order(
+        self, stack: Stack, ann: User, api: httpx.Client
+    ) -> None:
+        here = stack.conversation(ann, "Which coast is it?")
+        secret = stack.insert("characters", user_id=stack.user().id, name="Secret")
+        others = [stack.insert("characters", user_id=ann.id, name=name) for name in ("Tom", "Ina")]
+        for place, character in enumerate([secret, *reversed(others)]):
+            stack.db.execute(
+                "insert into conversation_characters (conversation_id, character_id, position)"
+                " values (%s, %s, %s)",
+                (here, character, place),
+            )
+        assert listed(api)[0]["other_names"] == ["Ina", "Tom"]
+
+    def test_says_which_ones_are_branches(self, stack: Stack, ann: User, api: httpx.Client) -> None:
+        here = stack.conversation(ann, "Which coast is it?")
+        message = stack.one("select id from messages where conversation_id = %s", here)
+        body = {"action": "branch", "message_id": str(message["id"])}
+        assert stack.chat(ann, **body).status_code == 200
+        marks = {row["id"]: row["is_branch"] for row in listed(api)}
+        assert marks.pop(str(here)) is False
+        assert list(marks.values()) == [True]
 
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 100])
     def test_pages_have_each_conversation_once(

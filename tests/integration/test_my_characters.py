@@ -148,6 +148,27 @@ def test_what_no_character_has_is_refused(api: httpx.Client, row: dict[str, Any]
     assert len(api.get("/my_characters").json()) == 1
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("name", ""), ("name", "x" * 121), ("nickname", "x" * 121), ("pronouns", "x" * 41)),
+        *((name, "x" * 20_001) for name in TEXTS),
+        *(("age", -1), ("age", 1_000_001), ("talkativeness", 1.5), ("depth_prompt_depth", 1001)),
+        *(("depth_prompt_role", "x"), ("content_rating", "x")),
+        *(("alternate_greetings", ["x"] * 65), ("group_only_greetings", ["x"] * 65)),
+    ],
+)
+def test_refusal_names_the_column(api: httpx.Client, column: str, value: Any) -> None:
+    vera = made(api)
+    for answer in (
+        api.post("/my_characters", json={"name": "Mina"} | {column: value}),
+        change(api, vera, **{column: value}),
+    ):
+        refusal = answer.json()
+        assert (answer.status_code, refusal["code"], refusal["details"]) == (400, "PT400", column)
+        assert refusal["message"].endswith(".")
+
+
 def test_nobody_else_reads_or_writes_them(stack: Stack, ann: User, api: httpx.Client) -> None:
     vera = made(api, is_public=True)
     with stack.data_api(stack.user()) as other:
@@ -162,6 +183,37 @@ def test_nobody_else_reads_or_writes_them(stack: Stack, ann: User, api: httpx.Cl
     assert change(api, vera, name="Banned").status_code == 403
     assert api.post("/my_characters", json={"name": "x"}).status_code == 403
     assert api.delete("/my_characters", params={"id": f"eq.{vera}"}).status_code == 403
+
+
+def test_they_are_listed_with_their_tags_and_found_by_one(ann: User, api: httpx.Client) -> None:
+    """As the page asks for them."""
+    vera, mina = made(api), made(api, name="Mina", content_rating="nsfw", is_public=True)
+    for character, tag in ((vera, "iron"), (vera, "fire"), (mina, "fire")):
+        row = {"character_id": character, "tag": tag}
+        assert api.post("/character_tags", json=row).is_success
+    columns = "id, user_id, name, content_rating, is_public, character_tags(tag)"
+    ask = {"user_id": f"eq.{ann.id}", "order": "name,id"}
+    listed = api.get("/characters", params=ask | {"select": columns}).json()
+    assert [row["name"] for row in listed] == ["Mina", "Vera"]
+    assert {row["tag"] for row in listed[1]["character_tags"]} == {"iron", "fire"}
+    assert (listed[0]["content_rating"].lower(), listed[0]["is_public"]) == ("nsfw", True)
+    narrowed = {"select": f"{columns}, chosen:character_tags!inner(tag)", "chosen.tag": "eq.iron"}
+    (found,) = api.get("/characters", params=ask | narrowed).json()
+    assert {row["tag"] for row in found["character_tags"]} == {"iron", "fire"}
+    named = api.get("/characters", params=ask | {"select": columns, "name": "ilike.%INA%"}).json()
+    assert [row["name"] for row in named] == ["Mina"]
+
+
+def test_columns_that_a_product_lacks_are_refused_by_their_code(
+    ann: User, api: httpx.Client
+) -> None:
+    """The page then asks for all columns."""
+    made(api)
+    ask = {"user_id": f"eq.{ann.id}", "select": "name, first_message, alternate_greetings, age"}
+    answer = api.get("/characters", params=ask)
+    assert answer.is_success or answer.json()["code"] == "42703"
+    (row,) = api.get("/characters", params=ask | {"select": "*"}).json()
+    assert row["name"] == "Vera"
 
 
 def test_there_is_a_limit(stack: Stack, ann: User, api: httpx.Client) -> None:

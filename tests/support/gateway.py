@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import jwt
@@ -37,8 +39,8 @@ class Trouble:
 
 
 class Gateway:
-    """Serves /rest/v1 (PostgREST), /storage/v1 where there is one, the JWKS at `url`, and deletes
-    users."""
+    """Serves /rest/v1 (PostgREST), /storage/v1 where there is one, the JWKS at `url`, and makes
+    and deletes users."""
 
     def __init__(self, url: str, postgrest_url: str, keys: Keys) -> None:
         self.url = url
@@ -49,6 +51,8 @@ class Gateway:
         self.calls: list[str] = []  # such as "POST /rest/v1/rpc/begin_turn", in order
         # Deletes a user; the HTTP status. What the Auth server does is given by who has a database.
         self.delete_user: Callable[[str], int] = lambda user_id: 501
+        # Makes an account; the HTTP status.
+        self.create_user: Callable[[dict[str, Any]], int] = lambda account: 501
         self.jwks_requests = 0
         self.in_progress = 0
         self._postgrest_url = postgrest_url
@@ -154,7 +158,7 @@ class Gateway:
             return web.json_response(self.jwks)
         is_storage = self.storage is not None and request.path.startswith("/storage/v1/")
         if not request.path.startswith("/rest/v1/") and not is_storage:
-            return await self._answer_auth(request)
+            return await self._answer_auth(request, body)
         roles = {PUBLISHABLE_KEY: self._anon, **dict.fromkeys(self.secret_keys, self._service)}
         role = roles.get(request.headers.get("apikey", ""))
         if role is None:
@@ -168,7 +172,12 @@ class Gateway:
             return await self.storage.answer(request, body, self.keys.claims(token))
         return await self._forward(request, body, token)
 
-    async def _answer_auth(self, request: web.Request) -> web.Response:
+    async def _answer_auth(self, request: web.Request, body: bytes) -> web.Response:
+        if request.method == "POST" and request.path == USERS_PATH.rstrip("/"):
+            if request.headers.get("apikey") not in self.secret_keys:
+                return web.json_response({"message": "Invalid API key"}, status=401)
+            status = await asyncio.to_thread(self.create_user, json.loads(body))
+            return web.json_response({}, status=status)
         if request.method != "DELETE" or not request.path.startswith(USERS_PATH):
             return web.json_response({"message": "no Route matched with those values"}, status=404)
         if request.headers.get("apikey") not in self.secret_keys:

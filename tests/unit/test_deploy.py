@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dev.operate.deploy import commands_for
+from edge.server import ALIVE
 from tests.support.postgres import ROOT
 
 TARGETS = ["roleplay_chat", "health_check", "scheduler", "db"]
@@ -117,6 +118,37 @@ def test_every_flag_is_explained(target: str, monkeypatch: pytest.MonkeyPatch) -
     assert len(told) >= 2
 
 
+IMAGES = {
+    "DEPLOY_IMAGES": "images.example/tales/roleplay",
+    "DEPLOY_TAG": "v1.0.0",
+    "DEPLOY_PROJECT_NUMBER": "123456789012",
+}
+AUDIENCE = "https://health-check-123456789012.europe-west3.run.app"
+
+
+@pytest.mark.parametrize("target", APPLIED)
+def test_commands_for_images_are_as_stored(deploy: Deploy, target: str) -> None:
+    done = deploy(target, **IMAGES)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (SNAPSHOTS / f"images-{target}.sh").read_text()
+    assert "canary" not in done.stdout
+
+
+def test_scheduler_and_image_agree_on_the_audience(deploy: Deploy) -> None:
+    scheduler, function = (deploy(name, **IMAGES).stdout for name in ("scheduler", "health_check"))
+    assert f"--oidc-token-audience={AUDIENCE}\n" in scheduler + "\n"
+    assert f"--uri={AUDIENCE} " in scheduler
+    assert f"HEALTH_CHECK_OIDC_AUDIENCE={AUDIENCE}," in function
+    account = "health-check-scheduler@tales-123456.iam.gserviceaccount.com"
+    assert f"--oidc-service-account-email={account}" in scheduler
+    assert f"HEALTH_CHECK_OIDC_EMAIL={account}" in function
+
+
+def test_image_is_asked_for_by_the_path_that_its_server_answers(deploy: Deploy) -> None:
+    for function in ("roleplay_chat", "health_check"):
+        assert f"--startup-probe=httpGet.path={ALIVE}," in deploy(function, **IMAGES).stdout
+
+
 @pytest.mark.parametrize("target", APPLIED)
 def test_applied_again_nothing_is_made_twice(
     deploy: Deploy, gcloud: dict[str, str], target: str
@@ -177,6 +209,8 @@ def test_program_that_is_not_there(deploy: Deploy, tmp_path: Path) -> None:
         pytest.param({"KEY_ORIGINS": "A_API_KEY"}, "entry 1 is not", id="wrong-origins"),
         pytest.param({"DEPLOY_SECRETS": "A_API_KEY"}, "lacks SUPABASE_SECRET_KEY", id="no-secret"),
         pytest.param({"SUPABASE_JWT_SECRET": "canary"}, "SUPABASE_JWT_SECRET is a", id="unmanaged"),
+        pytest.param({"DEPLOY_IMAGES": "a/b"}, "DEPLOY_PROJECT_NUMBER: the", id="number"),
+        pytest.param({"DEPLOY_IMAGES": "A B"}, "DEPLOY_IMAGES: String", id="images"),
         pytest.param({"ALLOW_LOCAL_UPSTREAMS": "true"}, "for local work only", id="local"),
     ],
 )
@@ -211,14 +245,19 @@ def test_flags_are_gclouds(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     wanted: dict[tuple[str, ...], set[str]] = {}
-    for target in TARGETS[:3]:
-        for one in commands_for(target, ENVIRONMENT):
-            for command in filter(None, (one.command, one.probe, one.instead)):
-                words = [word for word in command if not word.startswith("--")]
-                known = 5 if words[1:3] == ["scheduler", "jobs"] and "http" in words else 4
-                known = 3 if words[1] in ("functions", "secrets") else known
-                flags = {word.partition("=")[0] for word in command if word.startswith("--")}
-                wanted.setdefault(tuple(words[:known]), set()).update(flags)
+    planned = [one for target in APPLIED for one in commands_for(target, ENVIRONMENT)]
+    for name, value in IMAGES.items():
+        monkeypatch.setenv(name, value)
+    planned += [one for target in APPLIED for one in commands_for(target, ENVIRONMENT)]
+    assert any(one.command[:3] == ["gcloud", "run", "deploy"] for one in planned)
+    for one in planned:
+        for command in filter(None, (one.command, one.probe, one.instead)):
+            words = [word for word in command if not word.startswith("--")]
+            known = 5 if words[1:3] == ["scheduler", "jobs"] and "http" in words else 4
+            is_short = words[1] in ("functions", "secrets") or words[1:3] == ["run", "deploy"]
+            known = 3 if is_short else known
+            flags = {word.partition("=")[0] for word in command if word.startswith("--")}
+            wanted.setdefault(tuple(words[:known]), set()).update(flags)
     assert len(wanted) > 8
     for words, flags in wanted.items():
         shown = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True)

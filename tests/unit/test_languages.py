@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from dev.languages import DICTIONARIES, SCRIPTS, all_problems, problems, read_dictionary, uses
+from dev.languages import (
+    DICTIONARIES,
+    SCRIPTS,
+    all_problems,
+    bare,
+    problems,
+    read_dictionary,
+    uses,
+)
 from tests.support.node import evaluate
 
 MESSAGES = 'plural(n, { one: "{n} message", other: "{n} messages" })'
@@ -109,6 +117,32 @@ def test_sentence_that_is_twice_in_a_file_is_found(tmp_path: Path) -> None:
     path.write_text('{"Pin": "Anheften", "Pin": "Heften"}')
     with pytest.raises(ValueError, match=r"A dictionary has “Pin” twice\."):
         read_dictionary(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("html`<p>Hello</p>`", ["Hello"]),
+        ("html`<p>${x} messages</p>`", ["messages"]),
+        ("html`<p>A <b>bold</b>\n  word</p>`", ["A", "bold", "word"]),
+        ("html`<p>${all.map((x) => html`<i>Inner ${x}</i>`)}</p>`", ["Inner"]),
+        ('html`<input placeholder="Name" name="Name" />`', ["Name"]),
+        ("html`<img alt='A cat' src='cat' />`", ["A cat"]),
+        ('html`<b title="${x} of">${y}</b>`', ["of"]),
+        ('html`<option value="a" label="Ah">${x ? "b" : `c`}</option>`', ["Ah"]),
+        ("const pattern = /`/; html`<p>Да</p>`", ["Да"]),
+        ("// it's\nhtml`<p>Hello</p>`", ["Hello"]),
+        ("html`<p>${x.replace(/[`}]/g, '`')} left</p>`", ["left"]),
+        ('html`<p>${t("Hello")} · ${n} ‹›&nbsp;</p>`', []),
+        ('html`<p class="quiet" @click=${() => set({ a: "B" })}>${x}</p>`', []),
+        ("`Plain text`", []),
+        ('html`<p aria-label=${t("Hello")} dir="auto">${x > 1 ? y : nothing}</p>`', []),
+    ],
+)
+def test_text_in_a_template_has_to_be_given_to_t(source: str, found: list[str]) -> None:
+    texts = [problem.split("“")[1].split("”")[0] for problem in bare("a.js", source)]
+    assert sorted(texts) == sorted(found)
+    assert all(problem.startswith("a.js:") for problem in bare("a.js", source))
 
 
 def test_text_of_scripts_that_is_read_is_not_empty() -> None:

@@ -18,6 +18,7 @@ from roleplay_chat import account, message_actions, turn_store
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
+from roleplay_chat.operators import actions as operators
 from roleplay_chat.portraits import actions as portraits
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 from roleplay_chat.turn_events import CUT_OFF
@@ -58,6 +59,7 @@ def test_every_action_is_described() -> None:
         *account.HANDLERS,
         *cards.actions(),
         *chats.actions(),
+        *operators.ACTIONS,
         *portraits.actions(),
         *message_actions.actions(1),
         "stop",

@@ -64,7 +64,12 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["availability", "emphasis", "entries", "figures", "legible", "paging", "sections", "state"],
+    [
+        *("availability", "character-rows", "chat-file", "emphasis", "entries", "figures"),
+        *("language", "legible", "limits", "paging", "sections", "state"),
+        *("console-address", "console-findings", "console-formats", "console-limit"),
+        *("console-model", "console-rows"),
+    ],
 )
 def test_pure_module_reaches_neither_the_page_nor_the_services(name: str) -> None:
     graph = web_import_graph(web_sources(ROOT))

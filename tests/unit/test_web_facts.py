@@ -61,4 +61,4 @@ def test_summary_is_the_persons_part_then_the_models(summary: Any, text: str) ->
 
 def test_day_is_written_out() -> None:
     time = "2026-05-03T23:30:00+00:00"
-    assert evaluate("facts.js", "module.day(given)", time) == "3 May 2026"
+    assert evaluate("facts.js", "module.day(given)", time) == "May 3, 2026"

@@ -1,35 +1,41 @@
 // A person's own account: name, email and password, and the way back in without the password.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { accountSections } from "./account-sections.js";
 import { showApiKeys } from "./api-keys.js";
 import { UserError, data, supabase } from "./backend.js";
+import { loadBlocked } from "./catalogue.js";
 import { t } from "./language.js";
 import { doing, openDialog, set } from "./page.js";
+import { loadLimits } from "./own-limits.js";
 import { modal } from "./parts.js";
 import { state } from "./state.js";
 
-export const showAccount = () => openDialog("account", { done: "" });
+/** Opens the account; `done`: a sentence above the forms. What is left and who is blocked follows. */
+export async function showAccount(done = "") {
+  openDialog("account", { done });
+  await Promise.all([loadLimits(), loadBlocked()]);
+}
 
 const finish = (done) => set({ dialog: { name: "account", done }, trouble: null });
 
 async function changeName(name) {
-  if (!name) throw new UserError("Enter a name.", "", 0, "name");
+  if (!name) throw new UserError(t("Enter a name."), "", 0, "name");
   await data(supabase.auth.updateUser({ data: { display_name: name } }));
-  // The profiles of an existing product have no such name; the account's is used there.
-  if (state.me.hasProfileName) await data(supabase.from("profiles").update({ display_name: name }).eq("id", state.me.id));
+  await data(supabase.from("account").update({ display_name: name }).eq("id", state.me.id));
   set({ me: { ...state.me, name } });
-  finish("Your name was changed.");
+  finish(t("Your name was changed."));
 }
 
 async function changeEmail(email) {
   const { user } = await data(supabase.auth.updateUser({ email }, { emailRedirectTo: location.origin + location.pathname }));
   if (user.email === email) set({ me: { ...state.me, email } });
-  finish(user.email === email ? "Your email was changed." : "Open the links in the emails we sent to confirm the new address.");
+  finish(user.email === email ? t("Your email was changed.") : t("Open the links in the emails we sent to confirm the new address."));
 }
 
 async function changePassword(password) {
   await data(supabase.auth.updateUser({ password }));
-  finish("Your password was changed.");
+  finish(t("Your password was changed."));
 }
 
 const form = (title, field, save) => html`
@@ -43,12 +49,13 @@ const form = (title, field, save) => html`
     </form>
   </section>`;
 
-export const account = (state) => modal("Your account", html`
+export const account = (state) => modal(t("Your account"), html`
   ${state.dialog.done ? html`<p class="notice" role="status">${state.dialog.done}</p>` : nothing}
-  ${form("Change the name", html`<label>What characters call you
+  ${form(t("Change the name"), html`<label>${t("What characters call you")}
     <input name="name" autocomplete="nickname" maxlength="80" dir="auto" required .value=${state.me.name} /></label>`, (name) => changeName(name.trim()))}
-  ${form("Change the email", html`<label>Email
+  ${form(t("Change the email"), html`<label>${t("Email")}
     <input name="email" type="email" autocomplete="email" required .value=${state.me.email} /></label>`, changeEmail)}
-  ${form("Change the password", html`<label>New password
+  ${form(t("Change the password"), html`<label>${t("New password")}
     <input name="password" type="password" autocomplete="new-password" minlength="8" required /></label>`, changePassword)}
-  <section><button @click=${doing(() => showApiKeys())}>${t("API keys")}</button></section>`, state);
+  <section><button @click=${doing(() => showApiKeys())}>${t("API keys")}</button></section>
+  ${accountSections(state)}`, state);

@@ -1,5 +1,6 @@
 // The page's address names the open conversation, "#<id>": links, back and forward lead to it.
 
+import { t } from "./language.js";
 import { listMembers } from "./state.js";
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -21,7 +22,7 @@ export function write(id, instead = false) {
 
 /** The title of the window. */
 export function windowTitle({ conversation }) {
-  if (!conversation) return `Talk · ${APP}`;
+  if (!conversation) return `${t("Talk")} · ${APP}`;
   const names = listMembers(conversation).map(({ name }) => name).join(", ");
-  return `${conversation.title || names || "Somebody"} · ${APP}`;
+  return `${conversation.title || names || t("Somebody")} · ${APP}`;
 }

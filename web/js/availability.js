@@ -1,18 +1,23 @@
 // Which models can answer now, and why the others cannot. Pure functions.
 
+import { dateFormat, t } from "./language.js";
+
 /** The key of any of the team's workers. */
 export const WORKER = "chat_worker";
 
+/** What stands in place of a model where the author's greeting was the reply. */
+export const GREETING = "card:greeting";
+
 const FRESH_MS = 120_000;
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = dateFormat({ hour: "2-digit", minute: "2-digit" });
 
 const HEALTH = {
-  none: "No worker is registered",
-  stale: "Worker status is out of date",
-  down: "Worker is down",
-  up: "Worker is ready",
+  none: t("No worker is registered"),
+  stale: t("Worker status is out of date"),
+  down: t("Worker is down"),
+  up: t("Worker is ready"),
 };
-const AWAY = { stale: "status is out of date", down: "down" };
+const AWAY = { stale: t("status is out of date"), down: t("down") };
 
 /** State and label of a worker, {state, text}, from its health record. */
 export function workerHealth(record, now = Date.now()) {
@@ -34,7 +39,7 @@ export function workersHealth(workers, now = Date.now()) {
   const best = ["up", "down", "stale"].map((state) => found.find((each) => each.state === state)).find(Boolean);
   if (workers.length < 2 || !best) return best ?? workerHealth(null, now);
   const ready = found.filter(({ state }) => state === "up").length;
-  return { state: best.state, text: `${ready} of ${workers.length} workers are ready` };
+  return { state: best.state, text: t("{ready} of {count} workers are ready", { ready, count: workers.length }) };
 }
 
 /**
@@ -45,7 +50,7 @@ export function workersHealth(workers, now = Date.now()) {
 export function choices({ models, cooldowns, workers, tier }, now = Date.now()) {
   const cools = (row) => {
     const until = Date.parse(row?.until);
-    return until > now ? `on cooldown until ${clock.format(until)}` : "";
+    return until > now ? t("on cooldown until {time}", { time: clock.format(until) }) : "";
   };
   const local = workers.map(({ name, display_name, health }) => ({
     key: workerKey(name),
@@ -64,10 +69,10 @@ export function choices({ models, cooldowns, workers, tier }, now = Date.now()) 
 
 /** The choice of any worker. The only one has its own name. */
 function anyWorker(local) {
-  if (!local.length) return { key: WORKER, name: "Local model", why: "none is registered", closed: true, local: true };
+  if (!local.length) return { key: WORKER, name: t("Local model"), why: t("none is registered"), closed: true, local: true };
   if (local.length === 1) return { ...local[0], key: WORKER };
-  const why = local.every((each) => each.why) ? "none is ready" : "";
-  return { key: WORKER, name: "Any local model", why, closed: false, local: true };
+  const why = local.every((each) => each.why) ? t("none is ready") : "";
+  return { key: WORKER, name: t("Any local model"), why, closed: false, local: true };
 }
 
 const workerKey = (name) => `${WORKER}:${name}`;
@@ -76,14 +81,23 @@ const workerKey = (name) => `${WORKER}:${name}`;
 export function workerName(workers, used) {
   if (used !== WORKER && !used.startsWith(`${WORKER}:`)) return null;
   const name = used === WORKER ? WORKER : used.slice(WORKER.length + 1);
-  return workers.find((worker) => worker.name === name)?.display_name ?? (name === WORKER ? "Local model" : `Local model ${name}`);
+  return workers.find((worker) => worker.name === name)?.display_name ?? (name === WORKER ? t("Local model") : t("Local model {name}", { name }));
+}
+
+/** The name of what wrote a reply, from `model_used`. */
+export function modelName({ workers, models }, used) {
+  const worker = workerName(workers, used);
+  if (worker) return worker;
+  if (used === GREETING) return t("Greeting");
+  const key = used.slice(used.indexOf(":") + 1);
+  return models.find((model) => model.model_key === key)?.display_name ?? key;
 }
 
 function whyNever(model, tier) {
   // The provider is null if it is switched off, because only admins can read its row then.
-  if (!model.api_providers?.is_active) return "switched off";
-  if (model.catalog_status === "gone") return "no longer offered";
-  if (tier === "nsfw" && model.capabilities.nsfw !== true) return "for a general audience only";
+  if (!model.api_providers?.is_active) return t("switched off");
+  if (model.catalog_status === "gone") return t("no longer offered");
+  if (tier === "nsfw" && model.capabilities.nsfw !== true) return t("for a general audience only");
   return "";
 }
 

@@ -2,10 +2,11 @@
 
 import { config } from "../config.js";
 import { ChatClient, ChatError, ConnectionLost } from "../vendor/roleplay-chat.js";
+import { t } from "./language.js";
 
-const FAILED = "That did not work. Try again in a moment, or reload the page.";
-const SIGNED_OUT = "You are signed out. Sign in again to continue.";
-const UNREACHABLE = "The service cannot be reached. Check your connection, then try again.";
+const FAILED = t("That did not work. Try again in a moment, or reload the page.");
+const SIGNED_OUT = t("You are signed out. Sign in again to continue.");
+const UNREACHABLE = t("The service cannot be reached. Check your connection, then try again.");
 
 const { createClient, isAuthError } = globalThis.supabase;
 
@@ -43,15 +44,15 @@ class SignedOut extends UserError {
 }
 
 const SENTENCES = {
-  23503: "It is still in use. Remove what uses it first.",
-  23505: "This name already exists. Choose another one.",
-  23514: "This value is not allowed. Correct it and try again.",
-  413: "This is too large to be saved. Shorten it and try again.",
-  42501: "You do not have permission to do this. Ask an admin.",
-  invalid_credentials: "Email or password is wrong. Try again, or create an account.",
-  user_already_exists: "An account with this email already exists. Sign in instead.",
-  email_not_confirmed: "Open the link in the email we sent, then sign in.",
-  over_request_rate_limit: "Too many attempts. Wait a minute, then try again.",
+  23503: t("It is still in use. Remove what uses it first."),
+  23505: t("This name already exists. Choose another one."),
+  23514: t("This value is not allowed. Correct it and try again."),
+  413: t("This is too large to be saved. Shorten it and try again."),
+  42501: t("You do not have permission to do this. Ask an admin."),
+  invalid_credentials: t("Email or password is wrong. Try again, or create an account."),
+  user_already_exists: t("An account with this email already exists. Sign in instead."),
+  email_not_confirmed: t("Open the link in the email we sent, then sign in."),
+  over_request_rate_limit: t("Too many attempts. Wait a minute, then try again."),
 };
 
 /** The data of a Data API query or an Auth call. Throws `UserError` if it fails. */
@@ -63,8 +64,11 @@ export async function data(query) {
   const code = status === 413 ? "413" : error.code; // servers before the database refuse a large body
   const worded = isAuthError(error) || /^PT\d/.test(code); // PT...: written by our database for people
   const sentence = SENTENCES[code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
-  throw new UserError(sentence, code);
+  throw new UserError(sentence, code, 0, fieldOf(error));
 }
+
+/** The column that our database names in the details of a refusal. */
+const fieldOf = ({ code, details }) => (/^PT4(00|09)$/.test(code) && /^[a-z_]+$/.test(details ?? "") ? details : "");
 
 const client = new ChatClient({
   url: `${config.functionsUrl || location.origin}/roleplay_chat`,

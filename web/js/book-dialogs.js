@@ -3,12 +3,13 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
+import { titleOf } from "./conversation-views.js";
 import { lookingBack, read, shownEntries, withLookingBack } from "./entries.js";
-import { legible } from "./legible.js";
+import { t } from "./language.js";
 import * as books from "./lorebooks.js";
 import { doing, openDialog } from "./page.js";
 import { modal } from "./parts.js";
-import { findCharacter, listMembers } from "./state.js";
+import { findCharacter } from "./state.js";
 
 export const BOOK_VIEWS = { lorebooks: list, lorebook: open, "delete-lorebook": discard, "delete-entry": discardEntry };
 
@@ -21,17 +22,17 @@ function list(state) {
     const { name, place } = event.target.elements;
     await books.addBook(name.value.trim(), place.value);
   });
-  return modal("Lorebooks", html`
+  return modal(t("Lorebooks"), html`
     <section>
-      <p class="quiet">Their entries are added to what models read when the conversation has their keys.</p>
-      ${all.length ? nothing : html`<p class="quiet">There are no lorebooks. Add one, or import a file.</p>`}
+      <p class="quiet">${t("Their entries are added to what models read when the conversation has their keys.")}</p>
+      ${all.length ? nothing : html`<p class="quiet">${t("There are no lorebooks. Add one, or import a file.")}</p>`}
       <ul class="rows">${repeat(all, ({ id }) => id, (book) => html`<li>${row(book, state)}</li>`)}</ul>
     </section>
     <section>
       <form class="add" @submit=${add}>
-        <label>Name of a new lorebook <input name="name" maxlength="120" required /></label>
+        <label>${t("Name of a new lorebook")} <input name="name" maxlength="120" required /></label>
         ${places(state, "person", state.me.isAdmin)}
-        <button class="primary">Add a lorebook</button>
+        <button class="primary">${t("Add a lorebook")}</button>
       </form>
     </section>`, state);
 }
@@ -40,13 +41,13 @@ function row(book, state) {
   const name = books.bookName(book);
   return html`
     <span class=${book.is_enabled ? "" : "quiet"}>${name}
-      <small>${applies(book, state)}${book.is_enabled ? "" : " · off"}</small></span>
-    <button aria-label=${`${book.is_enabled ? "Turn off" : "Turn on"}: ${name}`}
-      @click=${doing(() => books.switchBook(book))}>${book.is_enabled ? "Turn off" : "Turn on"}</button>
-    <button aria-label=${`Open: ${name}`} @click=${doing(() => books.showBook(book))}>Open</button>`;
+      <small>${applies(book, state)}${book.is_enabled ? "" : ` · ${t("off")}`}</small></span>
+    <button aria-label=${book.is_enabled ? t("Turn off: {name}", { name }) : t("Turn on: {name}", { name })}
+      @click=${doing(() => books.switchBook(book))}>${book.is_enabled ? t("Turn off") : t("Turn on")}</button>
+    <button aria-label=${t("Open: {name}", { name })} @click=${doing(() => books.showBook(book))}>${t("Open")}</button>`;
 }
 
-const SCOPES = { person: "All my conversations", everyone: "Everybody on this site" };
+const SCOPES = { person: t("All my conversations"), everyone: t("Everybody on this site") };
 
 /** Where a book applies, in words. */
 function applies({ scope, conversation_id, persona_id }, state) {
@@ -55,16 +56,15 @@ function applies({ scope, conversation_id, persona_id }, state) {
 }
 
 function conversationName(id, state) {
-  if (id === state.conversation?.id) return "This conversation";
+  if (id === state.conversation?.id) return t("This conversation");
   const conversation = state.conversations.find((each) => each.id === id);
-  if (!conversation) return "Another conversation";
-  const names = listMembers(conversation).map(({ name }) => name).join(", ");
-  return `The conversation “${legible(conversation.title || names)}”`;
+  if (!conversation) return t("Another conversation");
+  return t("The conversation “{title}”", { title: titleOf(conversation) });
 }
 
 function personaName(id, { dialog }) {
   const persona = dialog.personas.find((each) => each.id === id) ?? findCharacter(id);
-  return `When I play ${persona?.name ?? "somebody"}`;
+  return t("When I play {name}", { name: persona?.name ?? t("somebody") });
 }
 
 /** The choice of a place; a book's own is among them. `chosen` is a value of `placeOf`. */
@@ -77,7 +77,7 @@ function places(state, chosen, forEverybody, change = null) {
   for (const { id } of state.dialog.personas) offer("persona", id);
   if (!all.has(chosen)) offer(...chosen.split(" "));
   return html`
-    <label>Where it applies
+    <label>${t("Where it applies")}
       <select name="place" .value=${live(chosen)} @change=${change}>
         ${[...all].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
       </select>
@@ -92,34 +92,34 @@ function open(state) {
   const change = (changes) => doing(() => books.changeBook(book, changes))();
   return modal(books.bookName(book), html`
     <section>
-      <label>Name
+      <label>${t("Name")}
         <input id="book-name" maxlength="120" .value=${book.name}
           @change=${({ target }) => change({ name: target.value.trim() })} />
       </label>
       ${book.scope === "everyone"
-        ? html`<p class="quiet">It applies to everybody on this site.</p>`
+        ? html`<p class="quiet">${t("It applies to everybody on this site.")}</p>`
         : places(state, books.placeOf(book), false, ({ target }) => doing(() => books.moveBook(book, target.value))())}
       <label class="check">
         <input type="checkbox" .checked=${live(book.is_enabled)}
           @change=${({ target }) => change({ is_enabled: target.checked })} />
-        Use this lorebook
+        ${t("Use this lorebook")}
       </label>
       ${backwards(book, change)}
     </section>
     <section>
-      <h3>Entries</h3>
-      ${entries.length ? nothing : html`<p class="quiet">There are no entries.</p>`}
+      <h3>${t("Entries")}</h3>
+      ${entries.length ? nothing : html`<p class="quiet">${t("There are no entries.")}</p>`}
       <ul class="rows">
         ${repeat(entries, ({ place }) => place, (each) => html`
           <li>${entry?.place === each.place ? entryForm(state, each.place) : shownEntry(state, each)}</li>`)}
       </ul>
       ${entry?.place === null
         ? entryForm(state, null)
-        : html`<button id="add-entry" @click=${doing(() => books.openEntry(null, read()))}>Add an entry</button>`}
+        : html`<button id="add-entry" @click=${doing(() => books.openEntry(null, read()))}>${t("Add an entry")}</button>`}
     </section>
     <section class="choices">
-      <button @click=${doing(books.showBooks)}>All lorebooks</button>
-      <button class="danger" @click=${() => openDialog("delete-lorebook", { book })}>Delete this lorebook</button>
+      <button @click=${doing(books.showBooks)}>${t("All lorebooks")}</button>
+      <button class="danger" @click=${() => openDialog("delete-lorebook", { book })}>${t("Delete this lorebook")}</button>
     </section>`, state);
 }
 
@@ -134,35 +134,35 @@ function backwards({ content }, change) {
           && change({ content: withLookingBack(content, { least, most, [name]: target.valueAsNumber }) })} />
     </label>`;
   return html`
-    ${number("least", "Search older messages until so many entries are found (0: only the newest)", 100, least)}
-    ${least ? number("most", "How many messages are searched at most (0: all)", 1000, most) : nothing}`;
+    ${number("least", t("Search older messages until so many entries are found (0: only the newest)"), 100, least)}
+    ${least ? number("most", t("How many messages are searched at most (0: all)"), 1000, most) : nothing}`;
 }
 
 function shownEntry({ dialog }, entry) {
   const { place, title, keys, isOn, isConstant } = entry;
-  const facts = [isConstant ? "always there" : keys, isOn ? "" : "off"].filter(Boolean).join(" · ");
+  const facts = [isConstant ? t("always there") : keys, isOn ? "" : t("off")].filter(Boolean).join(" · ");
   return html`
     <span class=${isOn ? "" : "quiet"}>${title}<small>${facts}</small></span>
-    <button data-entry=${place} aria-label=${`Change: ${title}`}
-      @click=${doing(() => books.openEntry(place, entry))}>Change</button>
-    <button aria-label=${`Delete: ${title}`}
-      @click=${() => openDialog("delete-entry", { book: dialog.book, personas: dialog.personas, place, title })}>Delete</button>`;
+    <button data-entry=${place} aria-label=${t("Change: {name}", { name: title })}
+      @click=${doing(() => books.openEntry(place, entry))}>${t("Change")}</button>
+    <button aria-label=${t("Delete: {name}", { name: title })}
+      @click=${() => openDialog("delete-entry", { book: dialog.book, personas: dialog.personas, place, title })}>${t("Delete")}</button>`;
 }
 
 const WHERE = {
-  before: "Before the character",
-  after: "After the character",
-  depth: "Among the messages",
-  kept: "Where its file put it",
-  text: "Where its first lines say",
+  before: t("Before the character"),
+  after: t("After the character"),
+  depth: t("Among the messages"),
+  kept: t("Where its file put it"),
+  text: t("Where its first lines say"),
 };
 
 const FURTHER = {
-  any: "at least one is found",
-  all: "all are found",
-  none: "none is found",
-  "not-all": "not all are found",
-  off: "They are not looked for",
+  any: t("at least one is found"),
+  all: t("all are found"),
+  none: t("none is found"),
+  "not-all": t("not all are found"),
+  off: t("They are not looked for"),
 };
 
 function entryForm({ dialog }, place) {
@@ -176,28 +176,28 @@ function entryForm({ dialog }, place) {
   });
   return html`
     <form class="add" @submit=${save}>
-      <label>Keys, with commas between them <input id="entry-keys" name="keys" .value=${before.keys} /></label>
-      <label>Words that decide as well, with commas between them <input name="further" .value=${before.further} /></label>
-      <label>The entry is used if, of these words,
+      <label>${t("Keys, with commas between them")} <input id="entry-keys" name="keys" .value=${before.keys} /></label>
+      <label>${t("Words that decide as well, with commas between them")} <input name="further" .value=${before.further} /></label>
+      <label>${t("The entry is used if, of these words,")}
         <select name="logic">
           ${Object.entries(FURTHER).map(([value, text]) => html`<option value=${value} ?selected=${value === before.logic}>${text}</option>`)}
         </select>
       </label>
-      <label>Text <textarea name="content" rows="6" ?required=${place === null} .value=${before.content}></textarea></label>
-      <label class="check"><input type="checkbox" name="isOn" .checked=${before.isOn} /> Use this entry</label>
-      <label class="check"><input type="checkbox" name="isConstant" .checked=${before.isConstant} /> Always there, whatever is said</label>
-      <label>Position
+      <label>${t("Text")} <textarea name="content" rows="6" ?required=${place === null} .value=${before.content}></textarea></label>
+      <label class="check"><input type="checkbox" name="isOn" .checked=${before.isOn} /> ${t("Use this entry")}</label>
+      <label class="check"><input type="checkbox" name="isConstant" .checked=${before.isConstant} /> ${t("Always there, whatever is said")}</label>
+      <label>${t("Position")}
         <select name="where" @change=${({ target }) => books.chooseWhere(target.value)}>
           ${offered.map(([value, text]) => html`<option value=${value} ?selected=${value === before.where}>${text}</option>`)}
         </select>
       </label>
       ${entry.where === "depth"
-        ? html`<label>How many messages stand after it
+        ? html`<label>${t("How many messages stand after it")}
             <input name="depth" type="number" min="0" max="1000" required .value=${String(before.depth)} /></label>`
         : nothing}
       <div class="choices">
-        <button class="primary">Save</button>
-        <button type="button" @click=${doing(books.closeEntry)}>Cancel</button>
+        <button class="primary">${t("Save")}</button>
+        <button type="button" @click=${doing(books.closeEntry)}>${t("Cancel")}</button>
       </div>
     </form>`;
 }
@@ -223,20 +223,20 @@ function filled(elements, before) {
 
 function discard(state) {
   const { book } = state.dialog;
-  return modal("Delete the lorebook", html`
-    <p>This deletes “${books.bookName(book)}” with all its entries. It cannot be undone.</p>
+  return modal(t("Delete the lorebook"), html`
+    <p>${t("This deletes “{name}” with all its entries. It cannot be undone.", { name: books.bookName(book) })}</p>
     <div class="choices">
-      <button class="danger" @click=${doing(() => books.deleteBook(book))}>Delete the lorebook</button>
-      <button @click=${doing(books.showBooks)}>Keep it</button>
+      <button class="danger" @click=${doing(() => books.deleteBook(book))}>${t("Delete the lorebook")}</button>
+      <button @click=${doing(books.showBooks)}>${t("Keep it")}</button>
     </div>`, state);
 }
 
 function discardEntry(state) {
   const { book, place, title } = state.dialog;
-  return modal("Delete the entry", html`
-    <p>This deletes “${title}”. It cannot be undone.</p>
+  return modal(t("Delete the entry"), html`
+    <p>${t("This deletes “{name}”. It cannot be undone.", { name: title })}</p>
     <div class="choices">
-      <button class="danger" @click=${doing(() => books.deleteEntry(book, place))}>Delete the entry</button>
-      <button @click=${doing(books.keepBook)}>Keep it</button>
+      <button class="danger" @click=${doing(() => books.deleteEntry(book, place))}>${t("Delete the entry")}</button>
+      <button @click=${doing(books.keepBook)}>${t("Keep it")}</button>
     </div>`, state);
 }

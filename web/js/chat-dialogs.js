@@ -4,34 +4,39 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { account } from "./account.js";
+import { ACCOUNT_VIEWS } from "./account-sections.js";
 import { apiKeys } from "./api-keys.js";
 import { appearance } from "./appearance.js";
 import { BOOK_VIEWS } from "./book-dialogs.js";
+import { CATALOGUE_VIEWS } from "./catalogue-dialogs.js";
+import { CHARACTER_VIEWS, showCharacter } from "./character-dialogs.js";
+import { EDITOR_VIEWS } from "./character-editor.js";
+import { CONVERSATION_VIEWS } from "./conversation-dialogs.js";
 import * as talks from "./conversations.js";
 import { day } from "./facts.js";
+import { numberFormat, plural, t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
 import { remove } from "./messages.js";
-import { closeDialog, doing, openDialog } from "./page.js";
+import { closeDialog, doing } from "./page.js";
 import { modal } from "./parts.js";
-import { personaChooser } from "./persona.js";
+import { PERSONA_VIEWS } from "./persona-dialogs.js";
 import { portrait, portraitTools } from "./portrait.js";
+import { SETTINGS_VIEWS } from "./settings-dialogs.js";
 import { shortcuts } from "./shortcuts.js";
-import { findCharacter, listMembers } from "./state.js";
+import { REACH, findCharacter, listMembers } from "./state.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, "api-keys": apiKeys, appearance, shortcuts, ...BOOK_VIEWS };
+const VIEWS = {
+  memory, characters, delete: deletion, imported, chat, "chat-imported": chatImported, why, account,
+  "api-keys": apiKeys, appearance, shortcuts, ...BOOK_VIEWS, ...CONVERSATION_VIEWS, ...PERSONA_VIEWS, ...SETTINGS_VIEWS,
+  ...CHARACTER_VIEWS, ...EDITOR_VIEWS, ...CATALOGUE_VIEWS, ...ACCOUNT_VIEWS,
+};
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
 }
 
 // --- memory ---------------------------------------------------------------------------------
-
-const REACH = {
-  conversation: "this conversation",
-  character: "everything with this character",
-  profile: "all my conversations",
-};
 
 function memory(state) {
   const { summary, facts: noted, changing } = state.memory;
@@ -42,21 +47,21 @@ function memory(state) {
     content.value = "";
     content.focus();
   });
-  return modal("Memory", html`
+  return modal(t("Memory"), html`
     <section>
-      <h3>Summary</h3>
+      <h3>${t("Summary")}</h3>
       ${changing === "summary" ? summaryForm(summary) : shownSummary(summary)}
     </section>
     <section>
-      <h3>Facts</h3>
-      ${noted.length ? nothing : html`<p class="quiet">There are no facts.</p>`}
+      <h3>${t("Facts")}</h3>
+      ${noted.length ? nothing : html`<p class="quiet">${t("There are no facts.")}</p>`}
       <ul class="rows">
         ${repeat(noted, ({ id }) => id, (fact) => html`<li>${changing === fact.id ? factForm(fact, state) : shownFact(fact)}</li>`)}
       </ul>
       <form class="add" @submit=${add}>
-        <label>A fact to remember <input name="content" maxlength="2000" dir="auto" required /></label>
+        <label>${t("A fact to remember")} <input name="content" maxlength="2000" dir="auto" required /></label>
         ${tiers(state)}
-        <button class="primary">Add</button>
+        <button class="primary">${t("Add")}</button>
       </form>
     </section>`, state);
 }
@@ -64,10 +69,10 @@ function memory(state) {
 const shownSummary = (summary) => html`
   ${summary
     ? html`<p class="lines" dir="auto">${summary}</p>`
-    : html`<p class="quiet">There is no summary yet. One is written when the conversation becomes too long for a model.</p>`}
+    : html`<p class="quiet">${t("There is no summary yet. One is written when the conversation becomes too long for a model.")}</p>`}
   <div class="choices">
-    <button @click=${() => facts.change("summary")}>${summary ? "Change this summary" : "Write a summary"}</button>
-    ${summary ? html`<button @click=${doing(facts.forgetSummary)}>Delete this summary</button>` : nothing}
+    <button @click=${() => facts.change("summary")}>${summary ? t("Change this summary") : t("Write a summary")}</button>
+    ${summary ? html`<button @click=${doing(facts.forgetSummary)}>${t("Delete this summary")}</button>` : nothing}
   </div>`;
 
 function summaryForm(summary) {
@@ -77,29 +82,36 @@ function summaryForm(summary) {
   });
   return html`
     <form class="add" @submit=${save}>
-      <label>What happened so far <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${summary}></textarea></label>
-      <p class="quiet">No model changes your words. What happens later is added after them.</p>
+      <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${summary}></textarea></label>
+      <p class="quiet">${t("No model changes your words. What happens later is added after them.")}</p>
       ${choices()}
     </form>`;
 }
 
-const IMPORTANCE = { 5: "Never forget", 4: "Important", 3: "Usual", 2: "Minor", 1: "Trivial" };
+const IMPORTANCE = { 5: t("Never forget"), 4: t("Important"), 3: t("Usual"), 2: t("Minor"), 1: t("Trivial") };
 
 const shownFact = (fact) => html`
   <span dir="auto" class=${fact.is_active ? "" : "quiet"}>${fact.content}
-    <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}${fact.since ? ` · since ${day(fact.since)}` : ""}${fact.is_active ? "" : " · off"}</small>
-    ${fact.earlier.length ? html`<small dir="auto">Earlier: ${fact.earlier.join(" ")}</small>` : nothing}</span>
-  <select aria-label=${`Importance: ${fact.content}`} .value=${live(String(fact.importance))}
+    <small>${origin(fact).filter(Boolean).join(" · ")}</small>
+    ${fact.earlier.length ? html`<small dir="auto">${t("Earlier: {texts}", { texts: fact.earlier.join(" ") })}</small>` : nothing}</span>
+  <select aria-label=${t("Importance: {fact}", { fact: fact.content })} .value=${live(String(fact.importance))}
     @change=${({ target }) => doing(() => facts.rateFact(fact, Number(target.value)))()}>
     ${Object.entries(IMPORTANCE).reverse().map(([value, text]) => html`
       <option value=${value} ?selected=${Number(value) === fact.importance}>${text}</option>`)}
   </select>
-  <button aria-label=${`${fact.is_active ? "Turn off" : "Turn on"}: ${fact.content}`}
-    @click=${doing(() => facts.switchFact(fact))}>${fact.is_active ? "Turn off" : "Turn on"}</button>
+  <button aria-label=${fact.is_active ? t("Turn off: {name}", { name: fact.content }) : t("Turn on: {name}", { name: fact.content })}
+    @click=${doing(() => facts.switchFact(fact))}>${fact.is_active ? t("Turn off") : t("Turn on")}</button>
   <button aria-pressed=${fact.pinned} @click=${doing(() => facts.pinFact(fact))}>
-    ${fact.pinned ? "Pinned" : "Pin"}</button>
-  <button aria-label=${`Change: ${fact.content}`} @click=${() => facts.change(fact.id)}>Change</button>
-  <button aria-label=${`Forget: ${fact.content}`} @click=${doing(() => facts.forgetFact(fact))}>Forget</button>`;
+    ${fact.pinned ? t("Pinned") : t("Pin")}</button>
+  <button aria-label=${t("Change: {name}", { name: fact.content })} @click=${() => facts.change(fact.id)}>${t("Change")}</button>
+  <button aria-label=${t("Forget: {fact}", { fact: fact.content })} @click=${doing(() => facts.forgetFact(fact))}>${t("Forget")}</button>`;
+
+const origin = (fact) => [
+  reach(fact.memories),
+  fact.written_by === "model" ? t("noted by a model") : "",
+  fact.since ? t("since {day}", { day: day(fact.since) }) : "",
+  fact.is_active ? "" : t("off"),
+];
 
 function factForm(fact, state) {
   const save = doing(async (event) => {
@@ -109,7 +121,7 @@ function factForm(fact, state) {
   });
   return html`
     <form class="add" @submit=${save}>
-      <label>The fact <input name="content" maxlength="2000" dir="auto" required .value=${fact.content} /></label>
+      <label>${t("The fact")} <input name="content" maxlength="2000" dir="auto" required .value=${fact.content} /></label>
       ${tiers(state, fact.memories)}
       ${choices()}
     </form>`;
@@ -117,16 +129,16 @@ function factForm(fact, state) {
 
 const choices = () => html`
   <div class="choices">
-    <button class="primary">Save</button>
-    <button type="button" @click=${() => facts.change(null)}>Cancel</button>
+    <button class="primary">${t("Save")}</button>
+    <button type="button" @click=${() => facts.change(null)}>${t("Cancel")}</button>
   </div>`;
 
 function tiers(state, { tier, character_id } = {}) {
   const chosen = tier === "character" ? `character ${character_id}` : tier;
-  const members = listMembers(state.conversation).map(({ id, name }) => [`character ${id}`, `everything with ${name}`]);
+  const members = listMembers(state.conversation).map(({ id, name }) => [`character ${id}`, t("everything with {name}", { name })]);
   const all = [["conversation", REACH.conversation], ...members, ["profile", REACH.profile]];
   return html`
-    <label>In
+    <label>${t("In")}
       <select name="tier">
         ${all.map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
       </select>
@@ -134,7 +146,9 @@ function tiers(state, { tier, character_id } = {}) {
 }
 
 const reach = ({ tier, character_id }) =>
-  tier === "character" ? `everything with ${findCharacter(character_id)?.name ?? "a character"}` : REACH[tier];
+  tier === "character"
+    ? t("everything with {name}", { name: findCharacter(character_id)?.name ?? t("a character") })
+    : REACH[tier];
 
 // --- characters -----------------------------------------------------------------------------
 
@@ -145,160 +159,36 @@ function characters(state) {
     event.preventDefault();
     await talks.addCharacter(findCharacter(event.target.elements.character.value));
   });
-  return modal("Characters", html`
+  return modal(t("Characters"), html`
     <section>
-      <p class="quiet">One character speaks at a time: the one you name, or the next in this order.</p>
+      <p class="quiet">${t("One character speaks at a time: the one you name, or the next in this order.")}</p>
       <ul class="rows">
         ${repeat(members, ({ id }) => id, (each) => html`
           <li>${portrait(each)}<span dir="auto">${each.name}
-              ${each.id === state.conversation.character_id ? html`<small>first, cannot be removed</small>` : nothing}</span>
+              ${each.id === state.conversation.character_id ? html`<small>${t("first, cannot be removed")}</small>` : nothing}</span>
+            <button aria-label=${t("Details of {name}", { name: each.name })} @click=${doing(() => showCharacter(each))}>${t("Details")}</button>
             ${portraitTools(each, state.me)}
             ${each.id === state.conversation.character_id
               ? nothing
-              : html`<button aria-label=${`Remove ${each.name}`} @click=${doing(() => talks.removeCharacter(each))}>Remove</button>`}
+              : html`<button aria-label=${t("Remove {name}", { name: each.name })} @click=${doing(() => talks.removeCharacter(each))}>${t("Remove")}</button>`}
           </li>`)}
       </ul>
     </section>
     <section>
       ${!talks.hasRoom()
-        ? html`<p class="quiet">There is no room for another character. Remove one first.</p>`
+        ? html`<p class="quiet">${t("There is no room for another character. Remove one first.")}</p>`
         : !strangers.length
-          ? html`<p class="quiet">All your characters are here. Import a character card to add more.</p>`
+          ? html`<p class="quiet">${t("All your characters are here. Import a character card to add more.")}</p>`
           : html`
               <form class="add" @submit=${add}>
-                <label>Who joins
+                <label>${t("Who joins")}
                   <select name="character">
                     ${repeat(strangers, ({ id }) => id, ({ id, name }) => html`<option value=${id} dir="auto">${name}</option>`)}
                   </select>
                 </label>
-                <button class="primary">Add to the conversation</button>
+                <button class="primary">${t("Add to the conversation")}</button>
               </form>`}
     </section>`, state);
-}
-
-// --- settings of a conversation -------------------------------------------------------------
-
-function settings(state) {
-  const { conversation } = state;
-  const change = (changes) => doing(() => talks.changeConversation(changes));
-  return modal("Settings", html`
-    <section>
-      <label>Title
-        <input maxlength="200" dir="auto" .value=${conversation.title} placeholder="Untitled"
-          @change=${({ target }) => change({ title: target.value.trim() })()} />
-      </label>
-      ${personaChooser(state)}
-    </section>
-    <section>
-      <h3>Content</h3>
-      ${tier(state)}
-    </section>
-    <section>
-      <h3>Memory</h3>
-      <label class="check">
-        <input type="checkbox" .checked=${live(conversation.remembers)}
-          @change=${({ target }) => change({ remembers: target.checked })()} />
-        Remember what happens here
-      </label>
-      <label>New facts may be noted for
-        <select @change=${({ target }) => talks.chooseReach(target.value)}>
-          ${Object.entries(REACH).map(([tier, text]) => html`<option value=${tier} ?selected=${tier === state.reach}>${text}</option>`)}
-        </select>
-      </label>
-    </section>
-    ${noteForm(state.dialog.kept)}
-    ${samplingForm(state.dialog.kept.sampling)}
-    <section>
-      <button @click=${doing(talks.exportChat)}>Export the chat</button>
-      <button class="danger" @click=${() => openDialog("discard")}>Delete this conversation</button>
-    </section>`, state);
-}
-
-const ROLES = { system: "an instruction", user: "your words", assistant: "the character's words" };
-
-function noteForm(kept) {
-  const change = (changes) => doing(() => talks.keepSettings(changes))();
-  return html`
-    <section>
-      <h3>Author's note</h3>
-      <label>Text about the story that every reply keeps in mind
-        <textarea name="note" rows="4" maxlength="8000" dir="auto" .value=${kept.note}
-          @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
-      </label>
-      <label>How many messages stand after it
-        <input name="depth" type="number" min="0" max="1000" .value=${String(kept.note_depth)}
-          @change=${({ target }) => target.reportValidity() && change({ note_depth: target.valueAsNumber || 0 })} />
-      </label>
-      <label>Read as
-        <select name="role" @change=${({ target }) => change({ note_role: target.value })}>
-          ${Object.entries(ROLES).map(([role, name]) => html`<option value=${role} ?selected=${role === kept.note_role}>${name}</option>`)}
-        </select>
-      </label>
-    </section>`;
-}
-
-const SAMPLING = {
-  temperature: "Temperature",
-  top_p: "Top P",
-  top_k: "Top K",
-  min_p: "Min P",
-  frequency_penalty: "Frequency penalty",
-  presence_penalty: "Presence penalty",
-  repetition_penalty: "Repetition penalty",
-  max_tokens: "Longest reply, in tokens",
-};
-
-function samplingForm(sampling) {
-  const change = (name) => ({ target }) => {
-    const value = target.value === "" ? null : target.valueAsNumber;
-    doing(() => talks.keepSampling(name, value))();
-  };
-  return html`
-    <section>
-      <details>
-        <summary>Sampler settings</summary>
-        <p class="quiet">Empty ones are the model's own. Each model keeps them within its bounds.</p>
-        ${Object.entries(SAMPLING).map(([name, text]) => html`
-          <label>${text}
-            <input name=${name} type="number" step="any" .value=${String(sampling[name] ?? "")} @change=${change(name)} />
-          </label>`)}
-      </details>
-    </section>`;
-}
-
-function tier(state) {
-  const { ageVerified } = state.me;
-  const members = listMembers(state.conversation);
-  const who = members.length > 1 ? "Every character" : "The character";
-  const locked = state.conversation.content_tier === "sfw";
-  const needs = [
-    [ageVerified, "Your age is verified. The operators of this site do this: ask them for the age check."],
-    [members.length > 0 && members.every((each) => each.content_rating === "nsfw"), `${who} is rated for adults by its author.`],
-    [members.every((each) => each.age >= 18), `${who} has a stated age of 18 or more.`],
-    [!locked, "The conversation is not set to a general audience."],
-    [!state.conversation.always_sfw, "No character with a stated age below 18 was ever part of the conversation."],
-  ];
-  const open = needs.every(([met]) => met);
-  return html`
-    <label>Written for
-      <select .value=${live(open ? state.tier : "sfw")} ?disabled=${!open}
-        aria-describedby="needs" @change=${({ target }) => talks.chooseTier(target.value)}>
-        <option value="sfw">A general audience</option>
-        <option value="nsfw">Adults</option>
-      </select>
-    </label>
-    <div id="needs">
-      <p class="quiet">${open ? "Both are available here." : "Adult themes require all of these:"}</p>
-      ${open ? nothing : html`<ul class="needs">
-        ${needs.map(([met, text]) => html`<li data-met=${met}>${met ? "Met" : "Missing"}: ${text}</li>`)}
-      </ul>`}
-    </div>
-    <label class="check">
-      <input type="checkbox" .checked=${live(locked)}
-        @change=${({ target }) =>
-          doing(() => talks.changeConversation({ content_tier: target.checked ? "sfw" : null }))()} />
-      Always keep this conversation for a general audience
-    </label>`;
 }
 
 // --- why a reply was written as it was ------------------------------------------------------
@@ -306,39 +196,41 @@ function tier(state) {
 function why(state) {
   const { why: found } = state.dialog;
   if (!found) {
-    return modal("Why this reply?", html`
-      <p>This is not known any more. What a model read is kept for a few days only.</p>`, state);
+    return modal(t("Why this reply?"), html`
+      <p>${t("This is not known any more. What a model read is kept for a few days only.")}</p>`, state);
   }
   const { parts, entries, facts: known, recalled, left, more } = found;
-  return modal("Why this reply?", html`
-    <p>The model read about ${count.format(found.tokens)} tokens. Texts are shown as they are now.</p>
+  return modal(t("Why this reply?"), html`
+    <p>${t("The model read about {count} tokens. Texts are shown as they are now.", { count: found.tokens })}</p>
     <section>
-      <h3>What the model read</h3>
+      <h3>${t("What the model read")}</h3>
       <ul class="rows">
         ${parts.map(({ name, tokens, cut }) => html`<li><span>${name}${cut ? html`<small>${cut}</small>` : nothing}</span>
           ${count.format(tokens)}</li>`)}
       </ul>
       <p class="quiet">${messages(found)}</p>
     </section>
-    ${listed("Lorebook", entries, entry, more.entries)}
-    ${listed("Lorebook entries without room", left.entries, entry, more.left_out_entries)}
+    ${listed(t("Lorebook"), entries, entry, more.entries)}
+    ${listed(t("Lorebook entries without room"), left.entries, entry, more.left_out_entries)}
     ${found.changed && (entries.length || left.entries.length)
-      ? html`<p class="quiet">The card was changed since, so entries may be others now.</p>`
+      ? html`<p class="quiet">${t("The card was changed since, so entries may be others now.")}</p>`
       : nothing}
-    ${listed("Facts", known, fact, more.facts)}
-    ${listed("Recalled facts", recalled.facts, fact, more.recalled_facts)}
-    ${listed("Facts without room", left.facts, fact, more.left_out_facts)}
-    ${listed("Recalled messages", recalled.messages, told, more.recalled_messages)}`, state);
+    ${listed(t("Facts"), known, fact, more.facts)}
+    ${listed(t("Recalled facts"), recalled.facts, fact, more.recalled_facts)}
+    ${listed(t("Facts without room"), left.facts, fact, more.left_out_facts)}
+    ${listed(t("Recalled messages"), recalled.messages, told, more.recalled_messages)}`, state);
 }
 
-const count = new Intl.NumberFormat();
-const GONE = "Deleted since, or no longer yours to read.";
+const count = numberFormat();
+const GONE = t("Deleted since, or no longer yours to read.");
 
 const messages = ({ messages: read, left }) =>
   [
-    read === 1 ? "One earlier message was read." : `${read || "No"} earlier messages were read.`,
-    left.messages ? `${left.messages} older ones had no room.` : "",
-    left.summary ? "The end of the summary was cut." : "",
+    read
+      ? plural(read, { one: "One earlier message was read.", other: "{n} earlier messages were read." })
+      : t("No earlier messages were read."),
+    left.messages ? plural(left.messages, { one: "One older message had no room.", other: "{n} older ones had no room." }) : "",
+    left.summary ? t("The end of the summary was cut.") : "",
   ].filter(Boolean).join(" ");
 
 const listed = (name, rows, shown, others = 0) => rows.length
@@ -346,7 +238,7 @@ const listed = (name, rows, shown, others = 0) => rows.length
       <section>
         <h3>${name}</h3>
         <ul class="rows">${rows.map((row) => html`<li><span dir="auto">${shown(row)}</span></li>`)}</ul>
-        ${others ? html`<p class="quiet">And ${others} more.</p>` : nothing}
+        ${others ? html`<p class="quiet">${t("And {count} more.", { count: others })}</p>` : nothing}
       </section>`
   : nothing;
 
@@ -358,27 +250,22 @@ const told = (message) => message ? html`${message.text}<small>${message.who}</s
 
 function deletion(state) {
   const { message } = state.dialog;
-  return modal("Delete", html`
-    <p>This deletes the message with all its versions. It cannot be undone.</p>
+  return modal(t("Delete"), html`
+    <p>${t("This deletes the message with all its versions. It cannot be undone.")}</p>
     <div class="choices">
-      <button class="danger" @click=${doing(() => remove(message, false))}>Delete this message</button>
-      <button class="danger" @click=${doing(() => remove(message, true))}>Delete it and all later messages</button>
-    </div>`, state);
-}
-
-function discard(state) {
-  return modal("Delete the conversation", html`
-    <p>This deletes all its messages and its memory. It cannot be undone.</p>
-    <div class="choices">
-      <button class="danger" @click=${doing(talks.deleteConversation)}>Delete the conversation</button>
+      <button class="danger" @click=${doing(() => remove(message, false))}>${t("Delete this message")}</button>
+      <button class="danger" @click=${doing(() => remove(message, true))}>${t("Delete it and all later messages")}</button>
     </div>`, state);
 }
 
 function importedBook(card, state) {
-  return modal(`${card.name} is here`, html`
-    <p>The lorebook has ${card.book_entries === 1 ? "one entry" : `${card.book_entries} entries`}. It applies to all your conversations.</p>
+  return modal(t("{name} is here", { name: card.name }), html`
+    <p>${plural(card.book_entries, {
+      one: "The lorebook has one entry. It applies to all your conversations.",
+      other: "The lorebook has {n} entries. It applies to all your conversations.",
+    })}</p>
     ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
-    <div class="choices"><button class="primary" @click=${doing(showBooks)}>Show the lorebooks</button></div>`, state);
+    <div class="choices"><button class="primary" @click=${doing(showBooks)}>${t("Show the lorebooks")}</button></div>`, state);
 }
 
 function chat(state) {
@@ -388,27 +275,29 @@ function chat(state) {
     await talks.importChat(file, event.target.elements.character.value, once);
   });
   const current = state.conversation?.character_id;
-  return modal("Import a chat", html`
+  return modal(t("Import a chat"), html`
     ${state.characters.length
       ? html`
           <form class="add" @submit=${add}>
-            <label>Who the conversation is with
+            <label>${t("Who the conversation is with")}
               <select name="character">
                 ${repeat(state.characters, ({ id }) => id, ({ id, name }) => html`<option value=${id} ?selected=${id === current} dir="auto">${name}</option>`)}
               </select>
             </label>
-            <button class="primary">Import ${file.name}</button>
+            <button class="primary">${t("Import {name}", { name: file.name })}</button>
           </form>`
-      : html`<p class="quiet">There is no character yet. Import a character card first.</p>`}`, state);
+      : html`<p class="quiet">${t("There is no character yet. Import a character card first.")}</p>`}`, state);
 }
 
 function chatImported(state) {
   const { messages: all, hidden, joined, warnings } = state.dialog.chat;
-  return modal("The chat is here", html`
-    <p>${all === 1 ? "One message" : `${count.format(all)} messages`} came along${hidden ? `, ${hidden} of them hidden from the model` : ""}.</p>
-    ${joined.length ? html`<p dir="auto">${joined.join(", ")} joined the conversation.</p>` : nothing}
+  return modal(t("The chat is here"), html`
+    <p>${hidden
+      ? plural(all, { one: "One message came along, {hidden} of them hidden from the model.", other: "{n} messages came along, {hidden} of them hidden from the model." }, { hidden })
+      : plural(all, { one: "One message came along.", other: "{n} messages came along." })}</p>
+    ${joined.length ? html`<p dir="auto">${t("{names} joined the conversation.", { names: joined.join(", ") })}</p>` : nothing}
     ${warnings.length ? html`<ul class="needs">${warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
-    <div class="choices"><button class="primary" @click=${closeDialog}>Read it</button></div>`, state);
+    <div class="choices"><button class="primary" @click=${closeDialog}>${t("Read it")}</button></div>`, state);
 }
 
 function imported(state) {
@@ -418,9 +307,9 @@ function imported(state) {
     closeDialog();
     await talks.talkWith(findCharacter(card.character_id));
   });
-  return modal(`${card.name} is here`, html`
-    <p>${card.greetings === 1 ? "One greeting" : `${card.greetings} greetings`} and
-      ${card.book_entries === 1 ? "one lorebook entry" : `${card.book_entries} lorebook entries`} came along.</p>
+  return modal(t("{name} is here", { name: card.name }), html`
+    <p>${plural(card.greetings, { one: "One greeting came along.", other: "{n} greetings came along." })}
+      ${plural(card.book_entries, { one: "One lorebook entry came along.", other: "{n} lorebook entries came along." })}</p>
     ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
-    <div class="choices"><button class="primary" @click=${talk}>Talk with ${card.name}</button></div>`, state);
+    <div class="choices"><button class="primary" @click=${talk}>${t("Talk with {name}", { name: card.name })}</button></div>`, state);
 }

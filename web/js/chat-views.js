@@ -6,11 +6,14 @@ import { repeat } from "../vendor/lit/directives/repeat.js";
 import { choices, standard, workersHealth } from "./availability.js";
 import { dialog } from "./chat-dialogs.js";
 import { composer } from "./composer-views.js";
+import { undoNotice } from "./conversation-views.js";
 import * as talks from "./conversations.js";
+import { greetings } from "./greeting-views.js";
+import { t } from "./language.js";
 import { excerpt } from "./legible.js";
 import { showMemory } from "./memory.js";
 import { said, underway } from "./message-views.js";
-import { showEarlier } from "./messages.js";
+import { showEarlier, showLater } from "./messages.js";
 import { doing, openDialog, redraw, set } from "./page.js";
 import { alert, health, loading } from "./parts.js";
 import { portrait } from "./portrait.js";
@@ -23,30 +26,31 @@ import { introduction } from "./welcome.js";
 
 export function page(state) {
   if (!state.ready) return loading(state);
-  if (!state.me) return signInForm(redraw, "Talk with a character", introduction);
+  if (!state.me) return signInForm(redraw, t("Talk with a character"), introduction);
   return html`
-    <a class="skip" href="#message">Skip to the message box</a>
+    <a class="skip" href="#message">${t("Skip to the message box")}</a>
     <div class="shell">
       ${side(state)}
       <main ?inert=${state.menu}>
         ${state.conversation ? open(state) : nobody(state)}
       </main>
       ${state.menu
-        ? html`<button class="shade" aria-label="Close the list"
+        ? html`<button class="shade" aria-label=${t("Close the list")}
             @click=${() => set({ menu: false })}></button>`
         : nothing}
     </div>
     <p class="unseen" role="status">${state.said}</p>
+    ${undoNotice(state)}
     ${dialog(state)}
   `;
 }
 
 const nobody = (state) => html`
-  <header class="bar">${menuButton(state)}<h1>Roleplay</h1></header>
+  <header class="bar">${menuButton(state)}<h1>${t("Roleplay")}</h1></header>
   <div class="column empty">
     ${state.notice ? html`<p class="notice">${state.notice}</p>` : nothing}
     ${state.conversations.length ? nothing : introduction}
-    <h2>Who would you like to meet?</h2>
+    <h2>${t("Who would you like to meet?")}</h2>
     <div class="people">
       ${state.characters.map((each) => html`
         <button class="person" @click=${doing(() => talks.talkWith(each))}>
@@ -61,7 +65,7 @@ const nobody = (state) => html`
 
 function open(state) {
   const members = listMembers(state.conversation);
-  const names = members.map(({ name }) => name).join(", ") || "Somebody";
+  const names = members.map(({ name }) => name).join(", ") || t("Somebody");
   const places = activeMessages();
   return html`
     <header class="bar">
@@ -71,21 +75,22 @@ function open(state) {
         <p>${health(workersHealth(state.workers))}</p>
       </div>
       <button class="more-tools" aria-expanded=${state.tools} aria-controls="tools"
-        @click=${() => set({ tools: !state.tools })}>Tools</button>
+        @click=${() => set({ tools: !state.tools })}>${t("Tools")}</button>
       <div class="toolbar" id="tools" ?data-open=${state.tools}>
         ${picker(state)}
-        <button @click=${doing(() => tool(() => openDialog("characters")))}>Characters</button>
-        <button @click=${doing(() => tool(showMemory))}>Memory</button>
-        <button @click=${doing(() => tool(talks.showSettings))}>Settings</button>
+        <button @click=${doing(() => tool(() => openDialog("characters")))}>${t("Characters")}</button>
+        <button @click=${doing(() => tool(showMemory))}>${t("Memory")}</button>
+        <button @click=${doing(() => tool(talks.showSettings))}>${t("Settings")}</button>
       </div>
     </header>
-    <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label="Messages" @scroll=${scrolled}>
-      ${state.hasEarlier ? html`<button class="link" @click=${doing(showEarlier)}>Show earlier messages</button>` : nothing}
+    <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label=${t("Messages")} @scroll=${scrolled}>
+      ${state.hasEarlier ? html`<button class="link" @click=${doing(showEarlier)}>${t("Show earlier messages")}</button>` : nothing}
       ${phase(state, places, members)}
       <ol class="talk">
         ${repeat(places, ({ message }) => message.position, (place, index) => message(state, places, place, index))}
         ${state.turn && !state.turn.at ? underway(state, places) : nothing}
       </ol>
+      ${state.hasLater ? html`<button class="link later" @click=${doing(showLater)}>${t("Show later messages")}</button>` : nothing}
       ${state.notice ? html`<p class="notice">${state.notice}</p>` : nothing}
       ${trouble(state)}
     </div>
@@ -100,15 +105,15 @@ function tool(action) {
 
 /** What is shown instead of messages: that they are loading, that they could not be loaded, or that there are none. */
 function phase(state, places, members) {
-  if (state.phase === "loading" && !places.length) return html`<p class="quiet" role="status">Loading the messages …</p>`;
+  if (state.phase === "loading" && !places.length) return html`<p class="quiet" role="status">${t("Loading the messages …")}</p>`;
   if (state.phase === "failed") {
     return html`
-      <section class="failed" role="group" aria-label="Messages that could not be loaded">
-        <p>The messages of this conversation could not be loaded.</p>
-        <button class="primary" @click=${doing(talks.loadOpen)}>Try again</button>
+      <section class="failed" role="group" aria-label=${t("Messages that could not be loaded")}>
+        <p>${t("The messages of this conversation could not be loaded.")}</p>
+        <button class="primary" @click=${doing(() => talks.loadOpen())}>${t("Try again")}</button>
       </section>`;
   }
-  return places.length || state.turn ? nothing : beginning(state, members[0]);
+  return places.length || state.turn ? nothing : beginning(state, members[0], members.length > 1);
 }
 
 /** A message, and above the first new one a mark. */
@@ -128,38 +133,26 @@ function picker(state) {
     <option value=${choice.key} ?selected=${choice.key === chosen} ?disabled=${choice.closed}>
       ${choice.name}${choice.why ? ` (${choice.why})` : ""}</option>`;
   return html`
-    <label class="picker"><span class="unseen">Who answers</span>
+    <label class="picker"><span class="unseen">${t("Who answers")}</span>
       <select .value=${live(chosen)} @change=${({ target }) => talks.chooseModel(target.value)}>
-        <option value="" ?selected=${!chosen}>Default${preferred ? `: ${preferred.name}` : ""}${preferred?.why ? ` (${preferred.why})` : ""}</option>
-        <optgroup label=${local.length > 1 ? "The team's workers" : "The team's worker"}>${repeat(local, ({ key }) => key, option)}</optgroup>
-        <optgroup label="Other models">${repeat(models, ({ key }) => key, option)}</optgroup>
+        <option value="" ?selected=${!chosen}>${preferred ? t("Default: {name}", { name: preferred.name }) : t("Default")}${preferred?.why ? ` (${preferred.why})` : ""}</option>
+        <optgroup label=${local.length > 1 ? t("The team's workers") : t("The team's worker")}>${repeat(local, ({ key }) => key, option)}</optgroup>
+        <optgroup label=${t("Other models")}>${repeat(models, ({ key }) => key, option)}</optgroup>
       </select>
     </label>`;
 }
 
-function beginning(state, character) {
+function beginning(state, character, isGroup) {
   if (!character) {
-    return html`<p class="notice">This character is no longer available. The messages stay; start a conversation with another character.</p>`;
+    return html`<p class="notice">${t("This character is no longer available. The messages stay; start a conversation with another character.")}</p>`;
   }
-  const openings = [character.first_message, ...(character.alternate_greetings ?? [])].filter(Boolean);
   return html`
     <section class="opening">
       ${portrait(character)}
       <h2 dir="auto">${character.name}</h2>
       <p dir="auto">${excerpt(character.description, 3000, character.name, state.me.name)}</p>
-      <div class="choices">
-        <button class="primary" @click=${doing(() => turns.take({ kickoff: true }))}>
-          Let ${character.name} begin
-        </button>
-        ${openings.length > 1
-          ? openings.map((text, index) => html`
-              <button title=${excerpt(text, 300, character.name, state.me.name)}
-                @click=${doing(() => turns.take({ kickoff: true, greeting: index }))}>
-                Opening ${index + 1}
-              </button>`)
-          : nothing}
-      </div>
-      <p class="quiet">Or write a message first.</p>
+      ${greetings(state, character, isGroup)}
+      <p class="quiet">${t("Or write a message first.")}</p>
     </section>`;
 }
 

@@ -1,12 +1,17 @@
 // The chat's entry point: draws it and listens to sign-in, the connection, dropped files and keys.
 
+import { showAccount } from "./account.js";
 import { addressed, windowTitle } from "./address.js";
 import { page } from "./chat-views.js";
+import { newest } from "./conversation-list.js";
 import { findConversation, followAddress, importFile, loadAll, loadModels, open } from "./conversations.js";
 import "./copying.js";
 import { redeem } from "./email-links.js";
 import { listen } from "./elsewhere.js";
-import { doing, openDialog, set, show, tell } from "./page.js";
+import { loadLimits } from "./own-limits.js";
+import { t } from "./language.js";
+import { isMenuOpen } from "./menus.js";
+import { doing, set, show, tell } from "./page.js";
 import { keepPlace } from "./scrolling.js";
 import { onUser, refuse, whoAmI } from "./session.js";
 import { press } from "./shortcuts.js";
@@ -28,7 +33,8 @@ onUser(
     for (const turn of state.running.values()) turn.abort();
     state.running.clear();
     listen(user?.id ?? null);
-    set({ ready: !user, me: null, conversation: null, messages: [], others: [], draft: "", replaced: null, trouble: null, dialog: null });
+    set({ ready: !user, me: null, conversations: [], conversation: null, messages: [], others: [], draft: "", replaced: null });
+    set({ trouble: null, dialog: null, notice: "", undo: null, menuOf: null, limits: null, blocked: null, search: { query: "", results: null, next: null } });
     const { isForPassword, error } = link;
     link = {};
     if (error && !user) refuse(error);
@@ -36,11 +42,14 @@ onUser(
     state.me = await whoAmI(user);
     await loadAll();
     set({ ready: true });
+    loadLimits();
     const wanted = addressed();
-    const conversation = (wanted && (await findConversation(wanted))) || state.conversations[0];
+    const found = (wanted && (await findConversation(wanted))) || null;
+    const last = newest();
+    const conversation = found ?? (last ? await findConversation(last.id) : null);
     if (conversation) await open(conversation, true);
     if (error) tell(error);
-    if (isForPassword) openDialog("account", { done: "Choose a new password below." });
+    if (isForPassword) await showAccount(t("Choose a new password below."));
   }),
 );
 
@@ -63,7 +72,7 @@ addEventListener("drop", (event) => {
 });
 addEventListener("keydown", press);
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || state.dialog) return;
+  if (event.key !== "Escape" || state.dialog || isMenuOpen()) return;
   if (state.menu || state.tools) set({ menu: false, tools: false });
   else doing(stop)();
 });

@@ -3,9 +3,11 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
+import { limitsLine } from "./account-sections.js";
 import { choices, standard } from "./availability.js";
 import { changeDraft, undoDraft } from "./drafts.js";
 import { countdown, isHeld } from "./holding.js";
+import { t } from "./language.js";
 import { doing, set } from "./page.js";
 import { showNewest } from "./scrolling.js";
 import { editLast } from "./shortcuts.js";
@@ -15,7 +17,7 @@ import * as turns from "./turns.js";
 /** The message box, and who speaks next. */
 export function composer(state, members, places) {
   const several = members.length > 1;
-  const whom = several ? "everybody" : (members[0]?.name ?? "Somebody");
+  const whom = several ? t("everybody") : (members[0]?.name ?? t("Somebody"));
   const submit = (event) => {
     event.preventDefault();
     doing(() => turns.send(state.draft))();
@@ -29,56 +31,59 @@ export function composer(state, members, places) {
   };
   return html`
     <form class="composer" data-refuge="#message" @submit=${submit}>
-      ${state.away
-        ? html`<button type="button" class="newest" @click=${doing(showNewest)}>${state.fresh ? "New messages" : "Newest messages"} ↓</button>`
+      ${state.away || state.hasLater
+        ? html`<button type="button" class="newest" @click=${doing(showNewest)}>${state.fresh ? t("New messages") : t("Newest messages")} ↓</button>`
         : nothing}
       ${held(state)}
       ${outlook(state)}
+      ${limitsLine(state)}
       ${several ? speakers(state, members, places) : nothing}
       ${state.replaced === null
         ? nothing
-        : html`<p class="drafted"><span>A model wrote this draft.</span>
-            <button type="button" @click=${undoDraft}>Undo the draft</button></p>`}
+        : html`<p class="drafted"><span>${t("A model wrote this draft.")}</span>
+            <button type="button" @click=${undoDraft}>${t("Undo the draft")}</button></p>`}
       <div class="box">
-        <label for="message" class="unseen">Message to ${whom}</label>
-        <textarea id="message" rows="1" maxlength="8000" placeholder="Write a message"
+        <label for="message" class="unseen">${t("Message to {name}", { name: whom })}</label>
+        <textarea id="message" rows="1" maxlength="8000" placeholder=${t("Write a message")}
           dir="auto" .value=${live(state.draft)} @keydown=${keys}
           @input=${({ target }) => changeDraft(target.value)}></textarea>
         ${state.turn
-          ? html`<button type="button" class="primary" ?disabled=${state.turn.isStopped} @click=${doing(turns.stop)}>Stop</button>`
+          ? html`<button type="button" class="primary" ?disabled=${state.turn.isStopped} @click=${doing(turns.stop)}>${t("Stop")}</button>`
           : html`
               ${places.length
-                ? html`<button type="button" class="draft" title="A model drafts your next message"
-                    @click=${doing(() => turns.take({ action: "impersonate" }))}>Draft</button>`
+                ? html`<button type="button" class="draft" title=${t("A model drafts your next message")}
+                    @click=${doing(() => turns.take({ action: "impersonate" }))}>${t("Draft")}</button>`
                 : nothing}
-              <button class="primary" ?disabled=${!state.draft.trim() || state.phase === "failed" || isHeld(state)}>Send</button>`}
+              <button class="primary" ?disabled=${!state.draft.trim() || state.phase === "failed" || isHeld(state)}>${t("Send")}</button>`}
       </div>
-      <p class="quiet hint">${several ? "All of them are" : `${whom} is`} fictional: a language model writes the replies. Escape stops one.</p>
+      <p class="quiet hint">${several
+        ? t("All of them are fictional: a language model writes the replies. Escape stops one.")
+        : t("{name} is fictional: a language model writes the replies. Escape stops one.", { name: whom })}</p>
     </form>`;
 }
 
 /** Selects who speaks next in a group, and a button that lets them speak. */
 const speakers = (state, members, places) => html`
   <div class="speakers">
-    <label>Who speaks
+    <label>${t("Who speaks")}
       <select .value=${live(state.speaker)} @change=${({ target }) => set({ speaker: target.value })}>
-        <option value="">The one I name, or in turn</option>
+        <option value="">${t("The one I name, or in turn")}</option>
         ${repeat(members, ({ id }) => id, ({ id, name }) => html`<option value=${id}>${name}</option>`)}
       </select>
     </label>
     ${places.length && !state.turn
-      ? html`<button type="button" title="The next character speaks without a message from you"
-          @click=${doing(() => turns.take({ kickoff: true }))}>Let them talk</button>`
+      ? html`<button type="button" title=${t("The next character speaks without a message from you")}
+          @click=${doing(() => turns.take({ kickoff: true }))}>${t("Let them talk")}</button>`
       : nothing}
   </div>`;
 
 /** Says that nothing can be sent now, and for how long. */
 function held(state) {
   if (state.offline) {
-    return html`<p class="notice held" role="status">You are offline. What you write is kept; send it when the connection is back.</p>`;
+    return html`<p class="notice held" role="status">${t("You are offline. What you write is kept; send it when the connection is back.")}</p>`;
   }
   if (!isHeld(state)) return nothing;
-  return html`<p class="notice held" role="timer">You can send again in ${countdown(state.heldUntil - Date.now())}.</p>`;
+  return html`<p class="notice held" role="timer">${t("You can send again in {time}.", { time: countdown(state.heldUntil - Date.now()) })}</p>`;
 }
 
 /** A note that the chosen model cannot answer now. */
@@ -87,5 +92,5 @@ function outlook(state) {
   const chosen = chosenModel();
   const asked = chosen ? offered.find(({ key }) => key === chosen) : standard(state.models, offered);
   if (!asked?.why) return nothing;
-  return html`<p class="quiet outlook">${asked.name}: ${asked.why}. Another model will answer for now.</p>`;
+  return html`<p class="quiet outlook">${t("{name}: {why}. Another model will answer for now.", { name: asked.name, why: asked.why })}</p>`;
 }

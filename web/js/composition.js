@@ -2,30 +2,31 @@
 //
 // A composition has no texts. They come from the rows as they are now, so some may be gone.
 
+import { t } from "./language.js";
 import { line } from "./legible.js";
 
 const PARTS = {
-  template: "Instructions of this site",
-  others: "Who else is there",
-  description: "The character's description",
-  vitals: "The character's age and pronouns",
-  personality: "The character's personality",
-  scenario: "The scenario",
-  examples: "Example dialogue",
-  persona: "Your persona",
-  role: "Your role",
-  scene: "The scene",
-  directions: "Directions for the scene",
-  memory: "What is remembered",
-  lore: "The lorebook",
-  rule: "A rule for this reply",
-  history: "The newest messages",
-  recalled: "What was recalled",
-  note: "The character's note",
-  author_note: "Your note",
-  instructions: "The author's last instructions",
-  message: "Your message",
-  request: "The request to go on",
+  template: t("Instructions of this site"),
+  others: t("Who else is there"),
+  description: t("The character's description"),
+  vitals: t("The character's age and pronouns"),
+  personality: t("The character's personality"),
+  scenario: t("The scenario"),
+  examples: t("Example dialogue"),
+  persona: t("Your persona"),
+  role: t("Your role"),
+  scene: t("The scene"),
+  directions: t("Directions for the scene"),
+  memory: t("What is remembered"),
+  lore: t("The lorebook"),
+  rule: t("A rule for this reply"),
+  history: t("The newest messages"),
+  recalled: t("What was recalled"),
+  note: t("The character's note"),
+  author_note: t("Your note"),
+  instructions: t("The author's last instructions"),
+  message: t("Your message"),
+  request: t("The request to go on"),
 };
 
 /**
@@ -62,7 +63,7 @@ export function explained(composition, rows) {
 }
 
 function explainedPart({ part, tokens, of }) {
-  const cut = of === undefined ? "" : tokens ? `shortened from ${of}` : `left out, ${of} long`;
+  const cut = of === undefined ? "" : tokens ? t("shortened from {count}", { count: of }) : t("left out, {count} long", { count: of });
   return { name: PARTS[part] ?? part, tokens, cut };
 }
 
@@ -87,11 +88,12 @@ function title({ name, comment, content }) {
 }
 
 function reason({ key, secondary, indirect, stays }, entry) {
-  if (stays) return "stays from an earlier reply";
+  if (stays) return t("stays from an earlier reply");
   const keys = [keyAt(entry.keys, key), keyAt(entry.secondary_keys, secondary)].filter((text) => text !== null);
-  const where = indirect ? ", here or in another entry" : "";
-  if (key === undefined) return `always there${where}`;
-  return keys.length ? `because of ${keys.map((text) => `“${line(text)}”`).join(" and ")}${where}` : "its keys were changed since";
+  if (key === undefined) return indirect ? t("always there, here or in another entry") : t("always there");
+  if (!keys.length) return t("its keys were changed since");
+  const named = { keys: keys.map((text) => `“${line(text)}”`).join(` ${t("and")} `) };
+  return indirect ? t("because of {keys}, here or in another entry", named) : t("because of {keys}", named);
 }
 
 function keyAt(keys, place) {

@@ -2,37 +2,36 @@
 
 import { addressed, write } from "./address.js";
 import { UserError, act, data, supabase } from "./backend.js";
-import { forgetDraft, showDraft } from "./drafts.js";
-import { inBase64 } from "./files.js";
+import { readCharacters } from "./characters.js";
+import { isChat } from "./chat-file.js";
+import { findDeleted, loadList, refreshList } from "./conversation-list.js";
+import { showDraft } from "./drafts.js";
+import { inBase64, textOf } from "./files.js";
+import { t } from "./language.js";
 import { legible } from "./legible.js";
-import { loadMessages } from "./messages.js";
+import { loadMessages, loadMessagesAround } from "./messages.js";
 import { openDialog, set, tell } from "./page.js";
-import { after, withFirstPage } from "./paging.js";
 import { loadPortraits } from "./portrait.js";
 import { findCharacter, listMembers, state } from "./state.js";
 import { announce } from "./tabs.js";
 import { follow } from "./turns.js";
 
-const CONVERSATION = "*, conversation_characters(character_id, position)";
-const CHARACTER = "id, user_id, name, description, first_message, alternate_greetings, age, content_rating";
+const CONVERSATION = "*, conversation_characters(character_id, position), conversation_entries(title, is_deleted)";
 const FURTHER = 8; // most characters besides the first
-const CONVERSATIONS = 100; // rows of a page
 const CHARACTERS = 200;
 const COMPANIONS = 1000;
 const EMPTY = 20; // of the newest conversations with a character, one of which may be empty
 
 export async function loadAll() {
-  const [conversations, characters, companions] = await Promise.all([
-    data(conversationPage()),
-    data(characterPage()),
+  const [characters, companions] = await Promise.all([
+    characterPage(),
     loadCompanions(),
+    loadList(),
     loadModels(),
     loadPortraits(),
   ]);
   set({
-    conversations,
-    hasMoreConversations: conversations.length === CONVERSATIONS,
-    characters: readable(characters),
+    characters,
     hasMoreCharacters: characters.length === CHARACTERS,
     companions,
   });
@@ -40,14 +39,8 @@ export async function loadAll() {
 
 const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
 
-function conversationPage(last = null) {
-  const rows = supabase.from("conversations").select(CONVERSATION).order("updated_at", { ascending: false });
-  const page = rows.order("id", { ascending: false }).limit(CONVERSATIONS);
-  return last ? page.or(after(last, "updated_at", false)) : page;
-}
-
 const characterPage = (from = 0) =>
-  supabase.from("characters").select(CHARACTER).order("name").order("id").range(from, from + CHARACTERS - 1);
+  readCharacters((query) => query.order("name").order("id").range(from, from + CHARACTERS - 1));
 
 /** The names of all characters in the conversations. */
 async function loadCompanions() {
@@ -64,33 +57,34 @@ async function loadCompanions() {
 
 const known = (rows) => new Set(rows.map(({ id }) => id));
 
-export async function showMoreConversations() {
-  const page = await data(conversationPage(state.conversations.at(-1)));
-  const ids = known(state.conversations);
-  const conversations = [...state.conversations, ...page.filter(({ id }) => !ids.has(id))];
-  set({ conversations, hasMoreConversations: page.length === CONVERSATIONS });
-}
-
 export async function showMoreCharacters() {
-  const page = await data(characterPage(state.characters.length));
+  const page = await characterPage(state.characters.length);
   const ids = known(state.characters);
-  const characters = [...state.characters, ...readable(page).filter(({ id }) => !ids.has(id))];
+  const characters = [...state.characters, ...page.filter(({ id }) => !ids.has(id))];
   set({ characters, hasMoreCharacters: page.length === CHARACTERS });
 }
 
-/** A conversation by id, also one that is not in the list yet; null if there is none. */
+/** A conversation by id, with the title that it has in the list; null if there is none, or it was deleted. */
 export async function findConversation(id) {
-  const listed = state.conversations.find((each) => each.id === id);
-  return listed ?? data(supabase.from("conversations").select(CONVERSATION).eq("id", id).maybeSingle());
+  const row = await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).maybeSingle());
+  if (!row || (entryOf(row).is_deleted && (await isDeleted(id)))) return null;
+  return titled(row);
 }
+
+/** What its owner made of a conversation in the list; {} if nothing. */
+const entryOf = ({ conversation_entries: entry }) => [entry].flat()[0] ?? {};
+const titled = (row) => ({ ...row, title: entryOf(row).title || row.title });
+
+/** Whether a conversation is still deleted: writing in it restores it. */
+const isDeleted = async (id) => (await findDeleted()).some((row) => row.id === id);
 
 /** Loads the characters of a conversation that are on later pages. */
 async function loadMembers({ character_id, conversation_characters }) {
   const loaded = known([...state.characters, ...state.others]);
   const ids = [character_id, ...conversation_characters.map((row) => row.character_id)].filter((id) => id && !loaded.has(id));
   if (!ids.length) return;
-  const rows = await data(supabase.from("characters").select(CHARACTER).in("id", ids));
-  set({ others: [...state.others, ...readable(rows)] });
+  const rows = await readCharacters((query) => query.in("id", ids));
+  set({ others: [...state.others, ...rows] });
 }
 
 /** Loads who can answer now: models and workers, their cooldowns, and the workers' health. */
@@ -117,12 +111,17 @@ export async function loadModels() {
 
 // --- conversations --------------------------------------------------------------------------
 
-/** Opens a conversation. Replies that are being written in others go on. `instead`: in place of this address. */
-export async function open(conversation, instead = false) {
+/**
+ * Opens a conversation. Replies that are being written in others go on. `instead`: in place of this address.
+ * `place`: {message_id, position}, the message to show; else the newest one is shown.
+ */
+export async function open(conversation, instead = false, place = null) {
   set({
     conversation,
     messages: [],
     hasEarlier: false,
+    hasLater: false,
+    found: null,
     answers: new Map(),
     hidden: new Set(),
     away: false,
@@ -132,6 +131,7 @@ export async function open(conversation, instead = false) {
     trouble: null,
     notice: "",
     editing: null,
+    greeting: 0,
     memory: null,
     dialog: null,
     menu: false,
@@ -141,15 +141,15 @@ export async function open(conversation, instead = false) {
   });
   showDraft();
   write(conversation.id, instead);
-  await loadOpen();
+  await loadOpen(place);
 }
 
 /** Loads what the open conversation shows, or says that this failed. */
-export async function loadOpen() {
+export async function loadOpen(place = null) {
   const { conversation } = state;
   set({ phase: "loading" });
   try {
-    await Promise.all([loadMessages(), loadMembers(conversation)]);
+    await Promise.all([place ? loadMessagesAround(place) : loadMessages(), loadRow(conversation)]);
   } catch (error) {
     if (state.conversation?.id !== conversation.id) return;
     set({ phase: "failed" });
@@ -158,12 +158,28 @@ export async function loadOpen() {
   if (state.conversation?.id === conversation.id) follow().catch(tell);
 }
 
-/** Opens the conversation with this id, if there is one. */
-async function openById(id) {
+/** Loads the characters of a conversation, and its row if only that of the list is known. */
+async function loadRow(conversation) {
+  const { id, isListed } = conversation;
+  const row = isListed ? await findConversation(id) : conversation;
+  if (state.conversation?.id !== id) return;
+  if (!row) return leave(t("This conversation was deleted."));
+  if (isListed) set({ conversation: row });
+  await loadMembers(row);
+}
+
+/** What is known of a listed conversation until its row is there. */
+const fromList = ({ id, character_id, user_character_id }) =>
+  ({ id, character_id, user_character_id, title: "", conversation_characters: [], isListed: true });
+
+/** Opens the conversation with this id, if there is one, at a place as for `open`. A listed one opens at once. */
+export async function openById(id, place = null) {
+  const listed = state.conversations.find((each) => each.id === id);
+  if (listed) return open(fromList(listed), false, place);
   const conversation = await findConversation(id);
-  if (!conversation) throw new UserError("This conversation is gone. Reload the page.");
-  if (!state.conversations.some((each) => each.id === id)) set({ conversations: [conversation, ...state.conversations] });
-  await open(conversation);
+  if (!conversation) throw new UserError(t("This conversation was deleted. Reload the page."));
+  refreshList().catch(tell);
+  await open(conversation, false, place);
 }
 
 const beginning = new Map(); // conversations that are being begun, by character
@@ -193,31 +209,28 @@ async function findEmpty(character_id) {
   const rows = await data(
     supabase
       .from("conversations")
-      .select("id, title, conversation_characters(character_id), messages!messages_conversation_id_fkey(id)")
+      .select(
+        "id, title, conversation_characters(character_id), conversation_entries(title, is_deleted), messages!messages_conversation_id_fkey(id)",
+      )
       .match({ character_id, user_id: state.me.id })
       .order("updated_at", { ascending: false })
       .limit(EMPTY)
       .limit(1, { referencedTable: "messages" }),
   );
+  const isUntouched = (row) => !row.title && !entryOf(row).title && !entryOf(row).is_deleted;
   return rows.find(
-    (row) => !row.messages.length && !row.conversation_characters.length && !row.title && !state.running.has(row.id),
+    (row) => !row.messages.length && !row.conversation_characters.length && isUntouched(row) && !state.running.has(row.id),
   );
 }
 
 /** Shows what changed in another tab or on another device. */
 export async function refresh() {
   const { conversation } = state;
-  const page = await data(conversationPage());
-  const isBefore = (row, last) => Date.parse(row.updated_at) > Date.parse(last.updated_at);
-  const isWhole = page.length < CONVERSATIONS;
-  set({
-    conversations: withFirstPage(state.conversations, page, isWhole, isBefore),
-    hasMoreConversations: isWhole ? false : state.hasMoreConversations || page.length === CONVERSATIONS,
-  });
+  await refreshList();
   if (!conversation || state.phase === "loading") return;
   const now = await findConversation(conversation.id);
   if (state.conversation?.id !== conversation.id) return;
-  if (!now) return leave("This conversation was deleted.");
+  if (!now) return leave(t("This conversation was deleted."));
   set({ conversation: now });
   if (state.phase === "failed") return loadOpen();
   if (state.turn) return;
@@ -235,11 +248,11 @@ export async function followAddress() {
   const conversation = await findConversation(id);
   if (id !== addressed()) return;
   if (conversation) await open(conversation, true);
-  else leave("This conversation was deleted.");
+  else leave(t("This conversation was deleted."));
 }
 
 /** Closes the open conversation because it is gone. */
-function leave(said) {
+export function leave(said) {
   write(null, true);
   close(said);
 }
@@ -272,31 +285,20 @@ export async function showSettings() {
 export async function keepSettings(changes) {
   set({ dialog: { ...state.dialog, kept: { ...state.dialog.kept, ...changes } } });
   await data(supabase.from("conversation_settings").upsert({ conversation_id: state.conversation.id, ...changes }));
-  set({ said: "Saved." });
+  set({ said: t("Saved.") });
 }
 
 export const keepSampling = (name, value) =>
   keepSettings({ sampling: { ...state.dialog.kept.sampling, [name]: value } });
 
-async function reread() {
+/** Loads the row of the open conversation again. */
+export async function reread() {
   const { id } = state.conversation;
-  const row = await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single());
+  const row = titled(await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single()));
   await loadMembers(row);
   announce(id);
-  const conversations = state.conversations.map((each) => (each.id === id ? row : each));
-  set({ conversations, ...(state.conversation?.id === id ? { conversation: row } : {}) });
-}
-
-export async function deleteConversation() {
-  const { id } = state.conversation;
-  await data(supabase.from("conversations").delete().eq("id", id));
-  localStorage.removeItem(`tier:${id}`);
-  forgetDraft(id);
-  state.running.get(id)?.abort();
-  state.running.delete(id);
-  set({ conversations: state.conversations.filter((each) => each.id !== id) });
-  announce();
-  leave("The conversation was deleted.");
+  if (state.conversation?.id === id) set({ conversation: row });
+  await refreshList();
 }
 
 export async function branch(message) {
@@ -305,7 +307,7 @@ export async function branch(message) {
   await loadAll();
   announce();
   await openById(conversation_id);
-  set({ notice: "This is a branch with a copy of the earlier messages. The original conversation is unchanged." });
+  set({ notice: t("This is a branch with a copy of the earlier messages. The original conversation is unchanged.") });
 }
 
 // --- characters -----------------------------------------------------------------------------
@@ -323,7 +325,7 @@ export async function addCharacter(character) {
   await data(
     supabase.from("conversation_characters").insert({ conversation_id: id, character_id: character.id, position }),
   );
-  set({ said: `${character.name} has joined.` });
+  set({ said: t("{name} has joined.", { name: character.name }) });
   await reread();
 }
 
@@ -332,7 +334,7 @@ export async function removeCharacter(character) {
   await data(
     supabase.from("conversation_characters").delete().match({ conversation_id: id, character_id: character.id }),
   );
-  set({ said: `${character.name} has left.`, speaker: "" });
+  set({ said: t("{name} has left.", { name: character.name }), speaker: "" });
   await reread();
 }
 
@@ -342,9 +344,9 @@ export function strangers() {
   return state.characters.filter((character) => !members.includes(character));
 }
 
-/** Imports a card, or asks whose chat a file of messages is. */
-export function importFile(file) {
-  if (!/\.jsonl$/i.test(file.name)) return importCard(file);
+/** Imports a card or a lorebook, or asks whose chat a file of messages is. */
+export async function importFile(file) {
+  if (!isChat(await textOf(file))) return importCard(file);
   openDialog("chat", { file, once: crypto.randomUUID() });
 }
 
@@ -359,24 +361,13 @@ async function importCard(file) {
 
 /** Makes a conversation of a file. `once` is the same for a request that is repeated. */
 export async function importChat(file, character_id, once) {
-  const title = file.name.replace(/\.jsonl$/i, "").slice(0, 200);
+  const title = file.name.replace(/\.\w+$/, "").slice(0, 200);
   const chat_base64 = await inBase64(file);
   const made = await act({ action: "import_chat", character_id, title, chat_base64, client_message_id: once });
   await loadAll();
   announce();
   await openById(made.conversation_id);
   openDialog("chat-imported", { chat: { ...made, joined: made.joined.map(legible), warnings: made.warnings.map(legible) } });
-}
-
-export async function exportChat() {
-  const { id, title } = state.conversation;
-  const { chat } = await act({ action: "export_chat", conversation_id: id });
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([chat], { type: "application/jsonl" }));
-  link.download = `${title.replace(/[^\p{L}\p{N} -]/gu, "").trim() || "Conversation"}.jsonl`;
-  link.click();
-  URL.revokeObjectURL(link.href);
-  set({ said: "The chat was exported." });
 }
 
 // --- choices --------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
-// What somebody writes: a draft for each conversation, kept on this device until it is sent.
+// What somebody writes: a draft for each conversation, kept on this device until it is sent or its person signs out.
 
+import { draftKey } from "./draft-keys.js";
+import { t } from "./language.js";
 import { set } from "./page.js";
 import { state } from "./state.js";
 
-const key = (conversation_id) => `draft:${conversation_id}`;
+const key = (conversation_id) => draftKey(state.me.id, conversation_id);
 const replaced = new Map(); // what a model's draft took the place of, by conversation
 
 const draftOf = (conversation_id) => localStorage.getItem(key(conversation_id)) ?? "";
@@ -15,6 +17,7 @@ export function keepDraft(conversation_id, text) {
 }
 
 function write(conversation_id, text) {
+  if (!state.me) return; // They signed out meanwhile.
   try {
     if (text) localStorage.setItem(key(conversation_id), text);
     else localStorage.removeItem(key(conversation_id));
@@ -34,6 +37,7 @@ export function showDraft() {
 
 /** Writes a model's draft; what stood there can be brought back. */
 export function replaceDraft(conversation_id, text) {
+  if (!state.me) return;
   const before = draftOf(conversation_id) || (state.conversation?.id === conversation_id ? state.draft : "");
   replaced.set(conversation_id, before);
   write(conversation_id, text);
@@ -43,12 +47,10 @@ export function replaceDraft(conversation_id, text) {
 export function undoDraft() {
   const { id } = state.conversation;
   keepDraft(id, replaced.get(id) ?? "");
-  set({ said: "Your own text is back." });
+  set({ said: t("Your own text is back.") });
 }
 
 /** Gives back a message that was not saved, unless something new was written meanwhile. */
 export function giveBackDraft(conversation_id, text) {
-  if (!draftOf(conversation_id)) keepDraft(conversation_id, text);
+  if (state.me && !draftOf(conversation_id)) keepDraft(conversation_id, text);
 }
-
-export const forgetDraft = (conversation_id) => keepDraft(conversation_id, "");

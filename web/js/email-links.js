@@ -1,8 +1,9 @@
 // The links in Auth's emails: they lead back to this page with a code that signs the person in.
 
 import { UserError, data, supabase } from "./backend.js";
+import { t } from "./language.js";
 
-const BROKEN = "This link is no longer valid, or was opened in another browser. Request a new one where you want to use it.";
+const BROKEN = t("This link is no longer valid, or was opened in another browser. Request a new one where you want to use it.");
 
 /** Sends a link with which a new password can be chosen. */
 export const sendRecovery = (email) =>

@@ -1,5 +1,7 @@
 // What the page makes of the rows of a memory.
 
+import { dateFormat } from "./language.js";
+
 /** The whole summary: what the person wrote, and what a model wrote after it. */
 export function joined(summary) {
   return summary ? [summary.person_content, summary.content].filter(Boolean).join("\n") : "";
@@ -30,7 +32,9 @@ function replacedBy(row, byNewer) {
   return [...texts];
 }
 
-/** A day as people write it: "3 May 2026". */
+const days = dateFormat({ day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+
+/** A day as people write it. */
 export function day(time) {
-  return new Date(time).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  return days.format(new Date(time));
 }

@@ -7,6 +7,17 @@ export const PERIODS = {
   "7 days": { span: 7 * 86_400, step: 6 * 3600 },
 };
 
+const STEPS = [60, 300, 900, 3600, 6 * 3600, 86_400, 7 * 86_400];
+const MOST_STEPS = 48;
+
+/** The period between two times in Unix seconds, with the smallest step that gives few enough columns. */
+export function periodBetween(from, to) {
+  const long = Math.max(to - from, 60);
+  const step = STEPS.find((each) => long / each <= MOST_STEPS) ?? Math.ceil(long / MOST_STEPS / 86_400) * 86_400;
+  // One more, because the last step begins before `to` and the first may begin before `from`.
+  return { span: (Math.ceil(long / step) + 1) * step, step };
+}
+
 const seconds = (row) => Date.parse(row.created_at) / 1000;
 const sum = (numbers) => numbers.reduce((total, number) => total + Number(number ?? 0), 0);
 
@@ -98,7 +109,8 @@ export function byModel(calls) {
       first: percentile(well.map((row) => row.first_token_ms), 0.5),
       median: percentile(well.map((row) => row.duration_ms), 0.5),
       p95: percentile(well.map((row) => row.duration_ms), 0.95),
-      tokens: sum(rows.map((row) => (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0))),
+      input: sum(rows.map((row) => row.prompt_tokens)),
+      output: sum(rows.map((row) => row.completion_tokens)),
       cached: cachedShare(rows),
       cost: sum(rows.map((row) => row.cost_usd)),
     };
@@ -120,9 +132,13 @@ export function totals(turns, calls) {
   const took = calls.filter(isReply).map((row) => row.duration_ms);
   return {
     turns: turns.length,
+    failed: turns.filter((row) => row.status === "failed").length,
     answered: ended.length ? well / ended.length : null,
     median: percentile(took, 0.5),
     p95: percentile(took, 0.95),
+    first: percentile(calls.filter(isReply).map((row) => row.first_token_ms), 0.5),
+    input: sum(calls.map((row) => row.prompt_tokens)),
+    output: sum(calls.map((row) => row.completion_tokens)),
     tokens: sum(calls.map((row) => (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0))),
     cached: cachedShare(calls),
     cost: sum(calls.map((row) => row.cost_usd)),

@@ -1,5 +1,6 @@
 // When nothing can be sent: without a connection, and after too many requests.
 
+import { t } from "./language.js";
 import { redraw, set } from "./page.js";
 import { state } from "./state.js";
 
@@ -19,7 +20,7 @@ export function hold(seconds) {
 function tick() {
   if (isHeld({ heldUntil: state.heldUntil })) return redraw();
   clearInterval(ticking);
-  set({ heldUntil: 0, trouble: state.trouble?.code === "rate_limited" ? null : state.trouble, said: "You can send again." });
+  set({ heldUntil: 0, trouble: state.trouble?.code === "rate_limited" ? null : state.trouble, said: t("You can send again.") });
 }
 
 /** The time that is left, as 0:09, 12:30 or 1:05:00. */
@@ -31,4 +32,4 @@ export function countdown(milliseconds) {
 }
 
 addEventListener("offline", () => set({ offline: true }));
-addEventListener("online", () => set({ offline: false, said: "You are online again." }));
+addEventListener("online", () => set({ offline: false, said: t("You are online again.") }));

@@ -1,5 +1,7 @@
 // Makes untrusted names and descriptions safe to show inside the pages' own sentences.
 
+import { t } from "./language.js";
+
 const NAME = 240;
 const TURNING = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g; // changes the direction of the text around it
 const CONTROLS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu;
@@ -7,16 +9,19 @@ const STACKED = /(\p{M}{4})\p{M}+/gu;
 const SEEN = /[^\p{C}\p{Z}\p{M}\u115F\u1160\u2800\u3164\uFFA0]/u; // the letters listed are invisible
 
 /** A name that can stand among the page's own words; "Somebody" if nothing of it is visible. */
-export const legible = (name) => readable(name) || "Somebody";
+export const legible = (name) => readable(name) || t("Somebody");
 
 function readable(name) {
-  const text = name.slice(0, NAME).replace(TURNING, "").replace(CONTROLS, " ").replace(STACKED, "$1").trim();
+  const text = withoutMarks(name.slice(0, NAME)).trim();
   return SEEN.test(text) ? text : "";
 }
 
+/** A text without what turns its direction, ends its lines or covers others. */
+export const withoutMarks = (text) => text.replace(TURNING, "").replace(CONTROLS, " ").replace(STACKED, "$1");
+
 /** The beginning of somebody's text as one line. */
 export function line(text) {
-  return (readable(text) || "(nothing visible)") + (text.length > NAME ? "…" : "");
+  return (readable(text) || t("(nothing visible)")) + (text.length > NAME ? "…" : "");
 }
 
 const CHARACTER = /\{\{\s*(?:char|bot)\s*\}\}|<(?:BOT|CHAR)>/gi;

@@ -2,6 +2,7 @@
 
 import { UserError, data, supabase } from "./backend.js";
 import { withEntry, withoutEntry } from "./entries.js";
+import { t } from "./language.js";
 import { legible, line } from "./legible.js";
 import { drawn, openDialog, set } from "./page.js";
 import { state } from "./state.js";
@@ -23,13 +24,13 @@ export async function showBooks() {
 /** Opens one book of the list. */
 export async function showBook({ id }) {
   const book = await data(supabase.from("lorebooks").select(`${ROW}, content`).eq("id", id).maybeSingle());
-  if (!book) throw new UserError("This lorebook was deleted. Close the dialog and open it again.");
+  if (!book) throw new UserError(t("This lorebook was deleted. Close the dialog and open it again."));
   openDialog("lorebook", { personas: state.dialog.personas, book, entry: null });
   await focusOn("#book-name");
 }
 
 /** What a person calls a book. */
-export const bookName = ({ name }) => (name.trim() ? line(name) : "Lorebook");
+export const bookName = ({ name }) => (name.trim() ? line(name) : t("Lorebook"));
 
 /** The places of a book, as a form has them: the value is split again by `columns`. */
 export const placeOf = ({ scope, conversation_id, persona_id }) =>
@@ -44,13 +45,13 @@ export async function addBook(name, place) {
   const user_id = place === "everyone" ? null : state.me.id;
   const row = { user_id, name, content: { name, entries: [] }, ...columns(place) };
   const { id } = await data(supabase.from("lorebooks").insert(row).select("id").single());
-  set({ said: "The lorebook was added." });
+  set({ said: t("The lorebook was added.") });
   await showBook({ id });
 }
 
 export async function moveBook(book, place) {
   await save(book, columns(place));
-  set({ said: "Saved." });
+  set({ said: t("Saved.") });
 }
 
 /** Turns a book on or off from the list. */
@@ -69,7 +70,7 @@ export async function changeBook(book, changes) {
     showChanges(book, before);
     throw error;
   }
-  set({ said: "Saved." });
+  set({ said: t("Saved.") });
 }
 
 function showChanges(book, changes) {
@@ -93,7 +94,7 @@ async function write(book, changes) {
   const query = supabase.from("lorebooks").update(changes).match({ id, updated_at }).select("scope, updated_at");
   const [row] = await data(query).catch(explain);
   if (!row) {
-    throw new UserError("This lorebook was changed somewhere else. Close it and open it again, then repeat your change.");
+    throw new UserError(t("This lorebook was changed somewhere else. Close it and open it again, then repeat your change."));
   }
   showChanges(book, { ...changes, scope: row.scope, updated_at: row.updated_at });
 }
@@ -103,14 +104,14 @@ const isOpen = ({ id }) => state.dialog?.book?.id === id;
 function explain(error) {
   if (!TOO_LARGE.includes(error.code)) throw error;
   throw new UserError(
-    "This is too much for one lorebook: it has room for 512 KiB. Shorten or delete entries, or add a second lorebook.",
+    t("This is too much for one lorebook: it has room for 512 KiB. Shorten or delete entries, or add a second lorebook."),
     error.code,
   );
 }
 
 export async function deleteBook({ id }) {
   await data(supabase.from("lorebooks").delete().eq("id", id));
-  set({ said: "The lorebook was deleted." });
+  set({ said: t("The lorebook was deleted.") });
   await showBooks();
 }
 
@@ -136,14 +137,14 @@ export async function saveEntry(book, place, form) {
   const content = withEntry(book.content, place, form);
   if (content !== book.content) {
     await save(book, { content });
-    set({ said: "Saved." });
+    set({ said: t("Saved.") });
   }
   await closeEntry();
 }
 
 export async function deleteEntry(book, place) {
   await save(book, { content: withoutEntry(book.content, place) });
-  set({ said: "The entry was deleted." });
+  set({ said: t("The entry was deleted.") });
   await keepBook();
 }
 

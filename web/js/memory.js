@@ -2,6 +2,7 @@
 
 import { data, supabase } from "./backend.js";
 import { joined, sorted } from "./facts.js";
+import { t } from "./language.js";
 import { openDialog, set } from "./page.js";
 import { listMembers, state } from "./state.js";
 
@@ -55,7 +56,7 @@ async function findMemory(tier, character_id) {
 export async function addFact(content, tier, character_id) {
   const memory_id = await findMemory(tier, character_id);
   await data(supabase.from("memory_facts").insert({ memory_id, content }));
-  set({ said: "The fact was added." });
+  set({ said: t("The fact was added.") });
   await loadMemory();
 }
 
@@ -66,7 +67,7 @@ export async function changeFact(fact, content, tier, character_id) {
   const memory_id = await findMemory(tier, character_id);
   if (memory_id !== fact.memory_id) changes.memory_id = memory_id;
   if (Object.keys(changes).length) await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
-  set({ said: "The fact was changed." });
+  set({ said: t("The fact was changed.") });
   await loadMemory();
 }
 
@@ -85,7 +86,7 @@ export const rateFact = (fact, importance) => markFact(fact, { importance });
 
 export async function forgetFact(fact) {
   await data(supabase.from("memory_facts").delete().eq("id", fact.id));
-  set({ said: "The fact was deleted." });
+  set({ said: t("The fact was deleted.") });
   await loadMemory();
 }
 
@@ -95,12 +96,12 @@ export async function writeSummary(person_content) {
   const summaries = () => supabase.from("conversation_summaries");
   const changed = await data(summaries().update({ person_content }).eq("conversation_id", conversation_id).select("conversation_id"));
   if (!changed.length) await data(summaries().insert({ conversation_id, person_content }));
-  set({ said: "The summary was changed." });
+  set({ said: t("The summary was changed.") });
   await loadMemory();
 }
 
 export async function forgetSummary() {
   await data(supabase.from("conversation_summaries").delete().eq("conversation_id", state.conversation.id));
-  set({ said: "The summary was deleted." });
+  set({ said: t("The summary was deleted.") });
   await loadMemory();
 }

@@ -1,9 +1,11 @@
 // The templates of messages and of the reply that is being written.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
-import { workerName } from "./availability.js";
+import { GREETING, modelName } from "./availability.js";
 import { branch } from "./conversations.js";
 import { copy } from "./copying.js";
+import { t } from "./language.js";
+import { showDetails } from "./message-details.js";
 import { choose, edit, hide } from "./messages.js";
 import { doing, drawn, openDialog, set } from "./page.js";
 import "./prose.js";
@@ -11,10 +13,8 @@ import { characterName, listMembers } from "./state.js";
 import { editAndAnswer, take } from "./turns.js";
 import { showWhy } from "./why.js";
 
-const GREETING = "card:greeting"; // no model wrote it
-
 const author = (state, message) =>
-  message.sender === "user" ? "You" : characterName(message.character_id ?? state.conversation.character_id);
+  message.sender === "user" ? t("You") : characterName(message.character_id ?? state.conversation.character_id);
 
 /** A message with its versions and its tools. */
 export function said(state, { message, versions }, last, isFirstNew = false) {
@@ -27,15 +27,15 @@ export function said(state, { message, versions }, last, isFirstNew = false) {
   const text = !busy ? message.content : carriedOn ? `${message.content}${state.turn.text}` : state.turn.text;
   const notice = answer?.result?.notice;
   return html`
-    <li class=${mine ? "mine" : "theirs"} ?data-hidden=${hidden}>
-      ${isFirstNew ? html`<p class="new">New</p>` : nothing}
-      <article aria-label=${`${author(state, message)} said`} aria-busy=${busy}>
-        <h3 dir="auto">${author(state, message)}${message.edited_at ? html` <small>edited</small>` : nothing}
-          ${hidden ? html`<small>hidden from the model</small>` : nothing}</h3>
+    <li id=${`message-${message.id}`} class=${mine ? "mine" : "theirs"} tabindex="-1" ?data-hidden=${hidden} ?data-found=${state.found === message.id}>
+      ${isFirstNew ? html`<p class="new">${t("New")}</p>` : nothing}
+      <article aria-label=${t("{name} said", { name: author(state, message) })} aria-busy=${busy}>
+        <h3 dir="auto">${author(state, message)}${message.edited_at ? html` <small>${t("edited")}</small>` : nothing}
+          ${hidden ? html`<small>${t("hidden from the model")}</small>` : nothing}</h3>
         ${state.editing === message.id
           ? editor(message, mine)
           : html`<rp-prose dir="auto" .text=${text}></rp-prose>${busy ? waiting(state) : nothing}`}
-        ${cutOff && !busy ? html`<p class="quiet">This reply was cut off. You can continue it.</p>` : nothing}
+        ${cutOff && !busy ? html`<p class="quiet">${t("This reply was cut off. You can continue it.")}</p>` : nothing}
         ${notice && notice !== state.notice ? html`<p class="quiet">${notice}</p>` : nothing}
         ${state.turn || state.editing ? nothing : tools(state, message, versions, last, answer)}
       </article>
@@ -51,39 +51,32 @@ function tools(state, message, versions, last, answer) {
     <div class="tools" ?data-last=${last}>
       ${versions.length > 1
         ? html`<span class="versions">
-            <button aria-label="Earlier version" ?disabled=${place === 0} @click=${turnTo(place - 1)}>‹</button>
-            <span>${place + 1} of ${versions.length}</span>
-            <button aria-label="Later version" ?disabled=${place === versions.length - 1} @click=${turnTo(place + 1)}>›</button>
+            <button aria-label=${t("Earlier version")} ?disabled=${place === 0} @click=${turnTo(place - 1)}>‹</button>
+            <span>${t("{number} of {count}", { number: place + 1, count: versions.length })}</span>
+            <button aria-label=${t("Later version")} ?disabled=${place === versions.length - 1} @click=${turnTo(place + 1)}>›</button>
           </span>`
         : nothing}
       ${theirs
         ? html`
-            <button @click=${doing(() => take({ action: "regenerate", message_id: message.id }, message))}>Regenerate</button>
-            <button @click=${doing(() => take({ action: "continue", message_id: message.id }, message))}>Continue</button>`
+            <button @click=${doing(() => take({ action: "regenerate", message_id: message.id }, message))}>${t("Regenerate")}</button>
+            <button @click=${doing(() => take({ action: "continue", message_id: message.id }, message))}>${t("Continue")}</button>`
         : nothing}
-      <button @click=${doing(() => copy(message.content))}>Copy</button>
+      <button @click=${doing(() => copy(message.content))}>${t("Copy")}</button>
       <button @click=${doing(async () => {
         set({ editing: message.id });
         await drawn();
         document.querySelector(".editor textarea").focus();
-      })}>Edit</button>
-      <button @click=${doing(() => branch(message))}>Branch</button>
-      <button title="Models read only what is not hidden" @click=${doing(() => hide(message, !hidden))}>
-        ${hidden ? "Show to the model" : "Hide from the model"}</button>
-      <button @click=${() => openDialog("delete", { message })}>Delete</button>
+      })}>${t("Edit")}</button>
+      <button @click=${doing(() => branch(message))}>${t("Branch")}</button>
+      <button title=${t("Models read only what is not hidden")} @click=${doing(() => hide(message, !hidden))}>
+        ${hidden ? t("Show to the model") : t("Hide from the model")}</button>
+      <button @click=${() => openDialog("delete", { message })}>${t("Delete")}</button>
       ${theirs && answer?.model_used && answer.model_used !== GREETING
-        ? html`<button @click=${doing(() => showWhy(message))}>Why?</button>`
+        ? html`<button @click=${doing(() => showWhy(message))}>${t("Why?")}</button>`
         : nothing}
+      <button @click=${doing(() => showDetails(message))}>${t("Details")}</button>
       ${answer?.model_used ? html`<small class="model" title=${answer.model_used}>${modelName(state, answer.model_used)}</small>` : nothing}
     </div>`;
-}
-
-function modelName(state, used) {
-  const worker = workerName(state.workers, used);
-  if (worker) return worker;
-  if (used === GREETING) return "Greeting";
-  const key = used.slice(used.indexOf(":") + 1);
-  return state.models.find((model) => model.model_key === key)?.display_name ?? key;
 }
 
 function editor(message, mine) {
@@ -92,13 +85,13 @@ function editor(message, mine) {
   return html`
     <form class="editor" @submit=${(event) => event.preventDefault()}
       @keydown=${(event) => event.key === "Escape" && set({ editing: null })}>
-      <label><span class="unseen">New text</span>
+      <label><span class="unseen">${t("New text")}</span>
         <textarea name="text" rows="5" dir="auto" .value=${message.content}></textarea>
       </label>
       <div class="choices">
-        ${mine ? html`<button class="primary" @click=${save(true)}>Save and regenerate</button>` : nothing}
-        <button class=${mine ? "" : "primary"} @click=${save(false)}>Save</button>
-        <button type="button" @click=${() => set({ editing: null })}>Cancel</button>
+        ${mine ? html`<button class="primary" @click=${save(true)}>${t("Save and regenerate")}</button>` : nothing}
+        <button class=${mine ? "" : "primary"} @click=${save(false)}>${t("Save")}</button>
+        <button type="button" @click=${() => set({ editing: null })}>${t("Cancel")}</button>
       </div>
     </form>`;
 }
@@ -110,13 +103,13 @@ export function underway(state, places) {
   const mine = body.message && !(last?.sender === "user" && last.content === body.message);
   const members = listMembers(state.conversation);
   // With several characters, the speaker is unknown until the reply starts.
-  const name = state.turn.speaker || members.length === 1 ? characterName(state.turn.speaker ?? members[0].id) : "Somebody";
+  const name = state.turn.speaker || members.length === 1 ? characterName(state.turn.speaker ?? members[0].id) : t("Somebody");
   const draft = body.action === "impersonate";
   return html`
-    ${mine ? html`<li class="mine"><article aria-label="You said"><h3>You</h3><rp-prose dir="auto" .text=${body.message}></rp-prose></article></li>` : nothing}
+    ${mine ? html`<li class="mine"><article aria-label=${t("You said")}><h3>${t("You")}</h3><rp-prose dir="auto" .text=${body.message}></rp-prose></article></li>` : nothing}
     <li class=${draft ? "mine" : "theirs"}>
-      <article aria-label=${`${name} is answering`} aria-busy="true">
-        <h3 dir="auto">${draft ? "Your draft" : name}</h3>
+      <article aria-label=${t("{name} is answering", { name })} aria-busy="true">
+        <h3 dir="auto">${draft ? t("Your draft") : name}</h3>
         <rp-prose dir="auto" .text=${text}></rp-prose>
         ${waiting(state)}
       </article>
@@ -125,4 +118,4 @@ export function underway(state, places) {
 
 const waiting = (state) => html`
   <p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>
-    ${state.turn.note || (state.turn.text ? nothing : "Thinking …")}</p>`;
+    ${state.turn.note || (state.turn.text ? nothing : t("Thinking …"))}</p>`;

@@ -1,6 +1,7 @@
 // Loads the messages of the open conversation, a page at a time from the newest on.
 
 import { act, data, supabase } from "./backend.js";
+import { t } from "./language.js";
 import { set } from "./page.js";
 import { wholePositions } from "./paging.js";
 import { activeMessages, state } from "./state.js";
@@ -10,14 +11,17 @@ const PAGE = 200;
 const MOST = 1000; // rows in a response of the Data API
 const IDS = 100; // that fit in an address
 
-const newestFirst = (conversation_id) =>
+const inOrder = (conversation_id, ascending) =>
   supabase
     .from("messages")
     .select("id, position, sender, character_id, content, is_active, variant_of, created_at, edited_at")
     .match({ conversation_id, message_type: "text" })
-    .order("position", { ascending: false })
-    .order("created_at", { ascending: false })
-    .order("id");
+    .order("position", { ascending })
+    .order("created_at", { ascending })
+    .order("id", { ascending: !ascending });
+
+const newestFirst = (conversation_id) => inOrder(conversation_id, false);
+const oldestFirst = (conversation_id) => inOrder(conversation_id, true);
 
 let asked = 0;
 let answered = 0;
@@ -25,15 +29,15 @@ let answered = 0;
 /**
  * Loads the newest messages, and those again that were loaded before; `position` is one that changed
  * and may be older than all that fit in a response. An answer never replaces that of a later request.
+ * Where later messages are not loaded, the newest are not either, unless they are to be shown `instead`.
  */
-export async function loadMessages(position = null) {
+export async function loadMessages(position = null, instead = false) {
   const id = state.conversation?.id;
   if (!id) return;
   const mine = ++asked;
-  const oldest = state.messages[0]?.position ?? null;
+  const oldest = instead ? null : (state.messages[0]?.position ?? null);
   const limit = oldest === null ? PAGE : MOST;
-  const query = newestFirst(id).limit(limit);
-  const page = wholePositions(await data(oldest === null ? query : query.gte("position", oldest)), limit);
+  const page = wholePositions(await data(loaded(newestFirst(id).limit(limit), oldest)), limit);
   const rows = page.rows.reverse();
   const first = rows[0]?.position ?? oldest;
   const older = page.more && oldest !== null ? await refreshed(state.messages.filter((row) => row.position < first), position) : [];
@@ -42,13 +46,20 @@ export async function loadMessages(position = null) {
   answered = mine;
   const kept = [...state.hidden].filter((place) => place < first && place !== position);
   set({
-    ...(oldest === null ? { hasEarlier: page.more } : {}),
-    ...marked(rows.at(-1)?.position),
+    ...(oldest === null ? { hasEarlier: page.more, hasLater: false } : {}),
+    ...(instead ? {} : marked(rows.at(-1)?.position)),
     messages: [...older, ...rows],
     answers,
     hidden: new Set([...kept, ...hidden]),
     phase: "ready",
   });
+}
+
+/** Of a query, the rows from `oldest` on, up to the last that is shown if later ones are not loaded. */
+function loaded(query, oldest) {
+  if (oldest === null) return query;
+  const from = query.gte("position", oldest);
+  return state.hasLater ? from.lte("position", state.messages.at(-1).position) : from;
 }
 
 /** Older rows, with those of one position as they are now. */
@@ -80,6 +91,47 @@ export async function showEarlier() {
     answers,
     hidden: new Set([...state.hidden, ...hidden]),
     hasEarlier: page.more,
+  });
+}
+
+/** Loads the page after the newest message that is shown. */
+export async function showLater() {
+  const { id } = state.conversation;
+  const after = state.messages.at(-1).position;
+  const page = wholePositions(await data(oldestFirst(id).gt("position", after).limit(PAGE)), PAGE);
+  const [answers, hidden] = await details(id, page.rows);
+  if (state.conversation?.id !== id || state.messages.at(-1)?.position !== after) return;
+  set({
+    messages: [...state.messages, ...page.rows],
+    answers,
+    hidden: new Set([...state.hidden, ...hidden]),
+    hasLater: page.more,
+  });
+}
+
+/** Loads the messages around a position, however far back it is, and shows the message there. */
+export async function loadMessagesAround({ message_id, position }) {
+  const { id } = state.conversation;
+  const mine = ++asked;
+  const [before, after] = await Promise.all([
+    data(newestFirst(id).lte("position", position).limit(PAGE)),
+    data(oldestFirst(id).gt("position", position).limit(PAGE)),
+  ]);
+  const [earlier, later] = [wholePositions(before, PAGE), wholePositions(after, PAGE)];
+  const rows = [...earlier.rows.reverse(), ...later.rows];
+  const [answers, hidden] = await details(id, rows);
+  if (state.conversation?.id !== id || mine < answered) return;
+  answered = mine;
+  const isThere = rows.some((row) => row.id === message_id && row.is_active);
+  set({
+    messages: rows,
+    hasEarlier: earlier.more,
+    hasLater: later.more,
+    answers,
+    hidden: new Set(hidden),
+    phase: "ready",
+    toEnd: false,
+    ...(isThere ? { found: message_id, target: message_id } : { notice: t("This message was changed or deleted.") }),
   });
 }
 
@@ -126,19 +178,26 @@ export async function edit(message, text) {
   announce(state.conversation?.id);
   set({ editing: null });
   await loadMessages(message.position);
-  const after = activeMessages().find((place) => place.message.position > message.position);
-  return after?.message.sender === "character" ? after.message : null;
+  const after = following(message) ?? (state.hasLater ? await showLater().then(() => following(message)) : null);
+  return after?.sender === "character" ? after : null;
 }
+
+const following = ({ position }) => activeMessages().find(({ message }) => message.position > position)?.message;
 
 export async function hide(message, hidden) {
   await change(message, { action: "hide", hidden });
-  set({ said: hidden ? "Models no longer read this message." : "Models read this message again." });
+  set({ said: hidden ? t("Models no longer read this message.") : t("Models read this message again.") });
 }
 
 export async function remove(message, onwards) {
   await act({ action: "delete", message_id: message.id, onwards });
   announce(state.conversation?.id);
   const isKept = (row) => (onwards ? row.position < message.position : row.position !== message.position);
-  set({ dialog: null, said: "Deleted.", messages: state.messages.filter(isKept) });
+  set({
+    dialog: null,
+    said: t("Deleted."),
+    messages: state.messages.filter(isKept),
+    hasLater: state.hasLater && !onwards,
+  });
   await loadMessages();
 }

@@ -2,6 +2,7 @@
 
 import { render } from "../vendor/lit/lit-html.js";
 import { UserError } from "./backend.js";
+import { t } from "./language.js";
 
 const root = document.getElementById("app");
 let page = null;
@@ -57,7 +58,7 @@ export function doing(action) {
 export function tell(error, body = null) {
   const known = error instanceof UserError;
   if (!known) console.error(error);
-  const sentence = known ? error.message : "Something went wrong. Reload the page.";
+  const sentence = known ? error.message : t("Something went wrong. Reload the page.");
   set({ trouble: { sentence, code: error.code, body, field: error.field ?? "" } });
   showTrouble(error.field);
 }

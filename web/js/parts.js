@@ -3,16 +3,16 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { t } from "./language.js";
 import { closeDialog, set } from "./page.js";
-import { signOut } from "./session.js";
+import { endSession } from "./session.js";
 
 // Codes of errors that a retry cannot change.
 const FINAL = new Set(["content_refused", "reply_incomplete", "unauthorized"]);
 
-/** The first letter of a name in one of six colours, always the same for the same name. */
-export function avatar(name) {
+/** The first letter of a name, and one of six colours, always the same for the same name: {letter, hue}. */
+export function initial(name) {
   const [first = "?"] = name;
   const sum = [...name].reduce((total, char) => total + char.codePointAt(0), 0);
-  return html`<span class=${`avatar hue${sum % 6}`} aria-hidden="true">${first.toUpperCase()}</span>`;
+  return { letter: first.toUpperCase(), hue: `hue${sum % 6}` };
 }
 
 /** A dialog that closes with Escape or its button. It shows the errors that occur while it is open. */
@@ -37,7 +37,7 @@ export function alert({ trouble }, again = null) {
     <div class="error" role="alert" id="trouble">
       <p>${sentence} ${ADVICE[code] ?? ""}</p>
       <div class="choices">
-        ${code === "unauthorized" ? html`<button @click=${signOut}>${t("Sign in again")}</button>` : nothing}
+        ${code === "unauthorized" ? html`<button @click=${endSession}>${t("Sign in again")}</button>` : nothing}
         ${again && body && !FINAL.has(code) ? html`<button @click=${again}>${t("Try again")}</button>` : nothing}
         <button @click=${() => set({ trouble: null })}>${t("Dismiss")}</button>
       </div>

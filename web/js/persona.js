@@ -2,6 +2,7 @@
 
 import { html } from "../vendor/lit/lit-html.js";
 import { changeConversation } from "./conversations.js";
+import { t } from "./language.js";
 import { doing, set } from "./page.js";
 import { findCharacter } from "./state.js";
 
@@ -19,9 +20,9 @@ export function personaChooser(state) {
     set({ said: "Saved." });
   });
   return html`
-    <label>You play
+    <label>${t("You play")}
       <select name="persona" @change=${choose}>
-        <option value="" ?selected=${!chosen}>Yourself</option>
+        <option value="" ?selected=${!chosen}>${t("Yourself")}</option>
         ${playable(state).map(({ id, name }) => html`<option value=${id} ?selected=${id === chosen}>${name}</option>`)}
       </select>
     </label>`;

@@ -4,6 +4,7 @@
 
 import { Marked, Tokenizer } from "../vendor/marked.js";
 import { isBeside, withLetters } from "./emphasis.js";
+import { t } from "./language.js";
 import { parsedWork, sections } from "./sections.js";
 
 const TAGS = ["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li"];
@@ -90,7 +91,7 @@ function addCopy(block) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.setAttribute("aria-label", "Copy this code");
+  button.setAttribute("aria-label", t("Copy this code"));
   button.onclick = () => button.dispatchEvent(new CustomEvent("copycode", { bubbles: true, detail: block.textContent }));
   block.before(button);
 }

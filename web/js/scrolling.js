@@ -1,5 +1,6 @@
 // Where the messages are scrolled to: at the newest, or at the one that is being read.
 
+import { loadMessages } from "./messages.js";
 import { drawn, set } from "./page.js";
 import { state } from "./state.js";
 
@@ -22,20 +23,32 @@ function firstInSight(column) {
 }
 
 let shown = null; // the conversation that was drawn last
+let isPart = false; // whether later messages were missing then
 
-/** Draws, and keeps the message in sight that is read; at the end, the newest one. */
+/** Draws, and keeps the message in sight that is read; at the end, the newest one. A target comes first. */
 export function keepPlace(draw) {
   const before = shown === state.conversation?.id ? find() : null;
-  const follows = state.toEnd || !before || isAtEnd(before);
+  const follows = state.toEnd || !before || (isAtEnd(before) && !isPart);
   const mark = follows ? null : firstInSight(before);
   const top = mark?.getBoundingClientRect().top;
   draw();
   const after = find();
   shown = state.conversation?.id;
+  isPart = state.hasLater;
   state.toEnd = false;
-  if (!after) return;
+  if (!after || reached()) return;
   if (follows) after.scrollTop = after.scrollHeight;
   else if (mark?.isConnected) after.scrollTop += mark.getBoundingClientRect().top - top;
+}
+
+/** Shows the message that is the target. Returns whether it is drawn. */
+function reached() {
+  const target = state.target && document.getElementById(`message-${state.target}`);
+  if (!target) return false;
+  state.target = null;
+  target.scrollIntoView({ block: "center" });
+  target.focus({ preventScroll: true });
+  return true;
 }
 
 /** Notes whether the newest message is in sight. */
@@ -44,8 +57,9 @@ export function scrolled({ target }) {
   if (away !== state.away) set(away ? { away } : { away, fresh: false });
 }
 
-/** Scrolls to the newest message. */
+/** Scrolls to the newest message, and loads it if it is not there. */
 export async function showNewest() {
+  if (state.hasLater) await loadMessages(null, true);
   set({ toEnd: true, fresh: false, away: false });
   await drawn();
   document.getElementById("message")?.focus({ preventScroll: true });

@@ -3,21 +3,23 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { config } from "../config.js";
 import { data, supabase } from "./backend.js";
+import { forgetDraftsOf } from "./draft-keys.js";
 import { sendRecovery } from "./email-links.js";
+import { t } from "./language.js";
 
-const form = { mode: "in", busy: false, error: "", sent: false };
+const form = { mode: "in", busy: false, error: "", sent: false, note: "" };
 
 const MODES = {
-  in: { hint: "Sign in to continue.", action: "Sign in", send: signIn },
-  up: { hint: "Create an account to save your conversations.", action: "Create the account", send: ({ email, password, name }) => signUp(email, password, name.trim()) },
-  forgotten: { hint: "We send you a link with which you can choose a new password. Open it in this browser.", action: "Send the link", send: recover },
+  in: { hint: t("Sign in to continue."), action: t("Sign in"), send: signIn },
+  up: { hint: t("Create an account to save your conversations."), action: t("Create the account"), send: ({ email, password, name }) => signUp(email, password, name.trim()) },
+  forgotten: { hint: t("We send you a link with which you can choose a new password. Open it in this browser."), action: t("Send the link"), send: recover },
 };
 
 /** The sign-in form; `redraw` is called when it changes. On success, `onUser` is notified. */
 export function signInForm(redraw, title, introduction = nothing) {
   const mode = MODES[form.mode];
   const enter = async (send, values) => {
-    Object.assign(form, { busy: true, error: "", sent: false });
+    Object.assign(form, { busy: true, error: "", sent: false, note: "" });
     redraw();
     try {
       await send(values);
@@ -44,28 +46,29 @@ export function signInForm(redraw, title, introduction = nothing) {
         ${introduction}
         <p class="quiet">${mode.hint}</p>
         ${form.mode === "up"
-          ? html`<label>What characters call you
+          ? html`<label>${t("What characters call you")}
               <input name="name" autocomplete="nickname" maxlength="80" dir="auto" required />
             </label>`
           : nothing}
-        <label>Email <input name="email" type="email" autocomplete="email" required /></label>
+        <label>${t("Email")} <input name="email" type="email" autocomplete="email" required /></label>
         ${form.mode === "forgotten"
           ? nothing
-          : html`<label>Password
+          : html`<label>${t("Password")}
               <input name="password" type="password" minlength="8" required
                 autocomplete=${form.mode === "up" ? "new-password" : "current-password"} />
             </label>`}
-        ${form.sent ? html`<p class="notice" role="status">If there is an account with this email, a link is on its way.</p>` : nothing}
+        ${form.note ? html`<p class="notice" role="status">${form.note}</p>` : nothing}
+        ${form.sent ? html`<p class="notice" role="status">${t("If there is an account with this email, a link is on its way.")}</p>` : nothing}
         ${form.error ? html`<p class="error" role="alert">${form.error}</p>` : nothing}
         <button class="primary" ?disabled=${form.busy}>
           ${mode.action}
         </button>
         ${form.mode === "in"
-          ? html`<button type="button" class="link" @click=${turnTo("forgotten")}>Forgotten your password?</button>
-              <button type="button" class="link" @click=${turnTo("up")}>Create an account</button>`
-          : html`<button type="button" class="link" @click=${turnTo("in")}>I have an account</button>`}
+          ? html`<button type="button" class="link" @click=${turnTo("forgotten")}>${t("Forgotten your password?")}</button>
+              <button type="button" class="link" @click=${turnTo("up")}>${t("Create an account")}</button>`
+          : html`<button type="button" class="link" @click=${turnTo("in")}>${t("I have an account")}</button>`}
         ${config.demoEmail
-          ? html`<button type="button" class="link" @click=${demo}>Use the demo account</button>`
+          ? html`<button type="button" class="link" @click=${demo}>${t("Use the demo account")}</button>`
           : nothing}
       </form>
     </main>
@@ -81,6 +84,9 @@ async function recover({ email }) {
   form.sent = true;
 }
 
+/** Says something on the form that is drawn next, after the person was signed out. */
+export const takeLeave = (note) => Object.assign(form, { note });
+
 /** Shows an error on the form that is drawn next. */
 export const refuse = (error) => Object.assign(form, { error: error.message });
 
@@ -88,24 +94,19 @@ async function signUp(email, password, name) {
   // With the name, because where emails are confirmed there is no session yet to write it with.
   const options = { data: { display_name: name } };
   const { session } = await data(supabase.auth.signUp({ email, password, options }));
-  if (!session) throw new Error("Almost there: open the link in the email we sent, then sign in.");
+  if (!session) throw new Error(t("Almost there: open the link in the email we sent, then sign in."));
 }
 
-/** The signed-in person: {id, email, name, hasProfileName, ageVerified, isAdmin}. */
+/** The signed-in person: {id, email, name, ageVerified, isAdmin}. */
 export async function whoAmI(user) {
-  const [profile, roles] = await Promise.all([
-    // Not by name: the profiles of an existing product have no display_name.
-    data(supabase.from("profiles").select("*").eq("id", user.id).maybeSingle()),
-    data(supabase.from("user_roles").select("role").eq("user_id", user.id)),
-  ]);
+  const row = await data(supabase.from("account").select("display_name, age_verified, is_admin").maybeSingle());
   return {
     id: user.id,
     email: user.email,
-    // An existing product's profiles have no such name; what was given at the sign-up is in the account.
-    name: profile?.display_name ?? givenName(user) ?? user.email,
-    hasProfileName: profile?.display_name !== undefined,
-    ageVerified: profile?.age_verified === true,
-    isAdmin: roles.some(({ role }) => role === "admin"),
+    // Until there is a profile, what was given at the sign-up is in the account.
+    name: row?.display_name ?? givenName(user) ?? user.email,
+    ageVerified: row?.age_verified === true,
+    isAdmin: row?.is_admin === true,
   };
 }
 
@@ -126,4 +127,12 @@ export function onUser(callback) {
   });
 }
 
-export const signOut = () => supabase.auth.signOut({ scope: "local" });
+/** Ends a session that is no longer valid. What the person wrote stays for when they sign in again. */
+export const endSession = () => supabase.auth.signOut({ scope: "local" });
+
+/** Signs out; returns {error}. What the person wrote and did not send goes too. */
+export async function signOut() {
+  const { data } = await supabase.auth.getSession();
+  if (data.session) forgetDraftsOf(data.session.user.id);
+  return endSession();
+}

@@ -2,23 +2,26 @@
 
 import { html } from "../vendor/lit/lit-html.js";
 import { choosePartner } from "./conversations.js";
+import { t } from "./language.js";
 import { drawn, openDialog, set } from "./page.js";
 import { modal } from "./parts.js";
+import { showNewest } from "./scrolling.js";
+import { focusSearch } from "./search.js";
 import { activeMessages, state } from "./state.js";
 
 const LIST = [
-  ["?", "Show this list"],
-  ["n", "Start a new conversation"],
-  ["/", "Search, where there is a search field"],
-  ["m", "Go to the message box"],
-  ["Enter", "Send the message; with Shift, start a new line"],
-  ["↑", "Edit your last message, from the empty message box"],
-  ["Escape", "Stop the reply, or close what is open"],
+  ["?", t("Show this list")],
+  ["n", t("Start a new conversation")],
+  ["/", t("Search your conversations")],
+  ["m", t("Go to the message box")],
+  ["Enter", t("Send the message; with Shift, start a new line")],
+  ["↑", t("Edit your last message, from the empty message box")],
+  ["Escape", t("Stop the reply, or close what is open")],
 ];
 
-export const shortcuts = (state) => modal("Keyboard shortcuts", html`
+export const shortcuts = (state) => modal(t("Keyboard shortcuts"), html`
   <dl class="keys">${LIST.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-  <p class="quiet">Keys that are letters or signs work while you are not typing in a field.</p>`, state);
+  <p class="quiet">${t("Keys that are letters or signs work while you are not typing in a field.")}</p>`, state);
 
 export const showShortcuts = () => openDialog("shortcuts");
 
@@ -27,7 +30,7 @@ const focus = (selector) => document.querySelector(selector)?.focus();
 const KEYS = {
   "?": showShortcuts,
   n: () => choosePartner(),
-  "/": () => focus("input[type=search]"),
+  "/": () => focusSearch(),
   m: () => focus("#message"),
 };
 
@@ -44,6 +47,7 @@ export function press(event) {
 
 /** Opens the editor of the person's last message. */
 export async function editLast() {
+  if (state.hasLater) await showNewest();
   const mine = activeMessages().filter(({ message }) => message.sender === "user").at(-1);
   if (!mine || state.turn) return;
   set({ editing: mine.message.id });

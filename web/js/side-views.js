@@ -4,86 +4,78 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { showAccount } from "./account.js";
 import { showAppearance } from "./appearance.js";
+import { showCatalogue } from "./catalogue.js";
+import { showLibrary } from "./character-dialogs.js";
+import { conversationList, conversationMenu } from "./conversation-views.js";
 import * as talks from "./conversations.js";
+import { t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import { doing, drawn, set } from "./page.js";
+import { showPersonas } from "./personas.js";
 import { portrait } from "./portrait.js";
+import { searchField, searchResults } from "./search-views.js";
 import { signOut } from "./session.js";
 import { showShortcuts } from "./shortcuts.js";
-import { listMembers } from "./state.js";
-
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 /** The list of conversations and characters. */
 export function side(state) {
   return html`
-    <nav class="side" id="side" aria-label="Conversations and characters" ?data-open=${state.menu}>
-      <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> Roleplay</a>
+    <nav class="side" id="side" aria-label=${t("Conversations and characters")} ?data-open=${state.menu}>
+      <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> ${t("Roleplay")}</a>
       <div class="lists">
-        <h2>Conversations</h2>
-        ${state.conversations.length
-          ? html`<ul>${repeat(state.conversations, ({ id }) => id, (each) => entry(state, each))}</ul>`
-          : html`<p class="quiet">None yet. Choose a character below.</p>`}
-        ${state.hasMoreConversations
-          ? html`<button class="link more" @click=${doing(talks.showMoreConversations)}>Show more conversations</button>`
-          : nothing}
-        <h2>Characters</h2>
-        <ul>
-          ${repeat(state.characters, ({ id }) => id, (each) => html`
-            <li>
-              <button @click=${doing(() => talks.talkWith(each))}>
-                ${portrait(each)}
-                <span dir="auto">${each.name}<small>Start a conversation</small></span>
-              </button>
-            </li>`)}
-        </ul>
-        ${state.hasMoreCharacters
-          ? html`<button class="link more" @click=${doing(talks.showMoreCharacters)}>Show more characters</button>`
-          : nothing}
-        <h2>Lorebooks</h2>
-        <ul><li><button @click=${doing(showBooks)}><span>Your lorebooks<small>What characters know of your world</small></span></button></li></ul>
-        <label class="drop">
-          <input type="file" accept=".json,.png,.charx,.yaml,.yml,.jsonl" class="unseen"
-            @change=${doing(async ({ target }) => {
-              const [file] = target.files;
-              target.value = "";
-              if (file) await talks.importFile(file);
-            })} />
-          <strong>Import a character card, a lorebook or a chat</strong>
-          <small>Choose a .png, .json, .charx or .yaml file, or .jsonl for a chat, or drop it anywhere</small>
-        </label>
+        ${searchField(state)}
+        ${state.search.results ? searchResults(state) : lists(state)}
       </div>
       <footer>
         <span class="who" dir="auto" title=${state.me.email}>${state.me.name}</span>
-        ${state.me.isAdmin ? html`<a href="console.html">Console</a>` : nothing}
-        <button class="link" @click=${showAccount}>Account</button>
-        <button class="link" @click=${showAppearance}>Appearance</button>
-        <button class="link" @click=${showShortcuts}>Keys</button>
-        <button class="link" @click=${signOut}>Sign out</button>
+        ${state.me.isAdmin ? html`<a href="console.html">${t("Console")}</a>` : nothing}
+        <button class="link" @click=${doing(() => showAccount())}>${t("Account")}</button>
+        <button class="link" @click=${showAppearance}>${t("Appearance")}</button>
+        <button class="link" @click=${showShortcuts}>${t("Keys")}</button>
+        <button class="link" @click=${signOut}>${t("Sign out")}</button>
       </footer>
     </nav>
+    ${conversationMenu(state)}
   `;
 }
 
-function entry(state, conversation) {
-  const members = listMembers(conversation);
-  const [first = { name: "Somebody" }] = members;
-  const name = members.map((character) => character.name).join(", ") || first.name;
-  const current = state.conversation?.id === conversation.id;
-  const branched = conversation.parent_conversation_id ? "Branch · " : "";
-  return html`
-    <li>
-      <button aria-current=${current ? "page" : "false"} @click=${doing(() => talks.open(conversation))}>
-        ${portrait(first)}
-        <span dir="auto">${conversation.title || name}
-          <small>${branched}${conversation.title ? `${name} · ` : ""}${when.format(new Date(conversation.updated_at))}</small>
-        </span>
-      </button>
-    </li>`;
-}
+const lists = (state) => html`
+  ${conversationList(state)}
+  <h2>${t("Library")}</h2>
+  <ul>
+    <li><button @click=${doing(() => showLibrary())}><span>${t("Your characters")}<small>${t("Create, change, export and delete")}</small></span></button></li>
+    <li><button @click=${doing(() => showCatalogue())}><span>${t("Public characters")}<small>${t("Search what others have made")}</small></span></button></li>
+  </ul>
+  <h2>${t("Characters")}</h2>
+  <ul>
+    ${repeat(state.characters, ({ id }) => id, (each) => html`
+      <li>
+        <button @click=${doing(() => talks.talkWith(each))}>
+          ${portrait(each)}
+          <span dir="auto">${each.name}<small>${t("Start a conversation")}</small></span>
+        </button>
+      </li>`)}
+  </ul>
+  ${state.hasMoreCharacters
+    ? html`<button class="link more" @click=${doing(talks.showMoreCharacters)}>${t("Show more characters")}</button>`
+    : nothing}
+  <h2>${t("Personas")}</h2>
+  <ul><li><button @click=${doing(showPersonas)}><span>${t("Your personas")}<small>${t("Who you are in a story")}</small></span></button></li></ul>
+  <h2>${t("Lorebooks")}</h2>
+  <ul><li><button @click=${doing(showBooks)}><span>${t("Your lorebooks")}<small>${t("What characters know of your world")}</small></span></button></li></ul>
+  <label class="drop">
+    <input type="file" accept=".json,.jsonl,.txt,.png,.charx,.yaml,.yml" class="unseen"
+      @change=${doing(async ({ target }) => {
+        const [file] = target.files;
+        target.value = "";
+        if (file) await talks.importFile(file);
+      })} />
+    <strong>${t("Import a character card, a lorebook or a chat")}</strong>
+    <small>${t("Choose a .png, .json, .jsonl, .charx, .yaml or .txt file, or drop it anywhere")}</small>
+  </label>`;
 
 export const menuButton = (state) => html`
-  <button class="menu" aria-controls="side" aria-expanded=${state.menu} aria-label="Conversations and characters"
+  <button class="menu" aria-controls="side" aria-expanded=${state.menu} aria-label=${t("Conversations and characters")}
     @click=${doing(async () => {
       set({ menu: true });
       await drawn();

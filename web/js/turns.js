@@ -3,10 +3,14 @@
 // A turn belongs to its conversation: it goes on when another one is opened, or the page is closed.
 
 import { Dropped, UserError, act, data, resume, supabase, turn } from "./backend.js";
+import { refreshList } from "./conversation-list.js";
 import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
 import { hold, isHeld } from "./holding.js";
+import { t } from "./language.js";
 import { edit, loadMessages } from "./messages.js";
+import { turnTaken } from "./own-limits.js";
 import { redraw, set, tell } from "./page.js";
+import { sceneFields } from "./scene.js";
 import { activeMessages, chosenModel, listMembers, state } from "./state.js";
 import { announce } from "./tabs.js";
 
@@ -18,7 +22,7 @@ const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Requests a reply. `fields` belong to the request; `at` is the reply to regenerate or continue. */
 export function take(fields, at = null) {
-  if (isHeld(state)) throw new UserError("Nothing can be sent now. Wait until the note above the message box is gone.");
+  if (isHeld(state)) throw new UserError(t("Nothing can be sent now. Wait until the note above the message box is gone."));
   const named = (fields.message || fields.kickoff) && listMembers(state.conversation).length > 1 && state.speaker;
   const model = chosenModel();
   const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -28,6 +32,7 @@ export function take(fields, at = null) {
       ...(named ? { character_id: state.speaker } : {}),
       ...(model ? { model_provider: model } : {}),
       ...(timeZone ? { time_zone: timeZone } : {}),
+      ...sceneFields(),
       memory_tier: state.reach,
       content_tier: state.tier,
       // Only Stop ends a turn. Whoever leaves finds the reply when they come back.
@@ -52,10 +57,11 @@ async function run(body, at = null) {
   if (state.running.has(id)) return;
   const current = beginning(body, at);
   state.running.set(id, current);
-  set({ trouble: null, notice: "", editing: null, said: "Writing a reply.", toEnd: !at, newFrom: null, fresh: false });
+  set({ trouble: null, notice: "", editing: null, said: t("Writing a reply."), toEnd: !at, newFrom: null, fresh: false });
   announce(id);
   let failure = null;
   try {
+    if (!at && state.hasLater) await loadMessages(null, true);
     await heard(current);
   } catch (error) {
     failure = error;
@@ -80,7 +86,7 @@ async function heard(current) {
         tries -= 1;
         continue;
       }
-      current.note = running ? "Waiting for the reply …" : "The connection was lost. Fetching the reply …";
+      current.note = running ? t("Waiting for the reply …") : t("The connection was lost. Fetching the reply …");
       if (isOpen(current)) set({ said: current.note });
       await delay(Math.max(1000 * 2 ** (tries - 1), error.seconds * 1000));
     }
@@ -105,7 +111,7 @@ function hear(current, { event, id, data: said }) {
 async function isRunning(current) {
   const row = await data(running(current.body.conversation_id)).catch(() => null);
   if (!row || row.client_message_id !== current.body.client_message_id) return false;
-  if (!current.isStopped) current.note = "The connection was lost. Waiting for the reply …";
+  if (!current.isStopped) current.note = t("The connection was lost. Waiting for the reply …");
   Object.assign(current, { id: row.id, heard: beforeFirst(row.id) });
   if (isOpen(current)) set({ said: current.note });
   return true;
@@ -120,9 +126,9 @@ function finished(current, answer) {
   if (current.body.action === "impersonate" && answer.response.trim()) replaceDraft(current.body.conversation_id, answer.response);
   if (!isOpen(current)) return;
   const lines = [answer.notice];
-  if (!answer.saved) lines.push("This reply could not be saved. Copy it if you want to keep it.");
+  if (!answer.saved) lines.push(t("This reply could not be saved. Copy it if you want to keep it."));
   if (current.body.content_tier === "nsfw" && answer.content_tier === "sfw") {
-    lines.push("Written for a general audience: adult content is not available in this conversation.");
+    lines.push(t("Written for a general audience: adult content is not available in this conversation."));
   }
   set({ notice: lines.filter(Boolean).join(" "), said: answer.response });
 }
@@ -140,8 +146,11 @@ async function end(current, failure) {
     failure ??= error;
   }
   state.running.delete(id);
-  set(isOpen(current) && stopped ? { said: "Stopped. The text so far is saved." } : {});
+  set(isOpen(current) && stopped ? { said: t("Stopped. The text so far is saved.") } : {});
   announce(id);
+  turnTaken();
+  // The next look at the list may succeed.
+  refreshList().catch(() => {});
   if (failure) await giveBack(failure, current);
 }
 
@@ -205,7 +214,7 @@ export async function follow() {
   const { id, action, client_message_id, character_id } = row;
   const body = { conversation_id, action, client_message_id };
   const at = state.messages.find((message) => message.id === row.replaces_message_id) ?? null;
-  const note = "Waiting for the reply …";
+  const note = t("Waiting for the reply …");
   const current = beginning(body, at, { id, heard: beforeFirst(id), speaker: character_id, note });
   state.running.set(conversation_id, current);
   redraw();
@@ -223,7 +232,7 @@ export async function follow() {
 export async function stop() {
   const current = state.turn;
   if (!current || current.isStopped) return;
-  Object.assign(current, { isStopped: true, note: "Stopping …" });
+  Object.assign(current, { isStopped: true, note: t("Stopping …") });
   redraw();
   try {
     const turn_id = current.id ?? (await findTurn(current));

@@ -2,6 +2,7 @@
 
 import { data, supabase } from "./backend.js";
 import { explained } from "./composition.js";
+import { t } from "./language.js";
 import { openDialog } from "./page.js";
 import { characterName, state } from "./state.js";
 
@@ -47,4 +48,4 @@ async function otherBooks({ entries, left_out }) {
 }
 
 const author = ({ sender, character_id }) =>
-  sender === "user" ? "You" : characterName(character_id ?? state.conversation.character_id);
+  sender === "user" ? t("You") : characterName(character_id ?? state.conversation.character_id);

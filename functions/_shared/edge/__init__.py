@@ -18,4 +18,5 @@ json_values     validates single values of untrusted JSON
 patterns        regular expressions that are compiled when first used
 pricing         model prices, and which models are free
 worker_health   a worker's health record
+server          serves a function in a container
 """

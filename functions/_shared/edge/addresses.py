@@ -90,25 +90,118 @@ _NOT_PUBLIC = tuple(
 )
 """Our own list, because `ipaddress.is_global` differs between Python versions. The database has the
 same list in private.is_public_host."""
+_OWN_NETWORKS = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+    )
+)
+"""Where hosts of one's own network are. Link-local addresses, at which most clouds have their
+metadata service, are not among them."""
+_THIS_MACHINE = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
+_METADATA = tuple(
+    map(
+        ipaddress.ip_address,
+        ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"),
+    )
+)
+"""Metadata services of clouds that are at addresses of one's own networks."""
+_LOCAL_NAME = re.compile(rf"({_LABEL}\.)*(?=[a-z]){_LABEL}")
+"""A host name of one's own network, which may be a single word."""
+_METADATA_NAMES = ("metadata", "instance-data")
+"""How the names of metadata services begin, such as metadata.google.internal."""
 
 
 class AddressRejected(ValueError):
     """The address may not be called; the message says why."""
 
 
-def check_address(url: str, *, allow_local: bool) -> str:
+def check_address(url: str, *, allow_local: bool, private_origins: str = "") -> str:
     """Return the URL if it may be called, else raise `AddressRejected`.
 
-    Upstreams must use https on public hosts. `allow_local` also permits http and private hosts,
-    for local development. `PublicResolver` checks what a name resolves to when it is called.
+    Upstreams must use https on public hosts, or be at one of `private_origins` (PRIVATE_ORIGINS).
+    `allow_local` also permits http and private hosts, for local development. `PublicResolver`
+    checks what a name resolves to when it is called.
     """
     scheme, host, _ = _parts(url)
-    if not allow_local:
+    if not allow_local and not is_private_origin(url, private_origins):
         if scheme != "https":
-            raise AddressRejected("it is not https (ALLOW_LOCAL_UPSTREAMS allows http)")
+            raise AddressRejected(f"it is not https ({_LOCAL_ADVICE})")
         if not _is_public_host(host):
-            raise AddressRejected("it is a private address (ALLOW_LOCAL_UPSTREAMS allows them)")
+            raise AddressRejected(f"it is a private address ({_LOCAL_ADVICE})")
     return url
+
+
+_LOCAL_ADVICE = (
+    "PRIVATE_ORIGINS allows hosts of your own network by name; ALLOW_LOCAL_UPSTREAMS allows all,"
+    " for local work"
+)
+
+
+def is_private_origin(url: str, private_origins: str) -> bool:
+    """Whether a URL is at one of the origins. Raises `AddressRejected` if it is not a valid URL."""
+    scheme, host, port = _parts(url)
+    return (scheme, _canonical(host), port) in listed_origins(private_origins)
+
+
+@lru_cache(maxsize=16)
+def listed_origins(private_origins: str) -> frozenset[tuple[str, str, int]]:
+    """Scheme, host and port of each entry of PRIVATE_ORIGINS.
+
+    Raises `ValueError` with the number of the first entry that cannot be allowed.
+    """
+    entries = [entry.strip() for entry in private_origins.split(",") if entry.strip()]
+    found = set()
+    for number, entry in enumerate(entries, 1):
+        if not is_origin(entry):
+            raise ValueError(f"entry {number} is not an origin, such as http://gpu.lan:8000")
+        scheme, host, port = _parts(entry)
+        if why := _why_not_private(host):
+            raise ValueError(f"entry {number} {why}")
+        found.add((scheme, _canonical(host), port))
+    return frozenset(found)
+
+
+def is_origin(url: str) -> bool:
+    """Whether a URL has a scheme, a host and perhaps a port, and nothing else."""
+    try:
+        _parts(url)
+    except AddressRejected:
+        return False
+    return not any(sign in url.partition("://")[2].removesuffix("/") for sign in "/?#")
+
+
+def _why_not_private(host: str) -> str | None:
+    """Why a host cannot be one of one's own network; None if it can."""
+    try:
+        is_own = is_own_network(host.strip("[]"), host)
+    except ValueError:
+        if len(host) > _LONGEST_NAME or not _LOCAL_NAME.fullmatch(host):
+            return "has a host that programs read in different ways"
+        is_own = host.partition(".")[0] not in _METADATA_NAMES
+    return None if is_own else "is a cloud's metadata service, or no host of your own network"
+
+
+def is_own_network(address: str, host: str) -> bool:
+    """Whether an IP address at which `host` was found is in one's own network.
+
+    This machine counts only for hosts that are called so: localhost, 127.0.0.1, [::1]. Metadata
+    services never count.
+    """
+    ip = ipaddress.ip_address(address)
+    if ip in _METADATA or (ip.version == 6 and ip.scope_id):
+        return False
+    if any(ip in network for network in _THIS_MACHINE):
+        return f".{host}".endswith(".localhost") or _canonical(host) == str(ip)
+    return any(ip in network for network in _OWN_NETWORKS)
+
+
+def _canonical(host: str) -> str:
+    """One spelling of a host that `_parts` returned."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).compressed
+    except ValueError:
+        return host
 
 
 @lru_cache(maxsize=256)
@@ -196,19 +289,27 @@ def is_public(address: str) -> bool:
 
 
 class PublicResolver(AbstractResolver):
-    """Returns only the public addresses of a host name.
+    """Returns only the public addresses of a host name, or, of one of `private_origins`, only those
+    in one's own network.
 
     The connection uses the checked addresses, so DNS rebinding gains nothing.
     """
 
-    def __init__(self, resolver: AbstractResolver) -> None:
+    def __init__(self, resolver: AbstractResolver, private_origins: str = "") -> None:
         self._resolver = resolver
+        self._private = {(host, port) for _, host, port in listed_origins(private_origins)}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> "list[ResolveResult]":
-        """The public addresses of the host. Raises `OSError` if there are none."""
+        """The addresses of the host that may be called. Raises `OSError` if there are none."""
         found = await self._resolver.resolve(host, port, family)
+        name = host.lower().rstrip(".")
+        if (name, port) in self._private:
+            own = [entry for entry in found if is_own_network(entry["host"], name)]
+            if not own:
+                raise OSError("the name resolves to no address of the own network")
+            return own
         public = [entry for entry in found if is_public(entry["host"])]
         if not public:
             raise OSError("the name resolves to a private address")

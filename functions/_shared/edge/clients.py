@@ -101,7 +101,8 @@ class Clients:
     def http(self) -> httpx.AsyncClient:
         """The client for everything but Supabase. Ignores redirects and cookies.
 
-        Connects to public addresses only, unless `ALLOW_LOCAL_UPSTREAMS` is set.
+        Connects to public addresses and `PRIVATE_ORIGINS` only, unless `ALLOW_LOCAL_UPSTREAMS` is
+        set.
         """
         self._open()
         return self._http
@@ -189,8 +190,9 @@ class Clients:
             return
         self._loop = loop
         self._threads = Bounded(_THREADS, wait_seconds=_WAIT_SECONDS)
-        public_only = not self._settings.allow_local_upstreams
-        self._http = Client(public_only=public_only, timeout=httpx.Timeout(10))
+        settings = self._settings
+        private_origins = None if settings.allow_local_upstreams else settings.private_origins
+        self._http = Client(private_origins, timeout=httpx.Timeout(10))
         self._supabase_http = SupabaseClient()
         self._calls = {}
         self._database = AsyncPostgrestClient(

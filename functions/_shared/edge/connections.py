@@ -44,13 +44,13 @@ class SecretKeyRejected(Exception):
 class Client(httpx.AsyncClient):
     """Sends requests as they are: no cookies, no redirects, no authentication.
 
-    Connects to public addresses only, if `public_only` is set.
+    Connects to public addresses and `private_origins` only; with None, to any address.
     """
 
     response_class = httpx.Response
 
-    def __init__(self, *, public_only: bool, timeout: httpx.Timeout) -> None:
-        self._connections = Transport(self.response_class, public_only=public_only)
+    def __init__(self, private_origins: str | None, *, timeout: httpx.Timeout) -> None:
+        self._connections = Transport(self.response_class, private_origins)
         super().__init__(transport=self._connections, timeout=timeout)
 
     async def send(
@@ -106,7 +106,7 @@ class SupabaseClient(Client):
     response_class = SupabaseResponse
 
     def __init__(self) -> None:
-        super().__init__(public_only=False, timeout=DATABASE_TIMEOUT)
+        super().__init__(None, timeout=DATABASE_TIMEOUT)
         self._own_headers = _decoded(self.headers.raw)
 
     def check(self, response: httpx.Response) -> None:
@@ -155,7 +155,12 @@ def raise_unavailable(response: httpx.Response) -> None:
 class Transport(AiohttpTransport):
     """httpx-aiohttp's transport with less work for each request."""
 
-    def __init__(self, response_class: type[httpx.Response], *, public_only: bool) -> None:
+    def __init__(self, response_class: type[httpx.Response], private_origins: str | None) -> None:
+        def resolver() -> PublicResolver | None:
+            if private_origins is None:
+                return None
+            return PublicResolver(aiohttp.DefaultResolver(), private_origins)
+
         def session() -> aiohttp.ClientSession:
             # The transport's own session would keep cookies and connect to any address.
             return aiohttp.ClientSession(
@@ -163,7 +168,7 @@ class Transport(AiohttpTransport):
                     limit=MAX_CONNECTIONS,
                     keepalive_timeout=IDLE_SECONDS,
                     ssl=True,  # aiohttp's existing context, with the system's CA certificates
-                    resolver=PublicResolver(aiohttp.DefaultResolver()) if public_only else None,
+                    resolver=resolver(),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 max_line_size=HEADER_BYTES,

@@ -7,7 +7,7 @@ KEY_ORIGINS binds it to, whatever a row says.
 from collections.abc import Mapping
 from functools import lru_cache
 
-from edge.addresses import AddressRejected, check_address, is_local, origin
+from edge.addresses import AddressRejected, check_address, is_local, is_origin, origin
 
 
 class Misconfigured(ValueError):
@@ -32,13 +32,14 @@ def credentials(
     environ: Mapping[str, str],
     key_origins: str,
     allow_local: bool,
+    private_origins: str = "",
 ) -> dict[str, str]:
     """The header with a provider's key for `url`; empty for the scheme "none".
 
     Raises `Misconfigured` if the URL is not allowed, or the key is not set or not bound to it.
     """
     try:
-        check_address(url, allow_local=allow_local)
+        check_address(url, allow_local=allow_local, private_origins=private_origins)
     except AddressRejected as rejected:
         raise Misconfigured(f"its address is rejected: {rejected}") from rejected
     if scheme == "none":
@@ -72,15 +73,7 @@ def bound_origins(key_origins: str) -> Mapping[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for number, entry in enumerate(entries, 1):
         name, _, url = entry.partition("=")
-        if not name.endswith("_API_KEY") or not _is_origin(url):
+        if not name.endswith("_API_KEY") or not is_origin(url):
             raise ValueError(f"entry {number} is not NAME_API_KEY=https://host")
         found[name] = found.get(name, frozenset()) | {origin(url)}
     return found
-
-
-def _is_origin(url: str) -> bool:
-    try:
-        origin(url)
-    except AddressRejected:
-        return False
-    return not any(sign in url.partition("://")[2].removesuffix("/") for sign in "/?#")

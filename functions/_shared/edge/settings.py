@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge.addresses import listed_origins
 from edge.credentials import bound_origins
 
 V = TypeVar("V", str, SecretStr)
@@ -36,9 +37,15 @@ class EdgeSettings(BaseSettings):
     """Sent to the team's own chat worker as a bearer token."""
     allow_local_upstreams: bool = False
     """Allow http and private addresses for workers and providers. For local development only."""
+    private_origins: str = ""
+    """Origins in one's own network that may be called although they use http or are not public:
+    http://gpu.lan:8000, separated by commas."""
     key_origins: str = "OpenRouter_Roleplay_API_KEY=https://openrouter.ai"
     """Where each key that a row names may be sent: NAME_API_KEY=https://host, separated by commas.
     A key may have several entries."""
+    shutdown_seconds: float = Field(default=10, gt=0, le=3600)
+    """How long running requests and turns may go on after SIGTERM, before they are ended. Platforms
+    kill the process after a time of their own, which has to be longer."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
     """The Google Cloud project: log lines then name the request's trace in it."""
@@ -57,6 +64,12 @@ class EdgeSettings(BaseSettings):
     @classmethod
     def _names_origins(cls, value: str) -> str:
         bound_origins(value)
+        return value
+
+    @field_validator("private_origins")
+    @classmethod
+    def _names_own_hosts(cls, value: str) -> str:
+        listed_origins(value)
         return value
 
     @field_validator("google_cloud_project", mode="before")

@@ -13,4 +13,5 @@ approval       reports providers that wait for approval
 housekeeping   closes abandoned turns, clears cooldowns, rolls up usage, deletes old rows
 fetch          one bounded call to another server
 settings       settings of the function
+scheduler      calls health_check on hosts without a scheduler
 """

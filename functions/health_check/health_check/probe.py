@@ -73,6 +73,7 @@ async def probe(
     timeout_seconds: float,
     key: str | None,
     allow_local: bool,
+    private_origins: str = "",
     deep_seconds: float | None = None,
 ) -> ProbeResult:
     """Probe a worker once. Never raises for anything the worker does.
@@ -84,7 +85,7 @@ async def probe(
     response_ms: int | None = None
     seconds, busy, deep = timeout_seconds, False, False
     try:
-        check_address(worker.url, allow_local=allow_local)
+        check_address(worker.url, allow_local=allow_local, private_origins=private_origins)
         async with asyncio.timeout(seconds):
             error = await _check_health(http, worker, headers)
         response_ms = _since(started)

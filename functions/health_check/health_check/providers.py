@@ -38,6 +38,7 @@ class Provider(BaseModel):
                 environ=run.environ,
                 key_origins=run.settings.key_origins,
                 allow_local=run.settings.allow_local_upstreams,
+                private_origins=run.settings.private_origins,
             )
         except Misconfigured as error:
             raise StepFailed(str(error)) from error

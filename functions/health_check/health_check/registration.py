@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from edge.addresses import AddressRejected, check_address, is_local
+from edge.addresses import AddressRejected, check_address, is_local, is_private_origin
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
@@ -103,6 +103,9 @@ class Registrar:
                 "p_key_hash": key_hash,
                 "p_lease_seconds": self._settings.worker_lease_seconds,
                 "p_is_draining": registration.draining,
+                "p_is_private_origin": is_private_origin(
+                    registration.url, self._settings.private_origins
+                ),
                 **{f"p_{column}": value for column, value in said.items()},
             },
         )
@@ -141,7 +144,11 @@ class Registrar:
     def _check_address(self, url: str) -> None:
         settings = self._settings
         try:
-            check_address(url, allow_local=settings.allow_local_upstreams)
+            check_address(
+                url,
+                allow_local=settings.allow_local_upstreams,
+                private_origins=settings.private_origins,
+            )
             local = settings.allow_local_upstreams and is_local(url)
         except AddressRejected as rejected:
             raise _address_rejected(str(rejected)) from rejected

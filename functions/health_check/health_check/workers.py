@@ -125,6 +125,7 @@ async def _probe(worker: Worker, run: Run, *, deep: bool) -> ProbeResult:
         timeout_seconds=settings.probe_timeout_seconds,
         key=key,
         allow_local=settings.allow_local_upstreams,
+        private_origins=settings.private_origins,
         deep_seconds=settings.deep_probe_timeout_seconds if deep else None,
     )
 
@@ -153,6 +154,7 @@ def _credentials(
         environ=environ,
         key_origins=settings.key_origins,
         allow_local=settings.allow_local_upstreams,
+        private_origins=settings.private_origins,
     )
 
 

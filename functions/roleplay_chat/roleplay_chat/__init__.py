@@ -27,5 +27,6 @@ resume          the stream of a turn that another instance runs
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
 `telemetry` measures.
 Other requests: `message_actions` (choose, edit, delete, hide, branch); `stops` (stop); `account`
-(its deletion); import and export in `cards/` and `chats/`; pictures of characters in `portraits/`.
+(its deletion); import and export in `cards/` and `chats/`; pictures of characters in `portraits/`;
+what admins try from the console in `operators/`.
 """

@@ -23,6 +23,7 @@ from roleplay_chat.api import Caller, Done, Failed, Handler, Object, on_first_us
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.copies import Copies, memory_limit, most_bytes
+from roleplay_chat.operators import actions as operator_actions
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.request_body import BodyReader, places_for_large
 from roleplay_chat.resume import awaited, saved_answer
@@ -85,6 +86,7 @@ class Posts:
             **card_actions.actions(),
             **chat_actions.actions(),
             **portrait_actions.actions(),
+            **operator_actions.actions(self._settings),
             "stop": self._stops.handle,
         }
 

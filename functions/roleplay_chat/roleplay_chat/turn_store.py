@@ -105,6 +105,7 @@ _LIMITS = {
     "actions_per_minute": "You are changing messages very fast. Please wait a moment.",
     "imports_per_minute": "You have imported many files just now. Please wait a moment.",
     "exports_per_minute": "You have exported many files just now. Please wait a moment.",
+    "operator_actions_per_minute": "You have tried many things just now. Please wait a moment.",
     "api_turns_per_minute": "Your API keys are sending messages very fast. Please wait a moment.",
     "api_lists_per_minute": "You have listed models very often just now. Please wait a moment.",
     "api_key_turns_per_day": "This API key has reached its limit for today.",

@@ -21,9 +21,6 @@ from roleplay_chat.turn_plan import Accepted
 if TYPE_CHECKING:
     from roleplay_chat.telemetry import Telemetry
 
-SHUTDOWN_SECONDS = 10
-"""The time that the platform gives a process between SIGTERM and SIGKILL."""
-
 
 class TurnTasks:
     """The turns that run on this instance."""
@@ -86,7 +83,7 @@ class TurnTasks:
     async def aclose(self) -> None:
         """Wait for the running turns, for a bounded time."""
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_SECONDS)
+            _, late = await asyncio.wait(self._running, timeout=self._settings.shutdown_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -57,6 +57,11 @@ class Failure:
     finish_reason: str | None = None
     """The upstream's word for why the reply ended, if it gave one: the only text that is kept."""
 
+    @property
+    def explanation(self) -> str:
+        """What an operator is told: what happened, and what to do."""
+        return f"{self.policy.operator} ({self.why})" if self.why else self.policy.operator
+
     def cools_until(self, now: datetime) -> datetime | None:
         """When the cooldown ends; None if there is none."""
         if self.policy.cooldown is None:

@@ -21,6 +21,7 @@ def target_credentials(
             environ=environ,
             key_origins=settings.key_origins,
             allow_local=settings.allow_local_upstreams,
+            private_origins=settings.private_origins,
         )
     except Misconfigured as error:
         raise failed("misconfigured", why=str(error)) from error

@@ -1,0 +1,122 @@
+"""Reads which models a provider lists: GET /models of the OpenAI dialect."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from edge.addresses import endpoint
+from edge.bodies import IDENTITY, first_bytes
+from edge.clients import NETWORK_ERRORS, Clients
+from edge.credentials import Misconfigured, credentials
+from edge.json_text import loads, value_count_bound
+from roleplay_chat.api import NO_TEXT
+from roleplay_chat.generation.error_classifier import (
+    Failure,
+    UpstreamError,
+    failed,
+    from_response,
+)
+from roleplay_chat.generation.failover import network_failure
+from roleplay_chat.rows import ProviderRow
+from roleplay_chat.settings import Settings
+
+SECONDS = 15.0
+MAX_BYTES = 8_000_000
+"""OpenRouter's list has about two megabytes."""
+MAX_VALUES = 500_000
+MAX_MODELS = 2_000
+MAX_KEY_CHARS = 200
+"""As much as a row holds."""
+
+
+async def list_models(
+    clients: Clients, settings: Settings, provider: ProviderRow
+) -> dict[str, Any]:
+    """The provider's list, or why there is none:
+
+    is_ok           whether it has sent a list
+    code            "ok", or the error policy
+    explanation     what happened, and what to do
+    duration_ms     the time that it took
+    models          the ids in order, at most `MAX_MODELS`
+    """
+    began = time.monotonic()
+    models: list[str] = []
+    failure: Failure | None = None
+    try:
+        async with asyncio.timeout(SECONDS):
+            content = await _get(clients.http(), settings, provider)
+        models = await clients.in_thread(parse_ids, content)
+    except UpstreamError as error:
+        failure = error.failure
+    except (TimeoutError, *NETWORK_ERRORS) as error:
+        failure = network_failure(error)
+    except (httpx.InvalidURL, ValueError) as error:
+        failure = failed("misconfigured", why=type(error).__name__).failure
+    return {
+        "is_ok": failure is None,
+        "code": failure.policy.name if failure else "ok",
+        "explanation": failure.explanation if failure else "",
+        "duration_ms": round((time.monotonic() - began) * 1000),
+        "models": models,
+    }
+
+
+async def _get(http: httpx.AsyncClient, settings: Settings, provider: ProviderRow) -> bytes:
+    """The body of the list. Raises `UpstreamError` and network errors."""
+    headers = _headers(settings, provider)
+    url = endpoint(provider.base_url, "/models")
+    request = httpx.Request("GET", url, headers={**headers, **IDENTITY})
+    response = await http.send(request, stream=True)
+    try:
+        content = await first_bytes(response, MAX_BYTES + 1)
+    finally:
+        await response.aclose()
+    if not response.is_success:
+        raise UpstreamError(from_response(response.status_code, response.headers, content))
+    if len(content) > MAX_BYTES:
+        raise failed("unreadable", why="too long")
+    return content
+
+
+def _headers(settings: Settings, provider: ProviderRow) -> Mapping[str, str]:
+    """The header with the provider's key. Raises `UpstreamError` if it may not be called."""
+    try:
+        return credentials(
+            provider.base_url,
+            scheme=provider.auth_scheme,
+            header=provider.auth_header_name,
+            secret_name=provider.secret_name,
+            environ=os.environ,
+            key_origins=settings.key_origins,
+            allow_local=settings.allow_local_upstreams,
+        )
+    except Misconfigured as error:
+        raise failed("misconfigured", why=str(error)) from error
+
+
+def parse_ids(content: bytes) -> list[str]:
+    """The ids in a list of models. Raises `UpstreamError` if it is none."""
+    if value_count_bound(content) > MAX_VALUES:
+        raise failed("unreadable", why="too many values")
+    try:
+        body = loads(content)
+    except (ValueError, RecursionError) as error:
+        raise failed("unreadable", why="not JSON") from error
+    listed = body.get("data") if isinstance(body, Mapping) else None
+    if not isinstance(listed, list):
+        raise failed("unreadable", why="no list of models")
+    return sorted(set(_ids(listed)))[:MAX_MODELS]
+
+
+def _ids(listed: Sequence[Any]) -> list[str]:
+    ids = [entry.get("id") for entry in listed if isinstance(entry, Mapping)]
+    return [key for key in ids if isinstance(key, str) and _is_key(key)]
+
+
+def _is_key(key: str) -> bool:
+    return 0 < len(key) <= MAX_KEY_CHARS and key.isprintable() and not NO_TEXT.search(key)

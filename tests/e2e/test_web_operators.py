@@ -1,0 +1,359 @@
+"""What admins find in the console, and what they try and decide there."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.answers import error, models, text
+from tests.support.person import SCRIPTED, Person, operator
+from tests.support.upstream import Upstream
+from tests.support.waiting import PATIENCE
+
+MODELS = "/console.html?page=models"
+REQUEST = "feedfacefeedfacefeedfacefeedface"
+
+
+def turn(person: Person, **columns: Any) -> dict[str, Any]:
+    """A turn of this person's, an hour ago, that failed."""
+    began = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    row = {"id": str(uuid4()), "user_id": person.user_id, "task": "roleplay", "action": "send"}
+    row |= {"conversation_id": person.conversation_id, "status": "failed", "error_code": "timeout"}
+    row |= {"created_at": began, "finished_at": began, "lease_expires_at": began}
+    row |= {"request_id": uuid4().hex, "model_used": None, "duration_ms": 1500} | columns
+    operator(person.copy, "POST", "/rest/v1/turns", row)
+    return row
+
+
+def call(person: Person, of: dict[str, Any], **columns: Any) -> None:
+    row = {"turn_id": of["id"], "user_id": person.user_id, "provider": "openrouter"}
+    row |= {"model_key": "author/one", "purpose": "reply", "outcome": "timeout"}
+    row |= {"duration_ms": 700, "created_at": of["created_at"]} | columns
+    operator(person.copy, "POST", "/rest/v1/usage_events", row)
+
+
+def rows(page: Page, table: str) -> Any:
+    return page.locator(f"#{table} tbody tr")
+
+
+@pytest.fixture
+def failed(admin: Person) -> Iterator[dict[str, Any]]:
+    """A turn that failed after two calls."""
+    failed = turn(admin, error_code="no_model_available", request_id=REQUEST)
+    call(admin, failed, prompt_tokens=120, completion_tokens=0)
+    call(admin, failed, model_key="author/two", outcome="overloaded")
+    yield failed
+    operator(admin.copy, "DELETE", f"/rest/v1/usage_events?turn_id=eq.{failed['id']}", None)
+    operator(admin.copy, "DELETE", f"/rest/v1/turns?id=eq.{failed['id']}", None)
+
+
+class TestTurns:
+    def test_figure_leads_to_a_list_and_to_one_turn_with_its_route(
+        self, admin: Person, failed: dict[str, Any]
+    ) -> None:
+        page = admin.page
+        admin.open("/console.html")
+        expect(page).to_have_title("Activity · Console · Roleplay")
+        page.get_by_role("link", name="no_model_available").click()
+        expect(page).to_have_url(re.compile(r"page=turns.*error=no_model_available"))
+        expect(page).to_have_title("Turns · Console · Roleplay")
+        row = rows(page, "turns-table").filter(has_text=REQUEST)
+        expect(row).to_have_count(1)
+        row.get_by_role("link", name=re.compile("^Turn of ")).click()
+        expect(page.get_by_role("heading", name=re.compile("^Turn of "))).to_be_visible()
+        expect(page.locator("#content")).to_be_focused()
+        expect(page.locator("dl.facts").first).to_contain_text(REQUEST)
+        first, second = rows(page, "route").all()
+        expect(first).to_contain_text("openrouter:author/one")
+        expect(first).to_contain_text("timeout")
+        expect(first).to_contain_text("120")
+        expect(second).to_contain_text("overloaded")
+
+        page.go_back()
+        expect(row).to_have_count(1)
+        page.go_back()
+        expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+        page.go_forward()
+        expect(row).to_have_count(1)
+        page.reload()
+        expect(row).to_have_count(1)
+
+    def test_filter_is_in_the_address(self, admin: Person, failed: dict[str, Any]) -> None:
+        page = admin.page
+        admin.open("/console.html?page=turns")
+        page.get_by_role("textbox", name="Request ID").fill(REQUEST)
+        page.locator("select[name=status]").select_option("failed")
+        page.get_by_role("button", name="Filter", exact=True).click()
+        expect(rows(page, "turns-table")).to_have_count(1)
+        expect(page).to_have_url(re.compile(f"status=failed&request={REQUEST}"))
+        page.locator("select[name=status]").select_option("complete")
+        page.get_by_role("button", name="Filter", exact=True).click()
+        expect(page.get_by_text("No turn is like this.")).to_be_visible()
+        page.get_by_role("link", name="Clear the filter").click()
+        expect(rows(page, "turns-table").filter(has_text=REQUEST)).to_have_count(1)
+        page.get_by_role("link", name=f"Turns of the person {admin.user_id}").first.click()
+        expect(page).to_have_url(re.compile(f"user={admin.user_id}"))
+        expect(rows(page, "turns-table").filter(has_text=REQUEST)).to_have_count(1)
+
+    def test_list_has_pages(self, admin: Person) -> None:
+        page = admin.page
+        at = datetime(2026, 3, 1, tzinfo=UTC)
+        made = [turn(admin, error_code="paged", created_at=at.isoformat()) for _ in range(51)]
+        admin.open("/console.html?page=turns&error=paged")
+        expect(rows(page, "turns-table")).to_have_count(50)
+        page.get_by_role("link", name="Older").click()
+        expect(rows(page, "turns-table")).to_have_count(1)
+        expect(page.get_by_role("link", name="Older")).to_have_count(0)
+        page.get_by_role("link", name="Newest").click()
+        expect(rows(page, "turns-table")).to_have_count(50)
+        assert len(made) == 51
+        operator(admin.copy, "DELETE", "/rest/v1/turns?error_code=eq.paged", None)
+
+    def test_turn_that_is_gone_is_explained(self, admin: Person) -> None:
+        admin.open(f"/console.html?page=turn&id={uuid4()}")
+        expect(admin.page.get_by_text("There is no such turn")).to_be_visible()
+
+    def test_rows_are_sorted_filtered_and_exported(
+        self, admin: Person, failed: dict[str, Any], tmp_path: Path
+    ) -> None:
+        page = admin.page
+        evil = turn(admin, error_code="=cmd|' /C calc'!A0", duration_ms=9000)
+        for _ in range(6):
+            turn(admin, error_code="exported", duration_ms=10)
+        admin.open("/console.html?page=turns")
+        expect(rows(page, "turns-table").first).to_be_visible()
+        table = page.locator("#turns-table")
+        table.get_by_role("button", name="Latency").click()
+        expect(table.locator("th", has_text="Latency")).to_have_attribute("aria-sort", "ascending")
+        table.get_by_role("button", name="Latency").click()
+        expect(rows(page, "turns-table").first).to_contain_text("9.0 s")
+        page.get_by_label("Filter: Turns").fill(evil["request_id"])
+        expect(rows(page, "turns-table")).to_have_count(1)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export CSV: Turns").click()
+        file = tmp_path / "turns.csv"
+        download.value.save_as(file)
+        header, line = csv.reader(StringIO(file.read_text("utf-8-sig"), newline=""))
+        found = dict(zip(header, line, strict=True))
+        assert found["Error"] == f"'{evil['error_code']}"
+        assert (found["Latency"], found["Person"]) == ("9000", admin.user_id)
+        operator(admin.copy, "DELETE", "/rest/v1/turns?error_code=in.(exported)", None)
+        operator(admin.copy, "DELETE", f"/rest/v1/turns?id=eq.{evil['id']}", None)
+
+
+class TestFigures:
+    def test_range_of_ones_own_counts_what_is_in_it(self, admin: Person) -> None:
+        page = admin.page
+        for day in (1, 3):
+            at = datetime(2026, 2, day, 12, tzinfo=UTC).isoformat()
+            turn(admin, error_code="ranged", created_at=at)
+        admin.open("/console.html")
+        page.get_by_label("From", exact=True).fill("2026-02-02T00:00")
+        page.get_by_label("To", exact=True).fill("2026-02-05T00:00")
+        page.get_by_role("button", name="Show", exact=True).click()
+        expect(page).to_have_url(re.compile("from=2026-02-0"))
+        expect(page.get_by_role("link", name="Turns: 1", exact=True)).to_be_visible()
+        chart = page.get_by_role("img", name=re.compile("^Turns by outcome"))
+        expect(chart).to_have_attribute("aria-label", re.compile("Failed: 1 in all"))
+        expect(page.get_by_text(re.compile("^Updated "))).to_be_visible()
+        day = page.get_by_role("button", name="24 hours")
+        day.click()
+        expect(day).to_have_attribute("aria-pressed", "true")
+        expect(page).to_have_url(re.compile("period=24"))
+        operator(admin.copy, "DELETE", "/rest/v1/turns?error_code=eq.ranged", None)
+
+    def test_chart_says_the_values_at_the_pointer_and_lists_them(
+        self, admin: Person, failed: dict[str, Any]
+    ) -> None:
+        page = admin.page
+        admin.open("/console.html")
+        chart = page.get_by_role("img", name=re.compile("^Turns by outcome"))
+        expect(chart.locator("canvas")).to_be_visible()
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        expect(chart.locator(".tip")).to_contain_text(re.compile(r"Failed: \d+"))
+        page.get_by_text("Numbers: Turns by outcome").click()
+        expect(rows(page, "turns-by-outcome")).to_have_count(24)
+
+
+class TestHealth:
+    def test_database_knows_which_model_was_renamed_and_what_failed(self, admin: Person) -> None:
+        page = admin.page
+        [model] = admin.copy.rows(
+            "api_models?model_key=eq.cognitivecomputations/dolphin-3.0-r1-mistral-24b:free"
+            "&task=eq.roleplay"
+        )
+        found = [{"id": model["id"], "status": "renamed", "catalog": {"listed_as": "new/name"}}]
+        operator(admin.copy, "POST", "/rest/v1/rpc/record_catalog", {"p_models": found})
+        step = {
+            "step": "rehearsed",
+            "begun_at": datetime.now(UTC).isoformat(),
+            "error": "no answer",
+        }
+        operator(admin.copy, "POST", "/rest/v1/health_check_steps", step)
+        admin.open("/console.html?page=health")
+        finding = rows(page, "findings").filter(has_text=model["model_key"])
+        expect(finding).to_contain_text("was renamed to new/name")
+        expect(rows(page, "findings").filter(has_text="Step rehearsed")).to_contain_text(
+            "no answer"
+        )
+        expect(page.get_by_text("make verify", exact=True)).to_be_visible()
+        expect(rows(page, "catalog").filter(has_text="new/name")).to_have_count(1)
+        finding.get_by_role("link", name="Open Models").click()
+        expect(page.get_by_text("renamed: new/name")).to_be_visible()
+        found[0] |= {"status": "listed", "catalog": {}}
+        operator(admin.copy, "POST", "/rest/v1/rpc/record_catalog", {"p_models": found})
+        operator(admin.copy, "DELETE", "/rest/v1/health_check_steps?step=eq.rehearsed", None)
+
+
+class TestModels:
+    def test_model_and_provider_are_tested_with_one_token(
+        self, admin: Person, scripted: Upstream
+    ) -> None:
+        page = admin.page
+        scripted.always(text("Hi"))
+        admin.open(MODELS)
+        admin.press("Test Script")
+        row = page.get_by_role("row").filter(has_text=SCRIPTED)
+        expect(row).to_contain_text("It answers after")
+        assert [call.json["max_tokens"] for call in scripted.calls] == [1]
+        scripted.always(error(404, "The model does not exist"))
+        admin.press("Test Scripted")
+        provider = rows(page, "providers-table").filter(has_text="Scripted")
+        expect(provider).to_contain_text(re.compile(r"Failed after .* \[\w+, 404\]"))
+        assert scripted.calls[-1].json["model"] == SCRIPTED
+
+    def test_model_is_chosen_from_the_providers_list(
+        self, admin: Person, scripted: Upstream
+    ) -> None:
+        page = admin.page
+        scripted.always(models("listed/one", "listed/two"))
+        admin.open(MODELS)
+        admin.press("Add a model")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("combobox", name=re.compile("^Provider")).select_option(label="Scripted")
+        dialog.get_by_role("button", name="Read the provider’s list").click()
+        expect(dialog.get_by_text("Scripted lists 2 models.")).to_be_visible()
+        offered = page.locator("#model-ids option")
+        expect(offered).to_have_count(2)
+        expect(offered.first).to_have_attribute("value", "listed/one")
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+    def test_edited_model_is_brought_back(self, admin: Person, scripted: Upstream) -> None:
+        page = admin.page
+        [before] = admin.copy.rows(f"api_models?model_key=eq.{SCRIPTED}")
+        admin.open(MODELS)
+        admin.press("Edit Script")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Max tokens").fill("123")
+        dialog.get_by_label("Tier").select_option("For everybody only")
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("complementary")).to_contain_text("Script was changed.")
+        [after] = admin.copy.rows(f"api_models?model_key=eq.{SCRIPTED}")
+        assert after["input_defaults"] == before["input_defaults"] | {"max_tokens": 123}
+        assert after["capabilities"] == before["capabilities"] | {"nsfw": False}
+        admin.press("Undo")
+        expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        [again] = admin.copy.rows(f"api_models?model_key=eq.{SCRIPTED}")
+        for column in ("input_defaults", "capabilities", "pricing", "display_name", "priority"):
+            assert again[column] == before[column]
+
+
+def test_limits_are_set_and_brought_back(admin: Person) -> None:
+    page = admin.page
+    admin.open("/console.html?page=limits")
+    admin.press("Add a role")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Role").fill("guest")
+    dialog.get_by_label("Turns per day").fill("many")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("“Turns per day” has to be a number")
+    dialog.get_by_label("Turns per day").fill("7")
+    dialog.get_by_label("Budget per day (USD)").fill("none")
+    dialog.get_by_role("button", name="Save").click()
+    row = rows(page, "limits-table").filter(has_text="Role guest")
+    expect(row).to_contain_text("7")
+    [config] = admin.copy.rows("system_config?select=config")
+    assert config["config"]["limits"]["guest"] == {"turns_per_day": 7, "usd_per_day": None}
+    admin.press("Edit the limits of guest")
+    dialog.get_by_label("Turns per day").fill("8")
+    dialog.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("8")
+    admin.press("Undo")
+    expect(row).to_contain_text("7")
+    admin.press("Remove the limits of guest")
+    admin.press("Remove them")
+    expect(row).to_have_count(0)
+
+
+def test_template_shows_the_prompt_that_it_makes(admin: Person) -> None:
+    page = admin.page
+    admin.open("/console.html?page=templates")
+    page.get_by_role("link", name=re.compile("^Preview ")).first.click()
+    page.get_by_label("Template", exact=True).fill("You are {{char}}, met by {{user}}.")
+    page.get_by_role("button", name="Preview the prompt").click()
+    expect(page.locator("#prompt")).to_contain_text("You are Mara Voss, met by Ada.")
+    expect(rows(page, "preview-parts").filter(has_text="template")).to_have_count(1)
+
+
+def test_reported_character_is_taken_down_and_restored(admin: Person) -> None:
+    page = admin.page
+    [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
+    row = {"id": str(uuid4()), "user_id": demo["id"], "name": "Reported One", "is_public": True}
+    operator(admin.copy, "POST", "/rest/v1/characters", row | {"description": "<b>Loud</b>"})
+    report = {"user_id": admin.user_id, "character_id": row["id"], "reason": "spam"}
+    report |= {"details": "The same words again."}
+    operator(admin.copy, "POST", "/rest/v1/character_reports", report)
+    admin.open("/console.html?page=reports")
+    card = page.locator(".cards > li").filter(has_text="Reported One")
+    expect(card).to_contain_text("The same words again.")
+    card.get_by_text("Texts of Reported One").click()
+    expect(card.get_by_text("<b>Loud</b>")).to_be_visible()
+    admin.press("Take down Reported One")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("It is spam.")
+    admin.press("Take it down")
+    expect(card).to_have_count(0)
+    taken = rows(page, "take-downs-table").filter(has_text="Reported One")
+    expect(taken).to_contain_text("It is spam.")
+    admin.press("Restore Reported One")
+    dialog.get_by_label("Reason").fill("It was none.")
+    admin.press("Restore it")
+    expect(taken).to_contain_text("It was none.")
+
+    operator(admin.copy, "POST", "/rest/v1/character_reports", report)
+    page.reload()
+    admin.press("Dismiss the reports of Reported One")
+    dialog.get_by_label("Reason").fill("Nothing is wrong.")
+    admin.press("Dismiss them")
+    expect(card).to_have_count(0)
+    outcomes = admin.copy.rows(f"character_reports?character_id=eq.{row['id']}&select=outcome")
+    assert sorted(one["outcome"] for one in outcomes) == ["dismissed", "taken_down"]
+    operator(admin.copy, "DELETE", f"/rest/v1/characters?id=eq.{row['id']}", None)
+
+
+def test_people_and_commands_are_listed(admin: Person) -> None:
+    page = admin.page
+    admin.open("/console.html?page=people")
+    expect(rows(page, "roles-table").filter(has_text=admin.user_id)).to_contain_text("admin")
+    expect(page.get_by_text("make admin EMAIL=ada@example.com")).to_be_visible()
+    expect(page.get_by_text("make verify-age EMAIL=ada@example.com")).to_be_visible()
+
+
+def test_installation_that_moved_nowhere_has_no_switch(admin: Person) -> None:
+    page = admin.page
+    admin.open("/console.html?page=switch")
+    expect(page.get_by_text("so there is no switch")).to_be_visible(timeout=PATIENCE * 1000)
+    expect(page.get_by_role("link", name="Switch", exact=True)).to_have_count(0)

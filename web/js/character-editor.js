@@ -1,0 +1,217 @@
+// The form in which a person writes a character.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
+import { UserError } from "./backend.js";
+import { MOST_GREETINGS, TEXTS, formOf, isChanged, problem } from "./character-rows.js";
+import * as characters from "./characters.js";
+import { t } from "./language.js";
+import { doing, drawn, openDialog, set } from "./page.js";
+import { modal } from "./parts.js";
+import { portraitTools, setPortrait } from "./portrait.js";
+import { state } from "./state.js";
+
+const unsaved = new Map(); // forms that were closed without saving, by person and character
+
+const key = (id) => `${state.me.id} ${id ?? "new"}`;
+
+/**
+ * Opens the form of a character as `readCharacter` gives it; of null, a new one. What was not saved is
+ * there again. `finish(id, done)` shows the character afterwards; without an id there is none.
+ */
+export async function editCharacter(character, finish) {
+  const made = { row: character?.row ?? null, tags: character?.tags ?? [] };
+  const id = character?.id ?? crypto.randomUUID();
+  const kept = unsaved.get(key(character?.id));
+  const form = kept ?? formOf(made.row, made.tags);
+  openDialog("edit-character", { id, ...made, form, picture: null, finish, isKept: Boolean(kept), isSaving: false });
+  await drawn();
+  document.querySelector("dialog [name=name]")?.focus();
+}
+
+/** Notes what was typed, in place: nothing is drawn again. */
+function note(changes) {
+  const { id, row, form } = state.dialog;
+  unsaved.set(key(row && id), Object.assign(form, changes));
+}
+
+const redrawn = (changes) => {
+  note(changes);
+  set({ dialog: { ...state.dialog } });
+};
+
+function startAnew() {
+  const { id, row, tags } = state.dialog;
+  unsaved.delete(key(row && id));
+  set({ dialog: { ...state.dialog, form: formOf(row, tags), isKept: false }, trouble: null });
+}
+
+async function save(event) {
+  event.preventDefault();
+  const { id, form, finish } = state.dialog;
+  if (state.dialog.isSaving) return;
+  const wrong = problem(form);
+  if (wrong) throw new UserError(wrong.sentence, "", 0, wrong.field);
+  set({ dialog: { ...state.dialog, isSaving: true }, trouble: null });
+  try {
+    await store();
+  } finally {
+    if (state.dialog?.id === id) set({ dialog: { ...state.dialog, isSaving: false } });
+  }
+  const isOpen = state.dialog?.name === "edit-character" && state.dialog.id === id;
+  unsaved.delete(key(id));
+  if (isOpen) await finish(id, t("Saved."));
+}
+
+/** Saves the row, then the tags, then the picture. What is saved stays saved if a later one is refused. */
+async function store() {
+  const { id, row, tags, form, picture } = state.dialog;
+  await characters.saveRow(id, row, form);
+  const now = await characters.readCharacter({ id });
+  if (!row) unsaved.delete(key(null));
+  unsaved.set(key(id), form);
+  const update = (changes) => state.dialog?.id === id && set({ dialog: { ...state.dialog, ...changes } });
+  update({ row: now.row, tags: now.tags });
+  await characters.refreshCharacter(id);
+  await characters.saveTags(id, now.tags ?? tags, form.tags);
+  if (picture) await setPortrait(id, picture);
+  update({ picture: null });
+}
+
+// --- the form -------------------------------------------------------------------------------
+
+const LABELS = {
+  description: t("Description"),
+  personality: t("Personality"),
+  scenario: t("Scenario"),
+  first_message: t("First message"),
+  example_messages: t("Example messages"),
+  system_prompt: t("Instructions instead of the usual ones"),
+  post_history_instructions: t("Instructions after the conversation"),
+  depth_prompt: t("Note among the messages"),
+};
+const ROWS = { description: 6, first_message: 5 };
+const FURTHER = ["nickname", "pronouns", "talkativeness", "group_only_greetings", "system_prompt", "post_history_instructions", "depth_prompt", "depth_prompt_depth"];
+
+/** A control with its label, and below it what the server or the page said is wrong with it. `control(attributes)`. */
+const field = (name, label, control, hint = "") => html`
+  <div class="field">
+    <label>${label} ${control}</label>
+    ${wrong(name)}
+    ${hint ? html`<p class="quiet">${hint}</p>` : nothing}
+  </div>`;
+
+const isWrong = (name) => state.trouble?.field === name;
+const wrong = (name) => (isWrong(name) ? html`<p class="error" role="alert" id="wrong">${state.trouble.sentence}</p>` : nothing);
+const described = (name) => (isWrong(name) ? "wrong" : nothing);
+
+const line = (name, label, hint = "", most = 120) => field(name, label, html`
+  <input name=${name} maxlength=${most} dir="auto" autocomplete="off" aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)}
+    .value=${state.dialog.form[name]} @input=${({ target }) => note({ [name]: target.value })} />`, hint);
+
+const number = (name, label, hint = "") => field(name, label, html`
+  <input name=${name} inputmode="decimal" autocomplete="off" maxlength="12" aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)}
+    .value=${state.dialog.form[name]} @input=${({ target }) => note({ [name]: target.value })} />`, hint);
+
+const passage = (name, hint = "") => field(name, LABELS[name], html`
+  <textarea name=${name} rows=${ROWS[name] ?? 3} maxlength=${TEXTS[name]} dir="auto" aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)}
+    .value=${state.dialog.form[name]} @input=${({ target }) => note({ [name]: target.value })}></textarea>`, hint);
+
+const choice = (name, label, options) => field(name, label, html`
+  <select name=${name} aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)} .value=${live(state.dialog.form[name])}
+    @change=${({ target }) => note({ [name]: target.value })}>
+    ${Object.entries(options).map(([value, text]) => html`<option value=${value} ?selected=${value === state.dialog.form[name]}>${text}</option>`)}
+  </select>`);
+
+const RATINGS = { sfw: t("A general audience"), nsfw: t("Adults") };
+const READ_AS = { system: t("An instruction"), user: t("Words of the person"), assistant: t("Words of the character") };
+
+function editor(state) {
+  const { row, form, isKept, isSaving } = state.dialog;
+  const isAtField = [...Object.keys(form), "picture"].includes(state.trouble?.field);
+  return modal(row ? t("Edit the character") : t("Create a character"), html`
+    ${isKept && isChanged(state.dialog, form)
+      ? html`<p class="notice" role="status">${t("This is what you did not save last time.")}
+          <button type="button" @click=${startAnew}>${t("Discard it")}</button></p>`
+      : nothing}
+    <form class="add" novalidate @submit=${doing(save)}>
+      ${line("name", t("Name"))}
+      ${picture(state)}
+      ${passage("description", t("Who the character is. {placeholder} stands for the name of the person who talks with it.", { placeholder: "{{user}}" }))}
+      ${passage("personality")}
+      ${passage("scenario")}
+      ${passage("first_message", t("With this the character begins a conversation."))}
+      ${greetings("alternate_greetings", t("Further greeting"))}
+      ${passage("example_messages", t("Lines that show how the character speaks."))}
+      ${line("tags", t("Tags, with commas between them"), "", 1000)}
+      ${number("age", t("Stated age in years"), t("Without a stated age of 18 or more there is no adult content."))}
+      ${choice("content_rating", t("Written for"), RATINGS)}
+      <label class="check"><input type="checkbox" name="is_public" .checked=${live(form.is_public)}
+        @change=${({ target }) => note({ is_public: target.checked })} /> ${t("Public: everybody on this site finds it and can talk with it")}</label>
+      <details ?open=${FURTHER.includes(state.trouble?.field)}>
+        <summary>${t("Further fields")}</summary>
+        <div class="add">
+          ${line("nickname", t("Nickname"), t("What the character is called in texts, if not by its name."))}
+          ${line("pronouns", t("Pronouns"), "", 40)}
+          ${number("talkativeness", t("How often it speaks among others, from 0 to 1"))}
+          ${greetings("group_only_greetings", t("Greeting among several characters"))}
+          ${passage("system_prompt", t("{placeholder} inserts the usual ones.", { placeholder: "{{original}}" }))}
+          ${passage("post_history_instructions")}
+          ${passage("depth_prompt")}
+          ${number("depth_prompt_depth", t("How many messages stand after the note"))}
+          ${choice("depth_prompt_role", t("The note is read as"), READ_AS)}
+        </div>
+      </details>
+      <div class="choices">
+        <button class="primary" ?disabled=${isSaving}>${isSaving ? t("Saving …") : t("Save")}</button>
+        <button type="button" @click=${doing(leave)}>${t("Cancel")}</button>
+      </div>
+    </form>`, isAtField ? { ...state, trouble: null } : state);
+}
+
+function leave() {
+  const { id, row, finish } = state.dialog;
+  unsaved.delete(key(row && id));
+  return finish(row && id, "");
+}
+
+/** The picture of a character that exists changes at once; that of a new one is kept until it is saved. */
+function picture({ dialog, me }) {
+  if (dialog.row) {
+    const character = { id: dialog.id, user_id: me.id, name: dialog.form.name || t("this character") };
+    return html`<div class="field"><div class="choices">${portraitTools(character, me)}</div>${wrong("picture")}</div>`;
+  }
+  const choose = ({ target }) => set({ dialog: { ...state.dialog, picture: target.files[0] ?? null } });
+  return html`
+    <div class="field">
+      <label>${t("Picture")}
+        <input type="file" name="picture" accept="image/png,image/jpeg,image/webp,image/gif" @change=${choose} /></label>
+      ${wrong("picture")}
+    </div>`;
+}
+
+function greetings(name, label) {
+  const now = () => state.dialog.form[name];
+  const all = now();
+  const add = async () => {
+    redrawn({ [name]: [...now(), ""] });
+    await drawn();
+    document.querySelector(`dialog [data-greeting="${name} ${all.length}"]`)?.focus();
+  };
+  return html`
+    <div class="field">
+      ${all.map((text, at) => html`
+        <label>${label} ${at + 1}
+          <textarea rows="3" maxlength="20000" dir="auto" data-greeting=${`${name} ${at}`} .value=${text}
+            @input=${({ target }) => note({ [name]: now().with(at, target.value) })}></textarea>
+        </label>
+        <button type="button" aria-label=${t("Remove: {what}", { what: `${label} ${at + 1}` })}
+          @click=${() => redrawn({ [name]: now().toSpliced(at, 1) })}>${t("Remove")}</button>`)}
+      ${all.length < MOST_GREETINGS
+        ? html`<button type="button" @click=${doing(add)}>${t("Add: {what}", { what: label })}</button>`
+        : nothing}
+      ${wrong(name)}
+    </div>`;
+}
+
+export const EDITOR_VIEWS = { "edit-character": editor };

@@ -1,0 +1,122 @@
+// Loads and changes what is about people and characters: ages, reports, limits, templates; and loads what
+// the page "health" shows.
+
+import { act, data, supabase } from "./backend.js";
+import { changed, ifThere, offerUndo } from "./console-data.js";
+import { loadModels } from "./console-models-data.js";
+import { legible } from "./legible.js";
+import { set } from "./page.js";
+
+const AGES = 100;
+const NEWEST = 200;
+const TURN_MS = 180_000; // after its lease: health_check closes a turn long before
+const COOLDOWN_MS = 780_000;
+
+const before = (ms) => new Date(Date.now() - ms).toISOString();
+const MOST = 1000;
+const counted = async (query) => (await data(query.limit(MOST))).length;
+
+export const loadWorkers = async () => {
+  const [workers, cooldowns] = await Promise.all([
+    data(supabase.from("worker_settings").select("*").order("priority").order("name")),
+    data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
+  ]);
+  return { workers, cooldowns };
+};
+
+export async function loadHealth(state) {
+  const [models, workers, steps, overdueTurns, overdueCooldowns] = await Promise.all([
+    loadModels(state),
+    loadWorkers(),
+    data(supabase.from("health_check_steps").select("*").order("step")),
+    counted(supabase.from("turns").select("id").eq("status", "running").lt("lease_expires_at", before(TURN_MS))),
+    counted(supabase.from("model_cooldowns").select("key").lt("until", before(COOLDOWN_MS))),
+  ]);
+  return { ...models, ...workers, steps, overdueTurns, overdueCooldowns };
+}
+
+/** Characters by name; first those whose age matters most, because it is missing. */
+export async function loadCharacters({ params }) {
+  const named = (params.name ?? "").replace(/[\\%_]/g, "\\$&");
+  const query = supabase.from("declared_ages").select("*").ilike("name", `%${named}%`);
+  const order = query.order("content_rating").order("age", { nullsFirst: true }).order("name").order("id");
+  const rows = await data(order.limit(AGES));
+  return { characters: rows.map((row) => ({ ...row, name: legible(row.name) })) };
+}
+
+const writeAge = (character, age, said) =>
+  changed(supabase.from("declared_ages").update({ age }).eq("id", character.id).select("id").single(), said);
+
+const told = (name, age) => (age === null ? `${name} has no declared age now.` : `${name} is declared to be ${age} now.`);
+
+/** Declares an age in years; null takes the declaration back. */
+export async function declareAge(character, age) {
+  const said = told(character.name, age);
+  await writeAge(character, age, said);
+  offerUndo(said, () => writeAge(character, character.age, told(character.name, character.age)));
+}
+
+export async function loadReports() {
+  const [queue, takeDowns] = await Promise.all([
+    data(supabase.from("report_queue").select("*").order("oldest_at").limit(NEWEST)),
+    data(supabase.from("character_take_downs").select("*").order("taken_down_at", { ascending: false }).order("id").limit(NEWEST)),
+  ]);
+  const named = (row, name) => ({ ...row, name: legible(name ?? "") });
+  return { queue: queue.map((row) => named(row, row.name)), takeDowns: takeDowns.map((row) => named(row, row.character_name)) };
+}
+
+const decide = (name, character, reason, said) =>
+  changed(supabase.rpc(name, { p_character_id: character.character_id ?? character.id, p_reason: reason }), said);
+
+export async function takeDown(character, reason) {
+  const said = `${character.name} was taken down.`;
+  await decide("take_down_character", character, reason, said);
+  offerUndo(said, () => restore(character, "Taken back at once."));
+}
+
+export const restore = (character, reason) => decide("restore_character", character, reason, `${character.name} is back.`);
+
+export const dismiss = (character, reason) =>
+  decide("dismiss_reports", character, reason, `The reports of ${character.name} were dismissed.`);
+
+export async function loadPeople() {
+  const [verified, roles] = await Promise.all([
+    data(supabase.from("age_verifications").select("*").limit(1000)),
+    ifThere(supabase.from("user_roles").select("user_id, role").limit(1000)),
+  ]);
+  return {
+    verified: verified.map((row) => ({ ...row, name: legible(row.display_name ?? "") })),
+    roles: roles ?? [],
+  };
+}
+
+export async function loadLimits() {
+  const today = new Date().toISOString().slice(0, 10);
+  const [limits, spent] = await Promise.all([
+    data(supabase.from("limit_settings").select("*").order("role")),
+    data(supabase.from("usage_daily").select("cost_usd").eq("day", today)),
+  ]);
+  return { limits, spentToday: spent.reduce((sum, { cost_usd }) => sum + Number(cost_usd ?? 0), 0) };
+}
+
+const writeLimits = (role, limits, said) => changed(supabase.rpc("set_limits", { p_role: role, p_limits: limits }), said);
+
+/** Replaces the limits of a role; null removes them. `before` are those that it has, null if none. */
+export async function setLimits(role, limits, before) {
+  const said = limits === null ? `The limits of ${role} were removed.` : `The limits of ${role} were saved.`;
+  await writeLimits(role, limits, said);
+  offerUndo(said, () => writeLimits(role, before, `The limits of ${role} are as they were.`));
+}
+
+/** Prompt templates; none in an adopted installation, which has its own. */
+export async function loadTemplates({ adopted }) {
+  if (adopted) return { templates: [] };
+  const rows = supabase.from("prompt_templates").select("*");
+  return { templates: await data(rows.order("use_case").order("content_tier").order("name")) };
+}
+
+/** Shows the prompt that a template makes. */
+export async function previewPrompt(system_prompt, content_tier) {
+  const preview = await act({ action: "preview_prompt", system_prompt, content_tier });
+  set({ preview, trouble: null, said: `The prompt has ${preview.tokens} tokens.` });
+}

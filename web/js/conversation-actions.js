@@ -1,0 +1,59 @@
+// What the menu of a listed conversation does: rename, pin, delete and restore it, and write it to a file.
+
+import { act } from "./backend.js";
+import { changeEntry, findDeleted } from "./conversation-list.js";
+import { leave, openById, reread } from "./conversations.js";
+import { saveFile } from "./files.js";
+import { t } from "./language.js";
+import { drawn, openDialog, set } from "./page.js";
+import { state } from "./state.js";
+
+export const showRename = ({ id, title }) => openDialog("rename", { id, title: title ?? "" });
+
+/** Gives a conversation a title; "" takes it back. */
+export async function rename(id, title) {
+  await changeEntry(id, { title });
+  if (state.conversation?.id === id) await reread();
+  set({ said: t("The conversation was renamed.") });
+}
+
+export async function pin({ id, is_pinned }) {
+  await changeEntry(id, { is_pinned: !is_pinned });
+  set({ said: is_pinned ? t("The conversation was unpinned.") : t("The conversation was pinned.") });
+}
+
+/** Deletes a conversation, which can be undone. The draft stays for that. */
+export async function remove({ id }) {
+  const wasOpen = state.conversation?.id === id;
+  await changeEntry(id, { is_deleted: true });
+  state.running.get(id)?.abort();
+  state.running.delete(id);
+  const sentence = t("The conversation was deleted.");
+  if (wasOpen) leave(sentence);
+  set({ said: sentence, undo: { sentence, action: () => restore(id, wasOpen) } });
+  await drawn();
+  document.querySelector(".undo button")?.focus();
+}
+
+/** Undoes a deletion. */
+export async function restore(id, isShown = false) {
+  await changeEntry(id, { is_deleted: false });
+  if (isShown) await openById(id);
+  set({ undo: null, notice: "", said: t("The conversation was restored.") });
+}
+
+export const showDeleted = async () => openDialog("deleted", { deleted: await findDeleted() });
+
+/** Restores a conversation from the list of deleted ones, which stays open. */
+export async function restoreListed({ id }) {
+  await restore(id);
+  await showDeleted();
+}
+
+/** Saves a conversation as a chat file. */
+export async function exportChat({ id, title }) {
+  const { chat } = await act({ action: "export_chat", conversation_id: id });
+  const name = (title ?? "").replace(/[^\p{L}\p{N} -]/gu, "").trim() || t("Conversation");
+  saveFile(`${name}.jsonl`, new Blob([chat], { type: "application/jsonl" }));
+  set({ said: t("The chat was exported.") });
+}

@@ -1,0 +1,70 @@
+// A person's own characters, one of which they can play in a conversation: their personas.
+
+import { data, supabase } from "./backend.js";
+import { changeConversation, loadAll, reread } from "./conversations.js";
+import { t } from "./language.js";
+import { legible } from "./legible.js";
+import { drawn, openDialog, set } from "./page.js";
+import { state } from "./state.js";
+
+const PAGE = 50;
+const LISTED = "id, name, description, pronouns, age";
+
+/** Opens the list from its beginning. */
+export async function showPersonas() {
+  openDialog("personas", await page(0));
+}
+
+export async function showMorePersonas() {
+  const { personas } = state.dialog;
+  const next = await page(personas.length);
+  const ids = new Set(personas.map(({ id }) => id));
+  set({ dialog: { ...state.dialog, ...next, personas: [...personas, ...next.personas.filter(({ id }) => !ids.has(id))] } });
+}
+
+async function page(from) {
+  const rows = supabase.from("my_characters").select(LISTED).order("name").order("id").range(from, from + PAGE - 1);
+  const found = await data(rows);
+  return { personas: found.map((row) => ({ ...row, shownName: legible(row.name) })), hasMore: found.length === PAGE };
+}
+
+const NEW = { id: null, name: "", description: "", pronouns: "", age: null };
+
+/** Opens the form of a persona; without one, of a new one. */
+export async function showPersona(persona = NEW) {
+  openDialog("persona", { persona });
+  await drawn();
+  document.querySelector("dialog [name=name]")?.focus();
+}
+
+/** Saves a persona: {name, description, pronouns, age}. A new one is played in the open conversation. */
+export async function savePersona({ id }, columns) {
+  const table = supabase.from("my_characters");
+  if (id) await data(table.update(columns).eq("id", id));
+  else await addPersona(columns);
+  await loadAll();
+  await showPersonas();
+  set({ said: t("Saved.") });
+}
+
+async function addPersona(columns) {
+  const id = crypto.randomUUID();
+  await data(supabase.from("my_characters").insert({ id, ...columns }));
+  if (state.conversation) await changeConversation({ user_character_id: id });
+}
+
+export const askToDelete = (persona) => openDialog("delete-persona", { persona });
+
+export async function deletePersona({ id }) {
+  await data(supabase.from("my_characters").delete().eq("id", id));
+  await loadAll();
+  if (state.conversation?.user_character_id === id) await reread();
+  await showPersonas();
+  set({ said: t("The persona was deleted.") });
+}
+
+/** Plays a persona in the open conversation; null: the person themselves. */
+export async function play(id) {
+  await changeConversation({ user_character_id: id });
+  set({ said: t("Saved.") });
+}

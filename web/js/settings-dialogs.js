@@ -1,0 +1,171 @@
+// The settings of a conversation: title, persona, content, memory, author's note and generation.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
+import { exportChat, remove, rename } from "./conversation-actions.js";
+import * as talks from "./conversations.js";
+import { t } from "./language.js";
+import { doing, openDialog } from "./page.js";
+import { modal } from "./parts.js";
+import { personaChooser } from "./persona.js";
+import { showPersonas } from "./personas.js";
+import { SCENE, changeScene, sceneFields } from "./scene.js";
+import { REACH, listMembers } from "./state.js";
+
+export const SETTINGS_VIEWS = { settings, discard };
+
+function settings(state) {
+  const { conversation } = state;
+  const change = (changes) => doing(() => talks.changeConversation(changes));
+  return modal(t("Settings"), html`
+    <section>
+      <label>${t("Title")}
+        <input maxlength="200" dir="auto" .value=${conversation.title} placeholder=${t("Untitled")}
+          @change=${({ target }) => doing(() => rename(conversation.id, target.value.trim()))()} />
+      </label>
+      ${personaChooser(state)}
+      <button @click=${doing(showPersonas)}>${t("Your personas")}</button>
+    </section>
+    <section>
+      <h3>${t("Content")}</h3>
+      ${tier(state)}
+    </section>
+    <section>
+      <h3>${t("Memory")}</h3>
+      <label class="check">
+        <input type="checkbox" .checked=${live(conversation.remembers)}
+          @change=${({ target }) => change({ remembers: target.checked })()} />
+        ${t("Remember what happens here")}
+      </label>
+      <label>${t("New facts may be noted for")}
+        <select @change=${({ target }) => talks.chooseReach(target.value)}>
+          ${Object.entries(REACH).map(([tier, text]) => html`<option value=${tier} ?selected=${tier === state.reach}>${text}</option>`)}
+        </select>
+      </label>
+    </section>
+    ${noteForm(state.dialog.kept)}
+    ${sceneForm()}
+    ${samplingForm(state.dialog.kept.sampling)}
+    <section>
+      <button @click=${doing(() => exportChat(conversation))}>${t("Export the chat")}</button>
+      <button class="danger" @click=${() => openDialog("discard")}>${t("Delete this conversation")}</button>
+    </section>`, state);
+}
+
+const ROLES = { system: t("an instruction"), user: t("your words"), assistant: t("the character's words") };
+
+function noteForm(kept) {
+  const change = (changes) => doing(() => talks.keepSettings(changes))();
+  return html`
+    <section>
+      <h3>${t("Author's note")}</h3>
+      <label>${t("Text about the story that every reply keeps in mind")}
+        <textarea name="note" rows="4" maxlength="8000" dir="auto" .value=${kept.note}
+          @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
+      </label>
+      <label>${t("How many messages stand after it")}
+        <input name="depth" type="number" min="0" max="1000" .value=${String(kept.note_depth)}
+          @change=${({ target }) => target.reportValidity() && change({ note_depth: target.valueAsNumber || 0 })} />
+      </label>
+      <label>${t("Read as")}
+        <select name="role" @change=${({ target }) => change({ note_role: target.value })}>
+          ${Object.entries(ROLES).map(([role, name]) => html`<option value=${role} ?selected=${role === kept.note_role}>${name}</option>`)}
+        </select>
+      </label>
+    </section>`;
+}
+
+const SCENE_LABELS = {
+  scene_name: t("Name of the scene"),
+  scene_description: t("Where it takes place"),
+  scene_context: t("What happens in it"),
+  user_role: t("Who you are in it"),
+};
+
+function sceneForm() {
+  const kept = sceneFields();
+  return html`
+    <section>
+      <details>
+        <summary>${t("Scene")}</summary>
+        <p class="quiet">${t("It goes along with each message. It is kept on this device until you sign out.")}</p>
+        ${Object.entries(SCENE).map(([name, longest]) => html`
+          <label>${SCENE_LABELS[name]}
+            <textarea name=${name} rows="2" maxlength=${longest} dir="auto" .value=${kept[name] ?? ""}
+              @change=${({ target }) => changeScene(name, target.value.trim())}></textarea>
+          </label>`)}
+      </details>
+    </section>`;
+}
+
+const SAMPLING = {
+  temperature: t("Temperature"),
+  top_p: t("Top P"),
+  top_k: t("Top K"),
+  min_p: t("Min P"),
+  frequency_penalty: t("Frequency penalty"),
+  presence_penalty: t("Presence penalty"),
+  repetition_penalty: t("Repetition penalty"),
+  max_tokens: t("Longest reply, in tokens"),
+};
+
+function samplingForm(sampling) {
+  const change = (name) => ({ target }) => {
+    const value = target.value === "" ? null : target.valueAsNumber;
+    doing(() => talks.keepSampling(name, value))();
+  };
+  return html`
+    <section>
+      <details>
+        <summary>${t("Sampler settings")}</summary>
+        <p class="quiet">${t("Empty ones are the model's own. Each model keeps them within its bounds.")}</p>
+        ${Object.entries(SAMPLING).map(([name, text]) => html`
+          <label>${text}
+            <input name=${name} type="number" step="any" .value=${String(sampling[name] ?? "")} @change=${change(name)} />
+          </label>`)}
+      </details>
+    </section>`;
+}
+
+function tier(state) {
+  const { ageVerified } = state.me;
+  const members = listMembers(state.conversation);
+  const several = members.length > 1;
+  const locked = state.conversation.content_tier === "sfw";
+  const needs = [
+    [ageVerified, t("Your age is verified. The operators of this site do this: ask them for the age check.")],
+    [members.length > 0 && members.every((each) => each.content_rating === "nsfw"), several ? t("Every character is rated for adults by its author.") : t("The character is rated for adults by its author.")],
+    [members.every((each) => each.age >= 18), several ? t("Every character has a stated age of 18 or more.") : t("The character has a stated age of 18 or more.")],
+    [!locked, t("The conversation is not set to a general audience.")],
+    [!state.conversation.always_sfw, t("No character with a stated age below 18 was ever part of the conversation.")],
+  ];
+  const open = needs.every(([met]) => met);
+  return html`
+    <label>${t("Written for")}
+      <select .value=${live(open ? state.tier : "sfw")} ?disabled=${!open}
+        aria-describedby="needs" @change=${({ target }) => talks.chooseTier(target.value)}>
+        <option value="sfw">${t("A general audience")}</option>
+        <option value="nsfw">${t("Adults")}</option>
+      </select>
+    </label>
+    <div id="needs">
+      <p class="quiet">${open ? t("Both are available here.") : t("Adult themes require all of these:")}</p>
+      ${open ? nothing : html`<ul class="needs">
+        ${needs.map(([met, text]) => html`<li data-met=${met}>${met ? t("Met") : t("Missing")}: ${text}</li>`)}
+      </ul>`}
+    </div>
+    <label class="check">
+      <input type="checkbox" .checked=${live(locked)}
+        @change=${({ target }) =>
+          doing(() => talks.changeConversation({ content_tier: target.checked ? "sfw" : null }))()} />
+      ${t("Always keep this conversation for a general audience")}
+    </label>`;
+}
+
+function discard(state) {
+  return modal(t("Delete the conversation"), html`
+    <p>${t("It leaves your list. You can restore it from the deleted conversations for a while.")}</p>
+    <div class="choices">
+      <button class="danger" @click=${doing(() => remove(state.conversation))}>${t("Delete the conversation")}</button>
+    </div>`, state);
+}
