@@ -17,4 +17,7 @@ export interface Actions {
   hide: { request: Schemas["HideRequest"]; answer: Schemas["HideAnswer"] };
   stop: { request: Schemas["StopRequest"]; answer: Schemas["StopAnswer"] };
   branch: { request: Schemas["BranchRequest"]; answer: Schemas["BranchAnswer"] };
+  test_model: { request: Schemas["ModelTestRequest"]; answer: Schemas["ModelTestAnswer"] };
+  list_provider_models: { request: Schemas["ProviderModelsRequest"]; answer: Schemas["ProviderModelsAnswer"] };
+  preview_prompt: { request: Schemas["PreviewRequest"]; answer: Schemas["PreviewAnswer"] };
 }

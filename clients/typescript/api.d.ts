@@ -436,6 +436,31 @@ export interface components {
             /** Format: uuid */
             message_id: string;
         };
+        /** @description The id of a model, or of a provider, whose first model is tested. It may be switched off. */
+        ModelTestRequest: {
+            /** @constant */
+            action: "test_model";
+            model_id?: string | null;
+            provider_id?: string | null;
+        };
+        /** @description The text of a prompt template, and the content tier that it is for. */
+        PreviewRequest: {
+            /** @constant */
+            action: "preview_prompt";
+            system_prompt: string;
+            /**
+             * @default sfw
+             * @enum {string}
+             */
+            content_tier?: "sfw" | "nsfw";
+        };
+        /** @description The id of a provider. */
+        ProviderModelsRequest: {
+            /** @constant */
+            action: "list_provider_models";
+            /** Format: uuid */
+            provider_id: string;
+        };
         /** @description A PNG, JPEG, WebP or GIF file in base64. */
         SetPortraitRequest: {
             /** @constant */
@@ -607,6 +632,56 @@ export interface components {
             hidden: number;
             joined: string[];
             warnings: string[];
+            request_id: string;
+        };
+        /**
+         * @description Whether the model generates. `code` is "ok" or an error policy of docs/failures.md, and
+         *     `explanation` says what happened. For admins.
+         */
+        ModelTestAnswer: {
+            /** @constant */
+            success: true;
+            is_ok: boolean;
+            code: string;
+            explanation: string;
+            /** @description The HTTP status of an error, if there is one. */
+            status: number | null;
+            first_token_ms: number | null;
+            duration_ms: number;
+            /** @description How many calls there were, with repairs and retries. */
+            calls: number;
+            request_id: string;
+        };
+        /** @description The prompt that the template makes for a conversation made up for it. For admins. */
+        PreviewAnswer: {
+            /** @constant */
+            success: true;
+            tokens: number;
+            parts: components["schemas"]["PreviewPart"][];
+            messages: components["schemas"]["PreviewMessage"][];
+            request_id: string;
+        };
+        /** @description A message as a model gets it. */
+        PreviewMessage: {
+            /** @enum {string} */
+            role: "system" | "user" | "assistant";
+            content: string;
+        };
+        /** @description A part of the prompt; `of` has its tokens before it was cut. */
+        PreviewPart: {
+            part: string;
+            tokens: number;
+            of?: number;
+        };
+        /** @description The ids of the models that the provider lists, or why there are none. For admins. */
+        ProviderModelsAnswer: {
+            /** @constant */
+            success: true;
+            is_ok: boolean;
+            code: string;
+            explanation: string;
+            duration_ms: number;
+            models: string[];
             request_id: string;
         };
         /** @description The path of the picture in the bucket `character-portraits`. */
@@ -1224,8 +1299,9 @@ export interface operations {
              * @description - `character_not_found`: This character does not exist.
              *     - `conversation_not_found`: This conversation does not exist.
              *     - `message_not_found`: This message does not exist.
-             *     - `model_not_found`
+             *     - `model_not_found`: There is no model to test. Add one first.
              *     - `persona_not_found`: The character you play does not exist.
+             *     - `provider_not_found`: This provider does not exist.
              *     - `turn_not_found`: This reply does not exist, or it was never begun.
              *     - `unknown_url`
              */
@@ -1237,7 +1313,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "character_not_found" | "conversation_not_found" | "message_not_found" | "model_not_found" | "persona_not_found" | "turn_not_found" | "unknown_url";
+                        code?: "character_not_found" | "conversation_not_found" | "message_not_found" | "model_not_found" | "persona_not_found" | "provider_not_found" | "turn_not_found" | "unknown_url";
                     };
                 };
             };
@@ -1249,6 +1325,8 @@ export interface operations {
              *     - `not_stored`: Your message was not accepted, and nothing was saved. Please change it and try again, or contact support.
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
+             *     - `provider_not_approved`
+             *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
              *     - `too_many_lorebooks`: You have reached the maximum number of lorebooks. Please delete one first.
@@ -1265,7 +1343,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
+                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
                     };
                 };
             };
@@ -1349,7 +1427,7 @@ export interface operations {
         /** @description Unknown fields are ignored. */
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ChatRequest"] | components["schemas"]["ImportRequest"] | components["schemas"]["ExportRequest"] | components["schemas"]["ImportChatRequest"] | components["schemas"]["ExportChatRequest"] | components["schemas"]["SetPortraitRequest"] | components["schemas"]["DeleteAccountRequest"] | components["schemas"]["MessageRequest"] | components["schemas"]["EditRequest"] | components["schemas"]["DeleteRequest"] | components["schemas"]["HideRequest"] | components["schemas"]["StopRequest"] | components["schemas"]["BranchRequest"];
+                "application/json": components["schemas"]["ChatRequest"] | components["schemas"]["ImportRequest"] | components["schemas"]["ExportRequest"] | components["schemas"]["ImportChatRequest"] | components["schemas"]["ExportChatRequest"] | components["schemas"]["SetPortraitRequest"] | components["schemas"]["DeleteAccountRequest"] | components["schemas"]["MessageRequest"] | components["schemas"]["EditRequest"] | components["schemas"]["DeleteRequest"] | components["schemas"]["HideRequest"] | components["schemas"]["StopRequest"] | components["schemas"]["BranchRequest"] | components["schemas"]["ModelTestRequest"] | components["schemas"]["ProviderModelsRequest"] | components["schemas"]["PreviewRequest"];
             };
         };
         responses: {
@@ -1360,7 +1438,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Answer"] | components["schemas"]["ImportAnswer"] | components["schemas"]["ExportAnswer"] | components["schemas"]["ImportChatAnswer"] | components["schemas"]["ExportChatAnswer"] | components["schemas"]["SetPortraitAnswer"] | components["schemas"]["DeleteAccountAnswer"] | components["schemas"]["ChooseAnswer"] | components["schemas"]["EditAnswer"] | components["schemas"]["DeleteAnswer"] | components["schemas"]["HideAnswer"] | components["schemas"]["StopAnswer"] | components["schemas"]["BranchAnswer"];
+                    "application/json": components["schemas"]["Answer"] | components["schemas"]["ImportAnswer"] | components["schemas"]["ExportAnswer"] | components["schemas"]["ImportChatAnswer"] | components["schemas"]["ExportChatAnswer"] | components["schemas"]["SetPortraitAnswer"] | components["schemas"]["DeleteAccountAnswer"] | components["schemas"]["ChooseAnswer"] | components["schemas"]["EditAnswer"] | components["schemas"]["DeleteAnswer"] | components["schemas"]["HideAnswer"] | components["schemas"]["StopAnswer"] | components["schemas"]["BranchAnswer"] | components["schemas"]["ModelTestAnswer"] | components["schemas"]["ProviderModelsAnswer"] | components["schemas"]["PreviewAnswer"];
                     /**
                      * @example event: start
                      *     data: {"turn_id":"c0ffee00-0000-4000-8000-000000000001","model_used":"chat_worker","usedFallback":false,"fallbackModel":null,"notice":null}
@@ -1464,8 +1542,9 @@ export interface operations {
              * @description - `character_not_found`: This character does not exist.
              *     - `conversation_not_found`: This conversation does not exist.
              *     - `message_not_found`: This message does not exist.
-             *     - `model_not_found`
+             *     - `model_not_found`: There is no model to test. Add one first.
              *     - `persona_not_found`: The character you play does not exist.
+             *     - `provider_not_found`: This provider does not exist.
              *     - `turn_not_found`: This reply does not exist, or it was never begun.
              *     - `unknown_url`
              */
@@ -1477,7 +1556,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "character_not_found" | "conversation_not_found" | "message_not_found" | "model_not_found" | "persona_not_found" | "turn_not_found" | "unknown_url";
+                        code?: "character_not_found" | "conversation_not_found" | "message_not_found" | "model_not_found" | "persona_not_found" | "provider_not_found" | "turn_not_found" | "unknown_url";
                     };
                 };
             };
@@ -1502,6 +1581,8 @@ export interface operations {
              *     - `not_stored`: Your message was not accepted, and nothing was saved. Please change it and try again, or contact support.
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
+             *     - `provider_not_approved`
+             *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
              *     - `too_many_lorebooks`: You have reached the maximum number of lorebooks. Please delete one first.
@@ -1518,7 +1599,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
+                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
                     };
                 };
             };
@@ -1770,8 +1851,9 @@ export interface operations {
              * @description - `character_not_found`: This character does not exist.
              *     - `conversation_not_found`: This conversation does not exist.
              *     - `message_not_found`: This message does not exist.
-             *     - `model_not_found`
+             *     - `model_not_found`: There is no model to test. Add one first.
              *     - `persona_not_found`: The character you play does not exist.
+             *     - `provider_not_found`: This provider does not exist.
              *     - `turn_not_found`: This reply does not exist, or it was never begun.
              *     - `unknown_url`
              */
@@ -1802,6 +1884,8 @@ export interface operations {
              *     - `not_stored`: Your message was not accepted, and nothing was saved. Please change it and try again, or contact support.
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
+             *     - `provider_not_approved`
+             *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
              *     - `too_many_lorebooks`: You have reached the maximum number of lorebooks. Please delete one first.
@@ -1983,8 +2067,9 @@ export interface operations {
              * @description - `character_not_found`: This character does not exist.
              *     - `conversation_not_found`: This conversation does not exist.
              *     - `message_not_found`: This message does not exist.
-             *     - `model_not_found`
+             *     - `model_not_found`: There is no model to test. Add one first.
              *     - `persona_not_found`: The character you play does not exist.
+             *     - `provider_not_found`: This provider does not exist.
              *     - `turn_not_found`: This reply does not exist, or it was never begun.
              *     - `unknown_url`
              */
@@ -2015,6 +2100,8 @@ export interface operations {
              *     - `not_stored`: Your message was not accepted, and nothing was saved. Please change it and try again, or contact support.
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
+             *     - `provider_not_approved`
+             *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
              *     - `too_many_lorebooks`: You have reached the maximum number of lorebooks. Please delete one first.
@@ -2234,8 +2321,9 @@ export interface operations {
              * @description - `character_not_found`: This character does not exist.
              *     - `conversation_not_found`: This conversation does not exist.
              *     - `message_not_found`: This message does not exist.
-             *     - `model_not_found`
+             *     - `model_not_found`: There is no model to test. Add one first.
              *     - `persona_not_found`: The character you play does not exist.
+             *     - `provider_not_found`: This provider does not exist.
              *     - `turn_not_found`: This reply does not exist, or it was never begun.
              *     - `unknown_url`
              */
@@ -2266,6 +2354,8 @@ export interface operations {
              *     - `not_stored`: Your message was not accepted, and nothing was saved. Please change it and try again, or contact support.
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
+             *     - `provider_not_approved`
+             *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
              *     - `too_many_lorebooks`: You have reached the maximum number of lorebooks. Please delete one first.
