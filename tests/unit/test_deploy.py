@@ -136,7 +136,7 @@ def test_commands_for_images_are_as_stored(deploy: Deploy, target: str) -> None:
 
 def test_scheduler_and_image_agree_on_the_audience(deploy: Deploy) -> None:
     scheduler, function = (deploy(name, **IMAGES).stdout for name in ("scheduler", "health_check"))
-    assert f"--oidc-token-audience={AUDIENCE}\n" in scheduler + "\n"
+    assert f"--oidc-token-audience={AUDIENCE} " in scheduler
     assert f"--uri={AUDIENCE} " in scheduler
     assert f"HEALTH_CHECK_OIDC_AUDIENCE={AUDIENCE}," in function
     account = "health-check-scheduler@tales-123456.iam.gserviceaccount.com"

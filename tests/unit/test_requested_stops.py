@@ -19,10 +19,16 @@ def filtered(one: StopStringFilter, pieces: list[str]) -> str:
 @given(st.lists(LETTERS, max_size=8), st.lists(LETTERS, min_size=1, max_size=3))
 def test_splitting_changes_nothing(pieces: list[str], stops: list[str]) -> None:
     whole = "".join(pieces)
-    ends = [at for stop in stops if (at := whole.find(stop)) >= 0]
+    complete = [(at + len(stop), at) for stop in stops if (at := whole.find(stop)) >= 0]
+    _, start = min(complete, default=(len(whole), len(whole)))
     found = StopStringFilter(stops)
-    assert filtered(found, pieces) == whole[: min(ends, default=len(whole))]
-    assert found.found == bool(ends)
+    assert filtered(found, pieces) == whole[:start]
+    assert found.found == bool(complete)
+
+
+def test_stop_string_that_is_complete_first_ends_the_reply() -> None:
+    for pieces in (["a, b, c"], ["a, b", ", c"], list("a, b, c")):
+        assert filtered(StopStringFilter([", b, c", "b"]), pieces) == "a, "
 
 
 def test_what_cannot_begin_a_stop_string_is_shown_at_once() -> None:

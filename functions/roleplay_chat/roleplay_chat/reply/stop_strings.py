@@ -1,15 +1,16 @@
 """Ends a reply before a text that the request names."""
 
-import re
 from collections.abc import Sequence
 
 
 class StopStringFilter:
-    """Holds back what may be the beginning of a stop string, which is never shown."""
+    """Holds back what may be the beginning of a stop string, which is never shown.
+
+    The stop string that is complete first ends the reply, as it would while a model writes.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
-        self._pattern = re.compile("|".join(map(re.escape, stops)))
         self._longest = max(map(len, stops))
         self._held = ""
         self.found = False
@@ -20,9 +21,11 @@ class StopStringFilter:
         if self.found or not piece:
             return ""
         text, self._held = self._held + piece, ""
-        if stop := self._pattern.search(text):
+        starts = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if starts:
             self.found = True
-            return text[: stop.start()]
+            _, start = min(starts)
+            return text[:start]
         first = max(len(text) - self._longest + 1, 0)
         at = next((at for at in range(first, len(text)) if self._may_begin(text[at:])), len(text))
         self._held = text[at:]
