@@ -54,7 +54,8 @@ def started(stack: Stack, *command: str, **changes: str) -> Iterator[subprocess.
     try:
         yield process
     finally:
-        process.kill()
+        # Not killed: the server that it started would stay, and keep the pipe open.
+        process.terminate()
         process.communicate(timeout=PATIENCE)
 
 
