@@ -1122,10 +1122,12 @@ export interface components {
                 character_id: string | null;
                 character_name: string | null;
                 user_character_id: string | null;
+                is_branch: boolean;
                 is_pinned: boolean;
                 deleted_at: string | null;
                 updated_at: string | null;
                 last_sender: string | null;
+                other_names: string[];
                 last_line: string | null;
             }[];
             next: Record<string, never> | null;

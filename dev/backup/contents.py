@@ -18,6 +18,11 @@ BOOKKEEPING = (
     "private.adopted_signature",
 )
 """What an adoption writes down about itself. It is written anew where one is restored."""
+KEYS = "private.api_keys"
+"""People's keys for programs. A key that was revoked since the backup must not be valid again."""
+VERSIONS = "private.conversation_versions"
+"""What instances rely on to know which messages they may keep. A version must not come back."""
+LEFT_OUT = (*BOOKKEEPING, KEYS, VERSIONS)
 NEW = {
     "public.characters": "user_id is not null",
     "public.api_providers": "false",
@@ -31,6 +36,13 @@ NEW = {
 }
 """Tables in which a new installation has rows, and the condition for those of people. Restoring
 replaces all of them."""
+ADOPTED = {
+    "private.traffic": "false",
+    "public.conversation_summaries": "false",
+    "public.memories": "false",
+    "public.memory_facts": "false",
+}
+"""The same for tables that an adoption fills, from the product's memory."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ def own_tables(database: Database) -> list[OwnTable]:
     """All tables of ours with their columns."""
     return [
         OwnTable(row["name"], [c for c in row["columns"] if c not in SECRET.get(row["name"], ())])
-        for row in database.execute(_TABLES, [list(BOOKKEEPING)])
+        for row in database.execute(_TABLES, [list(LEFT_OUT)])
     ]
 
 
@@ -101,9 +113,10 @@ def sequences(database: Database) -> dict[str, int]:
 
 def rows_of_people(database: Database, tables: Sequence[OwnTable]) -> Mapping[str, int]:
     """How many rows there are that a new installation does not have, by table."""
+    new = NEW | (ADOPTED if kind_of(database) == "adopted" else {})
     counts = {}
     for table in tables:
-        where = NEW.get(table.name, "true")
+        where = new.get(table.name, "true")
         query = sql.SQL("select count(*) as rows from {} where {}").format(
             table.identifier,
             sql.SQL(where),

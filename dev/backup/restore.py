@@ -9,6 +9,7 @@ from dev.adopt import inspect
 from dev.adopt.steps import steps
 from dev.backup.archive import BackupError, Manifest, Reader, digest
 from dev.backup.contents import (
+    VERSIONS,
     Database,
     OwnTable,
     kind_of,
@@ -176,6 +177,7 @@ def _load(database: Database, reader: Reader, tables: Sequence[OwnTable], tell: 
     """Replace all rows, within a transaction."""
     # Triggers have run for these rows already. Foreign keys are checked below.
     database.execute("set local session_replication_role = replica")
+    database.execute(sql.SQL("delete from {}").format(sql.Identifier(*VERSIONS.split("."))))
     for table in tables:
         database.execute(sql.SQL("delete from {}").format(table.identifier))
     for number, table in enumerate(tables, 1):

@@ -171,10 +171,12 @@ _LISTED = _row(
         "character_id": _or_null(UUID),
         "character_name": _or_null(TEXT),
         "user_character_id": _or_null(UUID),
+        "is_branch": YES_OR_NO,
         "is_pinned": YES_OR_NO,
         "deleted_at": _or_null(TIME),
         "updated_at": _or_null(TIME),
         "last_sender": _or_null(TEXT),
+        "other_names": TEXTS,
         "last_line": _or_null(TEXT),
     },
 )

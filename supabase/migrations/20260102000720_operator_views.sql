@@ -36,7 +36,10 @@ grant select on public.limit_settings to authenticated;
 create function public.set_limits(p_role text, p_limits jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  c_names constant text[] := '{turns_per_minute,turns_per_day,running,usd_per_day,actions_per_minute,actions_per_day,imports_per_minute,imports_per_day,exports_per_minute,exports_per_day,branched_bytes_per_day,reports_per_minute,reports_per_day,rows_per_minute,rows_per_day}';
+  c_names constant text[] := array['turns_per_minute', 'turns_per_day', 'running', 'usd_per_day',
+    'actions_per_minute', 'actions_per_day', 'imports_per_minute', 'imports_per_day', 'exports_per_minute',
+    'exports_per_day', 'branched_bytes_per_day', 'reports_per_minute', 'reports_per_day', 'rows_per_minute',
+    'rows_per_day', 'api_keys', 'api_turns_per_minute', 'api_turns_per_day', 'api_lists_per_minute'];
   v_wrong text;
 begin
   if not private.is_admin() then

@@ -181,6 +181,7 @@ def test_hostile_texts_of_others_are_plain_text(person: Person, author: str) -> 
     person.join()
     dialog = catalogue(person)
     look(dialog, "quince")
+    expect(names(dialog)).to_have_count(1)
     expect(names(dialog)).to_contain_text("Quince <b>")
     expect(dialog.locator(".entries img, .entries b, .entries i")).to_have_count(0)
     dialog.get_by_role("button", name="Details of").click()

@@ -61,6 +61,14 @@ def opened(person: Person, name: str) -> Locator:
     return dialog
 
 
+def form_of(opener: Locator, button: str) -> Locator:
+    """The form that the button opens, once it has put the focus into the name."""
+    opener.get_by_role("button", name=button).click()
+    form = opener.page.get_by_role("dialog")
+    expect(form.get_by_label("Name", exact=True)).to_be_focused()
+    return form
+
+
 @pytest.fixture
 def author(person: Person) -> Iterator[Person]:
     """A person in a conversation, whose characters go afterwards: others see public ones."""
@@ -75,16 +83,15 @@ def test_character_is_made_and_talked_with(author: Person) -> None:
     page = author.page
     dialog = library(author)
     expect(dialog).to_contain_text("You have no characters yet.")
-    dialog.get_by_role("button", name="Create a character").click()
-    form = page.get_by_role("dialog", name="Create a character")
-    expect(form.get_by_label("Name", exact=True)).to_be_focused()
+    form = form_of(dialog, "Create a character")
+    expect(form).to_have_accessible_name("Create a character")
     form.get_by_label("Name", exact=True).fill("Vera")
     form.get_by_label("Description").fill("A smith who meets {{user}}.")
     form.get_by_label("First message").fill("Mind the sparks.")
-    form.get_by_role("button", name="Add: Further greeting").click()
-    form.get_by_role("button", name="Add: Further greeting").click()
-    form.get_by_label("Further greeting 1").first.fill("Come in.")
-    form.get_by_label("Further greeting 2").first.fill("Go away.")
+    for number, greeting in enumerate(["Come in.", "Go away."], 1):
+        form.get_by_role("button", name="Add: Further greeting").click()
+        expect(form.get_by_label(f"Further greeting {number}").first).to_be_focused()
+        form.get_by_label(f"Further greeting {number}").first.fill(greeting)
     form.get_by_label("Tags").fill("Fire, iron , fire")
     form.get_by_label("Stated age").fill("41")
     form.get_by_label("Public").check()
@@ -114,8 +121,7 @@ def test_only_what_was_changed_is_written(author: Person) -> None:
     vera = author.character("Vera", description="A smith.", scenario="A forge.")
     operator(author.copy, "POST", "/rest/v1/character_tags", {"character_id": vera, "tag": "iron"})
     author.page.reload()
-    opened(author, "Vera").get_by_role("button", name="Edit").click()
-    form = author.page.get_by_role("dialog", name="Edit the character")
+    form = form_of(opened(author, "Vera"), "Edit")
     form.get_by_label("Description").fill("A cooper.")
     form.get_by_label("Tags").fill("wood")
     with author.page.expect_request(lambda request: request.method == "PATCH") as sent:
@@ -129,8 +135,7 @@ def test_only_what_was_changed_is_written(author: Person) -> None:
 def test_what_is_wrong_stands_at_its_field(author: Person) -> None:
     page = author.page
     author.expected.append("400")
-    library(author).get_by_role("button", name="Create a character").click()
-    form = page.get_by_role("dialog")
+    form = form_of(library(author), "Create a character")
     form.get_by_role("button", name="Save").click()
     name = form.get_by_label("Name", exact=True)
     expect(name).to_be_focused()
@@ -161,8 +166,7 @@ def test_what_is_wrong_stands_at_its_field(author: Person) -> None:
 def test_lost_answer_makes_no_second_character(author: Person) -> None:
     page = author.page
     author.expected += ["ERR_FAILED", "409"]
-    library(author).get_by_role("button", name="Create a character").click()
-    form = page.get_by_role("dialog")
+    form = form_of(library(author), "Create a character")
     form.get_by_label("Name", exact=True).fill("Vera")
 
     lost: list[Any] = []
@@ -186,12 +190,11 @@ def test_lost_answer_makes_no_second_character(author: Person) -> None:
 def test_form_that_was_closed_by_mistake_is_there_again(author: Person) -> None:
     author.character("Vera")
     author.page.reload()
-    opened(author, "Vera").get_by_role("button", name="Edit").click()
-    form = author.page.get_by_role("dialog")
+    form = form_of(opened(author, "Vera"), "Edit")
     form.get_by_label("Description").fill("Half a thought")
     author.page.keyboard.press("Escape")
     expect(form).to_have_count(0)
-    opened(author, "Vera").get_by_role("button", name="Edit").click()
+    form = form_of(opened(author, "Vera"), "Edit")
     expect(form.get_by_label("Description")).to_have_value("Half a thought")
     form.get_by_role("button", name="Discard it").click()
     expect(form.get_by_label("Description")).to_have_value("")
@@ -200,8 +203,7 @@ def test_form_that_was_closed_by_mistake_is_there_again(author: Person) -> None:
 def test_change_elsewhere_is_not_overwritten(author: Person) -> None:
     vera = author.character("Vera")
     author.page.reload()
-    opened(author, "Vera").get_by_role("button", name="Edit").click()
-    form = author.page.get_by_role("dialog")
+    form = form_of(opened(author, "Vera"), "Edit")
     path = f"/rest/v1/characters?id=eq.{vera}"
     operator(author.copy, "PATCH", path, {"description": "Theirs."})
     form.get_by_label("Description").fill("Mine.")
@@ -331,3 +333,4 @@ def test_list_of_an_existing_product_lacks_columns_and_is_shown(author: Person) 
     details = page.get_by_role("dialog", name="Mara Voss")
     expect(details.get_by_text("Stated age")).to_have_count(0)
     expect(details.get_by_role("heading", name="Greeting")).to_have_count(0)
+    page.unroute_all(behavior="wait")

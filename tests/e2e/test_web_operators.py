@@ -24,8 +24,8 @@ REQUEST = "feedfacefeedfacefeedfacefeedface"
 
 
 def turn(person: Person, **columns: Any) -> dict[str, Any]:
-    """A turn of this person's, an hour ago, that failed."""
-    began = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    """A turn of this person's, just now, that failed."""
+    began = datetime.now(UTC).isoformat()
     row = {"id": str(uuid4()), "user_id": person.user_id, "task": "roleplay", "action": "send"}
     row |= {"conversation_id": person.conversation_id, "status": "failed", "error_code": "timeout"}
     row |= {"created_at": began, "finished_at": began, "lease_expires_at": began}
@@ -50,7 +50,8 @@ def failed(admin: Person) -> Iterator[dict[str, Any]]:
     """A turn that failed after two calls."""
     failed = turn(admin, error_code="no_model_available", request_id=REQUEST)
     call(admin, failed, prompt_tokens=120, completion_tokens=0)
-    call(admin, failed, model_key="author/two", outcome="overloaded")
+    later = (datetime.fromisoformat(failed["created_at"]) + timedelta(seconds=1)).isoformat()
+    call(admin, failed, model_key="author/two", outcome="overloaded", created_at=later)
     yield failed
     operator(admin.copy, "DELETE", f"/rest/v1/usage_events?turn_id=eq.{failed['id']}", None)
     operator(admin.copy, "DELETE", f"/rest/v1/turns?id=eq.{failed['id']}", None)
@@ -129,7 +130,7 @@ class TestTurns:
         evil = turn(admin, error_code="=cmd|' /C calc'!A0", duration_ms=9000)
         for _ in range(6):
             turn(admin, error_code="exported", duration_ms=10)
-        admin.open("/console.html?page=turns")
+        admin.open(f"/console.html?page=turns&user={admin.user_id}")
         expect(rows(page, "turns-table").first).to_be_visible()
         table = page.locator("#turns-table")
         table.get_by_role("button", name="Latency").click()
@@ -277,10 +278,10 @@ def test_limits_are_set_and_brought_back(admin: Person) -> None:
     admin.press("Add a role")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Role").fill("guest")
-    dialog.get_by_label("Turns per day").fill("many")
+    dialog.get_by_label("Turns per day", exact=True).fill("many")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_contain_text("“Turns per day” has to be a number")
-    dialog.get_by_label("Turns per day").fill("7")
+    dialog.get_by_label("Turns per day", exact=True).fill("7")
     dialog.get_by_label("Budget per day (USD)").fill("none")
     dialog.get_by_role("button", name="Save").click()
     row = rows(page, "limits-table").filter(has_text="Role guest")
@@ -288,7 +289,7 @@ def test_limits_are_set_and_brought_back(admin: Person) -> None:
     [config] = admin.copy.rows("system_config?select=config")
     assert config["config"]["limits"]["guest"] == {"turns_per_day": 7, "usd_per_day": None}
     admin.press("Edit the limits of guest")
-    dialog.get_by_label("Turns per day").fill("8")
+    dialog.get_by_label("Turns per day", exact=True).fill("8")
     dialog.get_by_role("button", name="Save").click()
     expect(row).to_contain_text("8")
     admin.press("Undo")

@@ -231,7 +231,8 @@ class TestCaddy:
             assert patient.get(f"{url}/rest/v1/characters").status_code == 401
             assert patient.get(f"{url}/pg/tables").status_code == 404
             large = b"x" * (RoleplayChat.model_fields["max_card_bytes"].default + 1)
-            assert patient.post(f"{url}/roleplay_chat", content=large).status_code == 413
+            sent = {"headers": stack.user().headers, "content": large}
+            assert patient.post(f"{url}/roleplay_chat", **sent).status_code == 413
             headers = {"X-Large": "x" * 70_000}
             assert patient.get(f"{url}/roleplay_chat", headers=headers).status_code == 431
             worker = patient.post(f"{url}/health_check/workers/gpu-1", content=b"{}")

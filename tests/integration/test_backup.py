@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from dev.backup.archive import MANIFEST, BackupError, Reader
-from dev.backup.contents import BOOKKEEPING, NEW, SECRET, own_tables, rows_of_people
+from dev.backup.contents import LEFT_OUT, NEW, SECRET, own_tables, rows_of_people
 from dev.backup.pictures import Pictures
 from dev.backup.restore import restore
 from dev.backup.save import CREDENTIALS, public_settings, save
@@ -32,6 +32,7 @@ from tests.support.stack import HEALTH_CHECK_SECRET, OPENROUTER_KEY, WORKER_KEY,
 from tests.support.upstream import Upstream
 
 KEY_HASH = "ca11ab1e" * 8
+API_KEY_HASH = "5eedab1e" * 8
 PASSWORD_HASH = "pa55word-hash-canary"
 Rows = dict[str, list[str]]
 
@@ -70,6 +71,11 @@ class Source:
         assert stack.chat(self.user, action="set_portrait", **picture).status_code == 200
         stack.db.execute(
             "insert into private.workers (name, key_hash) values ('gpu-1', %s)", [KEY_HASH]
+        )
+        stack.db.execute(
+            "insert into private.api_keys (user_id, name, prefix, key_hash)"
+            " values (%s, 'x', 'x', %s)",
+            [self.user.id, API_KEY_HASH],
         )
         stack.db.execute(
             "update auth.users set raw_app_meta_data = %s", [f'{{"x": "{PASSWORD_HASH}"}}']
@@ -231,7 +237,14 @@ class TestSecrets:
             whole = b"".join(archive.read(name) for name in archive.namelist()).decode(
                 errors="replace"
             )
-        for secret in (KEY_HASH, PASSWORD_HASH, SECRET_KEY, OPENROUTER_KEY, WORKER_KEY):
+        for secret in (
+            KEY_HASH,
+            API_KEY_HASH,
+            PASSWORD_HASH,
+            SECRET_KEY,
+            OPENROUTER_KEY,
+            WORKER_KEY,
+        ):
             assert secret not in whole
         assert HEALTH_CHECK_SECRET not in whole
         assert "gpu.example.com" in whole
@@ -275,13 +288,13 @@ class TestWhatIsNew:
             there = {name for name, rows in contents(stack.db).items() if rows}
             assert there <= set(NEW)
 
-    def test_bookkeeping_and_secrets_are_of_tables_that_exist(self, postgres: Postgres) -> None:
+    def test_what_is_left_out_is_of_tables_that_exist(self, postgres: Postgres) -> None:
         with existing_database(postgres, "april", ()) as name:
             adopt(postgres, name)
             with postgres.connect(name) as connection:
-                for table in (*BOOKKEEPING, *SECRET):
+                for table in (*LEFT_OUT, *SECRET):
                     assert connection.execute("select to_regclass(%s) as t", [table]).fetchone()
-                assert {table.name for table in own_tables(connection)}.isdisjoint(BOOKKEEPING)
+                assert {table.name for table in own_tables(connection)}.isdisjoint(LEFT_OUT)
 
 
 def changed(path: Path, to: Path, **manifest: Any) -> Path:

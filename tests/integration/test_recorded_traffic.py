@@ -13,7 +13,7 @@ import pytest
 
 from dev.docs.data_api import CALLS, ROWS
 from dev.docs.openapi import ACTIONS, FILE
-from tests.support.answers import abort, error, stream, text
+from tests.support.answers import abort, error, models, stream, text
 from tests.support.openai_api import HELLO, MARA, Program, chunks, make_key
 from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.talk import Talk
@@ -88,6 +88,9 @@ def requests(talk: Talk, done: dict[str, Any]) -> dict[str, dict[str, Any]]:
     own = str(stack.insert("characters", user_id=talk.user.id, name="Ada"))
     reply, said = done["message_id"], done["user_message_id"]
     example = ACTIONS["import_card"].example
+    model = stack.one(
+        "select id, provider_id from shared.api_models where task = 'roleplay' limit 1"
+    )
     exported = stack.chat(
         talk.user, action="export_chat", conversation_id=str(talk.conversation)
     ).json()["chat"]
@@ -107,13 +110,20 @@ def requests(talk: Talk, done: dict[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "set_portrait": {"character_id": own, "picture_base64": PICTURE},
         "delete": {"message_id": reply, "onwards": True},
+        "test_model": {"model_id": str(model["id"])},
+        "list_provider_models": {"provider_id": str(model["provider_id"])},
+        "preview_prompt": dict(ACTIONS["preview_prompt"].example),
         "delete_account": {"confirmation": "delete my account"},
     }
 
 
 def test_every_action_answers_as_described(talk: Talk, done: dict[str, Any]) -> None:
     asked = requests(talk, done)
+    make_admin = "insert into user_roles (user_id, role) values (%s, 'admin')"
+    talk.stack.db.execute(make_admin, (talk.user.id,))
     assert asked.keys() == ACTIONS.keys()
+    talk.stack.upstream.always(text("Hi"))
+    talk.stack.upstream.always(models("author/name:free"), to="/models")
     for name, body in asked.items():
         answer = talk.stack.chat(talk.user, action=name, **body)
         assert answer.status_code == 200, (name, answer.text)

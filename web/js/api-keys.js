@@ -39,7 +39,7 @@ const newKey = ({ key }) => html`
   <section class="notice" role="status">
     <p>${t("Copy the key now. It is not shown again.")}</p>
     <p><code class="key" tabindex="0" aria-label=${t("The new key")}>${key}</code></p>
-    <button class="primary" @click=${doing(() => copy(key, t("The key")))}>${t("Copy the key")}</button>
+    <button class="primary" @click=${doing(() => copy(key, t("The key was copied.")))}>${t("Copy the key")}</button>
   </section>`;
 
 const since = ({ expires_at, last_used_at }) =>

@@ -303,10 +303,7 @@ function chatImported(state) {
 function imported(state) {
   const { card } = state.dialog;
   if (card.lorebook_id) return importedBook(card, state);
-  const talk = doing(async () => {
-    closeDialog();
-    await talks.talkWith(findCharacter(card.character_id));
-  });
+  const talk = doing(() => talks.talkWith(findCharacter(card.character_id)));
   return modal(t("{name} is here", { name: card.name }), html`
     <p>${plural(card.greetings, { one: "One greeting came along.", other: "{n} greetings came along." })}
       ${plural(card.book_entries, { one: "One lorebook entry came along.", other: "{n} lorebook entries came along." })}</p>

@@ -17,6 +17,10 @@ export const LIMITS = [
   ["reports_per_day", "Reports per day", 20],
   ["rows_per_minute", "Rows per minute", 60],
   ["rows_per_day", "Rows per day", 2000],
+  ["api_keys", "API keys", 10],
+  ["api_turns_per_minute", "Turns per minute with API keys", 30],
+  ["api_turns_per_day", "Turns per day with API keys", null],
+  ["api_lists_per_minute", "Lists of models per minute with API keys", 60],
 ];
 
 /** The whole project has only a budget. */
