@@ -331,6 +331,30 @@ class TestThreeStates:
         expect(person.said.last).to_contain_text(GREETING)
         expect(person.page.get_by_text("Loading the messages")).to_have_count(0)
 
+    @pytest.mark.parametrize(
+        ("width", "button"),
+        [(1280, "Your characters"), (1280, "Appearance"), (390, "Conversations and characters")],
+    )
+    def test_what_is_opened_before_the_conversation_stays_open(
+        self, person: Person, width: int, button: str
+    ) -> None:
+        person.join()
+        person.meet()
+        page = person.page
+        page.set_viewport_size({"width": width, "height": 740})
+        waiting: list[Route] = []
+        path = re.compile(r"/rest/v1/conversations\?.*id=eq")
+        page.route(path, lambda route: waiting.append(route))
+        with page.expect_request(path):
+            page.reload()
+        person.press(button, exact=False)
+        opened = page.get_by_role("dialog") if width > 800 else page.get_by_role("searchbox")
+        expect(opened).to_be_visible()
+        for route in waiting:
+            route.continue_()
+        expect(page.locator(".talk rp-prose", has_text=GREETING)).to_have_count(1)
+        expect(opened).to_be_visible()
+
     @pytest.mark.parametrize("table", ["messages", "hidden_messages"])
     def test_conversation_that_failed_to_load_is_tried_again(
         self, person: Person, table: str

@@ -10,7 +10,7 @@ import { inBase64, textOf } from "./files.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
 import { loadMessages, loadMessagesAround } from "./messages.js";
-import { closeDialog, openDialog, set, tell } from "./page.js";
+import { closePanels, openDialog, set, tell } from "./page.js";
 import { loadPortraits } from "./portrait.js";
 import { findCharacter, listMembers, state } from "./state.js";
 import { announce } from "./tabs.js";
@@ -133,8 +133,6 @@ export async function open(conversation, instead = false, place = null) {
     editing: null,
     greeting: 0,
     memory: null,
-    menu: false,
-    tools: false,
     speaker: "",
     tier: localStorage.getItem(`tier:${conversation.id}`) ?? "sfw",
   });
@@ -185,8 +183,8 @@ const beginning = new Map(); // conversations that are being begun, by character
 
 /** Opens an empty conversation with a character: one that is there, or a new one. */
 export async function talkWith(character) {
-  // At once: a dialog that is opened meanwhile stays.
-  closeDialog();
+  // At once: what is opened meanwhile stays open.
+  closePanels();
   if (!beginning.has(character.id)) beginning.set(character.id, begin(character));
   try {
     await openById(await beginning.get(character.id));
@@ -243,7 +241,7 @@ export async function refresh() {
 export async function followAddress() {
   const id = addressed();
   if (id === (state.conversation?.id ?? null)) return;
-  closeDialog();
+  closePanels();
   // Not an address of ours: a link to a place in the page.
   if (!id && location.hash && state.conversation) return write(state.conversation.id, true);
   if (!id) return close();

@@ -42,6 +42,8 @@ export function set(changes) {
 
 export const openDialog = (name, more = {}) => set({ dialog: { name, ...more }, trouble: null });
 export const closeDialog = () => set({ dialog: null });
+/** Closes what covers the conversation: a dialog, and on a phone the list and the tools. */
+export const closePanels = () => set({ dialog: null, menu: false, tools: false });
 
 /** An event handler that runs `action` and shows its errors. */
 export function doing(action) {

@@ -4,7 +4,7 @@ import { data, supabase } from "./backend.js";
 import { openById } from "./conversations.js";
 import { legible, withoutMarks } from "./legible.js";
 import { plural } from "./language.js";
-import { drawn, set, tell } from "./page.js";
+import { closePanels, drawn, set, tell } from "./page.js";
 import { state } from "./state.js";
 
 const PAUSE_MS = 250; // after the last letter
@@ -57,6 +57,7 @@ const readable = (row) => ({
 
 /** Opens a result: its conversation, at its message if it is one. */
 export async function openResult({ conversation_id, message_id, position }) {
+  closePanels();
   await openById(conversation_id, message_id ? { message_id, position } : null);
 }
 
