@@ -379,6 +379,7 @@ class TestPersonas:
         person.press("Play here: Ada")
         person.press("Delete Ada")
         person.press("Delete for good")
+        expect(page.get_by_text("The persona was deleted.")).to_have_count(1)
         expect(dialog.locator(".rows li")).to_have_count(0)
         [here] = person.copy.rows(f"conversations?id=eq.{person.conversation_id}")
         assert here["user_character_id"] is None
