@@ -17,7 +17,7 @@ from dev.operate.verify import why_rejected
 from dev.settings import Settings
 from edge.addresses import origin
 from tests.support import patient
-from tests.support.answers import error, reply, text, worker_healthy
+from tests.support.answers import error, models, reply, text, worker_healthy
 from tests.support.stack import HEALTH_CHECK_SECRET, OPENROUTER_KEY, Stack
 from tests.support.upstream import running_upstream
 
@@ -56,6 +56,17 @@ class TestProvider:
         assert (answer.status_code, answer.json()["response"]) == (200, "Here.")
         (call,) = stack.upstream.calls
         assert call.headers["authorization"] == f"Bearer {OPENROUTER_KEY}"
+
+    def test_lists_its_models_on_the_console(self, stack: Stack) -> None:
+        there, admin = stack.upstream.url, stack.user()
+        stack.db.execute("update api_providers set base_url = %s", (f"{there}/api/v1",))
+        stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (admin.id,))
+        stack.upstream.always(models("qwen"), to="/models")
+        row = stack.one("select id from api_providers where name = 'openrouter'")
+        listed = {"action": "list_provider_models", "provider_id": str(row["id"])}
+        with serving(stack, "roleplay_chat", there, **bind(there)) as url:
+            told = stack.chat(admin, url=url, **listed).json()
+        assert (told["is_ok"], told["models"]) == (True, ["qwen"])
 
     def test_without_a_bound_key_is_not_called(self, stack: Stack) -> None:
         with serving(stack, "roleplay_chat", stack.upstream.url) as url:

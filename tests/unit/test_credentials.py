@@ -51,6 +51,7 @@ def given(
         environ=ENVIRON,
         key_origins=origins,
         allow_local=allow_local,
+        private_origins="",
     )
 
 

@@ -32,7 +32,7 @@ def credentials(
     environ: Mapping[str, str],
     key_origins: str,
     allow_local: bool,
-    private_origins: str = "",
+    private_origins: str,
 ) -> dict[str, str]:
     """The header with a provider's key for `url`; empty for the scheme "none".
 

@@ -73,7 +73,7 @@ async def probe(
     timeout_seconds: float,
     key: str | None,
     allow_local: bool,
-    private_origins: str = "",
+    private_origins: str,
     deep_seconds: float | None = None,
 ) -> ProbeResult:
     """Probe a worker once. Never raises for anything the worker does.

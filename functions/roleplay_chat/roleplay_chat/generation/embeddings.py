@@ -106,7 +106,7 @@ async def _post(
     inputs: Sequence[str],
     extra: Mapping[str, Any],
 ) -> Mapping[str, Any]:
-    headers = target_credentials(target, settings, os.environ)
+    headers = target_credentials(target.url, target, settings, os.environ)
     body = {**extra, "model": target.model_key, "input": inputs, "encoding_format": "float"}
     request = httpx.Request(
         "POST",

@@ -465,7 +465,7 @@ class Generation:
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution."""
-        own = target_credentials(target, self.settings, self.environ)
+        own = target_credentials(target.url, target, self.settings, self.environ)
         if target.worker == WORKER:
             key = self.settings.chat_worker_api_key
             return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}

@@ -11,7 +11,6 @@ import httpx
 from edge.addresses import endpoint
 from edge.bodies import IDENTITY, first_bytes
 from edge.clients import NETWORK_ERRORS, Clients
-from edge.credentials import Misconfigured, credentials
 from edge.json_text import loads, value_count_bound
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.generation.error_classifier import (
@@ -21,6 +20,7 @@ from roleplay_chat.generation.error_classifier import (
     from_response,
 )
 from roleplay_chat.generation.failover import network_failure
+from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.rows import ProviderRow
 from roleplay_chat.settings import Settings
 
@@ -68,7 +68,7 @@ async def list_models(
 
 async def _get(http: httpx.AsyncClient, settings: Settings, provider: ProviderRow) -> bytes:
     """The body of the list. Raises `UpstreamError` and network errors."""
-    headers = _headers(settings, provider)
+    headers = target_credentials(provider.base_url, provider, settings, os.environ)
     url = endpoint(provider.base_url, "/models")
     request = httpx.Request("GET", url, headers={**headers, **IDENTITY})
     response = await http.send(request, stream=True)
@@ -81,22 +81,6 @@ async def _get(http: httpx.AsyncClient, settings: Settings, provider: ProviderRo
     if len(content) > MAX_BYTES:
         raise failed("unreadable", why="too long")
     return content
-
-
-def _headers(settings: Settings, provider: ProviderRow) -> Mapping[str, str]:
-    """The header with the provider's key. Raises `UpstreamError` if it may not be called."""
-    try:
-        return credentials(
-            provider.base_url,
-            scheme=provider.auth_scheme,
-            header=provider.auth_header_name,
-            secret_name=provider.secret_name,
-            environ=os.environ,
-            key_origins=settings.key_origins,
-            allow_local=settings.allow_local_upstreams,
-        )
-    except Misconfigured as error:
-        raise failed("misconfigured", why=str(error)) from error
 
 
 def parse_ids(content: bytes) -> list[str]:
