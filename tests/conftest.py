@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,7 @@ from tests.support.storage import Storage
 from tests.support.upstream import Upstream, running_upstream
 
 DATABASE = "app"
+HALVES = ("first", "second")
 
 
 # The duration of an example depends on how busy the machine is.
@@ -43,10 +45,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=NEW,
         help="The database of the tests: a new one, or an adopted one of an existing product.",
     )
+    parser.addoption(
+        "--half",
+        choices=HALVES,
+        help="Run one of two halves of the tests. A test is always in the same one.",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On an adopted database, what is about our own tables is skipped."""
+    if half := config.getoption("half"):
+        others = [item for item in items if HALVES[crc32(item.nodeid.encode()) % 2] != half]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in {*others}]
     if config.getoption("installation") == NEW:
         return
     for item in items:
