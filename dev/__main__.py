@@ -260,14 +260,7 @@ def worker(settings: Settings, name: str, drain: bool | None, remove: bool) -> N
 
 
 remove_option = click.option("--remove", is_flag=True, envvar="REMOVE", help="Take it back.")
-email_argument = click.argument("email", callback=lambda _, __, given: needed("EMAIL", given))
-
-
-def needed(name: str, given: str) -> str:
-    """An argument that make passes on even if it is empty."""
-    if not given.strip():
-        fail(f"Add {name}=... to the command.")
-    return given.strip()
+email_argument = click.argument("email", callback=lambda _, __, given: given.strip())
 
 
 @cli.command()
@@ -293,7 +286,7 @@ def verify_age(settings: Settings, email: str, remove: bool) -> None:
 
 
 @cli.command("add-server")
-@click.argument("url", callback=lambda _, __, given: needed("URL", given))
+@click.argument("url", callback=lambda _, __, given: given.strip())
 @click.option("--key", envvar="KEY", default="", help="Its API key, if it wants one.")
 @click.option("--model", envvar="MODEL", default="", help="The model, if it has several.")
 @click.option("--name", envvar="NAME", default="own", show_default=True)
@@ -446,12 +439,31 @@ INTERRUPTED = 0 if "MAKELEVEL" in os.environ else 130
 Ctrl-C itself and would also complain about the command."""
 
 
+def explain(error: click.ClickException) -> None:
+    """Print what is wrong with a command, in the names of make's variables."""
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    name = parameter and make_variable(parameter)
+    if not name:
+        error.show()
+    elif isinstance(error, click.MissingParameter):
+        click.echo(f"Add {name}=... to the command.", err=True)
+    else:
+        click.echo(f"{name}: {error.message}", err=True)
+
+
+def make_variable(parameter: click.Parameter) -> str | None:
+    """The variable by which make passes a parameter on, or None if it has none."""
+    if isinstance(parameter, click.Argument):
+        return parameter.human_readable_name
+    return parameter.envvar if isinstance(parameter.envvar, str) else None
+
+
 def main() -> NoReturn:
     """Run the command of the arguments and exit."""
     try:
         sys.exit(cli.main(prog_name="python -m dev", standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        explain(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)

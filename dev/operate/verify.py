@@ -39,17 +39,22 @@ CATALOG = {
 }
 """The values of `catalog_status` that need action: what was found, and the remedy."""
 POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
-MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
+MARKS = {
+    "ok": ("✓", "green"),
+    "reminder": ("!", "yellow"),
+    "problem": ("✗", "red"),
+    "unknown": ("?", "yellow"),
+}
 ARROW = "→"
 MODEL_COLUMNS = ("task", "priority", "display_name", "is_default", "model_key", "provider")
 
-State = Literal["ok", "problem", "unknown"]
+State = Literal["ok", "reminder", "problem", "unknown"]
 Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check. `remedy` is what to do about a problem."""
+    """The result of one check. `remedy` is what to do about a problem, or what could be done."""
 
     name: str
     state: State
@@ -475,10 +480,11 @@ def _site(environment: Mapping[str, str]) -> Check:
     """Whether providers are told which site asks; OpenRouter ranks sites by it."""
     missing = [name for name in ("SITE_URL", "SITE_NAME") if not environment.get(name, "").strip()]
     if missing:
-        found = (
-            f"{' and '.join(missing)} not set, so providers are not told whose requests these are"
+        verb = "is" if len(missing) == 1 else "are"
+        found = f"{' and '.join(missing)} {verb} not set: providers are not told who asks"
+        return Check(
+            "site", "reminder", found, "set both, if they should be (docs/configuration.md)"
         )
-        return Check("site", "ok", f"{found} (docs/configuration.md)")
     return Check("site", "ok", f"{environment['SITE_NAME']}, {environment['SITE_URL']}")
 
 

@@ -106,6 +106,30 @@ def test_installation_without_problems_passes(verify: Verify) -> None:
     assert "No problems found." in output
 
 
+@pytest.mark.parametrize(
+    ("site", "sentence"),
+    [
+        ({}, "SITE_URL and SITE_NAME are not set"),
+        ({"SITE_URL": "https://play.example", "SITE_NAME": " "}, "SITE_NAME is not set"),
+        ({"SITE_NAME": "Play"}, "SITE_URL is not set"),
+    ],
+)
+def test_missing_site_is_a_reminder_and_no_problem(
+    verify: Verify, site: dict[str, str], sentence: str
+) -> None:
+    verify.env |= site
+    code, output = verify()
+    (line,) = [line for line in output.splitlines() if line.startswith(" !  site ")]
+    assert code == OK
+    assert sentence in line
+    assert line.endswith("set both, if they should be (docs/configuration.md)")
+
+
+def test_site_is_shown(verify: Verify) -> None:
+    verify.env |= {"SITE_URL": "https://play.example", "SITE_NAME": "Play"}
+    assert "Play, https://play.example" in verify()[1]
+
+
 @STEPS
 def test_applied_migrations_are_counted(verify: Verify) -> None:
     assert f"all {len(VERSIONS)} are applied" in verify()[1]

@@ -92,6 +92,7 @@ CHECKS = [
         "if it is intended, set KEY_ORIGINS=OpenRouter_Roleplay_API_KEY=https://openrouter.ai,"
         "OpenRouter_Roleplay_API_KEY=https://gateway.example.com for both functions",
     ),
+    verify.Check("site", "reminder", "SITE_URL is not set: providers are not told who asks", "set"),
     verify.Check("worker chatWorker", "problem", "\x1b[2Jit is unhealthy: [red]", "start it"),
 ]
 SETTINGS = NEEDED | {
@@ -106,6 +107,7 @@ ELSEWHERE = [(*row[:4], f"/var/lib/a/folder/that/is/elsewhere/{row[0]}.log") for
 PAGES = {
     "pages": "http://127.0.0.1:8787/",
     "console": "http://127.0.0.1:8787/console.html",
+    "api": "http://127.0.0.1:8787/api.html",
     "demo_email": "demo@example.com",
     "demo_password": "a-password",
 }
