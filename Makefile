@@ -126,7 +126,7 @@ deploy-roleplay_chat: build ## Print the commands that deploy roleplay_chat; APP
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
 
-web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/; needs SUPABASE_URL and others (docs/deploying.md)
+web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/ for the configured project (docs/deploying.md)
 	@$(BIN)/python -m dev.web
 
 adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo takes it back
