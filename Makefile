@@ -25,7 +25,7 @@ argument = $(if $(strip $(value $(1))),-- '$(subst ','\'',$(value $(1)))')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench memory-report embeddings soak chaos policy-report metrics audit openapi client-types settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench first-reply memory-report embeddings soak chaos policy-report metrics audit openapi client-types settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt backup restore
 
 help: ## List the commands
@@ -172,6 +172,9 @@ chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 
 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
+
+first-reply: $(READY)/test chromium ## Clone and start this with a stop watch, up to a reply on the page and in the terminal; ARGS="--json"
+	@$(BIN)/python -m bench.first_reply $(ARGS)
 
 memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
 	@$(BIN)/python -m bench.memory $(ARGS)
