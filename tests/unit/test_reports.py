@@ -17,6 +17,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from bench import first_reply
 from dev.operate import environment, status, usage, verify
 from dev.operate.report import Line, Part, Table, piped, plain, short_names, show
 from tests.unit.test_settings import NEEDED
@@ -104,6 +105,7 @@ PARTS = [
     ("worker", "down", "-", "http://127.0.0.1:8788", ".local/logs/worker.log"),
 ]
 ELSEWHERE = [(*row[:4], f"/var/lib/a/folder/that/is/elsewhere/{row[0]}.log") for row in PARTS]
+LAPS = [("git clone", 0.25), ("make up", 42.5), ("the first words of a reply", 1052.06)]
 PAGES = {
     "pages": "http://127.0.0.1:8787/",
     "console": "http://127.0.0.1:8787/console.html",
@@ -130,6 +132,7 @@ REPORTS: dict[str, Sequence[Part]] = {
     ),
     "status": status.report(PARTS, PAGES),
     "status-elsewhere": status.report(ELSEWHERE, PAGES),
+    "first-reply": first_reply.report(LAPS, {"processor": "two cores", "load": "4.5 at the end"}),
 }
 
 
