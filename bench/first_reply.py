@@ -84,9 +84,14 @@ def first_reply_on_page(page: Page, url: str, watch: StopWatch) -> None:
     watch.lap("the whole reply on the page")
 
 
-def first_reply_typed(folder: Path, environment: Mapping[str, str], watch: StopWatch) -> None:
-    """Say something in the terminal and read the reply. Raises `CalledProcessError`."""
-    command = ["make", "--no-print-directory", "chat", f"MESSAGE={HELLO}"]
+def first_reply_typed(
+    folder: Path, environment: Mapping[str, str], watch: StopWatch, options: Sequence[str] = ()
+) -> None:
+    """Say something in the terminal and read the reply. Raises `CalledProcessError`.
+
+    `options` are those of make.
+    """
+    command = ["make", "--no-print-directory", *options, "chat", f"MESSAGE={HELLO}"]
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE) as chat:
         assert chat.stdout
         if chat.stdout.read(1):
