@@ -48,7 +48,7 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 how_many = click.option(
     "--workers",
     type=click.IntRange(1, 8),
@@ -361,6 +361,7 @@ def deploy(target: str, apply: bool) -> None:
     metavar="PERSON",
     help="Record that a person's age was verified. May be repeated.",
 )
+@json_option
 @click.pass_obj
 def adopt(
     settings: Settings,
@@ -371,6 +372,7 @@ def adopt(
     folder: Path | None,
     ages: tuple[tuple[UUID, int], ...],
     people: tuple[UUID, ...],
+    as_json: bool,
 ) -> None:
     """Move into the database of a product that runs already (docs/adopting.md).
 
@@ -392,7 +394,11 @@ def adopt(
     elif rehearse:
         run = partial(command.rehearse)
     else:
-        run = partial(command.undo if undo else command.adopt, apply=apply)
+        run = (
+            partial(command.undo, apply=apply)
+            if undo
+            else partial(command.adopt, apply=apply, as_json=as_json)
+        )
     sys.exit(command.main(database_url, run))
 
 
