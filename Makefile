@@ -85,7 +85,7 @@ embeddings: $(READY)/embeddings ## Serve a small embeddings model in the foregro
 
 ##@ Operate
 
-verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems; ARGS="--json", "--stored" asks no worker
+verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems; ARGS="--json", "--stored" asks nobody
 	@$(BIN)/python -m dev verify $(ARGS)
 
 settings: $(READY)/python ## Show all settings, their source, and wrong values; ARGS="--json"

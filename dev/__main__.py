@@ -234,7 +234,7 @@ def import_card(settings: Settings, file: Path) -> None:
 
 @cli.command()
 @click.option("--token", envvar="VERIFY_TOKEN", help="A user's token: also run a real turn.")
-@click.option("--stored", is_flag=True, help="Ask no worker; look at health_check's last probes.")
+@click.option("--stored", is_flag=True, help="Ask nobody now; show what health_check found last.")
 @json_option
 @click.pass_obj
 def verify(settings: Settings, token: str | None, stored: bool, as_json: bool) -> None:
