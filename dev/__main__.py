@@ -43,8 +43,10 @@ def cli(context: click.Context) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line and exit with code 1."""
-    click.echo(message, err=True)
+    """Print what is wrong and exit with code 1."""
+    from dev.operate.report import tell
+
+    tell(*message.splitlines(), err=True)
     sys.exit(1)
 
 

@@ -18,8 +18,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bench import first_reply
+from dev.adopt.inspect import Findings
+from dev.adopt.plan import Plan
 from dev.operate import environment, status, usage, verify
-from dev.operate.report import Line, Part, Table, piped, plain, short_names, show
+from dev.operate.report import Line, Part, Table, piped, plain, short_names, show, tell
 from tests.unit.test_settings import NEEDED
 
 FOLDER = Path(__file__).parents[1] / "data" / "reports"
@@ -122,7 +124,18 @@ def settings(*names: str) -> list[Part]:
     return environment.report(kept, ["roleplay_chat: LOG_LEVEL: Input should be 'debug'"])
 
 
+FOUND = Findings(
+    "a product with people, characters and messages, as of April",
+    [],
+    ["public.messages has 12 columns that are not used here, among them one_with_a_long_name"],
+    ["The adult tier. Today every conversation has it."],
+)
+REFUSED = Findings("a product", ["public.system_config is missing."], [], [])
+
 REPORTS: dict[str, Sequence[Part]] = {
+    "adopt": Plan(FOUND, ["tables", "indexes"], 3, 0).report(),
+    "adopt-done": Plan(FOUND, [], 5, 1234).report(),
+    "adopt-refused": Plan(REFUSED, ["tables"], 0, 0).report(),
     "usage": list(usage.report(rows_of_usage(), sides(), 14)),
     "usage-nothing": list(usage.report({name: [] for name in usage.REPORTS}, [], 14)),
     "verify": verify.report(CHECKS, models()),
@@ -220,6 +233,15 @@ def test_name_is_whole_where_its_end_is_not_unique() -> None:
 )
 def test_numbers_are_short(number: float, shown: str) -> None:
     assert usage.short(number) == shown
+
+
+def test_sentences_of_commands_are_for_people_and_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell("One sentence that is " + "long " * 30, "\x1b[2J", err=True)
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[1]) == ("", "\N{REPLACEMENT CHARACTER}[2J")
+    assert len(err.splitlines()) == 2
 
 
 def test_json_is_the_report_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
