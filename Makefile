@@ -20,9 +20,12 @@ EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requ
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# A variable as an argument, whatever is in it; nothing where it is empty.
+argument = $(if $(strip $(value $(1))),-- '$(subst ','\'',$(value $(1)))')
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench memory-report embeddings soak chaos policy-report metrics audit openapi settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench first-reply memory-report embeddings soak chaos policy-report metrics audit openapi client-types settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt backup restore
 
 help: ## List the commands
@@ -70,19 +73,19 @@ chat: $(READY)/python ## Chat with the demo character or CHARACTER=<id>; MESSAGE
 	@exec env MESSAGE='$(subst ','\'',$(value MESSAGE))' $(BIN)/python -m dev chat
 
 import-card: $(READY)/python ## Import a character card: FILE=card.png, .charx or .json
-	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
+	@$(BIN)/python -m dev import-card $(call argument,FILE)
 
 ##@ Your own models
 
 add-server: $(READY)/python ## Use your own server (Ollama, vLLM, llama.cpp, LM Studio): URL=http://127.0.0.1:11434; KEY=, MODEL=, NAME=, CONTEXT=
-	@$(BIN)/python -m dev add-server -- '$(subst ','\'',$(value URL))'
+	@$(BIN)/python -m dev add-server $(call argument,URL)
 
 embeddings: $(READY)/embeddings ## Serve a small embeddings model in the foreground and print its address; Ctrl-C stops it
 	@$(BIN)/python -m dev.stack.embedder
 
 ##@ Operate
 
-verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems; ARGS="--json", "--stored" asks no worker
+verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems; ARGS="--json", "--stored" asks nobody
 	@$(BIN)/python -m dev verify $(ARGS)
 
 settings: $(READY)/python ## Show all settings, their source, and wrong values; ARGS="--json"
@@ -92,19 +95,19 @@ usage: $(READY)/python ## Show cost, tokens, errors and latency by day, model an
 	@$(BIN)/python -m dev usage $(ARGS)
 
 worker: $(READY)/python ## Make a worker and print its key once: NAME=gpu-1; DRAIN=1 or 0, or REMOVE=1, for one that exists
-	@$(BIN)/python -m dev worker '$(subst ','\'',$(value NAME))'
+	@$(BIN)/python -m dev worker $(call argument,NAME)
 
 admin: $(READY)/python ## Give somebody the console: EMAIL=ada@example.com; REMOVE=1 takes it back
-	@$(BIN)/python -m dev admin -- '$(subst ','\'',$(value EMAIL))'
+	@$(BIN)/python -m dev admin $(call argument,EMAIL)
 
 verify-age: $(READY)/python ## Record that somebody's age was verified: EMAIL=ada@example.com; REMOVE=1 takes it back
-	@$(BIN)/python -m dev verify-age -- '$(subst ','\'',$(value EMAIL))'
+	@$(BIN)/python -m dev verify-age $(call argument,EMAIL)
 
 backup: $(READY)/python ## Write rows, pictures and settings of DATABASE_URL into FILE=backup.zip; never keys; ARGS=--help
-	@$(BIN)/python -m dev backup $(ARGS) $(if $(FILE),-- '$(subst ','\'',$(value FILE))')
+	@$(BIN)/python -m dev backup $(ARGS) $(call argument,FILE)
 
 restore: $(READY)/python ## Restore FILE=backup.zip into DATABASE_URL, a database without rows; ARGS=--help
-	@$(BIN)/python -m dev restore $(ARGS) $(if $(FILE),-- '$(subst ','\'',$(value FILE))')
+	@$(BIN)/python -m dev restore $(ARGS) $(call argument,FILE)
 
 ##@ Deploy
 
@@ -123,7 +126,7 @@ deploy-roleplay_chat: build ## Print the commands that deploy roleplay_chat; APP
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
 
-web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/; needs SUPABASE_URL and others (docs/deploying.md)
+web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/ for the configured project (docs/deploying.md)
 	@$(BIN)/python -m dev.web
 
 adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo takes it back
@@ -169,6 +172,9 @@ chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 
 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
+
+first-reply: $(READY)/test chromium ## Clone and start this with a stop watch, up to a reply on the page and in the terminal; ARGS="--json"
+	@$(BIN)/python -m bench.first_reply $(ARGS)
 
 memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
 	@$(BIN)/python -m bench.memory $(ARGS)

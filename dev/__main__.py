@@ -43,12 +43,14 @@ def cli(context: click.Context) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line and exit with code 1."""
-    click.echo(message, err=True)
+    """Print what is wrong and exit with code 1."""
+    from dev.operate.report import tell
+
+    tell(*message.splitlines(), err=True)
     sys.exit(1)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 how_many = click.option(
     "--workers",
     type=click.IntRange(1, 8),
@@ -234,7 +236,7 @@ def import_card(settings: Settings, file: Path) -> None:
 
 @cli.command()
 @click.option("--token", envvar="VERIFY_TOKEN", help="A user's token: also run a real turn.")
-@click.option("--stored", is_flag=True, help="Ask no worker; look at health_check's last probes.")
+@click.option("--stored", is_flag=True, help="Ask nobody now; show what health_check found last.")
 @json_option
 @click.pass_obj
 def verify(settings: Settings, token: str | None, stored: bool, as_json: bool) -> None:
@@ -260,14 +262,7 @@ def worker(settings: Settings, name: str, drain: bool | None, remove: bool) -> N
 
 
 remove_option = click.option("--remove", is_flag=True, envvar="REMOVE", help="Take it back.")
-email_argument = click.argument("email", callback=lambda _, __, given: needed("EMAIL", given))
-
-
-def needed(name: str, given: str) -> str:
-    """An argument that make passes on even if it is empty."""
-    if not given.strip():
-        fail(f"Add {name}=... to the command.")
-    return given.strip()
+email_argument = click.argument("email", callback=lambda _, __, given: given.strip())
 
 
 @cli.command()
@@ -293,7 +288,7 @@ def verify_age(settings: Settings, email: str, remove: bool) -> None:
 
 
 @cli.command("add-server")
-@click.argument("url", callback=lambda _, __, given: needed("URL", given))
+@click.argument("url", callback=lambda _, __, given: given.strip())
 @click.option("--key", envvar="KEY", default="", help="Its API key, if it wants one.")
 @click.option("--model", envvar="MODEL", default="", help="The model, if it has several.")
 @click.option("--name", envvar="NAME", default="own", show_default=True)
@@ -368,6 +363,7 @@ def deploy(target: str, apply: bool) -> None:
     metavar="PERSON",
     help="Record that a person's age was verified. May be repeated.",
 )
+@json_option
 @click.pass_obj
 def adopt(
     settings: Settings,
@@ -378,6 +374,7 @@ def adopt(
     folder: Path | None,
     ages: tuple[tuple[UUID, int], ...],
     people: tuple[UUID, ...],
+    as_json: bool,
 ) -> None:
     """Move into the database of a product that runs already (docs/adopting.md).
 
@@ -399,7 +396,11 @@ def adopt(
     elif rehearse:
         run = partial(command.rehearse)
     else:
-        run = partial(command.undo if undo else command.adopt, apply=apply)
+        run = (
+            partial(command.undo, apply=apply)
+            if undo
+            else partial(command.adopt, apply=apply, as_json=as_json)
+        )
     sys.exit(command.main(database_url, run))
 
 
@@ -446,12 +447,31 @@ INTERRUPTED = 0 if "MAKELEVEL" in os.environ else 130
 Ctrl-C itself and would also complain about the command."""
 
 
+def explain(error: click.ClickException) -> None:
+    """Print what is wrong with a command, in the names of make's variables."""
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    name = parameter and make_variable(parameter)
+    if not name:
+        error.show()
+    elif isinstance(error, click.MissingParameter):
+        click.echo(f"Add {name}=... to the command.", err=True)
+    else:
+        click.echo(f"{name}: {error.message}", err=True)
+
+
+def make_variable(parameter: click.Parameter) -> str | None:
+    """The variable by which make passes a parameter on, or None if it has none."""
+    if isinstance(parameter, click.Argument):
+        return parameter.human_readable_name
+    return parameter.envvar if isinstance(parameter.envvar, str) else None
+
+
 def main() -> NoReturn:
     """Run the command of the arguments and exit."""
     try:
         sys.exit(cli.main(prog_name="python -m dev", standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        explain(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)

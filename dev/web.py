@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dev.docs import openapi_page
-from dev.settings import ROOT
+from dev.settings import ENV_FILE, ROOT, read_env_file
 
 WEB = ROOT / "web"
 DIST = ROOT / "dist/web"
@@ -59,12 +61,16 @@ class Config(BaseModel):
     demo_password: str = ""
 
     @classmethod
-    def from_environment(cls) -> "Config":
-        """From SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and FUNCTIONS_URL. Raises `KeyError`."""
+    def from_environment(cls, environment: Mapping[str, str]) -> "Config":
+        """For a deployment. Raises `ValueError` with what is missing."""
+        names = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_URL", "FUNCTIONS_URL")
+        given = {name: environment.get(name, "").strip() for name in names}
+        if missing := [name for name, value in given.items() if not value]:
+            raise ValueError(f"Set in the environment or in .env: {', '.join(missing)}")
         return cls(
-            publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"],
-            supabase_url=os.environ["SUPABASE_URL"],
-            functions_url=os.environ["FUNCTIONS_URL"],
+            publishable_key=given["SUPABASE_PUBLISHABLE_KEY"],
+            supabase_url=given["SUPABASE_URL"],
+            functions_url=given["FUNCTIONS_URL"],
             realtime=True,
         )
 
@@ -198,9 +204,17 @@ def build(config: Config, target: Path = DIST) -> None:
         shutil.copy(source, path)
 
 
-if __name__ == "__main__":
+def main(target: Path = DIST) -> int:
+    """Assemble the pages of the project that is configured. Returns the exit code."""
     try:
-        build(Config.from_environment())
-    except KeyError as missing:
-        raise SystemExit(f"Set {missing.args[0]}, for example in front of make.") from None
-    print(DIST.relative_to(ROOT))
+        config = Config.from_environment({**read_env_file(ENV_FILE), **os.environ})
+    except ValueError as error:
+        print(f"{error}. docs/deploying.md says what they are.", file=sys.stderr)
+        return 1
+    build(config, target)
+    print(os.path.relpath(target))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,6 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from dev.adopt.apply import (
-    LOCK_TIMEOUT,
     AdoptionError,
     Database,
     done,
@@ -19,11 +18,13 @@ from dev.adopt.apply import (
 )
 from dev.adopt.apply import apply as apply_steps
 from dev.adopt.apply import undo as undo_steps
-from dev.adopt.inspect import Findings, judge, read
+from dev.adopt.inspect import judge, read
+from dev.adopt.plan import Plan
 from dev.adopt.rehearse import rehearse as rehearse_turns
 from dev.adopt.rehearse import sentences
-from dev.adopt.steps import INDEXES, steps
+from dev.adopt.steps import steps
 from dev.adopt.write import write as write_steps
+from dev.operate.report import show, tell
 
 
 def main(database_url: str, command: Callable[[Database], int]) -> int:
@@ -34,17 +35,17 @@ def main(database_url: str, command: Callable[[Database], int]) -> int:
             _check_session(database, database_url)
             return command(database)
     except AdoptionError as error:
-        click.echo(str(error), err=True)
+        tell(*str(error).splitlines(), err=True)
     except psycopg.errors.LockNotAvailable:
-        click.echo(
+        tell(
             "Somebody has locked a table for long. Run the command again when it is free.", err=True
         )
     except psycopg.Error as error:
         said = error.diag.message_primary
-        click.echo(
+        tell(
             f"The database answered: {said}. Nothing of this was done."
             if said and error.sqlstate
-            else f"The database cannot be reached: {error}".strip(),
+            else " ".join(f"The database cannot be reached: {error}".split()),
             err=True,
         )
     return 1
@@ -94,77 +95,42 @@ def _check_session(database: Database, url: str) -> None:
         )
 
 
-def adopt(database: Database, *, apply: bool) -> int:
+def adopt(database: Database, *, apply: bool, as_json: bool = False) -> int:
     """Print what was found and what there is to do, and do it where it is to be applied."""
-    before = done(database)
-    findings = judge(read(database, is_adopted=bool(before)))
-    _print_findings(findings)
-    if findings.refusals:
+    plan = _plan(database)
+    show(plan.report(), plan.data(), as_json=as_json)
+    if plan.is_refused:
         return 1
-    todo = [step for step in steps() if step.name not in before]
-    _print_plan([step.name for step in todo], len(before))
-    waiting = 0 if todo else without_position(database)
-    if waiting:
-        click.echo(
-            f"\nMessages without a position: {waiting}. They were loaded while triggers were off"
-            " and are in no prompt. They get positions by their times, as old messages did."
+    if not plan.has_work:
+        return 0
+    if apply:
+        apply_steps(database, lambda line: click.echo(f"  {line}", err=as_json))
+        tell(
+            "",
+            "Done. `make verify` checks the installation; docs/adopting.md has what is next.",
+            err=as_json,
         )
-    if (todo or waiting) and not apply:
-        click.echo("\nNothing was changed. `make adopt APPLY=1` does it.")
-    elif todo or waiting:
-        apply_steps(database, lambda line: click.echo(f"  {line}"))
-        click.echo(
-            "\nDone. `make verify` checks the installation; docs/adopting.md has what is next."
-        )
+    else:
+        tell("", "Nothing was changed. `make adopt APPLY=1` does it.", err=as_json)
     return 0
 
 
-def _print_findings(findings: Findings) -> None:
-    click.echo(f"Found: {findings.state}.")
-    _print_list("Refused", findings.refusals)
-    _print_list("What is there", findings.remarks)
-    _print_list("What you decide", findings.decisions)
-
-
-def _print_list(title: str, sentences: Sequence[str]) -> None:
-    if sentences:
-        click.echo(f"\n{title}:")
-        for sentence in sentences:
-            click.echo(f"- {sentence}")
-
-
-def _print_plan(todo: Sequence[str], before: int) -> None:
-    if not todo:
-        click.echo("\nEverything is adopted.")
-        return
-    _print_list(
-        "What is added",
-        [
-            "the schemas private and shared, and tables, views and functions of ours in public",
-            "public.messages: the columns position and edited_at, a trigger that sets the"
-            " position of new rows, and two that forget what was noted from rows that are edited"
-            " or deleted",
-            "public.system_config: a trigger that keeps newer health records",
-            *(
-                f"the index {name} on {columns}, while others write"
-                for name, columns in INDEXES.items()
-            ),
-        ],
-    )
-    click.echo(
-        f"\n{len(todo)} steps to do, {before} done. Locks on your tables last milliseconds, and a"
-        f" step waits {LOCK_TIMEOUT} for one at most, then lets others go first. Old messages get"
-        " their positions in batches. No policy, constraint, key or column of yours is changed."
-    )
+def _plan(database: Database) -> Plan:
+    before = done(database)
+    findings = judge(read(database, is_adopted=bool(before)))
+    todo = [step.name for step in steps() if step.name not in before]
+    waiting = 0 if todo or findings.refusals else without_position(database)
+    return Plan(findings, todo, len(before), waiting)
 
 
 def undo(database: Database, *, apply: bool) -> int:
     """Say what would be dropped, or drop it."""
     if not apply:
-        click.echo(
+        tell(
             "This drops what was added, with the rows in it: summaries, facts, turns, usage, and"
-            " versions of replies that are not shown. Messages that people see stay.\n\nNothing was"
-            " changed. `make adopt ARGS=--undo APPLY=1` does it."
+            " versions of replies that are not shown. Messages that people see stay.",
+            "",
+            "Nothing was changed. `make adopt ARGS=--undo APPLY=1` does it.",
         )
         return 0
     undo_steps(database, lambda line: click.echo(f"  {line}"))
@@ -175,9 +141,8 @@ def undo(database: Database, *, apply: bool) -> int:
 def rehearse(database: Database) -> int:
     """Build the next prompt of every conversation. 1 where a turn would fail."""
     _check_adopted(database)
-    rehearsal = rehearse_turns(database, click.echo)
-    for sentence in sentences(rehearsal):
-        click.echo(sentence)
+    rehearsal = rehearse_turns(database, tell)
+    tell(*sentences(rehearsal))
     return 1 if rehearsal.errors else 0
 
 

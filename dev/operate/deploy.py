@@ -5,7 +5,6 @@ updated or left unchanged.
 """
 
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -13,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import ValidationError
 
 from dev.operate import migrate
+from dev.operate.deploy_settings import HOSTED, DatabaseSettings, DeploySettings, split_names
 from dev.operate.environment import FUNCTIONS, find_variable, is_secret
 from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
 from dev.operate.project import secrets_managed
@@ -28,77 +27,12 @@ JOB = "health-check"
 RUNTIME = "python313"
 SHUTDOWN_SECONDS = 30
 """From the end of a turn's lease to the platform's time limit for the request."""
-HOSTED = re.compile(r"https://[a-z]{20}\.supabase\.co/?")
-"""The address of a project that Supabase hosts."""
 SUPABASE = "supabase@3"
 """The version of the Supabase CLI that has these flags."""
 
 
 class DeployError(Exception):
     """What is missing or failed: one line per problem, with what to do."""
-
-
-class DeploySettings(BaseSettings):
-    """Where to deploy, read from the environment, then from .env."""
-
-    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", str_strip_whitespace=True)
-
-    supabase_url: str = Field(pattern=r"^https://[a-z0-9.-]+/?$")
-    google_cloud_project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
-    deploy_region: str = Field(pattern=r"^[a-z]+-[a-z]+\d+$")
-    deploy_secrets: str = "SUPABASE_SECRET_KEY,OpenRouter_Roleplay_API_KEY"
-    """Variables that the functions take from Secret Manager, separated by commas."""
-    deploy_min_instances: int = Field(0, ge=0, le=100)
-    deploy_max_instances: int = Field(20, ge=1, le=1000)
-    deploy_concurrency: int = Field(80, ge=1, le=1000)
-    deploy_memory: str = Field("512Mi", pattern=r"^\d+(Mi|Gi)$")
-    deploy_images: str = Field("", pattern=r"^([a-z0-9./_-]+(:[0-9]+)?[a-z0-9./_-]*)?$")
-    """Where the images are, without /roleplay-chat and the tag. When set, Cloud Run runs them, and
-    the functions product is not used."""
-    deploy_tag: str = Field("latest", pattern=r"^[\w][\w.-]{0,127}$")
-    """The tag of both images."""
-    deploy_project_number: str = Field("", pattern=r"^\d*$", validate_default=True)
-    """The project's number, which is part of the addresses that Cloud Run gives."""
-
-    @field_validator("deploy_secrets")
-    @classmethod
-    def _names(cls, value: str) -> str:
-        if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in _split(value)):
-            raise ValueError("must be variable names separated by commas")
-        return value
-
-    @field_validator("deploy_project_number")
-    @classmethod
-    def _goes_with_images(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("deploy_images") and not value:
-            raise ValueError("needed with DEPLOY_IMAGES")
-        return value
-
-    @property
-    def health_check_url(self) -> str:
-        """The address of health_check, which is the audience of the scheduler's tokens."""
-        if self.deploy_images:
-            number = self.deploy_project_number
-            return f"https://health-check-{number}.{self.deploy_region}.run.app"
-        host = f"{self.deploy_region}-{self.google_cloud_project}.cloudfunctions.net"
-        return f"https://{host}/health_check"
-
-    def account(self, name: str) -> str:
-        """The email address of a service account of the project."""
-        return f"{name}@{self.google_cloud_project}.iam.gserviceaccount.com"
-
-
-class DatabaseSettings(BaseSettings):
-    """The Supabase project to migrate."""
-
-    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", str_strip_whitespace=True)
-
-    supabase_url: str = Field(pattern=rf"^{HOSTED.pattern}$")
-
-    @property
-    def project_ref(self) -> str:
-        """The project's id, twenty letters."""
-        return self.supabase_url.removeprefix("https://").partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -381,7 +315,7 @@ def _list_secrets(function: str, settings: DeploySettings) -> list[str]:
     settings_of_all = {name.upper() for model in FUNCTIONS.values() for name in model.model_fields}
     return [
         name
-        for name in _split(settings.deploy_secrets)
+        for name in split_names(settings.deploy_secrets)
         if name in fields or name not in settings_of_all
     ]
 
@@ -390,11 +324,9 @@ def _variables(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """The variables of a function that are not secret and differ from their defaults."""
-    uri = settings.health_check_url
     given = {"SUPABASE_URL": settings.supabase_url.rstrip("/")}
     if function == "health_check":
-        given["HEALTH_CHECK_OIDC_AUDIENCE"] = uri
-        given["HEALTH_CHECK_OIDC_EMAIL"] = settings.account("health-check-scheduler")
+        given |= settings.caller
     for name, info in FUNCTIONS[function].model_fields.items():
         value = (find_variable(environment, name.upper()) or "").strip()
         if value and not is_secret(info.annotation) and value != str(info.default):
@@ -419,10 +351,6 @@ def _lease_seconds(environment: Mapping[str, str]) -> int:
             given[name] = value
     lease: int = FUNCTIONS["roleplay_chat"](**given).lease_seconds  # type: ignore[arg-type, attr-defined]
     return lease
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def check(settings: DeploySettings, environment: Mapping[str, str]) -> None:

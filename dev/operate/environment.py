@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 
+from dev.operate.deploy_settings import added_by_deploying
 from dev.operate.project import find_environment, secrets_managed
 from dev.operate.report import Block, Line, Part, Table, show
 from dev.settings import ENV_FILE, ROOT, Settings, read_env_file
@@ -165,7 +166,12 @@ STYLES = {"missing": "bold red", "default": ""}
 def main(settings: Settings, *, as_json: bool = False) -> int:
     """Print the settings. The exit code is 1 if a function cannot start with them."""
     environment, where = find_environment(settings)
-    listed = list(list_settings(environment, where))
+    added = added_by_deploying(environment)
+    environment = {**environment, **added}
+    listed = [
+        replace(one, source="make deploy-health_check") if one.name in added else one
+        for one in list_settings(environment, where)
+    ]
     wrong = problems(environment)
     told = [*wrong, *unknown(read_env_file(ENV_FILE))]
     data = {"settings": [asdict(one) for one in listed], "problems": told}

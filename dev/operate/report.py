@@ -69,13 +69,24 @@ def show(parts: Iterable[Part], data: Any, *, as_json: bool) -> None:
     """Print a report. `data` is what it says, as JSON."""
     if as_json:
         click.echo(json.dumps(data, indent=2, default=str))
-    elif sys.stdout.isatty():
-        console = Console(highlight=False, emoji=False)
+    else:
+        _print(parts, err=False)
+
+
+def tell(*sentences: str, err: bool = False) -> None:
+    """Print sentences, each on a line of its own; words are not broken at a terminal's edge."""
+    _print(map(Line, sentences), err=err)
+
+
+def _print(parts: Iterable[Part], *, err: bool) -> None:
+    output = sys.stderr if err else sys.stdout
+    if output.isatty():
+        console = Console(file=output, highlight=False, emoji=False)
         for part in parts:
             console.print(part)
     else:
         for line in piped(parts):
-            click.echo(line)
+            click.echo(line, err=err)
 
 
 def complain(sentence: str, *, as_json: bool) -> None:

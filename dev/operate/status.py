@@ -17,6 +17,7 @@ def main(settings: Settings, rows: Sequence[Sequence[str]], *, as_json: bool) ->
         "parts": [dict(zip(HEADINGS, row, strict=True)) for row in rows],
         "pages": f"{settings.functions_url}/",
         "console": f"{settings.functions_url}/console.html",
+        "api": f"{settings.functions_url}/api.html",
         "demo_email": env.get("DEMO_EMAIL"),
         "demo_password": env.get("DEMO_PASSWORD"),
     }
@@ -31,6 +32,7 @@ def report(rows: Sequence[Sequence[str]], data: Mapping[str, object]) -> list[Pa
     """The parts as a table, and what a person needs to begin."""
     parts: list[Part] = [Table(HEADINGS, rows), Line(f"Pages      {data['pages']}")]
     parts.append(Line(f"Console    {data['console']}"))
+    parts.append(Line(f"API        {data['api']}"))
     if data["demo_email"]:
         parts.append(Line(f"Demo user  {data['demo_email']}, password {data['demo_password']}"))
     return parts

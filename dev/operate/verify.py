@@ -9,7 +9,9 @@ from typing import Any, Literal
 import httpx
 
 from dev.adopt.steps import Step, steps
+from dev.operate.environment import find_variable
 from dev.operate.foreign import is_foreign
+from dev.operate.key_now import ask_about_key
 from dev.operate.probes import probe_workers
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.operate.report import Block, Line, Part, Table, complain, short_names, show
@@ -38,18 +40,33 @@ CATALOG = {
     "not_free": ("now costs money", "correct the price in its row, or replace it"),
 }
 """The values of `catalog_status` that need action: what was found, and the remedy."""
+KEY = "OpenRouter's key"
+CHANGING = "docs/operations.md, Changing keys"
+INTERVALS = {
+    "key": "KEY_CHECK_MINUTES",
+    "catalog": "CATALOG_HOURS",
+    "roll_up": "ROLL_UP_MINUTES",
+    "retention": "RETENTION_MINUTES",
+    "purge": "RETENTION_MINUTES",
+}
+"""The settings that turn steps of health_check off where they are 0."""
 POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
-MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
+MARKS = {
+    "ok": ("✓", "green"),
+    "reminder": ("!", "yellow"),
+    "problem": ("✗", "red"),
+    "unknown": ("?", "yellow"),
+}
 ARROW = "→"
 MODEL_COLUMNS = ("task", "priority", "display_name", "is_default", "model_key", "provider")
 
-State = Literal["ok", "problem", "unknown"]
+State = Literal["ok", "reminder", "problem", "unknown"]
 Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check. `remedy` is what to do about a problem."""
+    """The result of one check. `remedy` is what to do about a problem, or what could be done."""
 
     name: str
     state: State
@@ -67,11 +84,13 @@ def check_facts(
     *,
     is_local: bool,
     probes: Mapping[str, ProbeResult] | None = None,
+    key_now: Facts | None = None,
 ) -> list[Check]:
     """Check the result of `verify_installation`. Pure.
 
     `migrations` has the text of each expected migration by version. `environment` belongs to the
-    functions. `probes` has what workers answered just now, by the names of their health records.
+    functions. `probes` has what workers answered just now, by the names of their health records,
+    and `key_now` what OpenRouter said about the key; it replaces what is stored.
     """
     is_adopted = facts["installation"]["kind"] == "adopted"
     return [
@@ -80,7 +99,7 @@ def check_facts(
         *(check for task in TASKS for check in _models(facts["models"], task, is_adopted)),
         *_catalog(facts["models"], is_adopted),
         *_prices(facts["models"], is_adopted),
-        *_steps(facts),
+        *_steps(facts, environment, key_now),
         *_workers(facts, environment, is_local, probes),
         _scheduler(facts, is_local),
         *_overdue(facts),
@@ -354,13 +373,16 @@ def _listed(key: str, model: Facts, is_adopted: bool) -> Iterator[Check]:
         yield Check("catalog", "unknown", found, remedy)
 
 
-def _steps(facts: Facts) -> Iterator[Check]:
+def _steps(facts: Facts, environment: Mapping[str, str], key_now: Facts | None) -> Iterator[Check]:
     """The recorded results of health_check's periodic steps."""
     now = datetime.fromisoformat(facts["now"])
+    if key_now is not None:
+        yield from _key(key_now, key_now.get("error"), "asked now")
     for step, record in sorted(facts["steps"].items()):
-        name, remedy = f"step {step}", "look at health_check's log"
-        if step == "key":
-            name, remedy = "OpenRouter's key", "docs/operations.md, Changing keys"
+        if (step == "key" and key_now is not None) or _is_off(step, environment):
+            continue
+        name = KEY if step == "key" else f"step {step}"
+        remedy = CHANGING if step == "key" else "look at health_check's log"
         begun = datetime.fromisoformat(record["begun_at"])
         done = record["done_at"] and datetime.fromisoformat(record["done_at"])
         minutes = (now - begun).total_seconds() / 60
@@ -370,16 +392,25 @@ def _steps(facts: Facts) -> Iterator[Check]:
             found = f"started {minutes:.0f} min ago and did not finish"
             yield Check(name, "problem", found, remedy)
         elif step == "key":
-            yield from _key(name, record["found"], f"{minutes:.0f} min ago")
+            yield from _key(record["found"], None, f"{minutes:.0f} min ago")
 
 
-def _key(name: str, found: Facts, asked: str) -> Iterator[Check]:
+def _is_off(step: str, environment: Mapping[str, str]) -> bool:
+    """Whether a setting turns a step off: then its last result says nothing any more."""
+    given = (find_variable(environment, INTERVALS.get(step, "")) or "").strip()
+    return given.replace(".", "", 1).isdecimal() and float(given) == 0
+
+
+def _key(found: Facts, error: str | None, asked: str) -> Iterator[Check]:
     """OpenRouter's last information about the key."""
+    if error:
+        yield Check(KEY, "problem", f"{error}, {asked}", CHANGING)
+        return
     for alert in found.get("alerts", ()):
         matter, _, remedy = alert.removesuffix(".").rpartition(": ")
-        yield Check(name, "problem", f"{matter}, {asked}", remedy)
+        yield Check(KEY, "problem", f"{matter}, {asked}", remedy)
     if found and not found.get("alerts"):
-        yield Check(name, "ok", f"no limit is reached, {asked}")
+        yield Check(KEY, "ok", f"no limit is reached, {asked}")
 
 
 def _workers(
@@ -475,10 +506,11 @@ def _site(environment: Mapping[str, str]) -> Check:
     """Whether providers are told which site asks; OpenRouter ranks sites by it."""
     missing = [name for name in ("SITE_URL", "SITE_NAME") if not environment.get(name, "").strip()]
     if missing:
-        found = (
-            f"{' and '.join(missing)} not set, so providers are not told whose requests these are"
+        verb = "is" if len(missing) == 1 else "are"
+        found = f"{' and '.join(missing)} {verb} not set: providers are not told who asks"
+        return Check(
+            "site", "reminder", found, "set both, if they should be (docs/configuration.md)"
         )
-        return Check("site", "ok", f"{found} (docs/configuration.md)")
     return Check("site", "ok", f"{environment['SITE_NAME']}, {environment['SITE_URL']}")
 
 
@@ -545,12 +577,13 @@ def verify(
 ) -> tuple[list[Check], Sequence[Facts]]:
     """Run all checks; returns them and the models. Raises `Unreachable`.
 
-    With `stored`, workers are not asked: what health_check stored counts.
+    With `stored`, neither workers nor OpenRouter are asked: what health_check stored counts.
     """
     database = Check("database", "ok", f"answers at {project.url}")
     try:
         facts = project.call("verify_installation")
         probes = None if stored else probe_workers(project)
+        key_now = None if stored else ask_about_key(project)
     except NoSuchFunction:
         return [database, _not_installed(project)], []
     migrations = {
@@ -558,7 +591,12 @@ def verify(
         for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
     }
     checks = check_facts(
-        facts, project.environment, migrations, is_local=project.is_local, probes=probes
+        facts,
+        project.environment,
+        migrations,
+        is_local=project.is_local,
+        probes=probes,
+        key_now=key_now,
     )
     checks = [database, *checks, function_answers(project.functions_url)]
     if token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -64,6 +65,17 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be(
     assert "The adult tier. Today every conversation has it." in result.output
     with postgres.connect(database) as connection:
         assert (signature(connection), contents(connection)) == before
+
+
+def test_plan_is_json_for_programs(postgres: Postgres, database: str) -> None:
+    plan = json.loads(adopt(postgres, database, "--json").stdout)
+    assert (plan["todo"], plan["done"]) == ([step.name for step in steps()], 0)
+    assert plan["refusals"] == []
+    applied = adopt(postgres, database, "--json", "--apply")
+    assert json.loads(applied.stdout) == plan
+    assert "Done." in applied.stderr
+    after = json.loads(adopt(postgres, database, "--json").stdout)
+    assert (after["todo"], after["done"]) == ([], len(steps()))
 
 
 def test_the_report_repeats_nobodys_words(postgres: Postgres, database: str) -> None:

@@ -259,7 +259,7 @@ def test_other_commands_are_those_of_the_image(name: str) -> None:
 
 
 def test_concurrency_is_the_same_everywhere() -> None:
-    from dev.operate.deploy import DeploySettings
+    from dev.operate.deploy_settings import DeploySettings
 
     wanted = DeploySettings.model_fields["deploy_concurrency"].default
     knative = find("knative", "Service", "roleplay-chat")

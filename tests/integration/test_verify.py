@@ -30,6 +30,8 @@ STEPS = pytest.mark.own_tables(
 )
 DEFAULTS = pytest.mark.own_tables("there the product's own models have the columns of old")
 APPROVAL = pytest.mark.own_tables("there is_approved is a column of private.provider_keys")
+ASKING = ON | {"PROVIDER_TIMEOUT_SECONDS": "30"}
+"""The settings of a command that asks OpenRouter, on a busy machine."""
 VERSIONS = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql"))
 
 
@@ -41,7 +43,7 @@ class Verify:
         self.env = stack.env(
             LOCAL_DIR=str(folder),
             FUNCTIONS_URL=stack.function_url("roleplay_chat"),
-            PROBE_TIMEOUT_SECONDS=str(PATIENCE),
+            PROBE_TIMEOUT_SECONDS=str(min(PATIENCE, 60)),  # its maximum
             NO_PROXY="127.0.0.1",
         )
 
@@ -106,6 +108,30 @@ def test_installation_without_problems_passes(verify: Verify) -> None:
     assert "No problems found." in output
 
 
+@pytest.mark.parametrize(
+    ("site", "sentence"),
+    [
+        ({}, "SITE_URL and SITE_NAME are not set"),
+        ({"SITE_URL": "https://play.example", "SITE_NAME": " "}, "SITE_NAME is not set"),
+        ({"SITE_NAME": "Play"}, "SITE_URL is not set"),
+    ],
+)
+def test_missing_site_is_a_reminder_and_no_problem(
+    verify: Verify, site: dict[str, str], sentence: str
+) -> None:
+    verify.env |= site
+    code, output = verify()
+    (line,) = [line for line in output.splitlines() if line.startswith(" !  site ")]
+    assert code == OK
+    assert sentence in line
+    assert line.endswith("set both, if they should be (docs/configuration.md)")
+
+
+def test_site_is_shown(verify: Verify) -> None:
+    verify.env |= {"SITE_URL": "https://play.example", "SITE_NAME": "Play"}
+    assert "Play, https://play.example" in verify()[1]
+
+
 @STEPS
 def test_applied_migrations_are_counted(verify: Verify) -> None:
     assert f"all {len(VERSIONS)} are applied" in verify()[1]
@@ -150,6 +176,7 @@ def test_worker_killed_model_renamed_key_exhausted_and_scheduler_stopped_at_once
     verify: Verify,
 ) -> None:
     stack = verify.stack
+    verify.env |= ASKING
     with stack.serving("health_check", **ON) as url:
         checks = Checks(stack, url)
         with running_upstream() as worker:
@@ -199,20 +226,72 @@ def test_worker_that_has_no_time_is_well(verify: Verify) -> None:
     assert verify()[0] == OK
 
 
-def test_rejected_key_of_openrouter_is_a_problem(verify: Verify) -> None:
+@pytest.fixture
+def checks(verify: Verify) -> Iterator[Checks]:
+    """The steps that ask OpenRouter are on."""
+    verify.env |= ASKING
+    verify.stack.worker.always(worker_healthy(), to="/health")
     with verify.stack.serving("health_check", **ON) as url:
-        checks = Checks(verify.stack, url)
-        verify.stack.worker.always(worker_healthy(), to="/health")
-        verify.stack.upstream.enqueue(error(401), to="/api/v1/key")
-        checks.run()
-        problems = verify.problems()
-        assert list(problems) == ["OpenRouter's key"]
-        assert "the key is rejected: /key answered 401, 0 min ago" in problems["OpenRouter's key"]
-        assert "Changing keys" in problems["OpenRouter's key"]
+        yield Checks(verify.stack, url)
 
-        checks.again(5)
+
+class TestKeyOfOpenRouter:
+    def test_rejected_one_is_a_problem_until_it_is_corrected(
+        self, verify: Verify, checks: Checks
+    ) -> None:
+        verify.stack.upstream.always(error(401), to="/api/v1/key")
+        checks.run()
+        for option, asked in (("--stored", "0 min ago"), ("", "asked now")):
+            problems = verify.problems(*filter(None, [option]))
+            assert list(problems) == ["OpenRouter's key"]
+            found = problems["OpenRouter's key"]
+            assert f"the key is rejected: /key answered 401, {asked}" in found
+            assert "Changing keys" in found
+        verify.stack.upstream.always(key(), to="/api/v1/key")
         code, output = verify()
-    assert (code, "no limit is reached, 0 min ago" in output) == (OK, True)
+        assert (code, "no limit is reached, asked now" in output) == (OK, True)
+        assert list(verify.problems("--stored")) == ["OpenRouter's key"]
+        checks.again(5)
+        assert "no limit is reached, 0 min ago" in verify("--stored")[1]
+
+    def test_that_was_well_a_moment_ago_and_is_rejected_now(
+        self, verify: Verify, checks: Checks
+    ) -> None:
+        checks.run()
+        assert verify()[0] == OK
+        verify.stack.upstream.always(error(401), to="/api/v1/key")
+        assert list(verify.problems()) == ["OpenRouter's key"]
+
+    def test_without_credits_now_is_a_problem(self, verify: Verify, checks: Checks) -> None:
+        checks.run()
+        verify.stack.upstream.always(key(limit=5, limit_remaining=0), to="/api/v1/key")
+        found = verify.problems()["OpenRouter's key"]
+        assert "The key has reached its limit, asked now" in found
+
+    @pytest.mark.parametrize("status", [500, 404])
+    def test_what_was_found_counts_where_nothing_is_said_now(
+        self, verify: Verify, checks: Checks, status: int
+    ) -> None:
+        checks.run()
+        verify.stack.upstream.always(error(status), to="/api/v1/key")
+        code, output = verify()
+        assert (code, "no limit is reached, 0 min ago" in output) == (OK, True)
+
+    def test_in_the_secret_manager_is_not_asked_about(self, verify: Verify, checks: Checks) -> None:
+        checks.run()
+        del verify.env["OpenRouter_Roleplay_API_KEY"]
+        verify.env["DEPLOY_SECRETS"] = "OpenRouter_Roleplay_API_KEY"
+        verify.stack.upstream.always(error(401), to="/api/v1/key")
+        code, output = verify()
+        assert (code, "no limit is reached, 0 min ago" in output) == (OK, True)
+
+    def test_steps_that_are_off_by_now_say_nothing(self, verify: Verify, checks: Checks) -> None:
+        verify.stack.upstream.always(error(401), to="/api/v1/key")
+        verify.stack.upstream.always(error(500), to="/api/v1/models")
+        checks.run()
+        assert set(verify.problems()) == {"OpenRouter's key", "step catalog"}
+        verify.env |= {"KEY_CHECK_MINUTES": "0", "CATALOG_HOURS": "0.0"}
+        assert verify()[0] == OK
 
 
 def test_failing_step_is_a_problem(verify: Verify) -> None:

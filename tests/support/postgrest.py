@@ -31,6 +31,7 @@ class PostgREST:
 
     def __init__(self, postgres: Postgres, database: str, secret: str) -> None:
         """`secret` is the HS256 key of the tokens it accepts."""
+        binary = find_binary()
         self.port, self._admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
@@ -48,7 +49,7 @@ class PostgREST:
             "LOG_LEVEL": "error",
         }
         self._process = subprocess.Popen(
-            [find_binary()],
+            [binary],
             env={f"PGRST_{name}": value for name, value in settings.items()},
             stdout=self._log,
             stderr=self._log,

@@ -118,3 +118,22 @@ def test_command_prints_settings_without_secrets(
 
     env_file.write_text(env_file.read_text() + "HEALTH_CHECK_SECRET=canary-canary-canary\n")
     assert main(Settings(local_dir=tmp_path)) == 0
+
+
+def test_what_deploying_sets_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "SUPABASE_URL": "https://abc.supabase.co",
+        "SUPABASE_SECRET_KEY": "canary",
+        "GOOGLE_CLOUD_PROJECT": "tales-123456",
+    }
+    monkeypatch.setattr(environment, "ENV_FILE", tmp_path / ".env")
+    monkeypatch.setattr(environment, "find_environment", lambda _: (given, "environment"))
+    # It may be set for traces alone, with the functions elsewhere.
+    assert main(Settings(local_dir=tmp_path)) == 1
+    given["DEPLOY_REGION"] = "europe-west3"
+    capsys.readouterr()
+    assert main(Settings(local_dir=tmp_path)) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "_OIDC_EMAIL" in one]
+    assert "health-check-scheduler@tales-123456.iam.gserviceaccount.com" in line

@@ -17,8 +17,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from bench import first_reply
+from dev.adopt.inspect import Findings
+from dev.adopt.plan import Plan
 from dev.operate import environment, status, usage, verify
-from dev.operate.report import Line, Part, Table, piped, plain, short_names, show
+from dev.operate.report import Line, Part, Table, piped, plain, short_names, show, tell
 from tests.unit.test_settings import NEEDED
 
 FOLDER = Path(__file__).parents[1] / "data" / "reports"
@@ -92,6 +95,7 @@ CHECKS = [
         "if it is intended, set KEY_ORIGINS=OpenRouter_Roleplay_API_KEY=https://openrouter.ai,"
         "OpenRouter_Roleplay_API_KEY=https://gateway.example.com for both functions",
     ),
+    verify.Check("site", "reminder", "SITE_URL is not set: providers are not told who asks", "set"),
     verify.Check("worker chatWorker", "problem", "\x1b[2Jit is unhealthy: [red]", "start it"),
 ]
 SETTINGS = NEEDED | {
@@ -103,9 +107,11 @@ PARTS = [
     ("worker", "down", "-", "http://127.0.0.1:8788", ".local/logs/worker.log"),
 ]
 ELSEWHERE = [(*row[:4], f"/var/lib/a/folder/that/is/elsewhere/{row[0]}.log") for row in PARTS]
+LAPS = [("git clone", 0.25), ("make up", 42.5), ("the first words of a reply", 1052.06)]
 PAGES = {
     "pages": "http://127.0.0.1:8787/",
     "console": "http://127.0.0.1:8787/console.html",
+    "api": "http://127.0.0.1:8787/api.html",
     "demo_email": "demo@example.com",
     "demo_password": "a-password",
 }
@@ -118,7 +124,18 @@ def settings(*names: str) -> list[Part]:
     return environment.report(kept, ["roleplay_chat: LOG_LEVEL: Input should be 'debug'"])
 
 
+FOUND = Findings(
+    "a product with people, characters and messages, as of April",
+    [],
+    ["public.messages has 12 columns that are not used here, among them one_with_a_long_name"],
+    ["The adult tier. Today every conversation has it."],
+)
+REFUSED = Findings("a product", ["public.system_config is missing."], [], [])
+
 REPORTS: dict[str, Sequence[Part]] = {
+    "adopt": Plan(FOUND, ["tables", "indexes"], 3, 0).report(),
+    "adopt-done": Plan(FOUND, [], 5, 1234).report(),
+    "adopt-refused": Plan(REFUSED, ["tables"], 0, 0).report(),
     "usage": list(usage.report(rows_of_usage(), sides(), 14)),
     "usage-nothing": list(usage.report({name: [] for name in usage.REPORTS}, [], 14)),
     "verify": verify.report(CHECKS, models()),
@@ -128,6 +145,7 @@ REPORTS: dict[str, Sequence[Part]] = {
     ),
     "status": status.report(PARTS, PAGES),
     "status-elsewhere": status.report(ELSEWHERE, PAGES),
+    "first-reply": first_reply.report(LAPS, {"processor": "two cores", "load": "4.5 at the end"}),
 }
 
 
@@ -215,6 +233,15 @@ def test_name_is_whole_where_its_end_is_not_unique() -> None:
 )
 def test_numbers_are_short(number: float, shown: str) -> None:
     assert usage.short(number) == shown
+
+
+def test_sentences_of_commands_are_for_people_and_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell("One sentence that is " + "long " * 30, "\x1b[2J", err=True)
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[1]) == ("", "\N{REPLACEMENT CHARACTER}[2J")
+    assert len(err.splitlines()) == 2
 
 
 def test_json_is_the_report_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

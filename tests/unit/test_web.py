@@ -85,15 +85,27 @@ def test_one_object_holds_what_differs(built: Path) -> None:
     assert names.findall(script) == names.findall((WEB / "config.js").read_text())
 
 
-def test_only_the_local_stack_offers_a_demo_account(
-    built: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "FUNCTIONS_URL"):
-        monkeypatch.setenv(name, "https://a.example")
-    monkeypatch.setenv("DEMO_EMAIL", "canary@example.com")
-    monkeypatch.setenv("DEMO_PASSWORD", "canary")
-    assert "canary" not in Config.from_environment().script()
+NEEDED = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_URL", "FUNCTIONS_URL")
+
+
+def test_only_the_local_stack_offers_a_demo_account(built: Path) -> None:
+    given = dict.fromkeys(NEEDED, "https://a.example")
+    given |= {"DEMO_EMAIL": "canary@example.com", "DEMO_PASSWORD": "canary"}
+    assert "canary" not in Config.from_environment(given).script()
     assert '"demoEmail": ""' in (built / "config.js").read_text()
+
+
+@pytest.mark.parametrize("missing", [NEEDED, NEEDED[:1], NEEDED[1:]])
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_all_that_is_missing_is_named(missing: tuple[str, ...], value: str | None) -> None:
+    given = dict.fromkeys(NEEDED, "https://a.example")
+    for name in missing:
+        del given[name]
+        if value is not None:
+            given[name] = value
+    with pytest.raises(ValueError, match="the environment") as raised:
+        Config.from_environment(given)
+    assert str(raised.value).partition(": ")[2] == ", ".join(missing)
 
 
 def test_every_library_is_used() -> None:

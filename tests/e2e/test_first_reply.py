@@ -1,0 +1,30 @@
+"""The stop watch of `make first-reply`, on a stack that is there already."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from playwright.sync_api import Browser
+
+from bench.first_reply import StopWatch, first_reply_on_page, first_reply_typed
+from tests.support.working_copy import SETUP_IS_DONE, WorkingCopy
+
+
+def test_demo_user_reads_a_reply_on_the_page_and_in_the_terminal(
+    browser: Browser, copy: WorkingCopy
+) -> None:
+    ticks = count()
+    watch = StopWatch(lambda: next(ticks))
+    before = len(copy.said())
+    page = browser.new_page()
+    first_reply_on_page(page, copy.stack_env["FUNCTIONS_URL"], watch)
+    page.close()
+    first_reply_typed(copy.folder, copy.env, watch, SETUP_IS_DONE)
+    assert len(copy.said()) == before + 4
+    assert watch.laps == [
+        ("signed in on the page", 1),
+        ("the first words of a reply on the page", 2),
+        ("the whole reply on the page", 3),
+        ("the first words of a reply in the terminal", 4),
+        ("the whole reply in the terminal", 5),
+    ]
