@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dev.docs import openapi_page
 from dev.settings import ENV_FILE, ROOT, read_env_file
+from dev.web_modules import preloads
 
 WEB = ROOT / "web"
 DIST = ROOT / "dist/web"
@@ -100,7 +101,16 @@ class Config(BaseModel):
 
     def page(self, name: str) -> str:
         """A page with the policy in its head, for hosts that do not send the header."""
-        return (WEB / name).read_text().replace("{{policy}}", self.policy())
+        text = (WEB / name).read_text()
+        return text.replace("{{policy}}", self.policy()).replace(
+            "{{modules}}", preloads(text, _read)
+        )
+
+
+def _read(path: str) -> str:
+    """The text of a page's file, by its address."""
+    folder, _, name = path.partition("/")
+    return (LIBRARIES[name] if folder == "vendor" else WEB / path).read_text()
 
 
 def _origin(url: str) -> str:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Request, expect
+from playwright.sync_api import Browser, Request, expect
 
 from tests.support.answers import text
-from tests.support.person import Person
+from tests.support.person import PASSWORD, Person
 from tests.support.upstream import Upstream, running_upstream
 
 FIRST_LOAD_BYTES = 300_000
@@ -31,6 +31,27 @@ def test_first_load_is_small_and_strict(person: Person, path: str) -> None:
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
     assert person.page.locator("script:not([src]), style, [style]").count() == 0
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+def test_first_load_of_somebody_who_signs_in_is_small(
+    person: Person, browser: Browser, language: str
+) -> None:
+    """With their rows, and the dictionary of their language."""
+    person.make_account()
+    context = browser.new_context(locale=language)
+    page = context.new_page()
+    loaded: list[int] = []
+    page.on("requestfinished", lambda request: loaded.append(request.sizes()["responseBodySize"]))
+    page.goto(person.url)
+    page.locator("[name=email]").fill(person.email)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("form .primary").click()
+    expect(page.locator(".who")).to_have_text("Ada")
+    page.wait_for_load_state("networkidle")
+    context.close()
+    print(f"first load with a sign-in, {language}: {sum(loaded):,} bytes")
+    assert 100_000 < sum(loaded) < FIRST_LOAD_BYTES
 
 
 ELSEWHERE = "http://127.0.0.1:9"

@@ -56,6 +56,22 @@ def test_every_import_is_there(built: Path) -> None:
     assert [path for path in imports if not path.is_file()] == []
 
 
+@pytest.mark.parametrize("page", ["index.html", "console.html"])
+def test_page_names_each_module_that_it_loads_once(built: Path, page: str) -> None:
+    text = (built / page).read_text()
+    [entry] = re.findall(r'<script src="([^"]+)" type="module">', text)
+    named = re.findall(r'<link rel="modulepreload" href="([^"]+)">', text)
+    reached, waiting = set(), [built / entry]
+    while waiting:
+        path = waiting.pop()
+        names = re.findall(r'(?:from|import) ?"(\.[^"]+)"', path.read_text())
+        found = {(path.parent / name).resolve() for name in names} - reached
+        reached |= found
+        waiting += found
+    assert len(named) == len(set(named)) > 20
+    assert {(built / name).resolve() for name in named} == reached
+
+
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
     graph = web_import_graph(web_sources(ROOT))
     assert len(graph) > 15

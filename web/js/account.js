@@ -6,7 +6,7 @@ import { showApiKeys } from "./api-keys.js";
 import { UserError, data, supabase } from "./backend.js";
 import { loadBlocked } from "./catalogue.js";
 import { t } from "./language.js";
-import { doing, openDialog, set } from "./page.js";
+import { changeDialog, doing, openDialog, set, submitting, watchDialog } from "./page.js";
 import { loadLimits } from "./own-limits.js";
 import { modal } from "./parts.js";
 import { state } from "./state.js";
@@ -17,33 +17,38 @@ export async function showAccount(done = "") {
   await Promise.all([loadLimits(), loadBlocked()]);
 }
 
-const finish = (done) => set({ dialog: { name: "account", done }, trouble: null });
+/** Carries out a change, and says so: in the dialog if it is still open. */
+async function change(action) {
+  const isStill = watchDialog();
+  const done = await action();
+  if (!isStill()) return set({ said: done });
+  changeDialog({ done });
+  set({ trouble: null });
+}
 
 async function changeName(name) {
   if (!name) throw new UserError(t("Enter a name."), "", 0, "name");
   await data(supabase.auth.updateUser({ data: { display_name: name } }));
   await data(supabase.from("account").update({ display_name: name }).eq("id", state.me.id));
-  set({ me: { ...state.me, name } });
-  finish(t("Your name was changed."));
+  if (state.me) set({ me: { ...state.me, name } });
+  return t("Your name was changed.");
 }
 
 async function changeEmail(email) {
   const { user } = await data(supabase.auth.updateUser({ email }, { emailRedirectTo: location.origin + location.pathname }));
-  if (user.email === email) set({ me: { ...state.me, email } });
-  finish(user.email === email ? t("Your email was changed.") : t("Open the links in the emails we sent to confirm the new address."));
+  if (user.email !== email) return t("Open the links in the emails we sent to confirm the new address.");
+  if (state.me) set({ me: { ...state.me, email } });
+  return t("Your email was changed.");
 }
 
 async function changePassword(password) {
   await data(supabase.auth.updateUser({ password }));
-  finish(t("Your password was changed."));
+  return t("Your password was changed.");
 }
 
 const form = (title, field, save) => html`
   <section>
-    <form class="add" @submit=${doing(async (event) => {
-      event.preventDefault();
-      await save(event.target.elements[0].value);
-    })}>
+    <form class="add" @submit=${submitting((event) => change(() => save(event.target.elements[0].value)))}>
       ${field}
       <button>${title}</button>
     </form>

@@ -5,35 +5,41 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError, data, supabase } from "./backend.js";
 import { copy } from "./copying.js";
 import { dateFormat, t } from "./language.js";
-import { doing, openDialog, set } from "./page.js";
+import { changeDialog, doing, openDialog, openWhenLoaded, set, submitting, watchDialog } from "./page.js";
 import { modal } from "./parts.js";
 
 const DAYS = 90;
 const day = dateFormat({ dateStyle: "medium" });
 const address = () => `${config.functionsUrl || location.origin}/roleplay_chat/v1`;
 
-/** Opens the dialog with the person's keys. `made` is a new one, which is shown this once. */
-export async function showApiKeys(made = null) {
-  const keys = await data(supabase.from("api_keys").select().order("created_at"));
-  openDialog("api-keys", { keys, made, revoking: null });
-}
+/** Opens the dialog with the person's keys. */
+export const showApiKeys = () =>
+  openWhenLoaded("api-keys", async () => ({ keys: await loadKeys(), made: null, revoking: null }));
 
-async function make(form) {
+const loadKeys = () => data(supabase.from("api_keys").select().order("created_at"));
+
+/** Makes a key. `keys`: those that are listed. */
+async function make(form, keys) {
   const name = form.elements.name.value.trim();
   if (!name) throw new UserError(t("Enter a name."), "", 0, "name");
   const days = form.elements.days.value;
   const made = await data(supabase.rpc("create_api_key", { p_name: name, p_days: days ? Number(days) : null }));
   form.reset();
-  await showApiKeys(made);
+  // At once, whatever the person does meanwhile: the key is shown this once.
+  openDialog("api-keys", { keys, made, revoking: null });
+  const isStill = watchDialog();
+  const now = await loadKeys();
+  if (isStill()) changeDialog({ keys: now });
 }
 
 async function revoke({ id }) {
+  const isStill = watchDialog();
   await data(supabase.rpc("revoke_api_key", { p_id: id }));
-  await showApiKeys();
+  if (isStill()) await showApiKeys();
   set({ said: t("The key was revoked.") });
 }
 
-const ask = (dialog, revoking) => set({ dialog: { ...dialog, revoking } });
+const ask = (revoking) => changeDialog({ revoking });
 
 const newKey = ({ key }) => html`
   <section class="notice" role="status">
@@ -61,9 +67,9 @@ const row = (key, dialog) => html`
     ${dialog.revoking === key.id
       ? html`<div class="choices">
           <button class="danger" @click=${doing(() => revoke(key))}>${t("Revoke for good")}</button>
-          <button @click=${() => ask(dialog, null)}>${t("Keep it")}</button>
+          <button @click=${() => ask(null)}>${t("Keep it")}</button>
         </div>`
-      : html`<button aria-label=${t("Revoke {name}", { name: key.name })} @click=${() => ask(dialog, key.id)}>${t("Revoke")}</button>`}
+      : html`<button aria-label=${t("Revoke {name}", { name: key.name })} @click=${() => ask(key.id)}>${t("Revoke")}</button>`}
   </li>`;
 
 export const apiKeys = (state) => {
@@ -73,10 +79,7 @@ export const apiKeys = (state) => {
     <p><code>${address()}</code></p>
     ${made ? newKey(made) : nothing}
     ${keys.length ? html`<ul class="keys">${keys.map((key) => row(key, state.dialog))}</ul>` : nothing}
-    <form class="add" @submit=${doing(async (event) => {
-      event.preventDefault();
-      await make(event.target);
-    })}>
+    <form class="add" @submit=${submitting((event) => make(event.target, keys))}>
       <label>${t("Name of the program")}
         <input name="name" maxlength="80" dir="auto" required autocomplete="off" /></label>
       <label>${t("Valid for")}

@@ -7,7 +7,7 @@ import { titleOf } from "./conversation-views.js";
 import { lookingBack, read, shownEntries, withLookingBack } from "./entries.js";
 import { t } from "./language.js";
 import * as books from "./lorebooks.js";
-import { doing, openDialog } from "./page.js";
+import { doing, openDialog, submitting } from "./page.js";
 import { modal } from "./parts.js";
 import { findCharacter } from "./state.js";
 
@@ -17,8 +17,7 @@ export const BOOK_VIEWS = { lorebooks: list, lorebook: open, "delete-lorebook": 
 
 function list(state) {
   const { books: all } = state.dialog;
-  const add = doing(async (event) => {
-    event.preventDefault();
+  const add = submitting(async (event) => {
     const { name, place } = event.target.elements;
     await books.addBook(name.value.trim(), place.value);
   });
@@ -170,10 +169,7 @@ function entryForm({ dialog }, place) {
   const before = read(book.content.entries[place] ?? undefined);
   const offered = Object.entries(WHERE).filter(([where]) =>
     before.where === "text" ? where === "text" : where === before.where || !["kept", "text"].includes(where));
-  const save = doing(async (event) => {
-    event.preventDefault();
-    await books.saveEntry(book, place, filled(event.target.elements, before));
-  });
+  const save = submitting((event) => books.saveEntry(book, place, filled(event.target.elements, before)));
   return html`
     <form class="add" @submit=${save}>
       <label>${t("Keys, with commas between them")} <input id="entry-keys" name="keys" .value=${before.keys} /></label>

@@ -7,7 +7,7 @@ import { rating, showCharacter } from "./character-dialogs.js";
 import { talkWith } from "./conversations.js";
 import { t } from "./language.js";
 import { excerpt, line } from "./legible.js";
-import { doing, set } from "./page.js";
+import { doing, set, submitting, watchDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { portrait } from "./portrait.js";
 
@@ -81,11 +81,13 @@ const REASONS = {
 
 function report(state) {
   const { character, back } = state.dialog;
-  const send = doing(async (event) => {
-    event.preventDefault();
+  const send = submitting(async (event) => {
+    const isStill = watchDialog();
     const { reason, details } = event.target.elements;
     await catalogue.reportCharacter(character, reason.value, details.value);
-    await showCharacter(character, back, t("Thank you. The operators will look at this character."));
+    const thanks = t("Thank you. The operators will look at this character.");
+    if (isStill()) await showCharacter(character, back, thanks);
+    else set({ said: thanks });
   });
   return modal(t("Report {name}", { name: character.name }), html`
     <form class="add" @submit=${send}>

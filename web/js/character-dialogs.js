@@ -9,7 +9,7 @@ import * as characters from "./characters.js";
 import { talkWith } from "./conversations.js";
 import { dateFormat, plural, t } from "./language.js";
 import { excerpt, line } from "./legible.js";
-import { doing, openDialog, set } from "./page.js";
+import { changeDialog, doing, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { portrait, portraitTools } from "./portrait.js";
 import { state } from "./state.js";
@@ -101,7 +101,7 @@ function leaving() {
   if (!character) return nothing;
   const undo = doing(async () => {
     await characters.keepCharacter();
-    await loadLibrary();
+    if (state.dialog?.name === "library") await loadLibrary();
   });
   return html`
     <p class="notice" role="status">${t("{name} will be deleted.", { name: character.name })}
@@ -112,9 +112,10 @@ function leaving() {
 
 /** Opens the details of a character; `back`: the dialog to go back to, "library", "catalogue" or null. */
 export async function showCharacter(row, back = null, done = "") {
-  const [character, report] = await Promise.all([characters.readCharacter(row), ownReport(row.id)]);
-  if (!character) return openDialog("character", { character: null, back });
-  openDialog("character", { character, report, back, done, warnings: [] });
+  await openWhenLoaded("character", async () => {
+    const [character, report] = await Promise.all([characters.readCharacter(row), ownReport(row.id)]);
+    return character ? { character, report, back, done, warnings: [] } : { character, back };
+  });
 }
 
 /** Opens the form of a character, and its details afterwards. */
@@ -174,7 +175,7 @@ function exportForm(character, warnings) {
   const save = doing(async (event) => {
     event.preventDefault();
     const left = await characters.exportCard(character, event.target.elements.format.value);
-    if (state.dialog?.character === character) set({ dialog: { ...state.dialog, warnings: left } });
+    if (state.dialog?.character === character) changeDialog({ warnings: left });
   });
   return html`
     <section>
@@ -197,12 +198,16 @@ const OUTCOMES = { taken_down: t("It was taken down."), dismissed: t("The operat
 function complaints({ dialog }) {
   const { character, report, back } = dialog;
   const block = doing(async () => {
+    const isStill = watchDialog();
     const author_id = await blockAuthor(character);
-    set({ dialog: { ...state.dialog, done: t("You see no characters of this author any more. Your account lists whom you blocked."), blocked: author_id } });
+    const sentence = t("You see no characters of this author any more. Your account lists whom you blocked.");
+    if (isStill()) changeDialog({ done: sentence, blocked: author_id });
+    else set({ said: sentence });
   });
   const unblock = doing(async () => {
+    const isStill = watchDialog();
     await unblockAuthor(dialog.blocked);
-    set({ dialog: { ...state.dialog, done: t("The author is no longer blocked."), blocked: null } });
+    if (isStill()) changeDialog({ done: t("The author is no longer blocked."), blocked: null });
   });
   return html`
     <section>
@@ -226,8 +231,9 @@ function complaints({ dialog }) {
 function deletion(state) {
   const { character, back } = state.dialog;
   const remove = doing(async () => {
+    const isStill = watchDialog();
     await characters.removeCharacter(character);
-    await resumeLibrary();
+    if (isStill()) await resumeLibrary();
   });
   return modal(t("Delete the character"), html`
     <p dir="auto">${t("This deletes {name} with its card and its picture. Conversations stay, without the character, also those of other people.", { name: character.name })}</p>

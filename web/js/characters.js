@@ -6,7 +6,7 @@ import { EDITED, changes, pattern, placed, readable, tagsIn } from "./character-
 import { fileName, saveFile } from "./files.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
-import { redraw, set, tell } from "./page.js";
+import { once, redraw, set, tell } from "./page.js";
 import { after } from "./paging.js";
 import { state } from "./state.js";
 
@@ -154,7 +154,10 @@ let leaving = null; // {id, name, token, timer}
 export const leavingCharacter = () => leaving;
 
 /** Takes a character from the lists, and deletes it in a moment. */
-export async function removeCharacter({ id, name }) {
+export const removeCharacter = ({ id, name }) => once(`delete ${id}`, () => remove({ id, name }));
+
+async function remove({ id, name }) {
+  if (leaving?.id === id) return;
   await deleteNow();
   const { session } = await data(supabase.auth.getSession());
   leaving = { id, name, token: session.access_token, timer: setTimeout(() => deleteNow().catch(tell), UNDO_MS) };
@@ -167,6 +170,7 @@ export async function removeCharacter({ id, name }) {
 }
 
 export async function keepCharacter() {
+  if (!leaving) return; // It was kept already, or its time was over.
   const { id, name, timer } = leaving;
   clearTimeout(timer);
   leaving = null;

@@ -14,11 +14,12 @@ import { EDITOR_VIEWS } from "./character-editor.js";
 import { CONVERSATION_VIEWS } from "./conversation-dialogs.js";
 import * as talks from "./conversations.js";
 import { day } from "./facts.js";
+import { importChat } from "./imports.js";
 import { numberFormat, plural, t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
 import { remove } from "./messages.js";
-import { closeDialog, doing } from "./page.js";
+import { closeDialog, doing, submitting } from "./page.js";
 import { modal } from "./parts.js";
 import { PERSONA_VIEWS } from "./persona-dialogs.js";
 import { portrait, portraitTools } from "./portrait.js";
@@ -40,11 +41,12 @@ export function dialog(state) {
 
 function memory(state) {
   const { summary, facts: noted, changing } = state.memory;
-  const add = doing(async (event) => {
-    event.preventDefault();
+  const add = submitting(async (event) => {
     const { content, tier } = event.target.elements;
-    await facts.addFact(content.value.trim(), ...tier.value.split(" "));
-    content.value = "";
+    const text = content.value;
+    await facts.addFact(text.trim(), ...tier.value.split(" "));
+    // The next one may be in the field already.
+    if (content.value === text) content.value = "";
     content.focus();
   });
   return modal(t("Memory"), html`
@@ -76,10 +78,7 @@ const shownSummary = (summary) => html`
   </div>`;
 
 function summaryForm(summary) {
-  const save = doing(async (event) => {
-    event.preventDefault();
-    await facts.writeSummary(event.target.elements.content.value.trim());
-  });
+  const save = submitting((event) => facts.writeSummary(event.target.elements.content.value.trim()));
   return html`
     <form class="add" @submit=${save}>
       <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${summary}></textarea></label>
@@ -114,8 +113,7 @@ const origin = (fact) => [
 ];
 
 function factForm(fact, state) {
-  const save = doing(async (event) => {
-    event.preventDefault();
+  const save = submitting(async (event) => {
     const { content, tier } = event.target.elements;
     await facts.changeFact(fact, content.value.trim(), ...tier.value.split(" "));
   });
@@ -155,10 +153,7 @@ const reach = ({ tier, character_id }) =>
 function characters(state) {
   const members = listMembers(state.conversation);
   const strangers = talks.strangers();
-  const add = doing(async (event) => {
-    event.preventDefault();
-    await talks.addCharacter(findCharacter(event.target.elements.character.value));
-  });
+  const add = submitting((event) => talks.addCharacter(findCharacter(event.target.elements.character.value)));
   return modal(t("Characters"), html`
     <section>
       <p class="quiet">${t("One character speaks at a time: the one you name, or the next in this order.")}</p>
@@ -270,10 +265,7 @@ function importedBook(card, state) {
 
 function chat(state) {
   const { file, once } = state.dialog;
-  const add = doing(async (event) => {
-    event.preventDefault();
-    await talks.importChat(file, event.target.elements.character.value, once);
-  });
+  const add = submitting((event) => importChat(file, event.target.elements.character.value, once));
   const current = state.conversation?.character_id;
   return modal(t("Import a chat"), html`
     ${state.characters.length

@@ -6,6 +6,7 @@ import { repeat } from "../vendor/lit/directives/repeat.js";
 import { choices, standard, workersHealth } from "./availability.js";
 import { dialog } from "./chat-dialogs.js";
 import { composer } from "./composer-views.js";
+import { chooseModel, showSettings } from "./conversation-settings.js";
 import { undoNotice } from "./conversation-views.js";
 import * as talks from "./conversations.js";
 import { greetings } from "./greeting-views.js";
@@ -14,7 +15,7 @@ import { excerpt } from "./legible.js";
 import { showMemory } from "./memory.js";
 import { said, underway } from "./message-views.js";
 import { showEarlier, showLater } from "./messages.js";
-import { doing, openDialog, redraw, set } from "./page.js";
+import { doing, redraw, set } from "./page.js";
 import { alert, health, loading } from "./parts.js";
 import { portrait } from "./portrait.js";
 import { scrolled } from "./scrolling.js";
@@ -23,6 +24,7 @@ import { menuButton, side } from "./side-views.js";
 import { activeMessages, chosenModel, listMembers } from "./state.js";
 import * as turns from "./turns.js";
 import { introduction } from "./welcome.js";
+import { openAbout } from "./whereabouts.js";
 
 export function page(state) {
   if (!state.ready) return loading(state);
@@ -78,9 +80,9 @@ function open(state) {
         @click=${() => set({ tools: !state.tools })}>${t("Tools")}</button>
       <div class="toolbar" id="tools" ?data-open=${state.tools}>
         ${picker(state)}
-        <button @click=${doing(() => tool(() => openDialog("characters")))}>${t("Characters")}</button>
+        <button @click=${doing(() => tool(() => openAbout("characters")))}>${t("Characters")}</button>
         <button @click=${doing(() => tool(showMemory))}>${t("Memory")}</button>
-        <button @click=${doing(() => tool(talks.showSettings))}>${t("Settings")}</button>
+        <button @click=${doing(() => tool(showSettings))}>${t("Settings")}</button>
       </div>
     </header>
     <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label=${t("Messages")} @scroll=${scrolled}>
@@ -134,7 +136,7 @@ function picker(state) {
       ${choice.name}${choice.why ? ` (${choice.why})` : ""}</option>`;
   return html`
     <label class="picker"><span class="unseen">${t("Who answers")}</span>
-      <select .value=${live(chosen)} @change=${({ target }) => talks.chooseModel(target.value)}>
+      <select .value=${live(chosen)} @change=${({ target }) => chooseModel(target.value)}>
         <option value="" ?selected=${!chosen}>${preferred ? t("Default: {name}", { name: preferred.name }) : t("Default")}${preferred?.why ? ` (${preferred.why})` : ""}</option>
         <optgroup label=${local.length > 1 ? t("The team's workers") : t("The team's worker")}>${repeat(local, ({ key }) => key, option)}</optgroup>
         <optgroup label=${t("Other models")}>${repeat(models, ({ key }) => key, option)}</optgroup>

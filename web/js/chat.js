@@ -4,10 +4,11 @@ import { showAccount } from "./account.js";
 import { addressed, windowTitle } from "./address.js";
 import { page } from "./chat-views.js";
 import { newest } from "./conversation-list.js";
-import { findConversation, followAddress, importFile, loadAll, loadModels, open } from "./conversations.js";
+import { findConversation, followAddress, loadAll, loadModels, open } from "./conversations.js";
 import "./copying.js";
 import { redeem } from "./email-links.js";
 import { listen } from "./elsewhere.js";
+import { importFile } from "./imports.js";
 import { loadLimits } from "./own-limits.js";
 import { t } from "./language.js";
 import { isMenuOpen } from "./menus.js";
@@ -17,6 +18,7 @@ import { onUser, refuse, whoAmI } from "./session.js";
 import { press } from "./shortcuts.js";
 import { state } from "./state.js";
 import { stop, tryAgain } from "./turns.js";
+import { whereabouts } from "./whereabouts.js";
 
 const MODELS_MS = 15_000;
 
@@ -29,7 +31,7 @@ show(state, page, (draw) => {
 let link = await redeem().then((isForPassword) => ({ isForPassword }), (error) => ({ error }));
 
 onUser(
-  doing(async (user) => {
+  doing(async (user, isStill) => {
     for (const turn of state.running.values()) turn.abort();
     state.running.clear();
     listen(user?.id ?? null);
@@ -39,15 +41,21 @@ onUser(
     link = {};
     if (error && !user) refuse(error);
     if (!user) return;
-    state.me = await whoAmI(user);
+    const me = await whoAmI(user);
+    if (!isStill()) return;
+    state.me = me;
     await loadAll();
+    if (!isStill()) return;
     set({ ready: true });
     loadLimits();
+    const isHere = whereabouts();
     const wanted = addressed();
     const found = (wanted && (await findConversation(wanted))) || null;
     const last = newest();
     const conversation = found ?? (last ? await findConversation(last.id) : null);
-    if (conversation) await open(conversation, true);
+    if (!isStill()) return;
+    // Unless the person chose another one meanwhile.
+    if (conversation && isHere()) await open(conversation, true);
     if (error) tell(error);
     if (isForPassword) await showAccount(t("Choose a new password below."));
   }),

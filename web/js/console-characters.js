@@ -8,7 +8,7 @@ import { facts, formButtons, link, section, updated } from "./console-parts.js";
 import * as panel from "./console-people-data.js";
 import { askWhy } from "./console-questions.js";
 import { dataTable } from "./console-tables.js";
-import { closeDialog, doing, openDialog } from "./page.js";
+import { closeDialog, doing, openDialog, submitting } from "./page.js";
 import { modal } from "./parts.js";
 
 const askToTakeDown = (row) =>
@@ -47,8 +47,7 @@ export function charactersPage(state) {
 
 export function ageForm(state) {
   const { row } = state.dialog;
-  const save = doing(async (event) => {
-    event.preventDefault();
+  const save = submitting(async (event) => {
     const text = new FormData(event.target).get("age");
     if (!/^\d+$/.test(text)) throw new UserError("Enter the age in whole years.", "not_a_number", 0, "age");
     await panel.declareAge(row, Number(text));

@@ -3,7 +3,7 @@
 
 import { address, parse } from "./console-address.js";
 import { data, supabase } from "./backend.js";
-import { drawn, set } from "./page.js";
+import { closeDialog, drawn, set, watchDialog } from "./page.js";
 
 const PAGE = 1000;
 const PAGES = 20;
@@ -88,9 +88,9 @@ export const loadWith = (functions) => {
 /** Loads the rows of the page. A response never replaces that of a later request. */
 export async function load() {
   const mine = ++asked;
-  const { page } = state;
+  const { page, params } = state;
   const changes = (await loaders[page]?.(state)) ?? {};
-  if (mine < answered || page !== state.page) return;
+  if (mine < answered || page !== state.page || params !== state.params) return;
   answered = mine;
   set({ now: Date.now() / 1000, ...changes, loaded: page, ready: true });
 }
@@ -113,8 +113,10 @@ export async function follow() {
 
 /** Waits for a change, announces it, and loads the page again. */
 export async function changed(query, said) {
+  const isStill = watchDialog();
   const result = await data(query);
-  set({ trouble: null, said, dialog: null });
+  if (isStill()) closeDialog();
+  set({ trouble: null, said });
   await load();
   return result;
 }
@@ -122,11 +124,17 @@ export async function changed(query, said) {
 /** Shows a sentence about a change, with a way to take it back. */
 export const offerUndo = (sentence, undo) => set({ undo: { sentence, act: undo } });
 
-/** Takes the last change back. */
+/** Takes the last change back, once. If that fails, it can be tried again. */
 export async function undo() {
-  const { act } = state.undo;
-  await act();
+  const taken = state.undo;
+  if (!taken) return;
   set({ undo: null });
+  try {
+    await taken.act();
+  } catch (error) {
+    if (!state.undo) set({ undo: taken });
+    throw error;
+  }
 }
 
 export const forgetUndo = () => set({ undo: null });

@@ -7,10 +7,8 @@ import { askToDelete, askToDeleteProvider } from "./console-questions.js";
 import { columnsOf, fieldsOf, jsonProblem, NUMBERS, OBJECTS, TASKS } from "./console-model.js";
 import * as panel from "./console-models-data.js";
 import { formButtons } from "./console-parts.js";
-import { closeDialog, doing, set } from "./page.js";
+import { changeDialog, closeDialog, doing, set, submitting, watchDialog } from "./page.js";
 import { modal } from "./parts.js";
-
-const setDialog = (changes) => set({ dialog: { ...state.dialog, ...changes } });
 
 /** The values of a form, with its check boxes as true or false. */
 function valuesOf(form) {
@@ -23,13 +21,13 @@ function valuesOf(form) {
 const check = ({ target }) => {
   const problem = jsonProblem(target.value, valuesOf(target.form), target.name);
   if (!problem && state.trouble?.field === target.name) set({ trouble: null });
-  setDialog({ problems: { ...state.dialog.problems, [target.name]: problem } });
+  changeDialog({ problems: { ...state.dialog.problems, [target.name]: problem } });
 };
 
 async function saveModel(form, row) {
   const { changes, problem, field } = columnsOf(valuesOf(form), row);
   if (problem) {
-    setDialog({ problems: { ...state.dialog.problems, [field]: problem } });
+    changeDialog({ problems: { ...state.dialog.problems, [field]: problem } });
     throw new UserError(problem, "not_json", 0, field);
   }
   await (row ? panel.changeModel(row, changes) : panel.addModel(changes));
@@ -38,10 +36,7 @@ async function saveModel(form, row) {
 export function modelForm(state) {
   const { row } = state.dialog;
   const fields = fieldsOf(row);
-  const save = doing(async (event) => {
-    event.preventDefault();
-    await saveModel(event.target, row);
-  });
+  const save = submitting((event) => saveModel(event.target, row));
   const field = (name, label, more = {}) => html`
     <label>${label}
       <input name=${name} .value=${String(fields[name] ?? row?.[name] ?? more.value ?? "")} ?required=${more.required ?? false}
@@ -94,14 +89,15 @@ const choices = ({ providers }) => html`
 function modelIds(state, row) {
   const chosen = () => row?.provider_id ?? document.querySelector("dialog [name=provider_id]")?.value;
   const read = doing(async () => {
-    setDialog({ told: "Reading the list …" });
-    try {
-      const provider = state.providers.find(({ id }) => id === chosen());
-      setDialog({ told: await panel.listModels(provider), from: provider.id });
-    } catch (error) {
-      setDialog({ told: "" });
+    const isStill = watchDialog();
+    changeDialog({ told: "Reading the list …" });
+    const provider = state.providers.find(({ id }) => id === chosen());
+    const told = await panel.listModels(provider).catch((error) => {
+      if (isStill()) changeDialog({ told: "" });
       throw error;
-    }
+    });
+    // Another provider may be chosen by now.
+    if (isStill()) changeDialog(chosen() === provider.id ? { told, from: provider.id } : { told: "" });
   });
   const known = state.listed[state.dialog.from ?? row?.provider_id] ?? [...new Set(state.catalog.map(({ model_key }) => model_key))];
   return html`
@@ -123,8 +119,7 @@ const rowButtons = (state, row) => html`
   <span class="quiet" role="status">${state.tests[row.id] ? panel.testResult(state.tests[row.id]) : ""}</span>`;
 
 export function providerForm(state) {
-  const save = doing(async (event) => {
-    event.preventDefault();
+  const save = submitting(async (event) => {
     const given = Object.fromEntries(new FormData(event.target));
     const keyless = given.auth_scheme === "none";
     await panel.addProvider({ ...given, secret_name: keyless ? null : given.secret_name });
@@ -152,10 +147,7 @@ export function providerForm(state) {
 export function knownProviderForm(state) {
   const { row } = state.dialog;
   const used = state.models.filter((model) => model.provider_id === row.id).length;
-  const save = doing(async (event) => {
-    event.preventDefault();
-    await panel.changeProvider(row, Object.fromEntries(new FormData(event.target)));
-  });
+  const save = submitting((event) => panel.changeProvider(row, Object.fromEntries(new FormData(event.target))));
   const remove = used ? nothing : html`<button type="button" class="danger" @click=${() => askToDeleteProvider(row)}>Delete this provider</button>`;
   return modal(`Edit ${row.display_name}`, html`
     <form class="fields" @submit=${save}>

@@ -8,7 +8,7 @@ import { facts, formButtons, section, updated } from "./console-parts.js";
 import { setLimits } from "./console-people-data.js";
 import { ask } from "./console-questions.js";
 import { dataTable } from "./console-tables.js";
-import { closeDialog, doing, openDialog } from "./page.js";
+import { closeDialog, openDialog, submitting } from "./page.js";
 import { modal } from "./parts.js";
 
 const ALWAYS = ["default", "project"];
@@ -46,8 +46,7 @@ const askToRemove = ({ role, limits }) =>
 
 export function roleForm(state) {
   const { row } = state.dialog;
-  const save = doing(async (event) => {
-    event.preventDefault();
+  const save = submitting(async (event) => {
     const fields = Object.fromEntries(new FormData(event.target));
     const role = row?.role ?? fields.role.trim();
     const { limits, field, problem } = limitsIn(role, fields);

@@ -2,7 +2,7 @@
 // the page "health" shows.
 
 import { act, data, supabase } from "./backend.js";
-import { changed, ifThere, offerUndo } from "./console-data.js";
+import { changed, ifThere, offerUndo, state } from "./console-data.js";
 import { loadModels } from "./console-models-data.js";
 import { legible } from "./legible.js";
 import { set } from "./page.js";
@@ -117,6 +117,8 @@ export async function loadTemplates({ adopted }) {
 
 /** Shows the prompt that a template makes. */
 export async function previewPrompt(system_prompt, content_tier) {
+  const { params } = state;
   const preview = await act({ action: "preview_prompt", system_prompt, content_tier });
+  if (params !== state.params) return; // Another template is shown by now.
   set({ preview, trouble: null, said: `The prompt has ${preview.tokens} tokens.` });
 }

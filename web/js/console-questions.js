@@ -3,7 +3,7 @@
 import { html } from "../vendor/lit/lit-html.js";
 import * as panel from "./console-models-data.js";
 import { formButtons } from "./console-parts.js";
-import { closeDialog, doing, openDialog } from "./page.js";
+import { closeDialog, doing, once, openDialog, submitting } from "./page.js";
 import { modal } from "./parts.js";
 
 /** Asks before a change; `text` says what it does, `act` carries it out. */
@@ -14,7 +14,7 @@ export function question(state) {
   return modal(title, html`
     <p>${text}</p>
     <div class="choices">
-      <button class="danger" @click=${doing(act)}>${name}</button>
+      <button class="danger" @click=${doing(() => once(name, act))}>${name}</button>
       <button @click=${closeDialog}>Cancel</button>
     </div>`, state);
 }
@@ -24,10 +24,7 @@ export const askWhy = (question) => openDialog("reason", { question });
 
 export function reason(state) {
   const { title, text, name, act } = state.dialog.question;
-  const send = doing(async (event) => {
-    event.preventDefault();
-    await act(new FormData(event.target).get("reason"));
-  });
+  const send = submitting((event) => act(new FormData(event.target).get("reason")));
   return modal(title, html`
     <form class="fields" @submit=${send}>
       <p>${text}</p>

@@ -5,7 +5,7 @@ import { whole } from "./console-formats.js";
 import { commands, link, section, updated } from "./console-parts.js";
 import { previewPrompt } from "./console-people-data.js";
 import { dataTable } from "./console-tables.js";
-import { doing } from "./page.js";
+import { submitting } from "./page.js";
 
 const TEMPLATES = [
   { title: "Template", value: ({ name }) => name, cell: ({ id, name }) => link("templates", { id }, name, { label: `Preview ${name}` }) },
@@ -27,8 +27,7 @@ export function templatesPage(state) {
 }
 
 function previewOf(state, row) {
-  const show = doing(async (event) => {
-    event.preventDefault();
+  const show = submitting(async (event) => {
     const { system_prompt, content_tier } = Object.fromEntries(new FormData(event.target));
     await previewPrompt(system_prompt, content_tier);
   });

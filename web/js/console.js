@@ -31,13 +31,15 @@ show(state, page, (draw) => {
 });
 
 onUser(
-  doing(async (user) => {
+  doing(async (user, isStill) => {
     set({ ready: false, me: null, dialog: null, trouble: null, undo: null });
     if (!user) return set({ ready: true });
     const me = await whoAmI(user);
+    if (!isStill()) return;
     set({ me, ready: !me.isAdmin });
     if (!me.isAdmin) return;
     await recognise();
+    if (!isStill()) return;
     set({ ready: true });
     await load();
   }),

@@ -5,15 +5,16 @@ import { changeEntry, findDeleted } from "./conversation-list.js";
 import { leave, openById, reread } from "./conversations.js";
 import { saveFile } from "./files.js";
 import { t } from "./language.js";
-import { drawn, openDialog, set } from "./page.js";
+import { drawn, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { state } from "./state.js";
+import { isOpen, whereabouts } from "./whereabouts.js";
 
 export const showRename = ({ id, title }) => openDialog("rename", { id, title: title ?? "" });
 
 /** Gives a conversation a title; "" takes it back. */
 export async function rename(id, title) {
   await changeEntry(id, { title });
-  if (state.conversation?.id === id) await reread();
+  if (isOpen(id)) await reread(id);
   set({ said: t("The conversation was renamed.") });
 }
 
@@ -24,30 +25,35 @@ export async function pin({ id, is_pinned }) {
 
 /** Deletes a conversation, which can be undone. The draft stays for that. */
 export async function remove({ id }) {
-  const wasOpen = state.conversation?.id === id;
   await changeEntry(id, { is_deleted: true });
+  const wasOpen = isOpen(id);
   state.running.get(id)?.abort();
   state.running.delete(id);
   const sentence = t("The conversation was deleted.");
   if (wasOpen) leave(sentence);
   set({ said: sentence, undo: { sentence, action: () => restore(id, wasOpen) } });
   await drawn();
-  document.querySelector(".undo button")?.focus();
+  if (!document.activeElement.matches("input, textarea, select")) document.querySelector(".undo button")?.focus();
 }
 
 /** Undoes a deletion. */
 export async function restore(id, isShown = false) {
+  const { undo } = state;
+  const isStill = whereabouts();
   await changeEntry(id, { is_deleted: false });
-  if (isShown) await openById(id);
-  set({ undo: null, notice: "", said: t("The conversation was restored.") });
+  if (isShown && isStill()) await openById(id);
+  // Another one may have been deleted meanwhile.
+  if (state.undo === undo) set({ undo: null });
+  set({ ...(isStill() ? { notice: "" } : {}), said: t("The conversation was restored.") });
 }
 
-export const showDeleted = async () => openDialog("deleted", { deleted: await findDeleted() });
+export const showDeleted = () => openWhenLoaded("deleted", async () => ({ deleted: await findDeleted() }));
 
 /** Restores a conversation from the list of deleted ones, which stays open. */
 export async function restoreListed({ id }) {
+  const isStill = watchDialog();
   await restore(id);
-  await showDeleted();
+  if (isStill()) await showDeleted();
 }
 
 /** Saves a conversation as a chat file. */

@@ -6,17 +6,17 @@ import { rename, restoreListed } from "./conversation-actions.js";
 import { pictureOf, titleOf, when } from "./conversation-views.js";
 import { t } from "./language.js";
 import { details } from "./message-details.js";
-import { closeDialog, doing } from "./page.js";
+import { closeDialog, doing, submitting, watchDialog } from "./page.js";
 import { modal } from "./parts.js";
 
 export const CONVERSATION_VIEWS = { rename: renaming, deleted, details };
 
 function renaming(state) {
   const { id, title } = state.dialog;
-  const save = doing(async (event) => {
-    event.preventDefault();
+  const save = submitting(async (event) => {
+    const isStill = watchDialog();
     await rename(id, event.target.elements.title.value.trim());
-    closeDialog();
+    if (isStill()) closeDialog();
   });
   return modal(t("Rename the conversation"), html`
     <form class="add" @submit=${save}>

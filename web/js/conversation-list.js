@@ -21,10 +21,22 @@ const readable = (row) => ({
   last_line: row.last_line && line(row.last_line),
 });
 
+let asked = 0;
+let answered = 0;
+
+/** Loads the first page; null if the answer to a later request came before. */
+async function firstPage() {
+  const mine = ++asked;
+  const page = await listed({});
+  if (mine < answered) return null;
+  answered = mine;
+  return page;
+}
+
 /** Loads the list from its beginning. */
 export async function loadList() {
-  const { rows, next } = await listed({});
-  set({ conversations: rows, nextConversations: next });
+  const page = await firstPage();
+  if (page) set({ conversations: page.rows, nextConversations: page.next });
 }
 
 export async function showMoreConversations() {
@@ -40,7 +52,9 @@ const isBefore = (row, last) =>
 
 /** Loads the first page again, and keeps the others that were loaded. */
 export async function refreshList() {
-  const { rows, next } = await listed({});
+  const page = await firstPage();
+  if (!page) return;
+  const { rows, next } = page;
   const conversations = withFirstPage(state.conversations, rows, !next, isBefore);
   const isLonger = next && conversations.length > rows.length;
   set({ conversations, nextConversations: isLonger ? state.nextConversations : next });

@@ -3,18 +3,17 @@
 import { addressed, write } from "./address.js";
 import { UserError, act, data, supabase } from "./backend.js";
 import { readCharacters } from "./characters.js";
-import { isChat } from "./chat-file.js";
 import { findDeleted, loadList, refreshList } from "./conversation-list.js";
 import { showDraft } from "./drafts.js";
-import { inBase64, textOf } from "./files.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
 import { loadMessages, loadMessagesAround } from "./messages.js";
-import { closePanels, openDialog, set, tell } from "./page.js";
+import { closePanels, once, set, tell } from "./page.js";
 import { loadPortraits } from "./portrait.js";
-import { findCharacter, listMembers, state } from "./state.js";
+import { listMembers, state } from "./state.js";
 import { announce } from "./tabs.js";
 import { follow } from "./turns.js";
+import { isOpen, leaveDialog, setOut, whereabouts } from "./whereabouts.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position), conversation_entries(title, is_deleted)";
 const FURTHER = 8; // most characters besides the first
@@ -79,7 +78,7 @@ const titled = (row) => ({ ...row, title: entryOf(row).title || row.title });
 const isDeleted = async (id) => (await findDeleted()).some((row) => row.id === id);
 
 /** Loads the characters of a conversation that are on later pages. */
-async function loadMembers({ character_id, conversation_characters }) {
+export async function loadMembers({ character_id, conversation_characters }) {
   const loaded = known([...state.characters, ...state.others]);
   const ids = [character_id, ...conversation_characters.map((row) => row.character_id)].filter((id) => id && !loaded.has(id));
   if (!ids.length) return;
@@ -116,6 +115,8 @@ export async function loadModels() {
  * `place`: {message_id, position}, the message to show; else the newest one is shown.
  */
 export async function open(conversation, instead = false, place = null) {
+  setOut();
+  leaveDialog(conversation.id);
   set({
     conversation,
     messages: [],
@@ -148,21 +149,35 @@ export async function loadOpen(place = null) {
   try {
     await Promise.all([place ? loadMessagesAround(place) : loadMessages(), loadRow(conversation)]);
   } catch (error) {
-    if (state.conversation?.id !== conversation.id) return;
+    if (!isOpen(conversation.id)) return;
     set({ phase: "failed" });
     return tell(error);
   }
-  if (state.conversation?.id === conversation.id) follow().catch(tell);
+  if (isOpen(conversation.id)) follow().catch(tell);
 }
 
 /** Loads the characters of a conversation, and its row if only that of the list is known. */
 async function loadRow(conversation) {
   const { id, isListed } = conversation;
+  const show = isListed ? shower(id) : () => {};
   const row = isListed ? await findConversation(id) : conversation;
-  if (state.conversation?.id !== id) return;
+  if (!isOpen(id)) return;
   if (!row) return leave(t("This conversation was deleted."));
-  if (isListed) set({ conversation: row });
+  show(row);
   await loadMembers(row);
+}
+
+let asked = 0;
+let answered = 0;
+
+/** Returns a function that shows the row of a conversation that is read next, if no later one is shown. */
+function shower(id) {
+  const mine = ++asked;
+  return (row) => {
+    if (!isOpen(id) || mine < answered) return;
+    answered = mine;
+    set({ conversation: row });
+  };
 }
 
 /** What is known of a listed conversation until its row is there. */
@@ -171,27 +186,25 @@ const fromList = ({ id, character_id, user_character_id }) =>
 
 /** Opens the conversation with this id, if there is one, at a place as for `open`. A listed one opens at once. */
 export async function openById(id, place = null) {
+  const isStill = setOut();
   const listed = state.conversations.find((each) => each.id === id);
   if (listed) return open(fromList(listed), false, place);
   const conversation = await findConversation(id);
+  if (!isStill()) return;
   if (!conversation) throw new UserError(t("This conversation was deleted. Reload the page."));
   refreshList().catch(tell);
   await open(conversation, false, place);
 }
 
-const beginning = new Map(); // conversations that are being begun, by character
-
 /** Opens an empty conversation with a character: one that is there, or a new one. */
 export async function talkWith(character) {
   // At once: what is opened meanwhile stays open.
   closePanels();
-  if (!beginning.has(character.id)) beginning.set(character.id, begin(character));
-  try {
-    await openById(await beginning.get(character.id));
-  } finally {
-    beginning.delete(character.id);
-  }
-  document.getElementById("message")?.focus();
+  const isStill = setOut();
+  const id = await once(`begin ${character.id}`, () => begin(character));
+  if (!isStill()) return refreshList();
+  await openById(id);
+  if (isOpen(id) && !state.dialog) document.getElementById("message")?.focus();
 }
 
 async function begin({ id }) {
@@ -226,15 +239,16 @@ async function findEmpty(character_id) {
 export async function refresh() {
   const { conversation } = state;
   await refreshList();
-  if (!conversation || state.phase === "loading") return;
+  if (!conversation || !isOpen(conversation.id) || state.phase === "loading") return;
+  const show = shower(conversation.id);
   const now = await findConversation(conversation.id);
-  if (state.conversation?.id !== conversation.id) return;
+  if (!isOpen(conversation.id)) return;
   if (!now) return leave(t("This conversation was deleted."));
-  set({ conversation: now });
+  show(now);
   if (state.phase === "failed") return loadOpen();
   if (state.turn) return;
   await loadMessages();
-  await follow();
+  if (isOpen(conversation.id)) await follow();
 }
 
 /** Opens what the address names after back, forward or a changed address. */
@@ -242,11 +256,12 @@ export async function followAddress() {
   const id = addressed();
   if (id === (state.conversation?.id ?? null)) return;
   closePanels();
+  const isStill = setOut();
   // Not an address of ours: a link to a place in the page.
   if (!id && location.hash && state.conversation) return write(state.conversation.id, true);
   if (!id) return close();
   const conversation = await findConversation(id);
-  if (id !== addressed()) return;
+  if (!isStill()) return;
   if (conversation) await open(conversation, true);
   else leave(t("This conversation was deleted."));
 }
@@ -264,49 +279,36 @@ export function choosePartner() {
 }
 
 function close(said = "") {
-  set({ conversation: null, messages: [], editing: null, dialog: null, notice: said, said });
+  setOut();
+  leaveDialog(null);
+  set({ conversation: null, messages: [], editing: null, notice: said, said });
 }
 
-export async function changeConversation(changes) {
-  await data(supabase.from("conversations").update(changes).eq("id", state.conversation.id));
-  await reread();
+export async function changeConversation(id, changes) {
+  await data(supabase.from("conversations").update(changes).eq("id", id));
+  await reread(id);
 }
 
-/** Opens the settings with the author's note and the sampler settings of the open conversation. */
-export async function showSettings() {
-  const { id } = state.conversation;
-  const rows = await data(
-    supabase.from("conversation_settings").select("note, note_depth, note_role, sampling").eq("conversation_id", id),
-  );
-  openDialog("settings", { kept: rows[0] ?? { note: "", note_depth: 4, note_role: "system", sampling: {} } });
-}
-
-/** Saves the changed settings alone: others may be on their way. */
-export async function keepSettings(changes) {
-  set({ dialog: { ...state.dialog, kept: { ...state.dialog.kept, ...changes } } });
-  await data(supabase.from("conversation_settings").upsert({ conversation_id: state.conversation.id, ...changes }));
-  set({ said: t("Saved.") });
-}
-
-export const keepSampling = (name, value) =>
-  keepSettings({ sampling: { ...state.dialog.kept.sampling, [name]: value } });
-
-/** Loads the row of the open conversation again. */
-export async function reread() {
-  const { id } = state.conversation;
+/** Loads the row of a conversation again, and shows it if it is open. */
+export async function reread(id) {
+  const show = shower(id);
   const row = titled(await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single()));
   await loadMembers(row);
   announce(id);
-  if (state.conversation?.id === id) set({ conversation: row });
+  show(row);
   await refreshList();
 }
 
+/** Copies a conversation up to a message, and opens the copy unless the person goes elsewhere meanwhile. */
 export async function branch(message) {
-  const id = crypto.randomUUID();
-  const { conversation_id } = await act({ action: "branch", message_id: message.id, client_message_id: id });
+  const isStill = whereabouts();
+  const request = { action: "branch", message_id: message.id, client_message_id: crypto.randomUUID() };
+  const { conversation_id } = await once(`branch ${message.id}`, () => act(request));
   await loadAll();
   announce();
+  if (!isStill()) return;
   await openById(conversation_id);
+  if (!isOpen(conversation_id)) return;
   set({ notice: t("This is a branch with a copy of the earlier messages. The original conversation is unchanged.") });
 }
 
@@ -326,7 +328,7 @@ export async function addCharacter(character) {
     supabase.from("conversation_characters").insert({ conversation_id: id, character_id: character.id, position }),
   );
   set({ said: t("{name} has joined.", { name: character.name }) });
-  await reread();
+  await reread(id);
 }
 
 export async function removeCharacter(character) {
@@ -334,55 +336,12 @@ export async function removeCharacter(character) {
   await data(
     supabase.from("conversation_characters").delete().match({ conversation_id: id, character_id: character.id }),
   );
-  set({ said: t("{name} has left.", { name: character.name }), speaker: "" });
-  await reread();
+  set({ said: t("{name} has left.", { name: character.name }), ...(isOpen(id) ? { speaker: "" } : {}) });
+  await reread(id);
 }
 
 /** The characters that are not in the open conversation. */
 export function strangers() {
   const members = listMembers(state.conversation);
   return state.characters.filter((character) => !members.includes(character));
-}
-
-/** Imports a card or a lorebook, or asks whose chat a file of messages is. */
-export async function importFile(file) {
-  if (!isChat(await textOf(file))) return importCard(file);
-  openDialog("chat", { file, once: crypto.randomUUID() });
-}
-
-async function importCard(file) {
-  const card = await act({ action: "import_card", card_base64: await inBase64(file) });
-  await loadAll();
-  if (card.character_id && !findCharacter(card.character_id)) await loadMembers({ character_id: card.character_id, conversation_characters: [] });
-  openDialog("imported", { card: { ...card, name: legible(card.name) } });
-}
-
-// --- chat files -----------------------------------------------------------------------------
-
-/** Makes a conversation of a file. `once` is the same for a request that is repeated. */
-export async function importChat(file, character_id, once) {
-  const title = file.name.replace(/\.\w+$/, "").slice(0, 200);
-  const chat_base64 = await inBase64(file);
-  const made = await act({ action: "import_chat", character_id, title, chat_base64, client_message_id: once });
-  await loadAll();
-  announce();
-  await openById(made.conversation_id);
-  openDialog("chat-imported", { chat: { ...made, joined: made.joined.map(legible), warnings: made.warnings.map(legible) } });
-}
-
-// --- choices --------------------------------------------------------------------------------
-
-export function chooseModel(model) {
-  localStorage.setItem("model", model);
-  set({ model });
-}
-
-export function chooseReach(reach) {
-  localStorage.setItem("reach", reach);
-  set({ reach });
-}
-
-export function chooseTier(tier) {
-  localStorage.setItem(`tier:${state.conversation.id}`, tier);
-  set({ tier });
 }

@@ -4,7 +4,7 @@ import { UserError, data, supabase } from "./backend.js";
 import { withEntry, withoutEntry } from "./entries.js";
 import { t } from "./language.js";
 import { legible, line } from "./legible.js";
-import { drawn, openDialog, set } from "./page.js";
+import { changeDialog, drawn, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { state } from "./state.js";
 
 const ROW = "id, name, scope, conversation_id, persona_id, is_enabled, updated_at";
@@ -13,20 +13,23 @@ const MAX_BYTES = 524_288; // The database counts some more: spaces between valu
 const TOO_LARGE = ["23514", "413"]; // from the database, and from a server before it
 
 /** Opens the list. Admins see the books of everybody as well. */
-export async function showBooks() {
+export const showBooks = () => openWhenLoaded("lorebooks", async () => {
   const [books, personas] = await Promise.all([
     data(supabase.from("lorebooks").select(ROW).order("created_at").limit(MOST)),
     data(supabase.from("characters").select("id, name").eq("user_id", state.me.id).order("name").limit(500)),
   ]);
-  openDialog("lorebooks", { books, personas: personas.map(({ id, name }) => ({ id, name: legible(name) })) });
-}
+  return { books, personas: personas.map(({ id, name }) => ({ id, name: legible(name) })) };
+});
 
 /** Opens one book of the list. */
 export async function showBook({ id }) {
-  const book = await data(supabase.from("lorebooks").select(`${ROW}, content`).eq("id", id).maybeSingle());
-  if (!book) throw new UserError(t("This lorebook was deleted. Close the dialog and open it again."));
-  openDialog("lorebook", { personas: state.dialog.personas, book, entry: null });
-  await focusOn("#book-name");
+  const { personas } = state.dialog;
+  const isShown = await openWhenLoaded("lorebook", async () => {
+    const book = await data(supabase.from("lorebooks").select(`${ROW}, content`).eq("id", id).maybeSingle());
+    if (!book) throw new UserError(t("This lorebook was deleted. Close the dialog and open it again."));
+    return { personas, book, entry: null };
+  });
+  if (isShown) await focusOn("#book-name");
 }
 
 /** What a person calls a book. */
@@ -44,9 +47,10 @@ function columns(place) {
 export async function addBook(name, place) {
   const user_id = place === "everyone" ? null : state.me.id;
   const row = { user_id, name, content: { name, entries: [] }, ...columns(place) };
+  const isStill = watchDialog();
   const { id } = await data(supabase.from("lorebooks").insert(row).select("id").single());
   set({ said: t("The lorebook was added.") });
-  await showBook({ id });
+  if (isStill()) await showBook({ id });
 }
 
 export async function moveBook(book, place) {
@@ -56,8 +60,9 @@ export async function moveBook(book, place) {
 
 /** Turns a book on or off from the list. */
 export async function switchBook(book) {
+  const isStill = watchDialog();
   await save(book, { is_enabled: !book.is_enabled });
-  await showBooks();
+  if (isStill()) await showBooks();
 }
 
 /** Saves changed columns of the open book. It shows them at once, and the old ones if that fails. */
@@ -74,8 +79,7 @@ export async function changeBook(book, changes) {
 }
 
 function showChanges(book, changes) {
-  const { dialog } = state;
-  if (isOpen(book)) set({ dialog: { ...dialog, book: { ...dialog.book, ...changes } } });
+  if (isOpen(book)) changeDialog({ book: { ...state.dialog.book, ...changes } });
 }
 
 let saving = Promise.resolve();
@@ -110,9 +114,10 @@ function explain(error) {
 }
 
 export async function deleteBook({ id }) {
+  const isStill = watchDialog();
   await data(supabase.from("lorebooks").delete().eq("id", id));
   set({ said: t("The lorebook was deleted.") });
-  await showBooks();
+  if (isStill()) await showBooks();
 }
 
 // --- entries --------------------------------------------------------------------------------
@@ -134,18 +139,21 @@ export async function closeEntry() {
 }
 
 export async function saveEntry(book, place, form) {
+  const isStill = watchDialog();
   const content = withEntry(book.content, place, form);
   if (content !== book.content) {
     await save(book, { content });
     set({ said: t("Saved.") });
   }
-  await closeEntry();
+  // The form of another entry may be open by now.
+  if (isStill() && state.dialog.entry?.place === place) await closeEntry();
 }
 
 export async function deleteEntry(book, place) {
+  const isStill = watchDialog();
   await save(book, { content: withoutEntry(book.content, place) });
   set({ said: t("The entry was deleted.") });
-  await keepBook();
+  if (isStill()) await keepBook();
 }
 
 /** Goes back to the open book. */

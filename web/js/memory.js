@@ -3,15 +3,25 @@
 import { data, supabase } from "./backend.js";
 import { joined, sorted } from "./facts.js";
 import { t } from "./language.js";
-import { openDialog, set } from "./page.js";
+import { set } from "./page.js";
 import { listMembers, state } from "./state.js";
+import { isOpen, openAbout } from "./whereabouts.js";
 
-export async function showMemory() {
+export const showMemory = () => openAbout("memory", async () => {
   await loadMemory();
-  openDialog("memory");
-}
+  return {};
+});
 
-async function loadMemory() {
+let asked = 0;
+let answered = 0;
+
+/**
+ * Loads what is remembered in the open conversation. An answer never replaces that of a later request, and a form
+ * that is open stays, unless it is the one that was `saved`.
+ */
+async function loadMemory(saved = null) {
+  if (!state.conversation) return;
+  const mine = ++asked;
   const { id } = state.conversation;
   const members = listMembers(state.conversation).map((character) => character.id);
   const reach = [`conversation_id.eq.${id}`, "tier.eq.profile"];
@@ -28,7 +38,10 @@ async function loadMemory() {
         .order("created_at"),
     ),
   ]);
-  set({ memory: { summary: joined(summary), ...sorted(facts), changing: null } });
+  if (!isOpen(id) || mine < answered) return;
+  answered = mine;
+  const changing = state.memory?.changing ?? null;
+  set({ memory: { summary: joined(summary), ...sorted(facts), changing: changing === saved ? null : changing } });
 }
 
 /** What is opened to be changed: the id of a fact, "summary", or null for nothing. */
@@ -68,7 +81,7 @@ export async function changeFact(fact, content, tier, character_id) {
   if (memory_id !== fact.memory_id) changes.memory_id = memory_id;
   if (Object.keys(changes).length) await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
   set({ said: t("The fact was changed.") });
-  await loadMemory();
+  await loadMemory(fact.id);
 }
 
 async function markFact(fact, changes) {
@@ -97,11 +110,11 @@ export async function writeSummary(person_content) {
   const changed = await data(summaries().update({ person_content }).eq("conversation_id", conversation_id).select("conversation_id"));
   if (!changed.length) await data(summaries().insert({ conversation_id, person_content }));
   set({ said: t("The summary was changed.") });
-  await loadMemory();
+  await loadMemory("summary");
 }
 
 export async function forgetSummary() {
   await data(supabase.from("conversation_summaries").delete().eq("conversation_id", state.conversation.id));
   set({ said: t("The summary was deleted.") });
-  await loadMemory();
+  await loadMemory("summary");
 }

@@ -3,9 +3,10 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { data, supabase } from "./backend.js";
 import { dateFormat, numberFormat, plural, t } from "./language.js";
-import { doing, openDialog } from "./page.js";
+import { doing } from "./page.js";
 import { modal } from "./parts.js";
 import { GREETING, modelName } from "./availability.js";
+import { openAbout } from "./whereabouts.js";
 import { showWhy } from "./why.js";
 
 const COLUMNS =
@@ -15,8 +16,10 @@ const MOST = 50; // turns of a message: one, and one for each time that it was c
 /** Opens the details of a message, with the turns that wrote it, which are the person's own. */
 export async function showDetails(message) {
   const mine = message.sender === "user" ? "user_message_id" : "reply_message_id";
-  const turns = await data(supabase.from("turns").select(COLUMNS).eq(mine, message.id).order("created_at").limit(MOST));
-  openDialog("details", { message, turns: message.sender === "user" ? [] : turns });
+  await openAbout("details", async () => {
+    const turns = await data(supabase.from("turns").select(COLUMNS).eq(mine, message.id).order("created_at").limit(MOST));
+    return { message, turns: message.sender === "user" ? [] : turns };
+  });
 }
 
 const moment = dateFormat({ dateStyle: "full", timeStyle: "medium" });

@@ -7,10 +7,11 @@ import { copy } from "./copying.js";
 import { t } from "./language.js";
 import { showDetails } from "./message-details.js";
 import { choose, edit, hide } from "./messages.js";
-import { doing, drawn, openDialog, set } from "./page.js";
+import { doing, drawn, set } from "./page.js";
 import "./prose.js";
 import { characterName, listMembers } from "./state.js";
 import { editAndAnswer, take } from "./turns.js";
+import { openAbout } from "./whereabouts.js";
 import { showWhy } from "./why.js";
 
 const author = (state, message) =>
@@ -70,7 +71,7 @@ function tools(state, message, versions, last, answer) {
       <button @click=${doing(() => branch(message))}>${t("Branch")}</button>
       <button title=${t("Models read only what is not hidden")} @click=${doing(() => hide(message, !hidden))}>
         ${hidden ? t("Show to the model") : t("Hide from the model")}</button>
-      <button @click=${() => openDialog("delete", { message })}>${t("Delete")}</button>
+      <button @click=${doing(() => openAbout("delete", async () => ({ message })))}>${t("Delete")}</button>
       ${theirs && answer?.model_used && answer.model_used !== GREETING
         ? html`<button @click=${doing(() => showWhy(message))}>${t("Why?")}</button>`
         : nothing}

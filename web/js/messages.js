@@ -2,10 +2,11 @@
 
 import { act, data, supabase } from "./backend.js";
 import { t } from "./language.js";
-import { set } from "./page.js";
+import { closeDialog, set, watchDialog } from "./page.js";
 import { wholePositions } from "./paging.js";
 import { activeMessages, state } from "./state.js";
 import { announce } from "./tabs.js";
+import { isOpen } from "./whereabouts.js";
 
 const PAGE = 200;
 const MOST = 1000; // rows in a response of the Data API
@@ -40,9 +41,9 @@ export async function loadMessages(position = null, instead = false) {
   const page = wholePositions(await data(loaded(newestFirst(id).limit(limit), oldest)), limit);
   const rows = page.rows.reverse();
   const first = rows[0]?.position ?? oldest;
-  const older = page.more && oldest !== null ? await refreshed(state.messages.filter((row) => row.position < first), position) : [];
+  const older = page.more && oldest !== null ? await refreshed(id, state.messages.filter((row) => row.position < first), position) : [];
   const [answers, hidden] = await details(id, [...older.filter((row) => row.position === position), ...rows]);
-  if (state.conversation?.id !== id || mine < answered) return;
+  if (!isOpen(id) || mine < answered) return;
   answered = mine;
   const kept = [...state.hidden].filter((place) => place < first && place !== position);
   set({
@@ -63,9 +64,9 @@ function loaded(query, oldest) {
 }
 
 /** Older rows, with those of one position as they are now. */
-async function refreshed(older, position) {
+async function refreshed(id, older, position) {
   if (!older.some((row) => row.position === position)) return older;
-  const now = await data(newestFirst(state.conversation.id).eq("position", position).limit(MOST));
+  const now = await data(newestFirst(id).eq("position", position).limit(MOST));
   return [...older.filter((row) => row.position !== position), ...now].sort(
     (a, b) => a.position - b.position || Date.parse(a.created_at) - Date.parse(b.created_at),
   );
@@ -85,7 +86,7 @@ export async function showEarlier() {
   const page = wholePositions(await data(newestFirst(id).lt("position", before).limit(PAGE)), PAGE);
   const rows = page.rows.reverse();
   const [answers, hidden] = await details(id, rows);
-  if (state.conversation?.id !== id || state.messages[0]?.position !== before) return;
+  if (!isOpen(id) || state.messages[0]?.position !== before) return;
   set({
     messages: [...rows, ...state.messages],
     answers,
@@ -100,7 +101,7 @@ export async function showLater() {
   const after = state.messages.at(-1).position;
   const page = wholePositions(await data(oldestFirst(id).gt("position", after).limit(PAGE)), PAGE);
   const [answers, hidden] = await details(id, page.rows);
-  if (state.conversation?.id !== id || state.messages.at(-1)?.position !== after) return;
+  if (!isOpen(id) || state.messages.at(-1)?.position !== after) return;
   set({
     messages: [...state.messages, ...page.rows],
     answers,
@@ -120,7 +121,7 @@ export async function loadMessagesAround({ message_id, position }) {
   const [earlier, later] = [wholePositions(before, PAGE), wholePositions(after, PAGE)];
   const rows = [...earlier.rows.reverse(), ...later.rows];
   const [answers, hidden] = await details(id, rows);
-  if (state.conversation?.id !== id || mine < answered) return;
+  if (!isOpen(id) || mine < answered) return;
   answered = mine;
   const isThere = rows.some((row) => row.id === message_id && row.is_active);
   set({
@@ -163,26 +164,38 @@ async function details(conversation_id, rows) {
 
 // --- actions on messages --------------------------------------------------------------------
 
-/** Carries out an action on a message, shows what it changed, and tells other tabs. */
-async function change(message, body) {
+/** Carries out an action on a message of the open conversation, and tells other tabs. Resolves to whether it is still open. */
+async function carryOut(message, body) {
+  const { id } = state.conversation;
   await act({ ...body, message_id: message.id });
-  announce(state.conversation?.id);
-  await loadMessages(message.position);
+  announce(id);
+  return isOpen(id);
+}
+
+/** Carries out an action on a message, and shows what it changed. */
+async function change(message, body) {
+  if (await carryOut(message, body)) await loadMessages(message.position);
 }
 
 export const choose = (message) => change(message, { action: "choose" });
 
 /** Replaces a message's text. Returns the reply to it if there is one. */
 export async function edit(message, text) {
-  await act({ action: "edit", message_id: message.id, message: text });
-  announce(state.conversation?.id);
-  set({ editing: null });
-  await loadMessages(message.position);
-  const after = following(message) ?? (state.hasLater ? await showLater().then(() => following(message)) : null);
+  const { id } = state.conversation;
+  if (await carryOut(message, { action: "edit", message: text })) {
+    if (state.editing === message.id) set({ editing: null });
+    await loadMessages(message.position);
+  }
+  if (isOpen(id) && !following(message) && state.hasLater) await showLater();
+  const after = isOpen(id) ? following(message) : await findFollowing(id, message);
   return after?.sender === "character" ? after : null;
 }
 
 const following = ({ position }) => activeMessages().find(({ message }) => message.position > position)?.message;
+
+/** The same in a conversation that is not open any more. */
+const findFollowing = (id, { position }) =>
+  data(oldestFirst(id).eq("is_active", true).gt("position", position).limit(1).maybeSingle());
 
 export async function hide(message, hidden) {
   await change(message, { action: "hide", hidden });
@@ -190,11 +203,12 @@ export async function hide(message, hidden) {
 }
 
 export async function remove(message, onwards) {
-  await act({ action: "delete", message_id: message.id, onwards });
-  announce(state.conversation?.id);
+  const isStill = watchDialog();
+  const isHere = await carryOut(message, { action: "delete", onwards });
+  if (isStill()) closeDialog();
+  if (!isHere) return;
   const isKept = (row) => (onwards ? row.position < message.position : row.position !== message.position);
   set({
-    dialog: null,
     said: t("Deleted."),
     messages: state.messages.filter(isKept),
     hasLater: state.hasLater && !onwards,

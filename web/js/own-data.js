@@ -3,7 +3,7 @@
 import { UserError, act, data, supabase } from "./backend.js";
 import { inBase64, saveFile } from "./files.js";
 import { t } from "./language.js";
-import { openDialog, redraw, set } from "./page.js";
+import { changeDialog, openWhenLoaded, redraw, set, watchDialog } from "./page.js";
 import { readPicture } from "./portrait.js";
 import { signOut, takeLeave } from "./session.js";
 import { state } from "./state.js";
@@ -97,7 +97,7 @@ export const PHRASE = "delete my account";
 /** Opens the question with what goes. */
 export async function showDeletion() {
   isUnclear = false;
-  openDialog("delete-account", { contents: await data(supabase.rpc("account_contents")), isBusy: false });
+  await openWhenLoaded("delete-account", async () => ({ contents: await data(supabase.rpc("account_contents")), isBusy: false }));
 }
 
 let isUnclear = false; // whether an earlier request may have deleted the account
@@ -105,14 +105,16 @@ let isUnclear = false; // whether an earlier request may have deleted the accoun
 /** Deletes the account, signs out, and forgets what this device keeps. */
 export async function deleteAccount(confirmation) {
   if (!isPhrase(confirmation)) throw new UserError(t("Type exactly: {phrase}", { phrase: PHRASE }), "", 0, "confirmation");
-  set({ dialog: { ...state.dialog, isBusy: true }, trouble: null });
+  const isStill = watchDialog();
+  changeDialog({ isBusy: true });
+  set({ trouble: null });
   try {
     await act({ action: "delete_account", confirmation });
   } catch (error) {
     // After a lost answer, the repeated request is one of nobody.
     const isGone = error.code === "unauthorized" && isUnclear;
     isUnclear ||= !CERTAIN.has(error.code);
-    if (state.dialog) set({ dialog: { ...state.dialog, isBusy: false } });
+    if (isStill()) changeDialog({ isBusy: false });
     if (!isGone) throw error;
   }
   await forget();

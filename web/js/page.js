@@ -40,20 +40,85 @@ export function set(changes) {
   redraw();
 }
 
-export const openDialog = (name, more = {}) => set({ dialog: { name, ...more }, trouble: null });
-export const closeDialog = () => set({ dialog: null });
+let moves = 0; // how often a dialog was asked for, opened or closed
+
+export function openDialog(name, more = {}) {
+  moves += 1;
+  set({ dialog: { name, ...more }, trouble: null });
+}
+
+export function closeDialog() {
+  moves += 1;
+  set({ dialog: null });
+}
+
 /** Closes what covers the conversation: a dialog, and on a phone the list and the tools. */
-export const closePanels = () => set({ dialog: null, menu: false, tools: false });
+export function closePanels() {
+  closeDialog();
+  set({ menu: false, tools: false });
+}
+
+/** Returns a function that says whether no dialog was asked for, opened or closed since. */
+export function watchDialog() {
+  const then = moves;
+  return () => then === moves;
+}
+
+/**
+ * Opens a dialog with what `load` resolves to, unless the person asked for or closed another one meanwhile: an
+ * answer that nobody waits for any more opens nothing and complains of nothing. Resolves to whether it opened.
+ */
+export async function openWhenLoaded(name, load, isWanted = () => true) {
+  moves += 1;
+  const isStill = watchDialog();
+  try {
+    const more = await load();
+    if (!isStill() || !isWanted()) return false;
+    openDialog(name, more);
+    return true;
+  } catch (error) {
+    if (isStill() && isWanted()) throw error;
+    return false;
+  }
+}
+
+/** Changes what the open dialog shows; does nothing if none is open. */
+export function changeDialog(changes) {
+  if (page.state.dialog) set({ dialog: { ...page.state.dialog, ...changes } });
+}
 
 /** An event handler that runs `action` and shows its errors. */
 export function doing(action) {
-  return async (event) => {
+  return async (...given) => {
     try {
-      await action(event);
+      await action(...given);
     } catch (error) {
       tell(error);
     }
   };
+}
+
+const submitted = new WeakSet(); // forms whose submission still runs
+
+/** A handler for a form that makes something: submitting it twice does not make it twice. */
+export function submitting(action) {
+  const run = doing(action);
+  return async (event) => {
+    event.preventDefault();
+    const form = event.currentTarget;
+    if (submitted.has(form)) return;
+    submitted.add(form);
+    await run(event);
+    submitted.delete(form);
+  };
+}
+
+const running = new Map();
+
+/** Runs what a key stands for, unless it still runs: pressing a button twice does it once. Resolves to its result. */
+export function once(key, action) {
+  if (!running.has(key)) running.set(key, action().finally(() => running.delete(key)));
+  return running.get(key);
 }
 
 /** Shows an error; `body` is the request that can be sent again. */

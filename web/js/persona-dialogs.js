@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { t } from "./language.js";
 import { excerpt } from "./legible.js";
-import { doing } from "./page.js";
+import { doing, submitting } from "./page.js";
 import { modal } from "./parts.js";
 import * as personas from "./personas.js";
 import { portrait } from "./portrait.js";
@@ -43,8 +43,7 @@ function row(persona, { conversation, me }) {
 
 function form(state) {
   const { persona } = state.dialog;
-  const save = doing(async (event) => {
-    event.preventDefault();
+  const save = submitting(async (event) => {
     const { name, description, pronouns, age } = event.target.elements;
     await personas.savePersona(persona, {
       name: name.value.trim(),

@@ -16,8 +16,8 @@ export function playable({ characters, me, conversation }) {
 export function personaChooser(state) {
   const chosen = state.conversation.user_character_id ?? "";
   const choose = doing(async ({ target }) => {
-    await changeConversation({ user_character_id: target.value || null });
-    set({ said: "Saved." });
+    await changeConversation(state.conversation.id, { user_character_id: target.value || null });
+    set({ said: t("Saved.") });
   });
   return html`
     <label>${t("You play")}

@@ -4,22 +4,21 @@ import { data, supabase } from "./backend.js";
 import { changeConversation, loadAll, reread } from "./conversations.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
-import { drawn, openDialog, set } from "./page.js";
+import { changeDialog, drawn, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { state } from "./state.js";
 
 const PAGE = 50;
 const LISTED = "id, name, description, pronouns, age";
 
 /** Opens the list from its beginning. */
-export async function showPersonas() {
-  openDialog("personas", await page(0));
-}
+export const showPersonas = () => openWhenLoaded("personas", () => page(0));
 
 export async function showMorePersonas() {
   const { personas } = state.dialog;
+  const isStill = watchDialog();
   const next = await page(personas.length);
   const ids = new Set(personas.map(({ id }) => id));
-  set({ dialog: { ...state.dialog, ...next, personas: [...personas, ...next.personas.filter(({ id }) => !ids.has(id))] } });
+  if (isStill()) changeDialog({ ...next, personas: [...personas, ...next.personas.filter(({ id }) => !ids.has(id))] });
 }
 
 async function page(from) {
@@ -39,32 +38,34 @@ export async function showPersona(persona = NEW) {
 
 /** Saves a persona: {name, description, pronouns, age}. A new one is played in the open conversation. */
 export async function savePersona({ id }, columns) {
+  const isStill = watchDialog();
   const table = supabase.from("my_characters");
   if (id) await data(table.update(columns).eq("id", id));
-  else await addPersona(columns);
+  else await addPersona(columns, state.conversation?.id);
   await loadAll();
-  await showPersonas();
+  if (isStill()) await showPersonas();
   set({ said: t("Saved.") });
 }
 
-async function addPersona(columns) {
+async function addPersona(columns, conversation_id) {
   const id = crypto.randomUUID();
   await data(supabase.from("my_characters").insert({ id, ...columns }));
-  if (state.conversation) await changeConversation({ user_character_id: id });
+  if (conversation_id) await changeConversation(conversation_id, { user_character_id: id });
 }
 
 export const askToDelete = (persona) => openDialog("delete-persona", { persona });
 
 export async function deletePersona({ id }) {
+  const isStill = watchDialog();
   await data(supabase.from("my_characters").delete().eq("id", id));
   await loadAll();
-  if (state.conversation?.user_character_id === id) await reread();
-  await showPersonas();
+  if (state.conversation?.user_character_id === id) await reread(state.conversation.id);
+  if (isStill()) await showPersonas();
   set({ said: t("The persona was deleted.") });
 }
 
 /** Plays a persona in the open conversation; null: the person themselves. */
 export async function play(id) {
-  await changeConversation({ user_character_id: id });
+  await changeConversation(state.conversation.id, { user_character_id: id });
   set({ said: t("Saved.") });
 }

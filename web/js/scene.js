@@ -8,12 +8,12 @@ import { state } from "./state.js";
 /** What a scene may say, by the names of the request: the longest text, in characters. */
 export const SCENE = { scene_name: 200, scene_description: 8000, scene_context: 8000, user_role: 8000 };
 
-const key = () => sceneKey(state.me.id, state.conversation.id);
+const keyOf = (id) => sceneKey(state.me.id, id);
 
-/** The scene of the open conversation, as fields of a request; {} without one. */
-export function sceneFields() {
+/** The scene of a conversation, as fields of a request; {} without one. */
+export function sceneFields(id = state.conversation.id) {
   try {
-    const kept = JSON.parse(localStorage.getItem(key())) ?? {};
+    const kept = JSON.parse(localStorage.getItem(keyOf(id))) ?? {};
     const isText = ([name, text]) => Object.hasOwn(SCENE, name) && typeof text === "string" && text;
     return Object.fromEntries(Object.entries(kept).filter(isText));
   } catch {
@@ -22,9 +22,9 @@ export function sceneFields() {
 }
 
 /** Changes one text of the scene; "" removes it. */
-export function changeScene(name, text) {
-  const scene = { ...sceneFields(), [name]: text };
-  if (Object.values(scene).some(Boolean)) localStorage.setItem(key(), JSON.stringify(scene));
-  else localStorage.removeItem(key());
+export function changeScene(id, name, text) {
+  const scene = { ...sceneFields(id), [name]: text };
+  if (Object.values(scene).some(Boolean)) localStorage.setItem(keyOf(id), JSON.stringify(scene));
+  else localStorage.removeItem(keyOf(id));
   set({ said: t("Saved.") });
 }

@@ -115,7 +115,10 @@ function givenName({ user_metadata }) {
   return typeof name === "string" && name.trim() ? name.trim().slice(0, 80) : null;
 }
 
-/** Calls back with the user or null, now and whenever another user signs in or out. */
+/**
+ * Calls back with the user or null, now and whenever another user signs in or out, and with a function that says
+ * whether they are still the one: what is loaded for somebody who left comes too late.
+ */
 export function onUser(callback) {
   let known;
   supabase.auth.onAuthStateChange((_, session) => {
@@ -123,7 +126,7 @@ export function onUser(callback) {
     if (id === known) return;
     known = id;
     // Later, because the client is locked during its own callback.
-    setTimeout(() => callback(session?.user ?? null));
+    setTimeout(() => id === known && callback(session?.user ?? null, () => id === known));
   });
 }
 

@@ -3,20 +3,22 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { exportChat, remove, rename } from "./conversation-actions.js";
-import * as talks from "./conversations.js";
+import * as settingsOf from "./conversation-settings.js";
+import { changeConversation } from "./conversations.js";
 import { t } from "./language.js";
-import { doing, openDialog } from "./page.js";
+import { doing } from "./page.js";
 import { modal } from "./parts.js";
 import { personaChooser } from "./persona.js";
 import { showPersonas } from "./personas.js";
 import { SCENE, changeScene, sceneFields } from "./scene.js";
 import { REACH, listMembers } from "./state.js";
+import { openAbout } from "./whereabouts.js";
 
 export const SETTINGS_VIEWS = { settings, discard };
 
 function settings(state) {
   const { conversation } = state;
-  const change = (changes) => doing(() => talks.changeConversation(changes));
+  const change = (changes) => doing(() => changeConversation(conversation.id, changes));
   return modal(t("Settings"), html`
     <section>
       <label>${t("Title")}
@@ -38,24 +40,25 @@ function settings(state) {
         ${t("Remember what happens here")}
       </label>
       <label>${t("New facts may be noted for")}
-        <select @change=${({ target }) => talks.chooseReach(target.value)}>
+        <select @change=${({ target }) => settingsOf.chooseReach(target.value)}>
           ${Object.entries(REACH).map(([tier, text]) => html`<option value=${tier} ?selected=${tier === state.reach}>${text}</option>`)}
         </select>
       </label>
     </section>
-    ${noteForm(state.dialog.kept)}
-    ${sceneForm()}
-    ${samplingForm(state.dialog.kept.sampling)}
+    ${noteForm(conversation.id, state.dialog.kept)}
+    ${sceneForm(conversation.id)}
+    ${samplingForm(conversation.id, state.dialog.kept.sampling)}
     <section>
       <button @click=${doing(() => exportChat(conversation))}>${t("Export the chat")}</button>
-      <button class="danger" @click=${() => openDialog("discard")}>${t("Delete this conversation")}</button>
+      <button class="danger" @click=${() => openAbout("discard")}>${t("Delete this conversation")}</button>
     </section>`, state);
 }
 
 const ROLES = { system: t("an instruction"), user: t("your words"), assistant: t("the character's words") };
 
-function noteForm(kept) {
-  const change = (changes) => doing(() => talks.keepSettings(changes))();
+// A field that somebody leaves by leaving its conversation tells of its change afterwards: so each knows the id.
+function noteForm(id, kept) {
+  const change = (changes) => doing(() => settingsOf.keepSettings(id, changes))();
   return html`
     <section>
       <h3>${t("Author's note")}</h3>
@@ -82,8 +85,8 @@ const SCENE_LABELS = {
   user_role: t("Who you are in it"),
 };
 
-function sceneForm() {
-  const kept = sceneFields();
+function sceneForm(id) {
+  const kept = sceneFields(id);
   return html`
     <section>
       <details>
@@ -92,7 +95,7 @@ function sceneForm() {
         ${Object.entries(SCENE).map(([name, longest]) => html`
           <label>${SCENE_LABELS[name]}
             <textarea name=${name} rows="2" maxlength=${longest} dir="auto" .value=${kept[name] ?? ""}
-              @change=${({ target }) => changeScene(name, target.value.trim())}></textarea>
+              @change=${({ target }) => changeScene(id, name, target.value.trim())}></textarea>
           </label>`)}
       </details>
     </section>`;
@@ -109,10 +112,10 @@ const SAMPLING = {
   max_tokens: t("Longest reply, in tokens"),
 };
 
-function samplingForm(sampling) {
+function samplingForm(id, sampling) {
   const change = (name) => ({ target }) => {
     const value = target.value === "" ? null : target.valueAsNumber;
-    doing(() => talks.keepSampling(name, value))();
+    doing(() => settingsOf.keepSampling(id, sampling, name, value))();
   };
   return html`
     <section>
@@ -143,7 +146,7 @@ function tier(state) {
   return html`
     <label>${t("Written for")}
       <select .value=${live(open ? state.tier : "sfw")} ?disabled=${!open}
-        aria-describedby="needs" @change=${({ target }) => talks.chooseTier(target.value)}>
+        aria-describedby="needs" @change=${({ target }) => settingsOf.chooseTier(target.value)}>
         <option value="sfw">${t("A general audience")}</option>
         <option value="nsfw">${t("Adults")}</option>
       </select>
@@ -157,7 +160,7 @@ function tier(state) {
     <label class="check">
       <input type="checkbox" .checked=${live(locked)}
         @change=${({ target }) =>
-          doing(() => talks.changeConversation({ content_tier: target.checked ? "sfw" : null }))()} />
+          doing(() => changeConversation(state.conversation.id, { content_tier: target.checked ? "sfw" : null }))()} />
       ${t("Always keep this conversation for a general audience")}
     </label>`;
 }

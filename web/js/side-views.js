@@ -8,6 +8,7 @@ import { showCatalogue } from "./catalogue.js";
 import { showLibrary } from "./character-dialogs.js";
 import { conversationList, conversationMenu } from "./conversation-views.js";
 import * as talks from "./conversations.js";
+import { importFile } from "./imports.js";
 import { t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import { doing, drawn, set } from "./page.js";
@@ -68,7 +69,7 @@ const lists = (state) => html`
       @change=${doing(async ({ target }) => {
         const [file] = target.files;
         target.value = "";
-        if (file) await talks.importFile(file);
+        if (file) await importFile(file);
       })} />
     <strong>${t("Import a character card, a lorebook or a chat")}</strong>
     <small>${t("Choose a .png, .json, .jsonl, .charx, .yaml or .txt file, or drop it anywhere")}</small>

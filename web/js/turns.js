@@ -21,27 +21,27 @@ const STOP_MS = 500;
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Requests a reply. `fields` belong to the request; `at` is the reply to regenerate or continue. */
-export function take(fields, at = null) {
+export const take = (fields, at = null) => run(requested(fields), at);
+
+/** A request for a reply in the open conversation. */
+function requested(fields) {
   if (isHeld(state)) throw new UserError(t("Nothing can be sent now. Wait until the note above the message box is gone."));
   const named = (fields.message || fields.kickoff) && listMembers(state.conversation).length > 1 && state.speaker;
   const model = chosenModel();
   const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return run(
-    {
-      conversation_id: state.conversation.id,
-      ...(named ? { character_id: state.speaker } : {}),
-      ...(model ? { model_provider: model } : {}),
-      ...(timeZone ? { time_zone: timeZone } : {}),
-      ...sceneFields(),
-      memory_tier: state.reach,
-      content_tier: state.tier,
-      // Only Stop ends a turn. Whoever leaves finds the reply when they come back.
-      on_disconnect: "finish",
-      client_message_id: crypto.randomUUID(),
-      ...fields,
-    },
-    at,
-  );
+  return {
+    conversation_id: state.conversation.id,
+    ...(named ? { character_id: state.speaker } : {}),
+    ...(model ? { model_provider: model } : {}),
+    ...(timeZone ? { time_zone: timeZone } : {}),
+    ...sceneFields(),
+    memory_tier: state.reach,
+    content_tier: state.tier,
+    // Only Stop ends a turn. Whoever leaves finds the reply when they come back.
+    on_disconnect: "finish",
+    client_message_id: crypto.randomUUID(),
+    ...fields,
+  };
 }
 
 function beginning(body, at, more = {}) {
@@ -57,11 +57,13 @@ async function run(body, at = null) {
   if (state.running.has(id)) return;
   const current = beginning(body, at);
   state.running.set(id, current);
-  set({ trouble: null, notice: "", editing: null, said: t("Writing a reply."), toEnd: !at, newFrom: null, fresh: false });
+  if (isOpen(current)) {
+    set({ trouble: null, notice: "", editing: null, said: t("Writing a reply."), toEnd: !at, newFrom: null, fresh: false });
+  }
   announce(id);
   let failure = null;
   try {
-    if (!at && state.hasLater) await loadMessages(null, true);
+    if (!at && isOpen(current) && state.hasLater) await loadMessages(null, true);
     await heard(current);
   } catch (error) {
     failure = error;
@@ -194,10 +196,11 @@ export function tryAgain() {
   return run({ ...body, ...(model ? { model_provider: model } : {}) });
 }
 
-/** Edits the person's message and has its reply written anew. */
+/** Edits the person's message and has its reply written anew, also if they open another conversation meanwhile. */
 export async function editAndAnswer(message, text) {
+  const request = requested({ action: "regenerate" });
   const reply = await edit(message, text);
-  await take({ action: "regenerate", ...(reply ? { message_id: reply.id } : {}) }, reply);
+  await run({ ...request, ...(reply ? { message_id: reply.id } : {}) }, reply);
 }
 
 // --- turns that are being written -----------------------------------------------------------

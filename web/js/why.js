@@ -3,12 +3,17 @@
 import { data, supabase } from "./backend.js";
 import { explained } from "./composition.js";
 import { t } from "./language.js";
-import { openDialog } from "./page.js";
 import { characterName, state } from "./state.js";
+import { openAbout } from "./whereabouts.js";
 
 /** Opens a dialog that says why a reply was written as it was. */
-export async function showWhy(message) {
-  const conversation_id = state.conversation.id;
+export function showWhy(message) {
+  const { conversation } = state;
+  return openAbout("why", async () => ({ why: await readWhy(message, conversation) }));
+}
+
+/** What a reply was made of; null if that is not known any more. */
+async function readWhy(message, conversation) {
   const turn = await data(
     supabase
       .from("turns")
@@ -19,7 +24,7 @@ export async function showWhy(message) {
       .maybeSingle(),
   );
   const composition = turn?.turn_prompts?.composition;
-  if (!composition) return openDialog("why", { why: null });
+  if (!composition) return null;
   const { facts, left_out, recalled } = composition;
   const [factRows, messages, character] = await Promise.all([
     data(supabase.from("memory_facts").select("id, content").in("id", [...facts, ...recalled.facts, ...left_out.facts])),
@@ -27,17 +32,17 @@ export async function showWhy(message) {
       supabase
         .from("messages")
         .select("position, sender, character_id, content")
-        .match({ conversation_id, is_active: true })
+        .match({ conversation_id: conversation.id, is_active: true })
         .in("position", recalled.messages),
     ),
     data(supabase.from("characters").select("character_book, updated_at").eq("id", turn.character_id).maybeSingle()),
   ]);
-  const said = messages.map((message) => ({ ...message, who: author(message) }));
+  const said = messages.map((message) => ({ ...message, who: author(message, conversation) }));
   const why = explained(composition, {
     facts: factRows, messages: said, book: character?.character_book, books: await otherBooks(composition),
   });
   const changed = Boolean(character) && new Date(character.updated_at) > new Date(turn.created_at);
-  openDialog("why", { why: { ...why, changed } });
+  return { ...why, changed };
 }
 
 /** The contents of the books beside the character's that a composition names, by id. */
@@ -47,5 +52,5 @@ async function otherBooks({ entries, left_out }) {
   return Object.fromEntries(rows.map(({ id, content }) => [id, content]));
 }
 
-const author = ({ sender, character_id }) =>
-  sender === "user" ? t("You") : characterName(character_id ?? state.conversation.character_id);
+const author = ({ sender, character_id }, conversation) =>
+  sender === "user" ? t("You") : characterName(character_id ?? conversation.character_id);

@@ -1,0 +1,342 @@
+"""Answers that come late, and presses that come twice, undo nothing that somebody did meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import APIResponse, Page, Route, expect
+
+from tests.e2e.test_web_work import (
+    begin,
+    conversations,
+    listed,
+    messages,
+    own_id,
+    people,
+)
+from tests.support.answers import text
+from tests.support.person import MARA, Person, operator
+from tests.support.upstream import Upstream
+from tests.support.waiting import wait_until
+
+FRAME = "new Promise(requestAnimationFrame)"
+
+
+class Late:
+    """Keeps the answer to the next fitting request until the test delivers it."""
+
+    def __init__(self, page: Page, path: str, method: str = "GET", body: str = "") -> None:
+        self._page, self._method, self._body = page, method, body
+        self._kept: tuple[Route, APIResponse] | None = None
+        page.route(path, self._keep)
+
+    def _keep(self, route: Route) -> None:
+        fits = self._body in (route.request.post_data or "")
+        if self._kept or route.request.method != self._method or not fits:
+            route.fallback()
+        else:
+            self._kept = (route, route.fetch())
+
+    def _look(self) -> tuple[Route, APIResponse] | None:
+        self._page.evaluate(FRAME)
+        return self._kept
+
+    def wait(self) -> None:
+        """Returns when the service has answered, of which the page does not know."""
+        wait_until(self._look, "the request whose answer comes late")
+
+    def deliver(self) -> None:
+        """Returns when the page has had the answer, and time to draw it."""
+        self.wait()
+        assert self._kept is not None
+        route, answer = self._kept
+        with self._page.expect_event("requestfinished", lambda request: request == route.request):
+            route.fulfill(response=answer)
+        for _ in range(6):
+            self._page.evaluate(FRAME)
+
+
+@pytest.fixture
+def two(person: Person) -> Person:
+    """A person in "Talk 0", who has "Talk 1" too; each with messages."""
+    person.join()
+    for number, talk in enumerate(conversations(person, 2)):
+        rows = [
+            {"conversation_id": talk, "sender": sender, "content": f"{sender} {number}"}
+            for sender in ("user", "character")
+        ]
+        operator(person.copy, "POST", "/rest/v1/messages", rows)
+    go(person, 0)
+    return person
+
+
+def go(person: Person, number: int) -> None:
+    """Opens one of the two conversations."""
+    if listed(person).filter(has_text=f"Talk {number}").count() == 0:
+        person.page.reload()
+    listed(person).filter(has_text=f"Talk {number}").click()
+    expect(person.said.last).to_have_text(f"character {number}")
+    expect(person.page.get_by_role("heading", level=1)).to_have_text(f"Talk {number}")
+
+
+def is_at(person: Person, number: int) -> None:
+    expect(person.page.get_by_role("heading", level=1)).to_have_text(f"Talk {number}")
+    expect(person.said).to_have_text([f"user {number}", f"character {number}"])
+
+
+class TestDialogs:
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("Memory", "**/rest/v1/memory_facts*"),
+            ("Settings", "**/rest/v1/conversation_settings*"),
+            ("Details", "**/rest/v1/turns*reply_message_id*"),
+        ],
+    )
+    def test_one_about_a_conversation_that_was_left_stays_shut(
+        self, two: Person, name: str, path: str
+    ) -> None:
+        late = Late(two.page, path)
+        two.page.locator("main").get_by_role("button", name=name, exact=True).last.click()
+        late.wait()
+        go(two, 1)
+        late.deliver()
+        expect(two.page.get_by_role("dialog")).to_have_count(0)
+        is_at(two, 1)
+
+    def test_the_one_that_was_asked_for_last_is_shown(self, two: Person) -> None:
+        late = Late(two.page, "**/rest/v1/memory_facts*")
+        two.press("Memory")
+        late.wait()
+        two.press("Settings")
+        dialog = two.page.get_by_role("dialog")
+        expect(dialog).to_have_accessible_name("Settings")
+        dialog.get_by_label("Text about the story").fill("It rains.")
+        late.deliver()
+        expect(dialog).to_have_accessible_name("Settings")
+        expect(dialog.get_by_label("Text about the story")).to_have_value("It rains.")
+
+    def test_note_that_is_written_while_one_goes_back_is_kept_where_it_belongs(
+        self, two: Person
+    ) -> None:
+        first = two.conversation_id
+        go(two, 1)
+        second = two.conversation_id
+        two.press("Settings")
+        note = two.page.get_by_label("Text about the story")
+        note.press_sequentially("It rains.")
+        two.page.go_back()
+        is_at(two, 0)
+        path = f"conversation_settings?conversation_id=in.({first},{second})"
+        [row] = wait_until(lambda: two.copy.rows(path), "the note to be saved")
+        assert (row["conversation_id"], row["note"]) == (second, "It rains.")
+
+    def test_form_that_is_open_stays_when_something_else_was_saved(self, two: Person) -> None:
+        two.press("Memory")
+        dialog = two.page.get_by_role("dialog")
+        for fact in ("Likes tea", "Fears storms"):
+            dialog.get_by_label("A fact to remember").fill(fact)
+            dialog.get_by_role("button", name="Add", exact=True).click()
+            expect(dialog.get_by_role("button", name=f"Change: {fact}")).to_be_visible()
+        late = Late(two.page, "**/rest/v1/memory_facts*")
+        dialog.get_by_role("button", name="Turn off: Likes tea").click()
+        late.wait()
+        dialog.get_by_role("button", name="Change: Fears storms").click()
+        dialog.get_by_label("The fact").fill("Fears thunder")
+        late.deliver()
+        expect(dialog.get_by_role("button", name="Turn on: Likes tea")).to_be_visible()
+        expect(dialog.get_by_label("The fact")).to_have_value("Fears thunder")
+
+    def test_one_that_was_closed_is_not_opened_again(self, two: Person) -> None:
+        two.press("Your personas", exact=False)
+        two.press("Create a persona")
+        dialog = two.page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("Grace")
+        late = Late(two.page, "**/rest/v1/my_characters*", "POST")
+        dialog.get_by_role("button", name="Save").click()
+        late.wait()
+        two.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        late.deliver()
+        expect(two.page.get_by_role("status").filter(has_text="Saved.")).to_be_attached()
+        expect(dialog).to_have_count(0)
+
+    def test_author_who_is_blocked_while_the_dialog_is_closed(self, two: Person) -> None:
+        page = two.page
+        author = operator_person(two)
+        row = {
+            "user_id": author,
+            "name": "Rival Nine",
+            "is_public": True,
+            "description": "A rival.",
+        }
+        operator(two.copy, "POST", "/rest/v1/characters", row)
+        two.press("Public characters", exact=False)
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Words to search for").fill("Rival Nine")
+        dialog.get_by_role("button", name="Search").click()
+        dialog.get_by_role("button", name="Details of Rival Nine").click()
+        late = Late(page, "**/rpc/block_author", "POST")
+        dialog.get_by_role("button", name="Block the author").click()
+        late.wait()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        late.deliver()
+        two.press("Keys")
+        expect(dialog).to_have_accessible_name("Keyboard shortcuts")
+
+
+def operator_person(person: Person) -> str:
+    """The id of somebody else."""
+    account = {"email": f"other-{person.email}", "password": "a long enough password"}
+    return str(person.copy_call("POST", "/auth/v1/signup", account).json()["user"]["id"])
+
+
+class TestConversations:
+    def test_one_that_was_chosen_later_stays_open(self, two: Person) -> None:
+        late = Late(two.page, "**/rest/v1/conversations*", "POST")
+        people(two).filter(has_text=MARA).click()
+        late.wait()
+        go(two, 1)
+        late.deliver()
+        is_at(two, 1)
+
+    def test_one_that_is_chosen_while_the_page_starts_stays_open(self, two: Person) -> None:
+        page = two.page
+        late = Late(page, "**/rest/v1/conversations*id=eq.*")
+        page.reload()
+        late.wait()
+        listed(two).filter(has_text="Talk 1").click()
+        expect(two.said.last).to_have_text("character 1")
+        late.deliver()
+        is_at(two, 1)
+
+    def test_deleting_one_does_not_close_another(self, two: Person) -> None:
+        page = two.page
+        late = Late(page, "**/rest/v1/conversation_entries*", "POST")
+        page.get_by_role("button", name="Options for Talk 0").click()
+        page.get_by_role("menuitem", name="Delete").click()
+        late.wait()
+        listed(two).filter(has_text="Talk 1").click()
+        late.deliver()
+        expect(page.get_by_role("region", name="Undo")).to_be_visible()
+        is_at(two, 1)
+
+    def test_older_answer_does_not_replace_the_list(self, two: Person) -> None:
+        page = two.page
+        late = Late(page, "**/rpc/list_conversations", "POST")
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        late.wait()
+        page.get_by_role("button", name="Options for Talk 1").click()
+        page.get_by_role("menuitem", name="Pin").click()
+        expect(listed(two).first).to_contain_text("Pinned")
+        late.deliver()
+        expect(listed(two).first).to_contain_text("Pinned")
+
+    def test_deleted_message_takes_none_from_another(self, two: Person) -> None:
+        page = two.page
+        late = Late(page, "**/roleplay_chat", "POST", '"delete"')
+        page.locator(".talk > li").first.get_by_role("button", name="Delete", exact=True).click()
+        two.press("Delete it and all later messages")
+        late.wait()
+        page.keyboard.press("Escape")
+        go(two, 1)
+        late.deliver()
+        is_at(two, 1)
+
+    def test_edited_message_is_answered_in_its_own(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        scripted.enqueue(text("The first answer."))
+        person.say("The first question.")
+        person.answered(3)
+        here = person.conversation_id
+        [other] = conversations(person, 1)
+        messages(person, 2, other)
+        person.page.reload()
+        expect(person.said).to_have_count(3)
+        late = Late(person.page, "**/roleplay_chat", "POST", '"edit"')
+        scripted.enqueue(text("The second answer."))
+        mine = person.page.locator(".talk > li.mine")
+        mine.get_by_role("button", name="Edit", exact=True).click()
+        person.page.get_by_label("New text").fill("The second question.")
+        person.press("Save and regenerate")
+        late.wait()
+        listed(person).filter(has_text="Talk 0").click()
+        expect(person.said.last).to_have_text("Message 2")
+        late.deliver()
+        path = f"messages?conversation_id=eq.{here}&is_active=is.true&order=position"
+        wait_until(
+            lambda: person.copy.rows(path)[-1]["content"] == "The second answer.",
+            "the reply in the conversation of the edited message",
+        )
+        assert [row["content"] for row in person.copy.rows(path)][1] == "The second question."
+        assert [row["content"] for row in person.stored()] == ["Message 1", "Message 2"]
+        assert person.said.all_inner_texts() == ["Message 1", "Message 2"]
+
+
+class TestTwice:
+    def test_branch(self, two: Person) -> None:
+        page = two.page
+        page.locator(".talk > li").last.get_by_role("button", name="Branch").dblclick()
+        expect(page.get_by_text("This is a branch")).to_be_visible()
+        rows = two.copy.rows(f"conversations?user_id=eq.{own_id(two)}")
+        assert len(rows) == 3
+
+    def test_persona(self, two: Person) -> None:
+        two.press("Your personas", exact=False)
+        two.press("Create a persona")
+        dialog = two.page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("Grace")
+        dialog.get_by_role("button", name="Save").dblclick()
+        expect(dialog).to_have_accessible_name("Your personas")
+        assert len(two.copy.rows(f"characters?user_id=eq.{own_id(two)}")) == 1
+
+    def test_deletion_of_a_character_can_still_be_undone(self, two: Person) -> None:
+        row: dict[str, Any] = {"user_id": own_id(two), "name": "Grace Twice"}
+        operator(two.copy, "POST", "/rest/v1/characters", row)
+        two.press("Your characters", exact=False)
+        dialog = two.page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Details of Grace Twice").click()
+        dialog.get_by_role("button", name="Delete this character").click()
+        dialog.get_by_role("button", name="Delete the character").dblclick()
+        dialog.get_by_role("button", name="Undo").click()
+        expect(dialog.get_by_role("button", name="Details of Grace Twice")).to_be_visible()
+        assert len(two.copy.rows(f"characters?user_id=eq.{own_id(two)}")) == 1
+
+
+def test_session_that_ends_while_the_page_starts_shows_nobody(person: Person) -> None:
+    person.join()
+    expect(person.page.locator(".who")).to_be_visible()
+    late = Late(person.page, "**/rest/v1/account*")
+    person.page.reload()
+    late.wait()
+    other = person.page.context.new_page()
+    other.goto(person.url)
+    other.get_by_role("button", name="Sign out").click()
+    expect(person.page.get_by_label("Email")).to_be_visible()
+    late.deliver()
+    expect(person.page.get_by_label("Email")).to_be_visible()
+    expect(person.page.get_by_role("alert")).to_have_count(0)
+
+
+class TestConsole:
+    def test_page_that_was_asked_for_later_is_shown(self, admin: Person) -> None:
+        page = admin.page
+        admin.open("/console.html?page=turns")
+        expect(page.get_by_label("Status")).to_be_visible()
+        rows = page.locator("#turns tbody tr")
+        expect(rows).not_to_have_count(0)
+        late = Late(page, "**/rest/v1/turn_reports*")
+        page.get_by_label("Status").select_option("failed")
+        page.get_by_role("button", name="Filter").click()
+        late.wait()
+        later = Late(page, "**/rest/v1/turn_reports*")
+        page.go_back()
+        later.wait()
+        late.deliver()
+        expect(rows).not_to_have_count(0)
+        later.deliver()
+        expect(rows).not_to_have_count(0)
