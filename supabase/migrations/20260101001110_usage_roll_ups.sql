@@ -148,6 +148,7 @@ begin
     order by p.created_at limit p_limit - v_results - v_orphans
     for update skip locked));
   get diagnostics v_prompts = row_count;
+  delete from private.spent_daily where day < (now() at time zone 'utc')::date - 1;
 
   -- Counters of past days no longer limit anything.
   with past as materialized (

@@ -72,8 +72,7 @@ language sql stable set search_path = '' as $$
                      where u.user_id = p_user_id and u.cost_usd > 0 and u.created_at >= l.today)
          end, false)
       or coalesce(case when l.project is not null then
-           l.project <= (select coalesce(sum(u.cost_usd), 0) from public.usage_events u
-                         where u.cost_usd > 0 and u.created_at >= l.today)
+           l.project <= private.spent_by_all(p_now)
          end, false)
   from (
     select (private.limits_for(p_user_id) ->> 'usd_per_day')::numeric as own,

@@ -98,7 +98,7 @@ PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
     *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
-    *("conversation_versions", "token_ratios"),
+    *("conversation_versions", "spent_daily", "token_ratios"),
     "api_keys",
 }
 """The relations that the Data API does not know."""
@@ -314,8 +314,9 @@ FUNCTIONS = {
         private.place_request private.preferred_worker private.reached_limit private.recall
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
-        private.replay private.running_on private.speaker private.spoken_language
-        private.tier_of private.changed_since private.note_change
+        private.replay private.running_on private.speaker private.spent_by_all
+        private.spoken_language
+        private.tier_of private.changed_since private.note_change private.note_spending
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.usage_grouped private.usage_sums private.why_account_blocked

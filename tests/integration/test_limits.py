@@ -25,6 +25,7 @@ from tests.integration.test_requests import refused
 from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
 from tests.support.gateway import SECRET_KEY
+from tests.support.postgres import Postgres
 from tests.support.stack import Stack, User
 from tests.support.talk import LAG
 from tests.support.waiting import PATIENCE, Gate
@@ -297,6 +298,64 @@ class TestSpending:
         assert self.asked(stack, user) == PAID
         self.spend(stack, stack.user(), 0.4)
         assert self.asked(stack, user) == VENICE
+
+    def test_project_pays_for_deleted_people_and_events_too(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"project": {"usd_per_day": 1}})
+        leaving = stack.user()
+        self.spend(stack, leaving, 1)
+        stack.db.execute("delete from usage_events")
+        stack.db.execute("delete from auth.users where id = %s", (leaving.id,))
+        assert self.asked(stack, user) == VENICE
+
+    def test_day_of_the_project_is_that_of_the_call(self, stack: Stack) -> None:
+        stack.db.execute(
+            "insert into usage_events"
+            " (provider, model_key, outcome, duration_ms, cost_usd, created_at) select"
+            " 'x', 'x', 'ok', 1, cost, date_trunc('day', now(), 'UTC') + behind * interval '1 s'"
+            " from (values (0.1, 0), (0.2, 5), (0.4, -1), (null, 6), (0, 7)) v (cost, behind)"
+        )
+        spent = "select private.spent_by_all(now() + %s * interval '1 day') as usd"
+        assert [float(stack.one(spent, day)["usd"]) for day in (-1, 0, 1)] == [0.4, 0.3, 0]
+
+    def test_spending_of_several_connections_is_added_up(
+        self, stack: Stack, postgres: Postgres
+    ) -> None:
+        insert = (
+            "insert into usage_events (provider, model_key, outcome, duration_ms, cost_usd)"
+            " values ('x', 'x', 'ok', 1, 0.25)"
+        )
+        with ExitStack() as held:
+            for _ in range(3):
+                other = held.enter_context(postgres.connect(stack.db.info.dbname))
+                for _ in range(4):
+                    other.execute(insert)
+        assert float(stack.one("select private.spent_by_all(now()) as usd")["usd"]) == 3
+
+    def test_project_budget_reads_no_events(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {}, "project": {"usd_per_day": 1000}})
+        stack.db.execute(
+            "insert into usage_events"
+            " (user_id, provider, model_key, outcome, duration_ms, cost_usd)"
+            " select %s, 'x', 'x', 'ok', 1, 0.01 from generate_series(1, 2000)",
+            (stack.user().id,),
+        )
+        read = (
+            "select coalesce(sum(seq_tup_read + idx_tup_fetch), 0) as rows"
+            " from pg_stat_xact_user_tables where relname = 'usage_events'"
+        )
+        with stack.db.transaction():
+            before = stack.one(read)["rows"]
+            query = "select private.is_spent(%s, now()) as is_spent"
+            assert stack.one(query, user.id)["is_spent"] is False
+            assert stack.one(read)["rows"] == before
+
+    def test_spending_of_past_days_is_forgotten(self, stack: Stack) -> None:
+        stack.db.execute(
+            "insert into private.spent_daily select (now() at time zone 'utc')::date - n, 0, 1"
+            " from generate_series(0, 5) n"
+        )
+        stack.db.execute("select apply_retention()")
+        assert stack.one("select count(*) as n from private.spent_daily")["n"] == 2
 
     def test_role_may_have_another_ceiling(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"usd_per_day": 0}, "admin": {"usd_per_day": None}})
