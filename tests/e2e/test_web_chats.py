@@ -129,6 +129,7 @@ def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> No
     persona = person.character("Ada of the Fens", description="She counts herons.")
     page = person.page
     page.reload()
+    expect(person.said).to_have_count(1)
     person.ask_the_scripted_model()
 
     person.press("Settings")
@@ -143,6 +144,7 @@ def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> No
     assert "She counts herons." in str(scripted.calls[-1].json["messages"])
 
     page.reload()
+    expect(person.said).to_have_count(3)
     person.press("Settings")
     expect(chosen).to_have_value(persona)
     chosen.select_option("Yourself")
