@@ -299,6 +299,29 @@ class TestAccount:
         person.page.reload()
         expect(person.page.locator(".who")).to_have_text("Grace")
 
+    @pytest.mark.parametrize(
+        ("waits", "sentence"),
+        [
+            (False, "Your email was changed."),
+            (True, "Open the links in the emails we sent to confirm the new address."),
+        ],
+    )
+    def test_email_is_changed(self, person: Person, waits: bool, sentence: str) -> None:
+        person.make_account()
+        page, new = person.page, f"new-{person.email}"
+        login = {"email": person.email, "password": PASSWORD}
+        session = person.copy_call("POST", "/auth/v1/token?grant_type=password", login).json()
+        answer = session["user"] | ({"new_email": new} if waits else {"email": new})
+        person.sign_in()
+        page.route("**/auth/v1/user*", lambda route: route.fulfill(json=answer))
+        person.press("Account")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Email").fill(new)
+        with page.expect_request(lambda request: request.method == "PUT") as sent:
+            dialog.get_by_role("button", name="Change the email").click()
+        assert sent.value.post_data_json["email"] == new
+        expect(dialog.get_by_role("status")).to_have_text(sentence)
+
 
 def test_first_visit_says_what_this_is_and_what_is_kept(person: Person) -> None:
     person.make_account()
