@@ -12,7 +12,7 @@ import httpx
 
 from edge.addresses import endpoint
 from edge.bodies import IDENTITY, first_bytes
-from edge.clients import NETWORK_ERRORS, address
+from edge.clients import address
 from edge.json_text import dumps, loads_bounded
 from edge.json_values import whole
 from roleplay_chat.api import Usage
@@ -23,7 +23,7 @@ from roleplay_chat.generation.error_classifier import (
     failed,
     from_response,
 )
-from roleplay_chat.generation.failover import network_failure
+from roleplay_chat.generation.failover import CALL_ERRORS, call_failure
 from roleplay_chat.generation.providers import MAX_TOKENS, amount, cached_tokens, count
 from roleplay_chat.generation.routing import Target, model_target
 from roleplay_chat.generation.target_credentials import target_credentials
@@ -80,12 +80,8 @@ async def embed(
         vectors = parse_vectors(answer, len(inputs))
         if vectors is None:
             raise failed("unreadable", why="no embeddings")
-    except UpstreamError as error:
-        failure = error.failure
-    except (TimeoutError, *NETWORK_ERRORS) as error:
-        failure = network_failure(error)
-    except (httpx.InvalidURL, ValueError) as error:
-        failure = failed("misconfigured", why=type(error).__name__).failure
+    except CALL_ERRORS as error:
+        failure = call_failure(error)
     is_spent = vectors is not None or usage != Usage()
     spent = Spent.from_usage(target, replace(usage, completion_tokens=0), estimate, ())
     attempt = Attempt(

@@ -641,6 +641,20 @@ def network_failure(error: Exception, *, shown: bool = False) -> Failure:
     return Failure(ERROR_POLICIES[name], why=type(error.__cause__ or error).__name__)
 
 
+CALL_ERRORS = (UpstreamError, *NETWORK_ERRORS, httpx.InvalidURL, ValueError)
+"""What a call can raise because of an upstream or of its row."""
+
+
+def call_failure(error: Exception) -> Failure:
+    """The failure for one of `CALL_ERRORS`, in a call that is no reply."""
+    if isinstance(error, UpstreamError):
+        return error.failure
+    if isinstance(error, NETWORK_ERRORS):
+        return network_failure(error)
+    # The row's URL or the key is not valid in a request.
+    return Failure(ERROR_POLICIES["misconfigured"], why=type(error).__name__)
+
+
 def openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str, Any]:
     """Parameters for OpenRouter. With the hashed user id it can block one user, not our account."""
     extras: dict[str, Any] = {

@@ -10,7 +10,7 @@ import httpx
 
 from edge.addresses import endpoint
 from edge.bodies import IDENTITY, first_bytes
-from edge.clients import NETWORK_ERRORS, Clients
+from edge.clients import Clients
 from edge.json_text import loads, value_count_bound
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.generation.error_classifier import (
@@ -19,7 +19,7 @@ from roleplay_chat.generation.error_classifier import (
     failed,
     from_response,
 )
-from roleplay_chat.generation.failover import network_failure
+from roleplay_chat.generation.failover import CALL_ERRORS, call_failure
 from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.rows import ProviderRow
 from roleplay_chat.settings import Settings
@@ -51,12 +51,8 @@ async def list_models(
         async with asyncio.timeout(SECONDS):
             content = await _get(clients.http(), settings, provider)
         models = await clients.in_thread(parse_ids, content)
-    except UpstreamError as error:
-        failure = error.failure
-    except (TimeoutError, *NETWORK_ERRORS) as error:
-        failure = network_failure(error)
-    except (httpx.InvalidURL, ValueError) as error:
-        failure = failed("misconfigured", why=type(error).__name__).failure
+    except CALL_ERRORS as error:
+        failure = call_failure(error)
     return {
         "is_ok": failure is None,
         "code": failure.policy.name if failure else "ok",
