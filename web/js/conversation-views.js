@@ -4,10 +4,10 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { exportChat, pin, remove, showDeleted, showRename } from "./conversation-actions.js";
 import { showMoreConversations } from "./conversation-list.js";
-import { openById } from "./conversations.js";
+import { choose } from "./conversations.js";
 import { dateFormat, t } from "./language.js";
 import { closeMenu, moveInMenu, openMenu } from "./menus.js";
-import { closePanels, doing, set } from "./page.js";
+import { doing, set } from "./page.js";
 import { portrait } from "./portrait.js";
 import { findCharacter } from "./state.js";
 
@@ -37,11 +37,6 @@ export const conversationList = (state) => html`
     : nothing}
   <button class="link more" @click=${doing(showDeleted)}>${t("Deleted conversations")}</button>`;
 
-function show({ id }) {
-  closePanels();
-  return openById(id);
-}
-
 function entry(state, row) {
   const isOpen = state.conversation?.id === row.id;
   const facts = [
@@ -52,7 +47,7 @@ function entry(state, row) {
   ];
   return html`
     <li class="entry">
-      <button aria-current=${isOpen ? "page" : "false"} @click=${doing(() => show(row))}>
+      <button aria-current=${isOpen ? "page" : "false"} @click=${doing(() => choose(row.id))}>
         ${pictureOf(row)}
         <span dir="auto">${titleOf(row)}
           <small>${facts.filter(Boolean).join(" · ")}</small>

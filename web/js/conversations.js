@@ -196,6 +196,12 @@ export async function openById(id, place = null) {
   await open(conversation, false, place);
 }
 
+/** Opens a conversation that somebody chose from a list. */
+export function choose(id, place = null) {
+  closePanels();
+  return openById(id, place);
+}
+
 /** Opens an empty conversation with a character: one that is there, or a new one. */
 export async function talkWith(character) {
   // At once: what is opened meanwhile stays open.

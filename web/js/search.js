@@ -1,10 +1,10 @@
 // Searches the titles and messages of a person's conversations.
 
 import { data, supabase } from "./backend.js";
-import { openById } from "./conversations.js";
+import { choose } from "./conversations.js";
 import { legible, withoutMarks } from "./legible.js";
 import { plural } from "./language.js";
-import { closePanels, drawn, set, tell } from "./page.js";
+import { drawn, set, tell } from "./page.js";
 import { state } from "./state.js";
 
 const PAUSE_MS = 250; // after the last letter
@@ -57,8 +57,7 @@ const readable = (row) => ({
 
 /** Opens a result: its conversation, at its message if it is one. */
 export async function openResult({ conversation_id, message_id, position }) {
-  closePanels();
-  await openById(conversation_id, message_id ? { message_id, position } : null);
+  await choose(conversation_id, message_id ? { message_id, position } : null);
 }
 
 /** Puts the focus into the search field, which a phone has in a menu. */
