@@ -88,7 +88,7 @@ def fetch(url: str) -> tuple[int, str]:
 
 
 def fetch_json(url: str) -> Any:
-    """The JSON of a page; None if there is none."""
+    """The page's JSON, or None if it has none."""
     status, text = fetch(url)
     try:
         return json.loads(text) if status == 200 else None

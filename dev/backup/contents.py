@@ -64,7 +64,7 @@ class OwnTable:
 
 
 def kind_of(database: Database) -> Kind | None:
-    """Whether it is a new installation or an adopted one; None if there is none."""
+    """The kind of installation, or None if nothing is installed."""
     row = database.execute("select to_regprocedure('shared.installation()') is not null as there")
     if not _first(row)["there"]:
         return None

@@ -78,7 +78,7 @@ def _check_versions(manifest: Manifest, migrations: Sequence[Migration]) -> None
 def _prepare(
     database: Database, manifest: Manifest, migrations: Sequence[Migration], tell: Tell
 ) -> None:
-    """Make the schema if there is none, else check that it is the backup's."""
+    """Create the schema if it is missing; otherwise check that it matches the backup."""
     kind = kind_of(database)
     if kind is None and manifest.kind == "own":
         if inspect.read_columns(database):
@@ -177,8 +177,7 @@ def _load(database: Database, reader: Reader, tables: Sequence[OwnTable], tell: 
     """Replace all rows, within a transaction."""
     # Triggers have run for these rows already. Foreign keys are checked below.
     database.execute("set local session_replication_role = replica")
-    database.execute(sql.SQL("delete from {}").format(sql.Identifier(*VERSIONS.split("."))))
-    for table in tables:
+    for table in (OwnTable(VERSIONS, ()), *tables):
         database.execute(sql.SQL("delete from {}").format(table.identifier))
     for number, table in enumerate(tables, 1):
         rows = _copy(database, reader, table)
