@@ -76,10 +76,15 @@ def row(stack: Stack) -> dict[str, Any]:
     return stack.one("select * from private.workers where name = 'gpu-1'")
 
 
+def is_healthy(stack: Stack) -> bool:
+    """Whether turns would ask the worker: it is probed after its row is there."""
+    return bool(stack.all("select from chat_worker_health where name = 'gpu-1' and is_healthy"))
+
+
 def test_server_registers_itself_answers_and_leaves_in_order(stack: Stack) -> None:
     llama(stack, True, False)
     with started(stack) as process:
-        wait_until(lambda: row(stack)["url"], "the worker to register")
+        wait_until(lambda: is_healthy(stack), "the worker to register and be probed")
         found = row(stack)
         assert (found["model"], found["context_tokens"], found["slots"]) == ("qwen", 8192, 2)
         assert (found["protocol"], found["told_running"]) == ("openai", 1)
