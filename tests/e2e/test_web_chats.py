@@ -159,13 +159,12 @@ def test_turns_have_the_time_zone_of_the_browser(person: Person, scripted: Upstr
     person.ask_the_scripted_model()
     scripted.always(text("Aye."))
     devtools = person.page.context.new_cdp_session(person.page)
-    for zone in ("Asia/Tokyo", "America/St_Johns"):
+    for said, zone in ((3, "Asia/Tokyo"), (5, "America/St_Johns")):
         devtools.send("Emulation.setTimezoneOverride", {"timezoneId": zone})
         with person.page.expect_request("**/roleplay_chat") as asked:
             person.say(f"It is late in {zone}.")
         assert asked.value.post_data_json["time_zone"] == zone
-        expect(person.said.last).to_have_text("Aye.")
-        expect(person.page.locator("[aria-busy=true]")).to_have_count(0)
+        person.answered(said)
     person.page.evaluate("""() => {
       const options = Intl.DateTimeFormat.prototype.resolvedOptions;
       Intl.DateTimeFormat.prototype.resolvedOptions = function () {

@@ -98,7 +98,10 @@ class Person:
             tools.click()
 
     def say(self, words: str) -> None:
+        """Sends a message, as soon as the page takes one: not while a reply is written."""
         self.page.get_by_label("Message to").fill(words)
+        send = self.page.get_by_role("button", name="Send", exact=True)
+        expect(send).to_be_enabled(timeout=REPLY_MS)
         self.page.keyboard.press("Enter")
 
     def answered(self, messages: int) -> None:
