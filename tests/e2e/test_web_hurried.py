@@ -277,6 +277,41 @@ class TestConversations:
         assert person.said.all_inner_texts() == ["Message 1", "Message 2"]
 
 
+class TestMessages:
+    def test_deleted_one_does_not_come_back(self, person: Person) -> None:
+        person.join()
+        [talk] = conversations(person, 1)
+        messages(person, 4, talk)
+        person.page.reload()
+        expect(person.said).to_have_count(4)
+        second = Late(person.page, "**/rest/v1/messages?*")
+        first = Late(person.page, "**/rest/v1/messages?*")
+        person.delete(0)
+        first.wait()
+        person.delete(0)
+        second.wait()
+        first.deliver()
+        assert person.said.all_inner_texts() == ["Message 3", "Message 4"]
+        second.deliver()
+        assert person.said.all_inner_texts() == ["Message 3", "Message 4"]
+
+    def test_earlier_ones_stay_that_were_loaded_meanwhile(self, person: Person) -> None:
+        person.join()
+        [talk] = conversations(person, 1)
+        messages(person, 250, talk)
+        person.page.reload()
+        expect(person.said.last).to_have_text("Message 250")
+        late = Late(person.page, "**/rest/v1/messages?*")
+        last = person.page.locator(".talk > li").last
+        last.hover()
+        last.get_by_role("button", name="Hide from the model").click()
+        late.wait()
+        person.press("Show earlier messages")
+        expect(person.said).to_have_count(250)
+        late.deliver()
+        assert person.said.all_inner_texts() == [f"Message {number}" for number in range(1, 251)]
+
+
 class TestTwice:
     def test_branch(self, two: Person) -> None:
         page = two.page

@@ -29,38 +29,41 @@ let answered = 0;
 
 /**
  * Loads the newest messages, and those again that were loaded before; `position` is one that changed
- * and may be older than all that fit in a response. An answer never replaces that of a later request.
- * Where later messages are not loaded, the newest are not either, unless they are to be shown `instead`.
+ * and may be older than all that fit in a response. An answer never replaces that of a later request, nor
+ * what was loaded beside it meanwhile. Where later messages are not loaded, the newest are not either, unless
+ * they are to be shown `instead`.
  */
 export async function loadMessages(position = null, instead = false) {
   const id = state.conversation?.id;
   if (!id) return;
   const mine = ++asked;
   const oldest = instead ? null : (state.messages[0]?.position ?? null);
+  const newest = oldest !== null && state.hasLater ? state.messages.at(-1).position : Infinity;
   const limit = oldest === null ? PAGE : MOST;
-  const page = wholePositions(await data(loaded(newestFirst(id).limit(limit), oldest)), limit);
+  const page = wholePositions(await data(loaded(newestFirst(id).limit(limit), oldest, newest)), limit);
   const rows = page.rows.reverse();
   const first = rows[0]?.position ?? oldest;
-  const older = page.more && oldest !== null ? await refreshed(id, state.messages.filter((row) => row.position < first), position) : [];
+  const isOlder = (row) => row.position >= oldest && row.position < first;
+  const older = page.more && oldest !== null ? await refreshed(id, state.messages.filter(isOlder), position) : [];
   const [answers, hidden] = await details(id, [...older.filter((row) => row.position === position), ...rows]);
   if (!isOpen(id) || mine < answered) return;
   answered = mine;
-  const kept = [...state.hidden].filter((place) => place < first && place !== position);
+  const beside = (isBeside) => (oldest === null ? [] : state.messages.filter((row) => isBeside(row.position)));
+  const kept = [...state.hidden].filter((place) => (place < first || place > newest) && place !== position);
   set({
     ...(oldest === null ? { hasEarlier: page.more, hasLater: false } : {}),
     ...(instead ? {} : marked(rows.at(-1)?.position)),
-    messages: [...older, ...rows],
+    messages: [...beside((place) => place < oldest), ...older, ...rows, ...beside((place) => place > newest)],
     answers,
     hidden: new Set([...kept, ...hidden]),
     phase: "ready",
   });
 }
 
-/** Of a query, the rows from `oldest` on, up to the last that is shown if later ones are not loaded. */
-function loaded(query, oldest) {
-  if (oldest === null) return query;
-  const from = query.gte("position", oldest);
-  return state.hasLater ? from.lte("position", state.messages.at(-1).position) : from;
+/** Of a query, the rows from `oldest` to `newest`; null and Infinity stand for no limit. */
+function loaded(query, oldest, newest) {
+  const from = oldest === null ? query : query.gte("position", oldest);
+  return newest === Infinity ? from : from.lte("position", newest);
 }
 
 /** Older rows, with those of one position as they are now. */
@@ -213,5 +216,6 @@ export async function remove(message, onwards) {
     messages: state.messages.filter(isKept),
     hasLater: state.hasLater && !onwards,
   });
+  answered = ++asked; // what was read before would bring it back
   await loadMessages();
 }
