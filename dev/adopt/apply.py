@@ -141,18 +141,20 @@ def _in_batches(database: Database, step: Step, tell: Tell) -> None:
 def _in_transaction(database: Database, step: Step) -> None:
     with database.transaction():
         database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
-        before = [f"{made.kind} {made.name}" for made in _objects(database)]
+        database.execute(f"create temporary table before on commit drop as {OBJECTS}".encode())
         database.execute(step.sql.encode())
         if not _there(database, "private.adoption_steps"):
             database.execute(BOOKS.encode())
-        database.execute(_RECORD.format(sql.SQL(OBJECTS), sql.Literal(before), sql.SQL(MADE)))
+        database.execute(_RECORD.encode())
         _write_down(database, step)
 
 
-_RECORD = sql.SQL("""
-with made as (select o.* from ({}) o where o.kind || ' ' || o.name <> all ({}))
-insert into private.adopted_objects (kind, name) {}
-""")
+_RECORD = f"""
+with made as (
+  select o.* from ({OBJECTS}) o
+  where not exists (select from pg_temp.before b where b.kind = o.kind and b.name = o.name))
+insert into private.adopted_objects (kind, name) {MADE}
+"""
 
 
 def _build(database: Database, step: Step) -> None:
