@@ -260,11 +260,11 @@ $(PACKAGES): package-lock.json | $(READY)/node
 
 # The browser for the tests. If it cannot be installed, the tests fail and say what to do.
 chromium:
-	@test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null || { \
+	@test -n "$$CHROMIUM" || command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || { \
 		sudo=; test "$$(id -u)" = 0 || sudo="sudo -n"; \
 		echo "Chromium, for the browser tests ..."; \
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+			apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null; \
 	} || echo "Chromium could not be installed. The browser tests will fail without it."
 
 # --- lock files -----------------------------------------------------------------------------

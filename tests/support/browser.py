@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first one has no windows to draw, and takes a third less of the processor's time."""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -27,8 +28,8 @@ def executable() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         pytest.fail(
-            "The browser tests need Chromium. Install it (`apt-get install chromium` as root on"
-            " Debian and Ubuntu), or set CHROMIUM to the path of one.",
+            "The browser tests need Chromium. Install it (`apt-get install chromium-headless-shell`"
+            " as root on Debian), or set CHROMIUM to the path of one.",
             pytrace=False,
         )
     return found
