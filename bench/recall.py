@@ -85,7 +85,7 @@ def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall
         }
         sizes = {kind: list(found) for kind in kinds}
         if has_vectors:
-            kinds["meaning"] = _Kind(SAID, {"model": MODEL, "embedding": _vector(0)})
+            kinds["meaning"] = _Kind(SAID, {"model": MODEL, "embedding": json.dumps(_vector(0))})
             sizes["meaning"] = [max(found)]
         costs = _time(db, found, kinds, sizes, plan.calls)
     for (kind, size), cost in costs.items():

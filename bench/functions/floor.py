@@ -81,8 +81,12 @@ def _begin(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _messages(begun: dict[str, Any]) -> list[dict[str, str]]:
-    roles = {"user": "user", "character": "assistant"}
-    said = [{"role": roles[m["sender"]], "content": m["content"]} for m in begun["history"]]
+    roles = {"u": "user", "c": "assistant"}
+    senders, contents = begun["history"]["sender"], begun["history"]["content"]
+    said = [
+        {"role": roles[sender], "content": content}
+        for sender, content in zip(senders, contents, strict=True)
+    ]
     system = {"role": "system", "content": begun["templates"][0]["system_prompt"]}
     return [system, *said, {"role": "user", "content": begun["turn"]["message"]}]
 

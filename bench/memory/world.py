@@ -43,8 +43,8 @@ FACTS = Path(__file__).with_name("facts.jsonl")
 
 NEWEST, SUMMARY, MEMORY = "the newest messages alone", "a rolling summary alone", "memory"
 SHOWN: Mapping[str, Callable[[Begun], Begun]] = {
-    NEWEST: lambda begun: begun | {"memory": None, "facts": [], "recalled": []},
-    SUMMARY: lambda begun: begun | {"facts": [], "recalled": []},
+    NEWEST: lambda begun: begun | {"memory": None, "facts": [], "recalled": None},
+    SUMMARY: lambda begun: begun | {"facts": [], "recalled": None},
     MEMORY: lambda begun: begun,
 }
 """What a prompt is made of, by the name in the tables."""

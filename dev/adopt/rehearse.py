@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from edge.clients import Clients
 from roleplay_chat.api import ChatRequest
+from roleplay_chat.copies import Copy, complete
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import ContentRefused
 from roleplay_chat.turn_plan import Accepted, plan_turn
@@ -106,6 +107,7 @@ def _begun(
         rehearsal.not_begun[str(begun.get("outcome"))] += 1
         return None
     try:
+        complete(begun, Copy())
         return BegunTurn.model_validate(begun)
     except ValidationError as error:
         for problem in error.errors(include_input=False):

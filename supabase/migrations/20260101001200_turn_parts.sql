@@ -52,14 +52,15 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
--- oldest first: [{"sender", "content", "position"}], with "character_id" and "speaker" (the name) if a
--- character wrote it. Only messages before p_before, if given; a summary that reaches beyond p_before
+-- oldest first. `messages` has a list for each column, because an object for each message takes twice as
+-- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
+-- p_character_id who wrote it}. Only messages before p_before, if given; a summary that reaches beyond p_before
 -- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
 -- hides any, `bytes` how long those read are. `speakers` are the characters who wrote any of them.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
--- "most", "speakers"}, positions, the bytes of all, and names by id. `copy` is what a later turn may be told
+-- "most"}, positions, and the bytes of all. `copy` is what a later turn may be told
 -- to know; null where the database cannot tell what changes. Of messages before `changed_from` none changed
 -- since.
 create function private.history(
@@ -80,7 +81,7 @@ declare
   v_message record;
   v_first bigint := v_before;
   v_number integer := 0;
-  v_names text[];
+  v_speakers uuid[];
 begin
   -- Before the messages, so that a change in between is known to come later.
   select * into v_version from private.conversation_versions v where v.conversation_id = p_conversation_id;
@@ -118,16 +119,26 @@ begin
   end if;
   is_whole := v_covered = 0 and not is_cut;
 
-  -- Each character is looked up once, not for each of its messages.
-  select coalesce(array_agg(ch.id), '{}'), array_agg(ch.name) into speakers, v_names
-  from shared.characters ch
-  where ch.id in (
-    select coalesce(m.character_id, p_character_id) from shared.messages m
-    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.sender = 'character'
+  select json_build_object(
+      'content', coalesce(json_agg(r.content order by r.position), '[]'),
+      'position', coalesce(json_agg(r.position order by r.position), '[]'),
+      'sender', coalesce(string_agg(left(r.sender, 1), '' order by r.position), ''),
+      'character_id', coalesce(json_agg(nullif(r.character_id, p_character_id) order by r.position), '[]')),
+    -- Not only those that differ: for them all would be sorted.
+    array_agg(r.character_id order by r.position)
+  into messages, v_speakers
+  from (
+    select m.sender, m.content, m.position,
+           case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
+    from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position >= v_first and m.position < v_before and m.position <> v_own
       and m.position <> all (v_hidden)
-    union all
-    select s.id from unnest(v_known.speakers) s (id) where v_upto > 0);
+    order by m.position) r;
+  if v_upto > 0 then
+    v_speakers := v_speakers || v_known.speakers;
+  end if;
+  select coalesce(array_agg(ch.id), '{}') into speakers from shared.characters ch where ch.id = any (v_speakers);
   -- Messages of a character that is gone may be somebody else's now.
   if v_upto > 0 and not v_known.speakers <@ speakers then
     select h.* into messages, kept, copy, changed_from, speakers, bytes, is_cut, is_whole
@@ -136,26 +147,9 @@ begin
     return;
   end if;
 
-  select coalesce(json_agg(case
-      when r.speaker is null then
-        json_build_object('sender', r.sender, 'content', r.content, 'position', r.position)
-      else json_build_object('sender', r.sender, 'content', r.content, 'position', r.position,
-                             'character_id', speakers[r.speaker], 'speaker', v_names[r.speaker]) end
-      order by r.position), '[]')
-  into messages
-  from (
-    select m.sender, m.content, m.position,
-           case when m.sender = 'character' then
-             array_position(speakers, coalesce(m.character_id, p_character_id)) end as speaker
-    from shared.messages m
-    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position >= v_first and m.position < v_before and m.position <> v_own
-      and m.position <> all (v_hidden)) r;
-
   if v_upto > 0 then
     kept := json_build_object(
-      'after', greatest(v_covered, v_known.first - 1), 'before', v_upto + 1, 'without', p_own, 'most', p_bytes,
-      'speakers', coalesce((select json_object_agg(s.id, s.name) from unnest(speakers, v_names) s (id, name)), '{}'));
+      'after', greatest(v_covered, v_known.first - 1), 'before', v_upto + 1, 'without', p_own, 'most', p_bytes);
   end if;
   if v_version.conversation_id is not null then
     copy := json_build_object(

@@ -1,4 +1,4 @@
--- Messages of a conversation that bear on what a person says, wherever they are in it.
+-- Messages of a conversation that have words of what a person says, wherever they are in it.
 
 -- The language of a message that somebody writes at p_before: a short one may not tell its own, but what
 -- was said before it does.
@@ -13,22 +13,21 @@ begin
       order by m.position desc limit 2) m);
 end $$;
 
--- `messages` are those found and their neighbours, the best first: [{"sender", "content", "position",
--- "score", "said_at"}], with "character_id" and "speaker" as private.history has them. Some may be in
--- the history as well. Only messages before p_before are found, no hidden ones, and not
--- p_except, which asks.
+-- The `positions` of messages that share terms with p_query, and of those beside them, the best first, and
+-- their `scores`; null if there are none. Only messages before p_before are found, no hidden ones, and not
+-- that at p_own, which asks. p_languages are those of the query and of what was said before it, p_terms the query's
+-- terms by the first one.
 --
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found
 -- if the best has hardly any of the terms: what was said then bears on nothing in particular.
--- `speakers` are the characters who wrote any of them. Of messages in p_kept, which the caller has, only
--- "position", "score" and "said_at" are returned.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
-create function private.recall(
-  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text, p_kept int8range default null,
-  out messages json, out speakers uuid[])
+create function private.recall_by_words(
+  p_conversation_id uuid, p_before bigint, p_own bigint, p_query text, p_languages regconfig[], p_terms bigint[],
+  p_hidden bigint[],
+  out positions bigint[], out scores double precision[])
 language plpgsql stable set search_path = ''
 -- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
 -- there were few messages, and is kept, must not take all of them apart later.
@@ -43,30 +42,11 @@ declare
   c_most_found constant integer := 32;
   -- Of the weight of all terms, and of the best score.
   c_least_share constant double precision := 0.1;
-  c_most_bytes constant integer := 24576;
-  -- Of a long message the beginning and the end, where the question often is.
-  v_query constant text := case when char_length(p_query) <= 1000 then p_query
-                                else left(p_query, 500) || ' ' || right(p_query, 500) end;
-  v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
-  v_languages regconfig[];
-  v_terms bigint[];
-  v_others bigint[];
-  v_positions bigint[];
-  v_scores double precision[];
+  v_others constant bigint[] := case when p_languages[1] = p_languages[2] then p_terms
+                                     else private.terms_in(p_conversation_id, p_query, p_languages[2]) end;
 begin
-  messages := '[]';
-  speakers := '{}';
-  v_languages := array[private.text_language(lower(left(v_query, 400))), private.spoken_language(p_conversation_id, p_before)];
-  v_terms := private.terms_in(p_conversation_id, v_query, v_languages[1]);
-  if coalesce(cardinality(v_terms), 0) = 0 then
-    return;
-  end if;
-  v_others := case when v_languages[1] = v_languages[2] then v_terms
-                   else private.terms_in(p_conversation_id, v_query, v_languages[2]) end;
-
   with wanted as materialized (
-    select t.term from unnest(v_terms || v_others) t (term) group by t.term limit c_most_terms),
+    select t.term from unnest(p_terms || v_others) t (term) group by t.term limit c_most_terms),
   -- The terms are those of this conversation. Asked for nothing else, no other index fits.
   counted as (
     select w.term, sampled.messages
@@ -91,11 +71,11 @@ begin
     select t.term, m.position
     from rare t
     cross join lateral (
-      select m.id, m.position, m.is_speech from shared.messages m
+      select m.position, m.is_speech from shared.messages m
       where private.search_terms(m.conversation_id, m.position, m.content) @> array[t.term] and m.is_active
       limit c_most_hits) m
-    where m.is_speech and m.position < p_before and m.id is distinct from p_except
-      and m.position <> all (v_hidden)),
+    where m.is_speech and m.position < p_before and m.position is distinct from p_own
+      and m.position <> all (p_hidden)),
   frequencies as (
     select h.term, count(*) as messages from hits h group by h.term),
   weights as (
@@ -106,17 +86,17 @@ begin
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
     group by h.position
     having sum(w.weight) >= c_least_share * least(
-      (select sum(a.weight) from weights a where a.term = any (v_terms)),
+      (select sum(a.weight) from weights a where a.term = any (p_terms)),
       (select sum(a.weight) from weights a where a.term = any (v_others)))
     order by 2 desc, 1 desc limit c_most_found)
-  select array_agg(f.position), array_agg(f.score) into v_positions, v_scores from found f;
+  select array_agg(f.position), array_agg(f.score) into positions, scores from found f;
   -- Most often nothing is found, and preparing the next statement takes longer than this one.
-  if v_positions is null then
+  if positions is null then
     return;
   end if;
 
   with found as materialized (
-    select f.position, f.score from unnest(v_positions, v_scores) f (position, score)),
+    select f.position, f.score from unnest(positions, scores) f (position, score)),
   near as (
     select f.position, f.position as found_at, 0 as distance, f.score from found f
     union all
@@ -124,12 +104,12 @@ begin
     from found f cross join lateral (
       (select m.position, row_number() over (order by m.position desc) as distance from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < f.position
-         and m.position <> all (v_hidden)
+         and m.position <> all (p_hidden)
        order by m.position desc limit 2)
       union all
       (select m.position, row_number() over (order by m.position) from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > f.position
-         and m.position < p_before and m.id is distinct from p_except and m.position <> all (v_hidden)
+         and m.position < p_before and m.position is distinct from p_own and m.position <> all (p_hidden)
        order by m.position limit 2)) n),
   scored as (
     select n.position,
@@ -138,30 +118,11 @@ begin
            + 0.2 * coalesce(max(n.score) filter (where n.distance = 2), 0) as score
     from near n group by n.position),
   best as (
-    select s.*, max(s.score) over () as best_score from scored s),
-  read as materialized (
-    select m.sender, m.content, m.position, m.created_at, b.score,
-           case when m.sender = 'character' then coalesce(m.character_id, v_character_id) end as character_id,
-           sum(octet_length(m.content)) over (order by b.score desc, m.position desc) as bytes
-    from best b
-    join shared.messages m on m.conversation_id = p_conversation_id and m.position = b.position
-      and m.is_active and m.is_speech
-    where b.score >= c_least_share * b.best_score),
-  spoke as materialized (
-    select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))
-  select coalesce(json_agg(case
-      when p_kept @> r.position then json_build_object(
-        'position', r.position, 'score', r.score, 'said_at', r.created_at)
-      when s.id is null then json_build_object(
-        'sender', r.sender, 'content', r.content, 'position', r.position, 'score', r.score, 'said_at', r.created_at)
-      else json_build_object(
-        'sender', r.sender, 'content', r.content, 'position', r.position, 'score', r.score, 'said_at', r.created_at,
-        'character_id', s.id, 'speaker', s.name) end
-      order by r.score desc, r.position desc), '[]'),
-    array(select s.id from spoke s)
-  into messages, speakers
-  from read r left join spoke s on s.id = r.character_id
-  where r.bytes <= c_most_bytes;
+    select s.*, max(s.score) over () as best_score from scored s)
+  select array_agg(b.position order by b.score desc, b.position desc),
+         array_agg(b.score order by b.score desc, b.position desc)
+  into positions, scores
+  from best b where b.score >= c_least_share * b.best_score;
 end $$;
-revoke execute on function private.spoken_language(uuid, bigint), private.recall(uuid, bigint, uuid, text, int8range)
+revoke execute on function private.spoken_language(uuid, bigint), private.recall_by_words(uuid, bigint, bigint, text, regconfig[], bigint[], bigint[])
   from public, anon, authenticated;

@@ -3,11 +3,11 @@
 -- calls private.install_embeddings().
 
 -- The positions of the messages of a conversation that are nearest in meaning to a text: `place` 1 is the
--- best. A message counts with those beside it, and by how far it is above the others of its
+-- best. p_embedding is {"model", "embedding"}: a list of numbers, or the same as text. A message counts with those beside it, and by how far it is above the others of its
 -- conversation, because models differ in what is near. If the best is hardly nearer than all are on
 -- average, the text bears on nothing in particular, and there are none; so without the extension.
 -- The shares were chosen with all-MiniLM-L6-v2.
-create function private.nearest(p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
+create function private.nearest(p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)
 returns table (found_at bigint, place bigint)
 language sql stable set search_path = '' as 'select null::bigint, null::bigint where false';
 
@@ -38,7 +38,7 @@ begin
   revoke all on private.message_embeddings from public, anon, authenticated;
   execute format($function$
     create or replace function private.nearest(
-      p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
+      p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)
     returns table (found_at bigint, place bigint)
     language sql stable rows 40 set search_path = ''
     -- In the order of the index: sorting what it reads would take longer than all else.
@@ -54,9 +54,7 @@ begin
           select e.position, 1 - (e.embedding operator(%1$I.<=>) (select a.embedding from asked a)) as similarity
           from private.message_embeddings e
           where e.conversation_id = p_conversation_id and e.position < p_before
-            and e.message_id is distinct from p_except and e.embedding is not null
-            and e.position <> all (array(
-              select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
+            and e.position is distinct from p_own and e.embedding is not null and e.position <> all (p_hidden)
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
           order by e.position desc limit 2500) m),
@@ -92,60 +90,6 @@ begin
   if private.has_embeddings() then
     delete from private.message_embeddings e where e.message_id = p_message_id;
   end if;
-end $$;
-
--- What private.recall found by words (p_found), together with what is near in meaning: reciprocal ranks
--- are added. p_embedding has the "model" that p_query was given to, and its "embedding". A message
--- without words of its own, such as "Go on", recalls nothing. Whatever is wrong with an embedding, what
--- was found by words remains.
-create function private.recall_by_meaning(
-  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text, p_embedding jsonb, p_found jsonb,
-  out messages jsonb, out speakers uuid[])
-language plpgsql stable set search_path = '' as $$
-declare
-  -- How little the first ranks count more than the next ones.
-  c_rank constant double precision := 20;
-  c_most_bytes constant integer := 65536;
-begin
-  messages := p_found;
-  speakers := '{}';
-  if not private.has_embeddings() or coalesce(cardinality(private.terms_in(
-      p_conversation_id, left(p_query, 1000), private.text_language(lower(left(p_query, 400))))), 0) = 0 then
-    return;
-  end if;
-  with by_words as (
-    select (f.found ->> 'position')::bigint as position, f.found, f.place
-    from jsonb_array_elements(p_found) with ordinality f (found, place)),
-  by_meaning as (
-    select m.position, m.sender, m.content, m.created_at, m.character_id, n.place
-    from private.nearest(p_conversation_id, p_before, p_except, p_embedding) n
-    -- One by one: the planner would rather read all messages of the conversation.
-    cross join lateral (
-      select * from shared.messages m
-      where m.conversation_id = p_conversation_id and m.position = n.found_at and m.is_active and m.is_speech
-      limit 1) m),
-  both_ways as (
-    select coalesce(w.position, b.position) as position, w.found, b.sender, b.content, b.created_at, b.character_id,
-           coalesce(1 / (c_rank + w.place), 0) + coalesce(1 / (c_rank + b.place), 0) as score
-    from by_words w full join by_meaning b on b.position = w.position),
-  read as (
-    select b.*, ch.id as speaker_id, ch.name as speaker,
-           sum(coalesce(octet_length(coalesce(b.content, b.found ->> 'content')), 0)) over (order by b.score desc, b.position desc) as bytes
-    from both_ways b
-    left join shared.conversations c on c.id = p_conversation_id and b.sender = 'character'
-    left join shared.characters ch on ch.id = coalesce(b.character_id, c.character_id))
-  select coalesce(jsonb_agg(
-      coalesce(r.found, jsonb_strip_nulls(jsonb_build_object(
-        'sender', r.sender, 'content', r.content, 'position', r.position, 'said_at', r.created_at,
-        'character_id', r.speaker_id, 'speaker', r.speaker)))
-      || jsonb_build_object('score', r.score) order by r.score desc, r.position desc), '[]'),
-    coalesce(array_agg(distinct r.speaker_id) filter (where r.speaker_id is not null), '{}')
-  into messages, speakers
-  from read r where r.bytes <= c_most_bytes;
-exception when others then
-  raise warning 'nothing is found by meaning in %: % %', p_conversation_id, sqlstate, sqlerrm;
-  messages := p_found;
-  speakers := '{}';
 end $$;
 
 -- Saves embeddings of messages of a turn's conversation, and the calls for them; returns the newest
@@ -208,9 +152,8 @@ begin
   end if;
 end $$;
 
-revoke execute on function private.nearest(uuid, bigint, uuid, jsonb), private.install_embeddings(),
+revoke execute on function private.nearest(uuid, bigint, bigint, bigint[], jsonb), private.install_embeddings(),
   private.has_embeddings(), private.forget_embedding(uuid), private.branch_embeddings(uuid, uuid),
-  private.recall_by_meaning(uuid, bigint, uuid, text, jsonb, jsonb),
   public.embed_messages(uuid, text, jsonb, jsonb, integer) from public, anon, authenticated;
 grant execute on function public.embed_messages(uuid, text, jsonb, jsonb, integer) to service_role;
 

@@ -52,15 +52,10 @@ begin
   if not (v_history.is_whole and v_history.bytes <= v_room.short) then
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
     from private.recall(
-      p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message,
+      p_turn.conversation_id, p_conversation.character_id, coalesce(v_before, 9223372036854775807), v_own.position,
+      v_message, p_embedding,
       case when v_history.kept is not null then
         int8range((v_history.kept ->> 'after')::bigint, (v_history.kept ->> 'before')::bigint, '()') end) r;
-    if p_embedding is not null then
-      select r.messages, v_recalled_speakers || r.speakers into v_recalled, v_recalled_speakers
-      from private.recall_by_meaning(
-        p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message,
-        p_embedding, v_recalled::jsonb) r;
-    end if;
   end if;
   v_cast := private.cast_facts(
     p_conversation, v_history.speakers || v_recalled_speakers || p_speaker.id || p_character_id);
@@ -103,7 +98,7 @@ begin
     'user', json_build_object(
       'name', p_profile.display_name, 'age_verified', coalesce(p_profile.age_verified, false)),
     'conversation', case when p_turn.conversation_id is null then null
-      else json_build_object('id', p_conversation.id, 'content_tier',
+      else json_build_object('id', p_conversation.id, 'character_id', p_conversation.character_id, 'content_tier',
                               case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end) end,
     'settings', private.settings_of(p_turn.conversation_id),
     'scene', v_scene,
@@ -115,7 +110,11 @@ begin
     'history', v_history.messages,
     'kept', v_history.kept,
     'copy', v_history.copy,
-    'recalled', coalesce(v_recalled, '[]'),
+    'recalled', v_recalled,
+    -- Of those who wrote them. Each is looked up once, not for each message.
+    'names', (
+      select json_object_agg(ch.id, ch.name) from shared.characters ch
+      where ch.id = any (v_history.speakers || v_recalled_speakers)),
     -- A summary that reaches beyond v_before tells of what came later.
     'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
       json_build_object(

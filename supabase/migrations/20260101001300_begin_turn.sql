@@ -6,7 +6,8 @@
 --                         (further characters who are there), persona, lorebooks (see
 --                         private.lorebooks_for), cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history, kept and copy
---                         (see private.history), recalled, memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
+--                         (see private.history), recalled (see private.recall), names (of who
+--                         wrote their messages: {id: name}), memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
 --                         and free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -34,7 +35,7 @@ create function public.begin_turn(
   p_lease_seconds integer default 150,
   -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
   p_worker text default null,
-  -- What p_message means: {"model", "embedding"}, as private.recall_by_meaning takes it.
+  -- What p_message means: {"model", "embedding"}, as private.nearest takes it.
   p_embedding jsonb default null,
   -- What the caller has of the history: the columns of private.known_history.
   p_known jsonb default null

@@ -12,6 +12,7 @@ import pytest
 from psycopg import errors
 from psycopg.types.json import Jsonb
 
+from roleplay_chat.copies import Copy, complete
 from tests.existing.database import create
 from tests.existing.installation import adopt
 from tests.existing.requests import PEOPLE, PROVIDER, Answer, DataApi, running_data_api
@@ -73,7 +74,10 @@ class Product:
     def begin(self, message: str | None = None, **more: Any) -> dict[str, Any]:
         body = {"p_turn_id": str(uuid4()), "p_user_id": PERSON, "p_task": "roleplay"}
         body |= {"p_action": "send", "p_conversation_id": TALK, "p_message": message} | more
-        return dict(self.send("service", "POST", "rpc/begin_turn", body).body)
+        begun = dict(self.send("service", "POST", "rpc/begin_turn", body).body)
+        if begun["outcome"] == "started":
+            complete(begun, Copy())
+        return begun
 
     def finish(self, begun: dict[str, Any], reply: str, **more: Any) -> dict[str, Any]:
         body = {"p_turn_id": begun["turn"]["id"], "p_status": "complete", "p_reply": reply} | more

@@ -17,6 +17,7 @@ from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
 from dev.adopt.steps import Step, steps
+from roleplay_chat.copies import Copy, complete
 from roleplay_chat.rows import BegunTurn
 from tests.existing.database import contents, signature
 from tests.existing.installation import existing_database
@@ -344,7 +345,7 @@ def in_prompts(theirs: Connection) -> list[str]:
     """The history of the conversation's next turn."""
     read = "select messages from private.history(%s, null, null, null, 100, 0, null)"
     history = one(theirs, read, LATE)
-    return [message["content"] for message in history["messages"]]
+    return list(history["messages"]["content"])
 
 
 def test_messages_that_were_loaded_with_triggers_off_get_their_places(theirs: Connection) -> None:
@@ -456,6 +457,7 @@ def test_odd_values_are_read_all_the_same(theirs: Connection, odd: str) -> None:
         TALK,
     )["begun"]
     assert begun["outcome"] == "started"
+    complete(begun, Copy())
     BegunTurn.model_validate(begun)
     assert one(theirs, "select private.messages_without_position() as n") == {"n": 0}
 

@@ -283,7 +283,7 @@ FUNCTIONS = {
         private.forget_embedding private.forget_facts_of private.forget_message
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
-        private.recall_by_meaning
+        private.recall_by_words
         private.account_contents private.forget_leaving_user
         private.account_messages private.account_profile private.account_rows
         private.account_sections

@@ -206,11 +206,11 @@ class TestRecall:
 
     def recalled(self, talk: Talk) -> list[str]:
         found = talk.stack.one(
-            "select r.messages from private.recall(%s, 9223372036854775807, null,"
+            "select r.messages from private.recall(%s, null, 9223372036854775807, null,"
             " 'Which colours had the striped quarantine flag?') r",
             talk.conversation,
         )["messages"]
-        return [row["content"] for row in found]
+        return list(found["content"]) if found else []
 
     def test_hidden_message_is_not_found_nor_its_neighbours_by_it(self, talk: Talk) -> None:
         for content in ("Fog came.", self.WORDS, "Nobody answered."):

@@ -36,7 +36,7 @@ class Instance:
         fresh = self._fresh(parameters)
         begun = self._call(parameters | {"p_known": Jsonb(self._copy.known)})
         assert begun["outcome"] == "started", begun
-        self.read = [row["content"] for row in begun["history"]]
+        self.read = begun["history"]["content"]
         self._copy = complete(begun, self._copy)
         same = (
             "history",
@@ -66,6 +66,7 @@ class Instance:
         begun: dict[str, Any] = {}
         with self._stack.db.transaction():
             begun |= self._call(parameters)
+            complete(begun, Copy())
             raise Rollback
         return begun
 
@@ -134,7 +135,7 @@ def test_the_function_reads_only_what_is_new_and_models_read_everything(
     read: list[list[str]] = []
 
     def spied(begun: dict[str, Any], copy: Copy) -> Copy:
-        read.append([row["content"] for row in begun["history"]])
+        read.append(begun["history"]["content"])
         return complete(begun, copy)
 
     monkeypatch.setattr(turn_store, "complete", spied)

@@ -1073,7 +1073,7 @@ class TestLongHistory:
         user = stack.user()
         said = [f"{number:02}" + letter * 65_000 for number in range(40)]
         begun = self.begin(stack, user, stack.conversation(user, *said))
-        numbers = [row["content"][:2] for row in begun["history"]]
+        numbers = [content[:2] for content in begun["history"]["content"]]
         assert numbers == [one[:2] for one in said[-newest:]]
         # The others are not lost: they are summarised from the beginning.
         backlog = [row["content"][:2] for row in begun["memory"]["backlog"]]
@@ -1083,7 +1083,7 @@ class TestLongHistory:
         user = stack.user()
         said = ["a" * 1_000] * 120
         begun = self.begin(stack, user, stack.conversation(user, *said))
-        assert (len(begun["history"]), begun["memory"]["backlog"]) == (120, [])
+        assert (len(begun["history"]["content"]), begun["memory"]["backlog"]) == (120, [])
 
     def begin(self, stack: Stack, user: User, conversation_id: UUID) -> dict[str, Any]:
         begun: dict[str, Any] = stack.one(

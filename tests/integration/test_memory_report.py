@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from click.testing import CliRunner
@@ -50,6 +50,11 @@ def run(db: Connection, measuring: Callable[[Function], Awaitable[T]]) -> T:
 
 def count(db: Connection, table: str) -> int:
     return len(db.execute(f"select from {table}".encode()).fetchall())
+
+
+def newest_two(begun: dict[str, Any]) -> dict[str, Any]:
+    """The history of a result of begin_turn without all but its newest two messages."""
+    return {name: values[-2:] for name, values in begun["history"].items()}
 
 
 class TestFunction:
@@ -108,9 +113,9 @@ class TestLoCoMo:
             function.shown = lambda begun: (
                 begun
                 | {
-                    "history": begun["history"][-2:],
+                    "history": newest_two(begun),
                     "memory": None,
-                    "recalled": [],
+                    "recalled": None,
                 }
             )
             plain, _ = await locomo.compare(function, [talk], lambda _: None, contexts=[LARGE])
@@ -175,7 +180,7 @@ class TestWorld:
     def test_without_memory_only_the_newest_messages_are_known(self, db: Connection) -> None:
         async def measure(function: Function) -> tuple[int, int]:
             function.shown = lambda begun: (
-                world.SHOWN[world.NEWEST](begun) | {"history": begun["history"][-2:]}
+                world.SHOWN[world.NEWEST](begun) | {"history": newest_two(begun)}
             )
             script = Script({1: (NAME, 0)}, {}, {}, {})
             life = await world.live(function, LARGE, script, turns=5, checks=[5])

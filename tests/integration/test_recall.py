@@ -166,7 +166,7 @@ def rows_of_a_turn(talk: Talk, postgres: Postgres, messages: int) -> int:
                 " as turn",
                 (talk.user.id, conversation),
             ).fetchall()[0]["turn"]
-    assert any("heron" in one["content"] for one in begun["recalled"])
+    assert any("heron" in content for content in begun["recalled"]["content"])
     return scanned(plans)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,7 +26,7 @@ STAMP = {"incarnation": "a", "version": 1, "upto": 100, "is_cut": False, "most":
 
 
 def row(position: int, content: str = "Hello.", **more: Any) -> dict[str, Any]:
-    return {"sender": "user", "content": content, "position": position, **more}
+    return {"sender": "user", "content": content, "position": position} | more
 
 
 def copy_of(*contents: str) -> Copy:
@@ -37,14 +38,27 @@ def rows(copies: Copies, user: UUID, conversation: UUID | None) -> int:
     return len(copies.find(user, conversation, TASK).rows)
 
 
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Messages as begin_turn returns them."""
+    lists: dict[str, Any] = {
+        name: [one[name] for one in rows] for name in (rows[0] if rows else ())
+    }
+    if rows:
+        lists |= {"sender": "".join(one["sender"][0] for one in rows)}
+        lists |= {"character_id": [one.get("character_id") for one in rows]}
+    return lists
+
+
 def begun_with(*new: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A result of begin_turn."""
+    more = {"recalled": [], **more}
+    more["recalled"] = columns(more["recalled"])
     parts = {name: [] for name in ("templates", "models", "moderators", "embedders")}
-    return {"history": list(new), "recalled": [], "copy": dict(STAMP), **parts, **more}
+    return {"history": columns(new), "copy": dict(STAMP), **parts, **more}
 
 
 def kept(**more: Any) -> dict[str, Any]:
-    return {"after": 0, "before": 100, "without": None, "most": 1000, "speakers": {}} | more
+    return {"after": 0, "before": 100, "without": None, "most": 1000} | more
 
 
 def whole(copy: Copy, *new: dict[str, Any], **changed: Any) -> list[int]:
@@ -120,16 +134,34 @@ class TestCompleting:
 
     def test_speakers_have_the_names_of_today(self) -> None:
         copy = Copy([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)
-        begun = begun_with(kept=kept(speakers={"x": "Mira"}))
+        begun = begun_with(kept=kept(), names={"x": "Mira"})
         complete(begun, copy)
         assert [one.get("speaker") for one in begun["history"]] == ["Mira", None]
         assert copy.rows[0]["speaker"] == "Mara"
 
     def test_what_is_recalled_of_the_copy_has_its_text(self) -> None:
-        recalled = [{"position": 2, "score": 1.5}, row(50, "far", score=1)]
+        recalled = [row(2, score=1.5) | {"content": None}, row(50, "far", score=1)]
         begun = begun_with(kept=kept(), recalled=recalled)
         complete(begun, copy_of("a", "b"))
         assert begun["recalled"] == [row(2, "b", score=1.5), row(50, "far", score=1)]
+
+    def test_characters_are_named_who_wrote_messages(self) -> None:
+        said = [
+            row(1),
+            row(2, sender="character"),
+            row(3, sender="character", character_id="y"),
+            row(4, sender="character", character_id="gone"),
+        ]
+        begun = begun_with(
+            *said, names={"x": "Mara", "y": "Tom"}, conversation={"character_id": "x"}
+        )
+        complete(begun, Copy())
+        assert begun["history"] == [
+            row(1),
+            row(2, sender="character", character_id="x", speaker="Mara"),
+            row(3, sender="character", character_id="y", speaker="Tom"),
+            row(4, sender="character"),
+        ]
 
     def test_messages_that_may_change_without_notice_are_not_kept(self) -> None:
         begun = begun_with(row(1), row(101))

@@ -16,6 +16,7 @@ from cachetools import TTLCache
 
 from edge.json_text import dumps, loads
 from roleplay_chat.api import Task
+from roleplay_chat.columns import message_rows
 
 MAX_BYTES = 16 * 2**20
 """Of all copies of an instance."""
@@ -134,12 +135,17 @@ def memory_limit() -> int | None:
 
 
 def complete(begun: Row, copy: Copy) -> Copy:
-    """Put what `copy` has, and begin_turn has left out, into its result; return the next copy."""
+    """Put what `copy` has, and begin_turn has left out, into its result, and give each message a
+    row; return the next copy."""
+    names = begun.get("names") or {}
+    first_character_id = (begun.get("conversation") or {}).get("character_id")
+    for part in ("history", "recalled"):
+        begun[part] = message_rows(begun[part], names, first_character_id)
     scene = _part(begun, "scene", copy.scene)
     catalogue = _part(begun, "catalogue", copy.catalogue)
     _add_ratios(begun)
     if kept := begun.get("kept"):
-        held = _renamed(_held(copy.rows, kept), kept["speakers"])
+        held = _renamed(_held(copy.rows, kept), names)
         _fill_in(begun["recalled"], held)
         whole = [*held, *begun["history"]]
         begun["history"] = newest = _newest(whole, kept["most"])
@@ -178,11 +184,11 @@ def _held(rows: Sequence[Row], kept: Row) -> list[Row]:
     return [row for row in rows if after < row["position"] < before and row["position"] != own]
 
 
-def _renamed(rows: list[Row], speakers: Mapping[str, str]) -> list[Row]:
+def _renamed(rows: list[Row], names: Mapping[str, str]) -> list[Row]:
     """The rows with their speakers' names of today."""
     return [
         row
-        if row.get("speaker") == (name := speakers.get(row.get("character_id", "")))
+        if row.get("speaker") == (name := names.get(row.get("character_id", "")))
         else {**row, "speaker": name}
         for row in rows
     ]
@@ -199,12 +205,12 @@ def _newest(rows: list[Row], most: int) -> list[Row]:
 
 
 def _fill_in(recalled: Sequence[Row], held: Sequence[Row]) -> None:
-    """Add what the copy has to recalled messages that came without it."""
-    bare = [row for row in recalled if "content" not in row]
+    """Add the text, which the copy has, to recalled messages that came without it."""
+    bare = [row for row in recalled if row["content"] is None]
     if bare:
-        by_position = {row["position"]: row for row in held}
+        contents = {row["position"]: row["content"] for row in held}
         for row in bare:
-            row |= by_position[row["position"]] | row
+            row["content"] = contents[row["position"]]
 
 
 def _length(row: Row) -> int:

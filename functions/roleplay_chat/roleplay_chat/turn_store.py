@@ -129,7 +129,7 @@ async def begin(
 
     A call without an answer is retried once. It may have opened the turn, so the retry uses the
     same id, which makes it idempotent. `embedding` is what the message means, in the format of
-    private.recall_by_meaning. What is in `copies` is not read again.
+    private.nearest. What is in `copies` is not read again.
     """
     turn_id = uuid4()
     copy = copies.find(user_id, request.conversation_id, request.task)

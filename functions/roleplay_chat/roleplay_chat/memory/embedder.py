@@ -15,6 +15,7 @@ from uuid import UUID
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from edge.json_text import dumps
 from edge.json_values import fields
 from edge.pricing import is_free
 from roleplay_chat import turn_store
@@ -82,7 +83,10 @@ class Embedder:
         if not may_read(model.target, request.message or "") or self._has_had_enough(user_id):
             return None
         vectors, attempt = await self._embed(model, [request.message or ""], QUERY_SECONDS)
-        known = {"model": model.target.name, "embedding": vectors[0]} if vectors else None
+        if not vectors:
+            return Query(attempt, None)
+        # As text: the database would take a list of numbers apart one by one.
+        known = {"model": model.target.name, "embedding": dumps(vectors[0]).decode()}
         return Query(attempt, known)
 
     async def index(

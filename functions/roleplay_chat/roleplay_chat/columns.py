@@ -1,0 +1,29 @@
+"""Unpacks messages as begin_turn returns them: with a list for each column."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_SENDERS = {"u": "user", "c": "character"}
+
+
+def message_rows(
+    columns: Mapping[str, Any] | None, names: Mapping[str, str], first_character_id: str | None
+) -> list[dict[str, Any]]:
+    """A row for each message, with "speaker" and "character_id" if a character in `names` wrote it.
+
+    `columns` are `messages` of `private.history` or `private.recall`; None and {} stand for no
+    messages. `names` are names by id. A message of a character without an id is that of
+    `first_character_id`.
+    """
+    rows = []
+    columns = columns or {}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        character_id = row.pop("character_id")
+        if row["sender"] == "c":
+            character_id = character_id or first_character_id
+            if (name := names.get(character_id or "")) is not None:
+                row |= {"character_id": character_id, "speaker": name}
+        row["sender"] = _SENDERS[row["sender"]]
+        rows.append(row)
+    return rows

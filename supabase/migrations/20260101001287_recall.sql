@@ -1,0 +1,80 @@
+-- Messages of a conversation that bear on what a person says, by words and by meaning.
+
+-- The best first, with a list for each column, as private.history has them: {"content", "position", "sender",
+-- "character_id", "score", "said_at": seconds since 1970}. They are those of private.recall_by_words; with
+-- p_embedding, also those of private.nearest: reciprocal ranks are added. A message without words of its own, such
+-- as "Go on", recalls nothing. Some may be in the history as well; of those in p_kept, which the caller has, the
+-- content is null. p_own is the position of the message that asks, and p_character_id the conversation's
+-- character. `speakers` are the characters who wrote any of them.
+create function private.recall(
+  p_conversation_id uuid, p_character_id uuid, p_before bigint, p_own bigint, p_query text, p_embedding jsonb default null,
+  p_kept int8range default null,
+  out messages json, out speakers uuid[])
+language plpgsql stable set search_path = '' as $$
+declare
+  -- How little the first ranks count more than the next ones.
+  c_rank constant double precision := 20;
+  -- Of a long message the beginning and the end, where the question often is.
+  v_query constant text := case when char_length(p_query) <= 1000 then p_query
+                                else left(p_query, 500) || ' ' || right(p_query, 500) end;
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_most_bytes integer := 24576;
+  v_languages regconfig[];
+  v_terms bigint[];
+  v_words record;
+  v_positions bigint[];
+  v_scores double precision[];
+begin
+  v_languages[1] := private.text_language(lower(left(v_query, 400)));
+  v_terms := private.terms_in(p_conversation_id, v_query, v_languages[1]);
+  if coalesce(cardinality(v_terms), 0) = 0 then
+    return;
+  end if;
+  v_languages[2] := private.spoken_language(p_conversation_id, p_before);
+  select w.positions, w.scores into v_positions, v_scores
+  from private.recall_by_words(p_conversation_id, p_before, p_own, v_query, v_languages, v_terms, v_hidden) w;
+
+  if p_embedding is not null then
+    begin
+      select array_agg(coalesce(w.position, m.found_at)),
+             array_agg(coalesce(1 / (c_rank + w.place), 0) + coalesce(1 / (c_rank + m.place), 0))
+      into v_positions, v_scores
+      from unnest(v_positions) with ordinality w (position, place)
+      full join private.nearest(p_conversation_id, p_before, p_own, v_hidden, p_embedding) m on m.found_at = w.position;
+      v_most_bytes := 65536;
+    -- Whatever is wrong with an embedding, what was found by words remains.
+    exception when others then
+      raise warning 'nothing is found by meaning in %: % %', p_conversation_id, sqlstate, sqlerrm;
+    end;
+  end if;
+  if v_positions is null then
+    return;
+  end if;
+
+  with read as (
+    select m.sender, m.position, m.created_at, f.score, m.content,
+           case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id,
+           row_number() over best as place, sum(octet_length(m.content)) over best as bytes
+    from unnest(v_positions, v_scores) f (position, score)
+    -- One by one: the planner would rather read all messages of the conversation.
+    cross join lateral (
+      select * from shared.messages m
+      where m.conversation_id = p_conversation_id and m.position = f.position and m.is_active and m.is_speech
+      limit 1) m
+    window best as (order by f.score desc, m.position desc rows unbounded preceding))
+  select json_build_object(
+      'content', json_agg(case when p_kept @> r.position then null else r.content end order by r.place),
+      'position', json_agg(r.position order by r.place),
+      'sender', string_agg(left(r.sender, 1), '' order by r.place),
+      'character_id', json_agg(nullif(r.character_id, p_character_id) order by r.place),
+      'score', json_agg(r.score::real order by r.place),
+      -- A product's message may have any time, or none.
+      'said_at', json_agg(case when r.created_at between '1970-01-01' and '2500-01-01' then
+        extract(epoch from r.created_at)::bigint end order by r.place)),
+    array_agg(r.character_id order by r.place)
+  into messages, speakers
+  from read r where r.bytes <= v_most_bytes;
+  speakers := array(select ch.id from shared.characters ch where ch.id = any (speakers));
+end $$;
+revoke execute on function private.recall(uuid, uuid, bigint, bigint, text, jsonb, int8range)
+  from public, anon, authenticated;
