@@ -74,7 +74,9 @@ class ConnectionProxy:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Ends a connection with a TCP reset."""
+    """Ends a connection with a TCP reset, unless the other side has closed it."""
+    if writer.transport.is_closing():
+        return
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     writer.transport.abort()
 
