@@ -16,11 +16,9 @@ from tests.e2e.test_web_work import (
     people,
 )
 from tests.support.answers import text
-from tests.support.person import MARA, Person, operator
+from tests.support.person import FRAME, MARA, Person, operator
 from tests.support.upstream import Upstream
 from tests.support.waiting import wait_until
-
-FRAME = "new Promise(requestAnimationFrame)"
 
 
 class Late:
@@ -129,7 +127,7 @@ class TestDialogs:
         two.page.go_back()
         is_at(two, 0)
         path = f"conversation_settings?conversation_id=in.({first},{second})"
-        [row] = wait_until(lambda: two.copy.rows(path), "the note to be saved")
+        [row] = two.wait_until(lambda: two.copy.rows(path), "the note to be saved")
         assert (row["conversation_id"], row["note"]) == (second, "It rains.")
 
     def test_form_that_is_open_stays_when_something_else_was_saved(self, two: Person) -> None:
@@ -268,13 +266,43 @@ class TestConversations:
         expect(person.said.last).to_have_text("Message 2")
         late.deliver()
         path = f"messages?conversation_id=eq.{here}&is_active=is.true&order=position"
-        wait_until(
+        person.wait_until(
             lambda: person.copy.rows(path)[-1]["content"] == "The second answer.",
             "the reply in the conversation of the edited message",
         )
         assert [row["content"] for row in person.copy.rows(path)][1] == "The second question."
         assert [row["content"] for row in person.stored()] == ["Message 1", "Message 2"]
         assert person.said.all_inner_texts() == ["Message 1", "Message 2"]
+
+
+class TestSettings:
+    def test_what_was_chosen_last_is_saved_last(self, two: Person) -> None:
+        kept: list[Route] = []
+
+        def keep_first(route: Route) -> None:
+            if kept:
+                route.fallback()
+            else:
+                kept.append(route)
+
+        two.press("Settings")
+        note = two.page.get_by_label("Text about the story")
+        expect(note).to_be_visible()
+        two.page.route("**/rest/v1/conversation_settings*", keep_first)
+        for words in ("It rains.", "It snows."):
+            note.fill(words)
+            note.blur()
+        two.wait_until(lambda: kept, "the first change is on its way")
+        for _ in range(6):
+            two.page.evaluate(FRAME)
+        first = kept[0].request
+        with two.page.expect_event("requestfinished", lambda request: request == first):
+            kept[0].continue_()
+        path = f"conversation_settings?conversation_id=eq.{two.conversation_id}&select=note"
+        two.wait_until(
+            lambda: two.copy.rows(path) == [{"note": "It snows."}],
+            "the last change is saved",
+        )
 
 
 class TestMessages:

@@ -18,11 +18,15 @@ async function loadSettings(id) {
   return { kept: rows[0] ?? NONE };
 }
 
-/** Saves the changed settings of a conversation alone: others may be on their way. */
+let saved = Promise.resolve(); // settles with the last change that was asked for
+
+/** Saves the changed settings of a conversation alone, after those that are on their way: what somebody chose last holds. */
 export async function keepSettings(conversation_id, changes) {
   const { dialog } = state;
   if (isAbout(conversation_id)) changeDialog({ kept: { ...dialog.kept, ...changes } });
-  await data(supabase.from("conversation_settings").upsert({ conversation_id, ...changes }));
+  const save = () => data(supabase.from("conversation_settings").upsert({ conversation_id, ...changes }));
+  saved = saved.then(save, save);
+  await saved;
   set({ said: t("Saved.") });
 }
 
