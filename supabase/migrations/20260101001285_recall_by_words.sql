@@ -14,9 +14,9 @@ begin
 end $$;
 
 -- The `positions` of messages that share terms with p_query, and of those beside them, the best first, and
--- their `scores`; null if there are none. Only messages before p_before are found, no hidden ones, and not
--- that at p_own, which asks. p_languages are those of the query and of what was said before it, p_terms the query's
--- terms by the first one.
+-- their `scores`; null if there are none. Hidden messages are not found, nor those from p_before on, nor the one at
+-- p_own, which asks. p_languages are the language of the query and that of what was said before it; p_terms are
+-- the query's terms in the first one.
 --
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found

@@ -3,8 +3,9 @@
 -- calls private.install_embeddings().
 
 -- The positions of the messages of a conversation that are nearest in meaning to a text: `place` 1 is the
--- best. p_embedding is {"model", "embedding"}: a list of numbers, or the same as text. A message counts with those beside it, and by how far it is above the others of its
--- conversation, because models differ in what is near. If the best is hardly nearer than all are on
+-- best. p_embedding is {"model", "embedding"}; the embedding is a list of numbers, or that list as text. A message
+-- counts with those beside it, and by how far it is above the others of its conversation, because models differ
+-- in what is near. If the best is hardly nearer than all are on
 -- average, the text bears on nothing in particular, and there are none; so without the extension.
 -- The shares were chosen with all-MiniLM-L6-v2.
 create function private.nearest(p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)

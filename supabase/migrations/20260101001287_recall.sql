@@ -4,8 +4,8 @@
 -- "character_id", "score", "said_at": seconds since 1970}. They are those of private.recall_by_words; with
 -- p_embedding, also those of private.nearest: reciprocal ranks are added. A message without words of its own, such
 -- as "Go on", recalls nothing. Some may be in the history as well; of those in p_kept, which the caller has, the
--- content is null. p_own is the position of the message that asks, and p_character_id the conversation's
--- character. `speakers` are the characters who wrote any of them.
+-- content is null. Null if there are none. p_own is the position of the message that asks, and p_character_id
+-- the conversation's character. `speakers` are the characters who wrote any of them.
 create function private.recall(
   p_conversation_id uuid, p_character_id uuid, p_before bigint, p_own bigint, p_query text, p_embedding jsonb default null,
   p_kept int8range default null,
@@ -21,7 +21,6 @@ declare
   v_most_bytes integer := 24576;
   v_languages regconfig[];
   v_terms bigint[];
-  v_words record;
   v_positions bigint[];
   v_scores double precision[];
 begin
@@ -62,7 +61,8 @@ begin
       where m.conversation_id = p_conversation_id and m.position = f.position and m.is_active and m.is_speech
       limit 1) m
     window best as (order by f.score desc, m.position desc rows unbounded preceding))
-  select json_build_object(
+  -- None, if the best alone is too long.
+  select case when count(*) > 0 then json_build_object(
       'content', json_agg(case when p_kept @> r.position then null else r.content end order by r.place),
       'position', json_agg(r.position order by r.place),
       'sender', string_agg(left(r.sender, 1), '' order by r.place),
@@ -70,7 +70,7 @@ begin
       'score', json_agg(r.score::real order by r.place),
       -- A product's message may have any time, or none.
       'said_at', json_agg(case when r.created_at between '1970-01-01' and '2500-01-01' then
-        extract(epoch from r.created_at)::bigint end order by r.place)),
+        extract(epoch from r.created_at)::bigint end order by r.place)) end,
     array_agg(r.character_id order by r.place)
   into messages, speakers
   from read r where r.bytes <= v_most_bytes;

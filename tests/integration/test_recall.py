@@ -94,6 +94,12 @@ def test_nothing_is_recalled_where_nothing_bears_on_it(long: Talk) -> None:
     assert recalled(long, "Go on") == ""
 
 
+def test_message_that_is_too_long_to_recall_stops_no_turn(long: Talk) -> None:
+    say(long, f"The heron listens. {'And so it went on. ' * 1_500}")
+    chatter(long)
+    assert recalled(long, "What did the heron do?") == ""
+
+
 def test_words_of_other_conversations_are_not_found(long: Talk) -> None:
     other = long.stack.conversation(long.user)
     for _ in range(3):
