@@ -29,9 +29,9 @@ let answered = 0;
 
 /**
  * Loads the newest messages, and those again that were loaded before; `position` is one that changed
- * and may be older than all that fit in a response. An answer never replaces that of a later request, nor
- * what was loaded beside it meanwhile. Where later messages are not loaded, the newest are not either, unless
- * they are to be shown `instead`.
+ * and may be older than all that fit in a response. An answer is dropped if a later request was answered
+ * before; messages outside its range stay as they are. If later messages are not loaded, the newest are
+ * not loaded either, unless they are to be shown `instead`.
  */
 export async function loadMessages(position = null, instead = false) {
   const id = state.conversation?.id;
@@ -42,37 +42,29 @@ export async function loadMessages(position = null, instead = false) {
   const limit = oldest === null ? PAGE : MOST;
   const page = wholePositions(await data(loaded(newestFirst(id).limit(limit), oldest, newest)), limit);
   const rows = page.rows.reverse();
-  const first = rows[0]?.position ?? oldest;
-  const isOlder = (row) => row.position >= oldest && row.position < first;
-  const older = page.more && oldest !== null ? await refreshed(id, state.messages.filter(isOlder), position) : [];
-  const [answers, hidden] = await details(id, [...older.filter((row) => row.position === position), ...rows]);
+  const from = page.more ? rows[0].position : oldest;
+  const isChanged = oldest !== null && position !== null && position < from;
+  const changed = isChanged ? await data(newestFirst(id).eq("position", position).limit(MOST)) : [];
+  const [answers, hidden] = await details(id, [...changed, ...rows]);
   if (!isOpen(id) || mine < answered) return;
   answered = mine;
-  const beside = (isBeside) => (oldest === null ? [] : state.messages.filter((row) => isBeside(row.position)));
-  const kept = [...state.hidden].filter((place) => (place < first || place > newest) && place !== position);
+  const isKept = (place) => oldest !== null && (place < from || place > newest) && place !== position;
   set({
     ...(oldest === null ? { hasEarlier: page.more, hasLater: false } : {}),
     ...(instead ? {} : marked(rows.at(-1)?.position)),
-    messages: [...beside((place) => place < oldest), ...older, ...rows, ...beside((place) => place > newest)],
+    messages: [...state.messages.filter((row) => isKept(row.position)), ...changed, ...rows].sort(byPlace),
     answers,
-    hidden: new Set([...kept, ...hidden]),
+    hidden: new Set([...[...state.hidden].filter(isKept), ...hidden]),
     phase: "ready",
   });
 }
+
+const byPlace = (a, b) => a.position - b.position || Date.parse(a.created_at) - Date.parse(b.created_at);
 
 /** Of a query, the rows from `oldest` to `newest`; null and Infinity stand for no limit. */
 function loaded(query, oldest, newest) {
   const from = oldest === null ? query : query.gte("position", oldest);
   return newest === Infinity ? from : from.lte("position", newest);
-}
-
-/** Older rows, with those of one position as they are now. */
-async function refreshed(id, older, position) {
-  if (!older.some((row) => row.position === position)) return older;
-  const now = await data(newestFirst(id).eq("position", position).limit(MOST));
-  return [...older.filter((row) => row.position !== position), ...now].sort(
-    (a, b) => a.position - b.position || Date.parse(a.created_at) - Date.parse(b.created_at),
-  );
 }
 
 /** Marks messages that came while the person was reading earlier ones. */
