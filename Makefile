@@ -264,7 +264,9 @@ chromium:
 		sudo=; test "$$(id -u)" = 0 || sudo="sudo -n"; \
 		echo "Chromium, for the browser tests ..."; \
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null; \
+			sh -c 'for one in chromium-headless-shell chromium; do \
+				apt-get install -y -qq --no-install-recommends $$one >/dev/null && exit; \
+			done; exit 1'; \
 	} || echo "Chromium could not be installed. The browser tests will fail without it."
 
 # --- lock files -----------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from tests.e2e.test_web_work import (
     people,
 )
 from tests.support.answers import text
-from tests.support.person import FRAME, MARA, Person, operator
+from tests.support.browser import drawn, wait_on
+from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
-from tests.support.waiting import wait_until
 
 
 class Late:
@@ -36,13 +36,9 @@ class Late:
         else:
             self._kept = (route, route.fetch())
 
-    def _look(self) -> tuple[Route, APIResponse] | None:
-        self._page.evaluate(FRAME)
-        return self._kept
-
     def wait(self) -> None:
         """Returns when the service has answered, of which the page does not know."""
-        wait_until(self._look, "the request whose answer comes late")
+        wait_on(self._page, lambda: self._kept, "the request whose answer comes late")
 
     def deliver(self) -> None:
         """Returns when the page has had the answer, and time to draw it."""
@@ -51,8 +47,7 @@ class Late:
         route, answer = self._kept
         with self._page.expect_event("requestfinished", lambda request: request == route.request):
             route.fulfill(response=answer)
-        for _ in range(6):
-            self._page.evaluate(FRAME)
+        drawn(self._page)
 
 
 @pytest.fixture
@@ -127,7 +122,7 @@ class TestDialogs:
         two.page.go_back()
         is_at(two, 0)
         path = f"conversation_settings?conversation_id=in.({first},{second})"
-        [row] = two.wait_until(lambda: two.copy.rows(path), "the note to be saved")
+        [row] = wait_on(two.page, lambda: two.copy.rows(path), "the note to be saved")
         assert (row["conversation_id"], row["note"]) == (second, "It rains.")
 
     def test_form_that_is_open_stays_when_something_else_was_saved(self, two: Person) -> None:
@@ -266,7 +261,8 @@ class TestConversations:
         expect(person.said.last).to_have_text("Message 2")
         late.deliver()
         path = f"messages?conversation_id=eq.{here}&is_active=is.true&order=position"
-        person.wait_until(
+        wait_on(
+            person.page,
             lambda: person.copy.rows(path)[-1]["content"] == "The second answer.",
             "the reply in the conversation of the edited message",
         )
@@ -292,14 +288,14 @@ class TestSettings:
         for words in ("It rains.", "It snows."):
             note.fill(words)
             note.blur()
-        two.wait_until(lambda: kept, "the first change is on its way")
-        for _ in range(6):
-            two.page.evaluate(FRAME)
+        wait_on(two.page, lambda: kept, "the first change is on its way")
+        drawn(two.page)
         first = kept[0].request
         with two.page.expect_event("requestfinished", lambda request: request == first):
             kept[0].continue_()
         path = f"conversation_settings?conversation_id=eq.{two.conversation_id}&select=note"
-        two.wait_until(
+        wait_on(
+            two.page,
             lambda: two.copy.rows(path) == [{"note": "It snows."}],
             "the last change is saved",
         )

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.waiting import wait_until
+
+T = TypeVar("T")
+
+_FRAME = "new Promise(requestAnimationFrame)"
+FRAMES = 6
+"""In so many frames a page draws what it has, and sends what follows from it."""
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first one has no windows to draw, and takes a third less of the processor's time."""
@@ -28,8 +37,8 @@ def executable() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         pytest.fail(
-            "The browser tests need Chromium. Install it (`apt-get install chromium-headless-shell`"
-            " as root on Debian), or set CHROMIUM to the path of one.",
+            "The browser tests need Chromium. Install it as root (`apt-get install"
+            " chromium-headless-shell` on Debian, `chromium` elsewhere), or set CHROMIUM to one.",
             pytrace=False,
         )
     return found
@@ -46,3 +55,20 @@ def running_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def drawn(page: Page) -> None:
+    """Returns when the page has had time to draw what it knows."""
+    for _ in range(FRAMES):
+        page.evaluate(_FRAME)
+
+
+def wait_on(page: Page, condition: Callable[[], T], what: str) -> T:
+    """As `wait_until`, while the page's requests go on that a test handles: without a call to
+    Playwright they wait."""
+
+    def look() -> T:
+        page.evaluate(_FRAME)
+        return condition()
+
+    return wait_until(look, what)

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import httpx
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from tests.support import patient
-from tests.support.waiting import wait_until
 from tests.support.working_copy import WorkingCopy
-
-T = TypeVar("T")
 
 PASSWORD = "a long enough password"
 MARA = "Mara Voss"
 GREETING = "The lamp hisses"
 SCRIPTED = "scripted/one:free"
 """The model whose replies are scripted."""
-FRAME = "new Promise(requestAnimationFrame)"
-"""Resolves when the page draws next."""
 REPLY_MS = 900_000
 """Timeout for a reply of the real model on a busy machine."""
 
@@ -109,16 +103,6 @@ class Person:
         send = self.page.get_by_role("button", name="Send", exact=True)
         expect(send).to_be_enabled(timeout=REPLY_MS)
         self.page.keyboard.press("Enter")
-
-    def wait_until(self, condition: Callable[[], T], what: str) -> T:
-        """As `wait_until`, while requests of the page are passed on that the test looks at: without
-        a call to Playwright they wait for it."""
-
-        def look() -> T:
-            self.page.evaluate(FRAME)
-            return condition()
-
-        return wait_until(look, what)
 
     def answered(self, messages: int) -> None:
         """Waits until there are this many messages and none is being written."""
