@@ -38,7 +38,8 @@ def executable() -> str:
     if not found:
         pytest.fail(
             "The browser tests need Chromium. Install it as root (`apt-get install"
-            " chromium-headless-shell` on Debian, `chromium` elsewhere), or set CHROMIUM to one.",
+            " chromium-headless-shell` on Debian, `chromium` elsewhere), or set CHROMIUM to its"
+            " path.",
             pytrace=False,
         )
     return found
