@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from hashlib import sha256
 from secrets import token_urlsafe
 from threading import Event, Thread
@@ -20,54 +16,14 @@ import pytest
 
 from roleplay_chat.generation.workers import affinity
 from tests.support import patient
-from tests.support.functions import ENVIRONMENT
-from tests.support.postgres import ROOT
+from tests.support.real_model import Server, running_worker
 from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack, User
-from tests.support.waiting import free_port, wait_until
-from tests.support.working_copy import ONE_THREAD, UNHURRIED
+from tests.support.waiting import wait_until
+from tests.support.working_copy import UNHURRIED
 
-FEW_WORDS = {"WORKER_GRAMMAR": 'root ::= "It is."'}
 NAMES = ("gpu-1", "gpu-2", "gpu-3")
 TURNS = 15
 """In each of three conversations, after the first two."""
-
-
-@dataclass
-class Server:
-    """A process with llama.cpp and the small model, which registers itself."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-
-    def stats(self) -> dict[str, int]:
-        """What it did so far: requests, prompt_tokens_evaluated."""
-        return dict(patient.get(f"{self.url}/health").json()["stats"])
-
-
-@contextmanager
-def llama(name: str, health_check: str, key: str) -> Iterator[Server]:
-    port = free_port()
-    env = {
-        "WORKER_PORT": str(port),
-        "CHAT_WORKER_API_KEY": WORKER_KEY,
-        "WORKER_REGISTERS_AT": f"{health_check}/workers/{name}",
-        "WORKER_KEY": key,
-        **FEW_WORDS,
-        **ONE_THREAD,
-    }
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dev.stack.worker"],
-            cwd=ROOT,
-            env={**ENVIRONMENT, **env},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield Server(f"http://127.0.0.1:{port}", process)
-        finally:
-            process.kill()
-            process.wait()
 
 
 def make(stack: Stack, name: str) -> str:
@@ -105,7 +61,7 @@ def servers(stack: Stack, health_check: str) -> Iterator[dict[str, Server]]:
     keys = {name: make(stack, name) for name in NAMES}
     with ExitStack() as running:
         found = {
-            name: running.enter_context(llama(name, health_check, key))
+            name: running.enter_context(running_worker(name, health_check, key))
             for name, key in keys.items()
         }
 

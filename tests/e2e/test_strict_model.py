@@ -1,7 +1,4 @@
-"""A real llama.cpp server whose chat template takes only alternating roles, as a worker.
-
-Nothing is asserted of the model's words.
-"""
+"""A real llama.cpp server whose chat template takes only alternating roles, as a worker."""
 
 from __future__ import annotations
 
@@ -10,10 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-import xllamacpp  # type: ignore[import-untyped]
 
-from dev.stack.worker import model_file
-from tests.support.stack import WORKER_KEY, Stack
+from tests.support.real_model import running_llama
+from tests.support.stack import Stack
 from tests.support.waiting import PATIENCE
 
 TEMPLATE = """\
@@ -36,18 +32,8 @@ TEMPLATE = """\
 @pytest.fixture(scope="module")
 def strict_model() -> Iterator[str]:
     """The address of the server."""
-    params = xllamacpp.CommonParams()
-    params.model.path = str(model_file())
-    params.n_ctx = 4096
-    params.n_parallel = 1
-    params.cpuparams.n_threads = 1
-    params.port = 0
-    params.api_keys = [WORKER_KEY]
-    params.ui = False
-    params.chat_template = TEMPLATE
-    server = xllamacpp.Server(params)
-    yield server.listening_address
-    del server
+    with running_llama(TEMPLATE) as url:
+        yield url
 
 
 def refusals(stack: Stack) -> int:

@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from tests.support import patient
 from tests.support.functions import ENVIRONMENT
 from tests.support.postgres import ROOT
+from tests.support.real_model import MODEL_ENV
 from tests.support.waiting import free_port, wait_until
 
 PORTS = ("DATABASE_PORT", "FUNCTIONS_PORT", "WORKER_PORT", "STAND_IN_PORT")
@@ -36,10 +37,6 @@ UNHURRIED = {
     "RUN_BUDGET_SECONDS": "90",
     "DEEP_PROBE_EVERY": "0",
 }
-# The model is real, but a grammar fixes what it writes: no test depends on its words.
-KNOWN_WORDS = {"WORKER_GRAMMAR": 'root ::= "The lamp is lit."'}
-# Several models share few cores, and llama.cpp's threads wait for each other busily.
-ONE_THREAD = {"WORKER_THREADS": "1"}
 # The packages are shared with this working copy. Without this, a newer lock file would make `make`
 # reinstall them while other tests are running.
 SETUP_IS_DONE = [f"--old-file=.venv/ready/{stamp}" for stamp in ("python", "stack")]
@@ -154,7 +151,7 @@ def running_copy(folder: Path) -> Iterator[WorkingCopy]:
     )
     env = {k: v for k, v in ENVIRONMENT.items() if not k.lower().startswith(theirs)}
     ports = {name: str(free_port()) for name in PORTS}
-    copy = WorkingCopy(folder, env | ports | UNHURRIED | KNOWN_WORDS | ONE_THREAD)
+    copy = WorkingCopy(folder, env | ports | UNHURRIED | MODEL_ENV)
     try:
         copy.succeed("up")
         yield copy
