@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.support.answers import held, stream, text
+from tests.support.browser import wait_on
 from tests.support.cards import CARDS, card
 from tests.support.connection_proxy import ConnectionProxy, running_proxy
 from tests.support.person import (
@@ -181,10 +182,17 @@ class TestConnectionThatBreaks:
         self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         scripted.enqueue(text("Here again."))
+        person.page.clock.install()
         proxy.cut(dead=True)
         person.say("Hello?")
 
         alert = person.page.get_by_role("alert")
+
+        def gave_up() -> bool:
+            person.page.clock.fast_forward(20_000)
+            return alert.is_visible()
+
+        wait_on(person.page, gave_up, "the page to give up")
         expect(alert).to_contain_text("cannot be reached. Check your connection")
         expect(person.page.get_by_label("Message to")).to_have_value("Hello?")
         proxy.mend()

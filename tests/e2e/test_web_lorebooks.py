@@ -172,7 +172,7 @@ def test_book_is_made_filled_moved_and_deleted(reader: Person) -> None:
 
 
 def test_further_keys_and_looking_back_decide_what_models_read(
-    reader: Person, scripted: Upstream
+    scripted: Upstream, reader: Person
 ) -> None:
     add_book(reader, {"keys": ["fog"], "content": "It is thick.", "comment": "Fog"})
     dialog = open_book(reader)

@@ -391,7 +391,8 @@ class TestReach:
         page = person.page
         page.reload()
         expect(person.said.last).to_have_text("Message 1250")
-        earlier = page.get_by_role("button", name="Show earlier messages")
+        # Playwright needs seconds to look up a role among so many messages.
+        earlier = page.locator("button.link", has_text="Show earlier messages")
         while earlier.count():
             first = person.said.first.inner_text()
             page.locator(".column").evaluate("(column) => { column.scrollTop = 0 }")

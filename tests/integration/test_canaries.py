@@ -96,7 +96,7 @@ def house(stack: Stack) -> Iterator[House]:
         "HEALTH_CHECK_SECRET": SCHEDULER_SECRET,
     }
     checks = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6", "DEEP_PROBE_EVERY": "1"}
-    env = stack.env(**secrets, **checks, LOG_LEVEL="debug")
+    env = stack.env(**secrets, **checks, LOG_LEVEL="debug", SAVE_PATIENCE_SECONDS="0.3")
     secrets |= {name: env[name] for name in ("SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET")}
     assert secrets["SUPABASE_SECRET_KEY"] == SECRET_KEY
     character = stack.insert(

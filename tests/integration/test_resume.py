@@ -20,6 +20,8 @@ from tests.support.talk import Talk
 from tests.support.waiting import Gate, wait_until
 
 UNKNOWN = "5eea0000-0000-4000-8000-000000000000"
+HURRIED = {"HEARTBEAT_SECONDS": "0.05"}
+"""Of an instance that soon begins its answer, though there is nothing to tell yet."""
 
 pytestmark = pytest.mark.installations
 
@@ -35,11 +37,15 @@ def asking(talk: Talk, **body: Any) -> Iterator[Iterator[ServerSentEvent]]:
 
 @contextmanager
 def coming_back(
-    talk: Talk, event_id: str, user: User | None = None, method: str = "GET"
+    talk: Talk,
+    event_id: str,
+    user: User | None = None,
+    method: str = "GET",
+    url: str | None = None,
 ) -> Iterator[httpx.Response]:
-    """The same reader again, at the instance that has the ordinary settings."""
+    """The same reader again, at this instance or at the one that has the ordinary settings."""
     headers = {**(user or talk.user).headers, "Last-Event-ID": event_id}
-    url = talk.stack.function_url("roleplay_chat")
+    url = url or talk.stack.function_url("roleplay_chat")
     with patient.stream(method, url, headers=headers) as response:
         yield response
 
@@ -114,7 +120,7 @@ class TestHere:
     def test_heartbeats_between_events_are_no_events(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
-        with talk.stack.serving(HEARTBEAT_SECONDS="0.05") as url:
+        with talk.stack.serving(**HURRIED) as url:
             talk.url = url
             asked = {"conversation_id": str(talk.conversation), "message": "Hello", "stream": True}
             with patient.stream("POST", url, headers=talk.user.headers, json=asked) as response:
@@ -140,10 +146,10 @@ class TestHere:
     def test_reply_that_was_not_asked_for_as_a_stream_comes_at_its_end(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(held(gate, text("Good evening.")))
-        with talk.asking():
+        with talk.stack.serving(**HURRIED) as talk.url, talk.asking():
             wait_until(lambda: talk.stack.upstream.calls, "the call")
             turn_id = talk.stack.one("select id from turns")["id"]
-            with coming_back(talk, f"{turn_id}/0.0") as response:
+            with coming_back(talk, f"{turn_id}/0.0", url=talk.url) as response:
                 gate.open()
                 events = rest(response)
         assert [name for name, _ in events] == ["start", "delta", "done"]
@@ -166,19 +172,20 @@ class TestElsewhere:
     """The instance that the reader reaches does not run the turn."""
 
     @pytest.fixture
-    def away(self, talk: Talk) -> Iterator[None]:
-        with talk.stack.serving() as url:
-            talk.url = url
-            yield
+    def another(self, talk: Talk) -> Iterator[str]:
+        with (
+            talk.stack.serving(**HURRIED) as talk.url,
+            talk.stack.serving(**HURRIED) as another,
+        ):
+            yield another
             talk.stack.settle()
 
-    @pytest.mark.usefixtures("away")
-    def test_heartbeats_come_and_then_the_saved_reply(self, talk: Talk) -> None:
+    def test_heartbeats_come_and_then_the_saved_reply(self, talk: Talk, another: str) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
         with asking(talk) as events:
             first = until(events, "delta")
-        with coming_back(talk, first.id) as response:
+        with coming_back(talk, first.id, url=another) as response:
             lines = response.iter_lines()
             assert next(lines) == ": heartbeat"
             gate.open()
@@ -186,13 +193,12 @@ class TestElsewhere:
         assert names == ["start", "delta", "done"]
         assert talk.said()[-1] == "> Good evening."
 
-    @pytest.mark.usefixtures("away")
-    def test_failure_is_told_as_an_event(self, talk: Talk) -> None:
+    def test_failure_is_told_as_an_event(self, talk: Talk, another: str) -> None:
         gate = Gate()
         talk.stack.upstream.always(held(gate, error(500)))
         with asking(talk):
             turn_id = talk.stack.one("select id from turns")["id"]
-            with coming_back(talk, f"{turn_id}/0.0") as response:
+            with coming_back(talk, f"{turn_id}/0.0", url=another) as response:
                 lines = response.iter_lines()
                 assert next(lines) == ": heartbeat"
                 gate.open()
@@ -260,7 +266,7 @@ class TestOthers:
         monkeypatch.setattr(posts, "RETURNING_WAIT_SECONDS", 0.01)
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
-        with talk.stack.serving() as url:
+        with talk.stack.serving(**HURRIED) as url:
             talk.url = url
             with asking(talk) as events:
                 first = until(events, "delta")

@@ -73,10 +73,14 @@ class TestOnTheInstanceThatRunsIt:
     @pytest.mark.parametrize("slow", [stall(), stall(comment_every=0.02)], ids=["silent", "alive"])
     def test_before_the_first_word_says_so(self, talk: Talk, slow: Answer) -> None:
         talk.stack.upstream.enqueue(slow)
-        with talk.streaming(client_message_id="one") as events:
+        with (
+            talk.stack.serving(HEARTBEAT_SECONDS="0.05") as talk.url,
+            talk.streaming(client_message_id="one") as events,
+        ):
             talk.stack.upstream.wait_for(lambda upstream: upstream.calls)
-            stop(talk, running_turn(talk))
+            stop(talk, running_turn(talk), url=talk.url)
             said = events.response.read().decode()
+        talk.url = None
         assert '"code":"stopped"' in said
         assert talk.said() == ["Hello"]
         talk.stack.upstream.enqueue(text("Good evening."))

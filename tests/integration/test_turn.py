@@ -444,7 +444,9 @@ class TestFailure:
         stack.upstream.enqueue(text("Listen."))
         stack.gateway.fail("finish_turn", times=99)
 
-        body = say(stack, user, conversation, "Hello")
+        with stack.serving(SAVE_PATIENCE_SECONDS="0.3") as url:
+            body = say(stack, user, conversation, "Hello", url=url)
+            stack.settle()
 
         assert (body["response"], body["saved"], body["code"]) == ("Listen.", False, "not_saved")
 

@@ -450,6 +450,7 @@ class TestEstimates:
 
     def test_reply_that_was_taken_back_is_estimated(self, talk: Talk) -> None:
         priced(talk)
+        talk.limit(VENICE, idle=1)
         taken_back = "She is 12 years old. A sexual scene."
         talk.stack.upstream.enqueue(stream([taken_back, stall()]))
         assert talk.say().status_code == 403
