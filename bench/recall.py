@@ -22,6 +22,8 @@ ROUNDS = 20
 """Rounds of calls after which the messages that were rolled back are cleared away."""
 MODEL, DIMENSIONS = "bench", 384
 """The embeddings of the longest conversation: as many numbers as those of small models."""
+MEANT = 1_200
+"""The message that means the same as what the person says, counted from the newest one."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,21 @@ class Cost:
         return self.calls.begin_turn + self.calls.finish_turn
 
 
+Costs = dict[str, dict[int, Cost]]
+
+
 @dataclass(frozen=True)
 class Recall:
-    """Results by the number of messages in the conversation."""
+    """Costs by what is recalled ("nothing", "by words", or "by meaning" as well) and by the number
+    of messages in the conversation. Without the extension vector, nothing is recalled by meaning.
+    """
 
     rows: int
     """Messages in the table."""
-    nothing: dict[int, Cost]
-    """Turns that recall nothing."""
-    again: dict[int, Cost]
-    """The same on the instance that answered the conversation's last turn."""
-    words: dict[int, Cost]
-    """Turns that recall by words."""
-    meaning: dict[int, Cost]
-    """Turns that recall by words and by meaning; empty without the extension vector."""
+    first: Costs
+    """An instance's first turn in the conversation."""
+    again: Costs
+    """On the instance that answered the conversation's last turn."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,6 @@ class _Kind:
 
     said: str
     embedding: Mapping[str, Any] | None = None
-    is_again: bool = False
-    """Whether the instance answered the conversation's last turn."""
 
 
 def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall:
@@ -78,22 +79,22 @@ def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall
         db.execute("vacuum (analyze)")
         rows = int(db.execute("select count(*) as n from messages").fetchall()[0]["n"])
         say(f"{rows:,} messages, filled in {time.monotonic() - started:.0f} s")
-        kinds = {
-            "nothing": _Kind(NOTHING_FOUND),
-            "again": _Kind(NOTHING_FOUND, is_again=True),
-            "words": _Kind(SAID),
-        }
+        kinds = {"nothing": _Kind(NOTHING_FOUND), "by words": _Kind(SAID)}
         sizes = {kind: list(found) for kind in kinds}
         if has_vectors:
-            kinds["meaning"] = _Kind(SAID, {"model": MODEL, "embedding": json.dumps(_vector(0))})
-            sizes["meaning"] = [max(found)]
+            meant = {"model": MODEL, "embedding": json.dumps(_vector(MEANT))}
+            kinds["by meaning"] = _Kind(SAID, meant)
+            sizes["by meaning"] = [max(found)]
         costs = _time(db, found, kinds, sizes, plan.calls)
-    for (kind, size), cost in costs.items():
-        say(f"{kind}, {size:,} messages: {cost.both:.2f} ms, processor {cost.processor:.2f} ms")
-    by_kind: dict[str, dict[int, Cost]] = {"nothing": {}, "again": {}, "words": {}, "meaning": {}}
-    for (kind, size), cost in costs.items():
-        by_kind[kind][size] = cost
-    return Recall(rows, **by_kind)
+    measured = Recall(rows, {kind: {} for kind in kinds}, {kind: {} for kind in kinds})
+    for (kind, size, is_again), cost in costs.items():
+        (measured.again if is_again else measured.first)[kind][size] = cost
+        turns = "further turns" if is_again else "first turns"
+        say(
+            f"{kind}, {size:,} messages, {turns}: {cost.both:.2f} ms,"
+            f" processor {cost.processor:.2f} ms"
+        )
+    return measured
 
 
 def _install_vectors(db: Connection) -> bool:
@@ -118,9 +119,10 @@ def _fill(db: Connection, sizes: Sequence[int], talks: int) -> dict[int, Convers
 
 
 def _embed(db: Connection, conversation: Conversation) -> None:
-    """An embedding for each message of a conversation."""
+    """An embedding for each message of a conversation, by its place, the newest first."""
     rows = db.execute(
-        "select id, position from messages where conversation_id = %s", [conversation.id]
+        "select id, position from messages where conversation_id = %s order by position desc",
+        [conversation.id],
     ).fetchall()
     insert = (
         "insert into private.message_embeddings (message_id, conversation_id, position, model,"
@@ -148,23 +150,27 @@ def _time(
     kinds: Mapping[str, _Kind],
     sizes: Mapping[str, Sequence[int]],
     calls: int,
-) -> dict[tuple[str, int], Cost]:
+) -> dict[tuple[str, int, bool], Cost]:
+    """Costs by kind, size, and whether the instance answered the conversation's last turn."""
     backend = int(db.execute("select pg_backend_pid() as pid").fetchall()[0]["pid"])
     # A committed turn, after which the database knows what changes.
     copies = {size: turn(db, one, NOTHING_FOUND, undo=False).copy for size, one in found.items()}
     copies = {
         size: turn(db, one, NOTHING_FOUND, copy=copies[size]).copy for size, one in found.items()
     }
-    times: dict[tuple[str, int], list[tuple[float, float, float, float]]] = {
-        (kind, size): [] for kind in kinds for size in sizes[kind]
+    times: dict[tuple[str, int, bool], list[tuple[float, float, float, float]]] = {
+        (kind, size, is_again): []
+        for is_again in (False, True)
+        for kind in kinds
+        for size in sizes[kind]
     }
     for number in range(calls + 20):
         if number % ROUNDS == 0:
             db.execute("vacuum messages")  # Rolled back messages stay in the index until then.
-        for (kind, size), measured in times.items():
+        for (kind, size, is_again), measured in times.items():
             before = _processor_ms(backend)
             one = kinds[kind]
-            copy = copies[size] if one.is_again else NOTHING_KEPT
+            copy = copies[size] if is_again else NOTHING_KEPT
             done = turn(db, found[size], one.said, one.embedding, copy)
             if number >= 20:  # Query plans are cached by then.
                 spent = _processor_ms(backend) - before

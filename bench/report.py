@@ -304,22 +304,17 @@ def _plans(results: Results) -> Table:
 
 
 def _recall(recall: Recall) -> Table:
-    kinds = {
-        "nothing": recall.nothing,
-        "nothing, on the same instance": recall.again,
-        "by words": recall.words,
-        "by meaning": recall.meaning,
-    }
     rows = [
         [
             f"{messages:,}",
-            kind,
+            f"{kind}{', on the same instance' if turns is recall.again else ''}",
             *map(_number, (cost.calls.begin_turn, cost.calls.finish_turn)),
             _number(cost.both),
             _number(cost.processor),
             f"{cost.size:,.0f}",
         ]
-        for kind, costs in kinds.items()
+        for turns in (recall.first, recall.again)
+        for kind, costs in turns.items()
         for messages, cost in costs.items()
     ]
     columns = ["messages in the conversation", "recalled", "begin_turn, ms", "finish_turn, ms"]
