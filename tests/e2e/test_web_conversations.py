@@ -236,7 +236,8 @@ class TestSearch:
         expect(found).to_be_in_viewport()
         expect(found).to_be_focused()
         assert person.said.count() <= 400
-        later = page.get_by_role("button", name="Show later messages")
+        # Playwright needs a second to look up a role among so many messages.
+        later = page.locator("button.later", has_text="Show later messages")
         before = person.said.count()
         top = found.bounding_box()
         later.click()
@@ -245,7 +246,7 @@ class TestSearch:
         assert top is not None
         page.evaluate("dispatchEvent(new Event('focus'))")
         expect(found).to_have_count(1)
-        page.get_by_role("button", name="Newest messages").click()
+        page.locator("button.newest", has_text="Newest messages").click()
         expect(person.said.last).to_have_text("Message 1500")
         expect(person.said.last).to_be_in_viewport()
         expect(later).to_have_count(0)
@@ -386,7 +387,8 @@ class TestPersonas:
 
     def test_all_of_many_are_reached(self, person: Person) -> None:
         person.join()
-        rows = [{"user_id": own_id(person), "name": f"Zoe {number:03}"} for number in range(120)]
+        owner = own_id(person)
+        rows = [{"user_id": owner, "name": f"Zoe {number:03}"} for number in range(120)]
         operator(person.copy, "POST", "/rest/v1/characters", rows)
         person.press("Your personas", exact=False)
         shown = person.page.locator("dialog .rows li")

@@ -225,9 +225,13 @@ class TestNothingStopsThePage:
         person.meet()
         hostile = [(piece * MESSAGE_CHARS)[:MESSAGE_CHARS] for piece in ENDLESS[part::4]]
         hostile.append(list(DEEP.values())[part])
-        for content in hostile:
-            person.insert_messages(("character", content), ("user", "And then?"))
-
+        person.insert_messages(
+            *(
+                message
+                for content in hostile
+                for message in (("character", content), ("user", "And then?"))
+            )
+        )
         expect(person.said.filter(has_text="And then?")).to_have_count(len(hostile))
         for place in range(1, len(hostile) + 1):
             person.delete(place)
