@@ -203,6 +203,51 @@ class TestDraft:
         expect(person.said).to_have_count(3)
         expect(box(person)).to_have_value("")
 
+    def test_change_of_a_message_is_kept_until_it_is_saved(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        conversations(person, 1)
+        page = person.page
+        page.reload()
+        editor = page.get_by_label("New text")
+        page.get_by_role("button", name="Edit", exact=True).last.click()
+        editor.fill("She opens the door.")
+        listed(person).filter(has_text="Talk 0").click()
+        expect(editor).to_have_count(0)
+        listed(person).first.click()
+        expect(editor).to_have_value("She opens the door.")
+        page.reload()
+        expect(editor).to_have_value("She opens the door.")
+        gate = Gate()
+        scripted.enqueue(held(gate, text("Aye.")))
+        person.say("Hello")
+        expect(editor).to_have_count(0)
+        gate.open()
+        expect(person.said.last).to_have_text("Aye.")
+        expect(editor).to_have_value("She opens the door.")
+        person.press("Save")
+        expect(editor).to_have_count(0)
+        expect(person.said.first).to_have_text("She opens the door.")
+        page.reload()
+        expect(person.said.first).to_have_text("She opens the door.")
+        expect(editor).to_have_count(0)
+
+    def test_change_of_a_message_is_forgotten_when_it_is_cancelled(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        page = person.page
+        editor = page.get_by_label("New text")
+        edit = page.get_by_role("button", name="Edit", exact=True).last
+        for cancel in (lambda: person.press("Cancel"), lambda: editor.press("Escape")):
+            edit.click()
+            editor.fill("Something else")
+            cancel()
+            expect(editor).to_have_count(0)
+            edit.click()
+            expect(editor).to_have_value(re.compile(GREETING))
+            editor.press("Escape")
+
     def test_what_a_model_drafts_can_be_undone(self, person: Person, scripted: Upstream) -> None:
         begin(person, scripted)
         scripted.enqueue(text("A model's words."), text("Other words."))

@@ -5,6 +5,7 @@ import { UserError, act, data, supabase } from "./backend.js";
 import { readCharacters } from "./characters.js";
 import { findDeleted, loadList, refreshList } from "./conversation-list.js";
 import { showDraft } from "./drafts.js";
+import { showEdit } from "./edits.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
 import { loadMessages, loadMessagesAround } from "./messages.js";
@@ -153,7 +154,9 @@ export async function loadOpen(place = null) {
     set({ phase: "failed" });
     return tell(error);
   }
-  if (isOpen(conversation.id)) follow().catch(tell);
+  if (!isOpen(conversation.id)) return;
+  showEdit();
+  follow().catch(tell);
 }
 
 /** Loads the characters of a conversation, and its row if only that of the list is known. */

@@ -4,10 +4,11 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { GREETING, modelName } from "./availability.js";
 import { branch } from "./conversations.js";
 import { copy } from "./copying.js";
+import { beginEdit, cancelEdit, changeEdit } from "./edits.js";
 import { t } from "./language.js";
 import { showDetails } from "./message-details.js";
 import { choose, edit, hide } from "./messages.js";
-import { doing, drawn, set } from "./page.js";
+import { doing, drawn } from "./page.js";
 import "./prose.js";
 import { characterName, listMembers } from "./state.js";
 import { editAndAnswer, take } from "./turns.js";
@@ -33,8 +34,8 @@ export function said(state, { message, versions }, last, isFirstNew = false) {
       <article aria-label=${t("{name} said", { name: author(state, message) })} aria-busy=${busy}>
         <h3 dir="auto">${author(state, message)}${message.edited_at ? html` <small>${t("edited")}</small>` : nothing}
           ${hidden ? html`<small>${t("hidden from the model")}</small>` : nothing}</h3>
-        ${state.editing === message.id
-          ? editor(message, mine)
+        ${state.editing?.id === message.id
+          ? editor(message, mine, state.editing.text)
           : html`<rp-prose dir="auto" .text=${text}></rp-prose>${busy ? waiting(state) : nothing}`}
         ${cutOff && !busy ? html`<p class="quiet">${t("This reply was cut off. You can continue it.")}</p>` : nothing}
         ${notice && notice !== state.notice ? html`<p class="quiet">${notice}</p>` : nothing}
@@ -64,7 +65,7 @@ function tools(state, message, versions, last, answer) {
         : nothing}
       <button @click=${doing(() => copy(message.content))}>${t("Copy")}</button>
       <button @click=${doing(async () => {
-        set({ editing: message.id });
+        beginEdit(message);
         await drawn();
         document.querySelector(".editor textarea").focus();
       })}>${t("Edit")}</button>
@@ -80,19 +81,20 @@ function tools(state, message, versions, last, answer) {
     </div>`;
 }
 
-function editor(message, mine) {
+function editor(message, mine, text) {
   const save = (anew) =>
     doing((event) => (anew ? editAndAnswer : edit)(message, event.target.closest("form").elements.text.value));
   return html`
     <form class="editor" @submit=${(event) => event.preventDefault()}
-      @keydown=${(event) => event.key === "Escape" && set({ editing: null })}>
+      @keydown=${(event) => event.key === "Escape" && cancelEdit()}>
       <label><span class="unseen">${t("New text")}</span>
-        <textarea name="text" rows="5" dir="auto" .value=${message.content}></textarea>
+        <textarea name="text" rows="5" dir="auto" .value=${text}
+          @input=${(event) => changeEdit(event.target.value)}></textarea>
       </label>
       <div class="choices">
         ${mine ? html`<button class="primary" @click=${save(true)}>${t("Save and regenerate")}</button>` : nothing}
         <button class=${mine ? "" : "primary"} @click=${save(false)}>${t("Save")}</button>
-        <button type="button" @click=${() => set({ editing: null })}>${t("Cancel")}</button>
+        <button type="button" @click=${cancelEdit}>${t("Cancel")}</button>
       </div>
     </form>`;
 }

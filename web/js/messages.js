@@ -1,6 +1,7 @@
 // Loads the messages of the open conversation, a page at a time from the newest on.
 
 import { act, data, supabase } from "./backend.js";
+import { endEdit } from "./edits.js";
 import { t } from "./language.js";
 import { closeDialog, set, watchDialog } from "./page.js";
 import { wholePositions } from "./paging.js";
@@ -178,7 +179,7 @@ export const choose = (message) => change(message, { action: "choose" });
 export async function edit(message, text) {
   const { id } = state.conversation;
   if (await carryOut(message, { action: "edit", message: text })) {
-    if (state.editing === message.id) set({ editing: null });
+    endEdit(id, message.id);
     await loadMessages(message.position);
   }
   if (isOpen(id) && !following(message) && state.hasLater) await showLater();

@@ -2,8 +2,9 @@
 
 import { html } from "../vendor/lit/lit-html.js";
 import { choosePartner } from "./conversations.js";
+import { beginEdit } from "./edits.js";
 import { t } from "./language.js";
-import { drawn, openDialog, set } from "./page.js";
+import { drawn, openDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { showNewest } from "./scrolling.js";
 import { focusSearch } from "./search.js";
@@ -50,7 +51,7 @@ export async function editLast() {
   if (state.hasLater) await showNewest();
   const mine = activeMessages().filter(({ message }) => message.sender === "user").at(-1);
   if (!mine || state.turn) return;
-  set({ editing: mine.message.id });
+  beginEdit(mine.message);
   await drawn();
   focus(".editor textarea");
 }

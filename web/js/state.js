@@ -36,7 +36,7 @@ export const state = {
   heldUntil: 0, // in ms; nothing is sent before
   trouble: null, // the last error: {sentence, code, body}
   notice: "", // a sentence about the last reply
-  editing: null, // a message id
+  editing: null, // the message that is being changed: {id, text}
   greeting: 0, // which of a character's greetings is shown before a conversation begins
   draft: "", // what is in the message box
   replaced: null, // what a model's draft took the place of

@@ -5,6 +5,7 @@
 import { Dropped, UserError, act, data, resume, supabase, turn } from "./backend.js";
 import { refreshList } from "./conversation-list.js";
 import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
+import { showEdit } from "./edits.js";
 import { hold, isHeld } from "./holding.js";
 import { t } from "./language.js";
 import { edit, loadMessages } from "./messages.js";
@@ -148,6 +149,7 @@ async function end(current, failure) {
     failure ??= error;
   }
   state.running.delete(id);
+  if (isOpen(current)) showEdit();
   set(isOpen(current) && stopped ? { said: t("Stopped. The text so far is saved.") } : {});
   announce(id);
   turnTaken();
