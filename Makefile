@@ -170,19 +170,19 @@ chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 
 
 ##@ Measure
 
-bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
+bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick --json"
 	@$(BIN)/python -m bench $(ARGS)
 
 first-reply: $(READY)/test chromium ## Clone and start this with a stop watch, up to a reply on the page and in the terminal; ARGS="--json"
 	@$(BIN)/python -m bench.first_reply $(ARGS)
 
-memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
+memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write --json"
 	@$(BIN)/python -m bench.memory $(ARGS)
 
-policy-report: $(READY)/test ## Print misses and false refusals of the content screening
+policy-report: $(READY)/test ## Print misses and false refusals of the content screening; ARGS="--json"
 	@$(BIN)/python -m tests.policy $(ARGS)
 
-metrics: $(READY)/python ## Print function lengths, import depth and import cycles; ARGS=<other working copy>
+metrics: $(READY)/python ## Print function lengths, import depth and import cycles; ARGS="--json" or another working copy
 	@$(BIN)/python -m dev.metrics $(ARGS)
 
 ##@ Develop

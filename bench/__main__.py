@@ -42,6 +42,7 @@ from bench.systems import (
     start_portkey,
 )
 from dev.build import build
+from dev.operate.report import show
 from tests.support.postgres import ROOT
 from tests.support.postgrest import find_binary
 
@@ -64,6 +65,7 @@ PARTS = (
     help=f"The document to write. [default: {DOCUMENT.relative_to(ROOT)} for a whole run, "
     "else .local/bench/benchmarks.md]",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
 def main(
     quick: bool,
     rounds: int | None,
@@ -71,6 +73,7 @@ def main(
     only: tuple[str, ...],
     peers: bool,
     output: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure what a turn costs, compared with other gateways."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -82,20 +85,21 @@ def main(
     results = measure(plan, only or PARTS, peers=peers)
     results.machine.append(("duration", f"{(time.monotonic() - started) / 60:.0f} minutes"))
 
-    for table in report.tables(results):
-        click.echo(table.text())
+    # A key that is not a text, such as a pair, is left out.
+    told = json.loads(json.dumps(asdict(results), default=str, skipkeys=True))
+    show((table.part() for table in report.tables(results)), told, as_json=as_json)
     document = output or (DOCUMENT if whole else FOLDER / "benchmarks.md")
     document.write_text(report.document(results))
     raw = FOLDER / "results.json"
-    raw.write_text(json.dumps(asdict(results), default=str, indent=1, skipkeys=True))
-    click.echo(f"\nWritten: {document}")
+    raw.write_text(json.dumps(told, indent=1))
+    click.echo(f"Written: {document}", err=True)
 
 
 def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
     """Measure the selected parts."""
     results = Results()
     build()
-    environments = prepare(click.echo, peers=peers and "turns" in parts)
+    environments = prepare(progress, peers=peers and "turns" in parts)
     quiet = load_average()
     if "prompts" in parts:
         say("prompts")("building")
@@ -159,9 +163,14 @@ def _compare(
             results.streams[system.name] = streams.keep_open(system, around, plan)
 
 
+def progress(message: str) -> None:
+    """Tell how far the benchmark is, beside its report."""
+    click.echo(message, err=True)
+
+
 def say(part: str) -> Callable[[str], None]:
-    """A function that prints the progress of a part."""
-    return lambda message: click.echo(f"{datetime.now():%H:%M:%S} {part}: {message}")
+    """A function that tells of the progress of a part."""
+    return lambda message: progress(f"{datetime.now():%H:%M:%S} {part}: {message}")
 
 
 def _versions(environments: Environments, around: Surroundings) -> list[tuple[str, str]]:

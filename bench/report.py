@@ -17,6 +17,7 @@ from bench.surroundings import HISTORY
 from bench.systems import DIRECT, FLOOR, FUNCTION, LITELLM, PORTKEY, TOKENS
 from bench.targets import TARGETS, Verdict
 from bench.turns import PLAIN, STREAM, Comparison, Figures
+from dev.operate import report as operate
 
 NOTES = BENCH / "notes.md"
 """Comments on the figures, written by hand and included in the document unchanged."""
@@ -39,17 +40,9 @@ class Table:
         lines = ["| " + " | ".join(row) + " |" for row in (self.columns, rule, *self.rows)]
         return "\n".join([f"## {self.title}", "", self.words, "", *lines])
 
-    def text(self) -> str:
-        """The table as aligned text."""
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if number == 0 else cell.rjust(width)
-                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in (self.columns, *self.rows)
-        ]
-        return "\n".join([f"\n{self.title}", *(f"  {line}" for line in lines)])
+    def part(self) -> operate.Table:
+        """The table for a terminal."""
+        return operate.Table(self.columns, self.rows, self.title, right=self.columns[1:])
 
 
 def document(results: Results) -> str:

@@ -2,14 +2,17 @@
 
 import ast
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from statistics import median
+from typing import Any
 
+import click
+
+from dev.operate.report import Line, Part, Table, show
 from dev.settings import ROOT
 
 PLACES = ("functions/_shared", "functions/roleplay_chat", "functions/health_check", ".")
@@ -214,30 +217,64 @@ def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
     )
 
 
-def report(root: Path) -> Iterator[str]:
-    """The lines that `make metrics` prints for a working copy."""
+def measure(root: Path) -> dict[str, Any]:
+    """What `make metrics` tells of a working copy, as JSON."""
     texts = {area: sources(root, area) for area in AREAS}
     texts["all"] = {name: text for area in AREAS for name, text in texts[area].items()}
-    graph = import_graph(texts["all"])
-    yield f"{'':14}" + "".join(f"{heading:>10}" for heading in HEADINGS)
-    found = {}
-    for area, modules in texts.items():
-        found[area] = [each for name, text in modules.items() for each in functions(name, text)]
-        row = figures(found[area], import_graph(modules))
-        yield f"{area:14}" + "".join(f"{figure:10g}" for figure in row)
-    web = web_import_graph(web_sources(root))
-    unknown = f"{'-':>10}"
-    counts = (len(web), len(longest_chain(web)), len(circles(web)))
-    yield f"{WEB:14}{unknown * 4}" + "".join(f"{count:10}" for count in counts) + unknown
-    for area in AREAS:
-        yield f"\nLongest of {area}:"
-        for function in sorted(found[area], key=lambda each: -each.lines)[:LONGEST]:
-            yield f"  {function.lines:4}  {function.name}"
-    yield "\nLongest chain:\n  " + "\n  ".join(longest_chain(graph))
-    yield from (f"Circle: {', '.join(sorted(circle))}" for circle in circles(graph) + circles(web))
-    yield from (f"Upward: {module} imports {other}" for module, other in upward(graph))
+    graph, web = import_graph(texts["all"]), web_import_graph(web_sources(root))
+    found = {
+        area: [each for name, text in modules.items() for each in functions(name, text)]
+        for area, modules in texts.items()
+    }
+    areas = {
+        area: dict(zip(HEADINGS, figures(found[area], import_graph(modules)), strict=True))
+        for area, modules in texts.items()
+    }
+    chains = {"modules": len(web), "depth": len(longest_chain(web)), "circles": len(circles(web))}
+    return {
+        "areas": areas | {WEB: chains},
+        "longest": {
+            area: {each.name: each.lines for each in sorted(found[area], key=_by_length)[:LONGEST]}
+            for area in AREAS
+        },
+        "chain": longest_chain(graph),
+        "circles": [sorted(circle) for circle in circles(graph) + circles(web)],
+        "upward": [list(arrow) for arrow in upward(graph)],
+    }
+
+
+def _by_length(function: Function) -> int:
+    return -function.lines
+
+
+def report(measured: Mapping[str, Any]) -> Iterator[Part]:
+    """The result of `measure` for people."""
+    rows = [
+        [area, *(f"{row[heading]:g}" if heading in row else "-" for heading in HEADINGS)]
+        for area, row in measured["areas"].items()
+    ]
+    yield Table(["area", *HEADINGS], rows, right=HEADINGS)
+    for area, found in measured["longest"].items():
+        rows = [[name, str(lines)] for name, lines in found.items()]
+        yield Table(["function", "lines"], rows, f"Longest of {area}", right=["lines"])
+    yield Table(["module"], [[module] for module in measured["chain"]], "Longest chain of imports")
+    for circle in measured["circles"]:
+        yield Line(f"Circle: {', '.join(circle)}", "red")
+    for module, other in measured["upward"]:
+        yield Line(f"Upward: {module} imports {other}", "red")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def main(folder: Path, *, as_json: bool) -> None:
+    """Print the lengths of functions and the shape of the imports of FOLDER, a working copy;
+    without it, of this one."""
+    measured = measure(folder)
+    show(report(measured), measured, as_json=as_json)
 
 
 if __name__ == "__main__":
-    for line in report(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT):
-        print(line)
+    main(prog_name="make metrics")

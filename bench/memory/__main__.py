@@ -1,6 +1,7 @@
 """The command: measures, prints the tables, and writes them into docs/memory.md."""
 
 import asyncio
+import json
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ import httpx
 from bench.memory import locomo, prefix, report, world
 from bench.memory.function import Function
 from bench.memory.results import Results, read, write
+from dev.operate.report import Line, Part, show
 from tests.support.installations import NEW, connect, install
 from tests.support.postgres import OWNER, ROOT, Postgres, running_postgres
 
@@ -51,6 +53,7 @@ PARTS = ("prefix", "world", "locomo")
     default=RAW,
     help=f"The file for all results, as JSON. [default: {RAW.relative_to(ROOT)}]",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
 def main(
     only: tuple[str, ...],
     conversations: Path | None,
@@ -58,13 +61,14 @@ def main(
     seed: int,
     writes: bool,
     raw: Path,
+    as_json: bool,
 ) -> None:
     """Measure what prompts know of long conversations, and how alike they are."""
     parts = only or PARTS
     if "locomo" in parts and conversations is None:
         if only:
             raise click.UsageError("The part locomo needs --conversations FOLDER.")
-        click.echo("Without --conversations FOLDER the part locomo is left out.")
+        progress("Without --conversations FOLDER the part locomo is left out.")
     if writes and seed:
         raise click.UsageError("The tables of the document are of the seed 0.")
     talks = _read(conversations) if conversations and "locomo" in parts else []
@@ -75,14 +79,13 @@ def main(
     results = measure(parts, talks, seed, embeddings)
     write(results, raw)
     tables = report.tables(results, Results() if seed else read(BEFORE))
-    for table in tables.values():
-        click.echo(table.text())
-    for figure in report.missed(tables):
-        click.echo(f"missed: {figure}")
+    missed = [Line(f"missed: {figure}", "red") for figure in report.missed(tables)]
+    told: list[Part] = [*(table.part() for table in tables.values()), *missed]
+    show(told, json.loads(raw.read_text()), as_json=as_json)
     if writes:
         DOCUMENT.write_text(report.with_tables(DOCUMENT.read_text(), tables))
-        click.echo(f"Written: {DOCUMENT.relative_to(ROOT)}")
-    click.echo(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
+        progress(f"Written: {DOCUMENT.relative_to(ROOT)}")
+    progress(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
 
 
 def _read(folder: Path) -> list[locomo.Conversation]:
@@ -166,8 +169,13 @@ def _run(
 
 
 def _say(part: str) -> Callable[[str], None]:
-    """A function that prints the progress of a part."""
-    return lambda message: click.echo(f"{datetime.now():%H:%M:%S} {part}: {message}")
+    """A function that tells of the progress of a part."""
+    return lambda message: progress(f"{datetime.now():%H:%M:%S} {part}: {message}")
+
+
+def progress(message: str) -> None:
+    """Tell how far the report is, beside it."""
+    click.echo(message, err=True)
 
 
 def _commit() -> str:

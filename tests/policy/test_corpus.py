@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+from click.testing import CliRunner
 
 from tests.policy.__main__ import (
     CORPUS,
@@ -74,10 +75,12 @@ def test_texts_are_terse() -> None:
     assert all(len(case.text) <= 200 for case in cases("corpus.jsonl") + cases("held_out.jsonl"))
 
 
-def test_report_names_ids_and_no_texts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main() == 0
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_report_names_ids_and_no_texts(options: list[str]) -> None:
+    done = CliRunner().invoke(main, options)
 
-    printed = capsys.readouterr().out
-    assert "within the bounds" in printed
-    assert "characters per ms" in printed
-    assert not any(case.text in printed for case in cases("corpus.jsonl"))
+    assert done.exit_code == 0
+    assert "hr035" in done.output
+    assert not any(case.text in done.output for case in cases("corpus.jsonl"))
+    if options:
+        assert json.loads(done.output)["within_bounds"] is True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dev.metrics import (
     circles,
@@ -12,6 +14,8 @@ from dev.metrics import (
     functions,
     import_graph,
     longest_chain,
+    main,
+    measure,
     module_name,
     percentile,
     report,
@@ -19,6 +23,7 @@ from dev.metrics import (
     upward,
     web_import_graph,
 )
+from dev.operate.report import piped
 
 MODULE = '''
 class Turn:
@@ -143,12 +148,16 @@ def test_tree_is_read_from_its_files(tmp_path: Path) -> None:
         (tmp_path / path).write_text(text)
 
     assert set(sources(tmp_path, "functions")) == {"edge.logs", "health_check.main"}
-    lines = list(report(tmp_path))
+    lines = list(piped(report(measure(tmp_path))))
     assert lines[1].split() == ["functions", "1", "2", "2", "2", "2", "2", "0", "0"]
     assert lines[4].split() == ["all", "1", "2", "2", "2", "3", "2", "0", "0"]
     assert lines[5].split() == ["web/js", "-", "-", "-", "-", "2", "1", "1", "-"]
-    assert "     2  edge.logs.log" in lines
+    assert ["edge.logs.log", "2"] in [line.split() for line in lines]
     assert "Circle: web/js/chat.js, web/js/page.js" in lines
+    told = json.loads(CliRunner().invoke(main, [str(tmp_path), "--json"]).output)
+    assert told["areas"]["all"]["modules"] == 3
+    assert told["longest"]["functions"] == {"edge.logs.log": 2}
+    assert told["circles"] == [["web/js/chat.js", "web/js/page.js"]]
 
 
 def test_nothing_has_no_figures() -> None:

@@ -18,10 +18,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bench import first_reply
+from bench.report import Table as Measured
+from dev import metrics
 from dev.adopt.inspect import Findings
 from dev.adopt.plan import Plan
 from dev.operate import environment, status, usage, verify
 from dev.operate.report import Line, Part, Table, piped, plain, short_names, show, tell
+from tests.policy import __main__ as policy
 from tests.unit.test_settings import NEEDED
 
 FOLDER = Path(__file__).parents[1] / "data" / "reports"
@@ -132,6 +135,35 @@ FOUND = Findings(
 )
 REFUSED = Findings("a product", ["public.system_config is missing."], [], [])
 
+AREA = dict(zip(metrics.HEADINGS, (1827, 6.5, 16, 70, 178, 23, 0, 0), strict=True))
+METRICS = {
+    "areas": {"functions": AREA, "web/js": {"modules": 102, "depth": 13, "circles": 1}},
+    "longest": {"functions": {"roleplay_chat.generation.error_classifier.from_error": 45}},
+    "chain": ["roleplay_chat.main", "roleplay_chat.app"],
+    "circles": [["web/js/a.js", "web/js/b.js"]],
+    "upward": [["edge.logs", "roleplay_chat.app"]],
+}
+SCREENED = {
+    "texts": 1374,
+    "languages": {"all": {"to_refuse": 638, "missed": 1, "to_pass": 736, "refused": 2}},
+    "missed": ["hr035"],
+    "falsely_refused": ["hp001", "hp002"],
+}
+SCENES = {"scenes": 71, "missed": 0, "ordinary": 488, "explicit": 229, "touched": 1}
+POLICY = {
+    "corpus": SCREENED,
+    "held_out": SCREENED | {"first_run": "62 of 73 refused"},
+    "scenes": {"languages": {"all": SCENES}, "missed": [], "touched": ["or001"]},
+    "speed": {"nothing but ages": 0.25},
+    "within_bounds": False,
+}
+MEASURED = Measured(
+    "What is still known",
+    "",
+    ["context", "important, turn 300", "superseded, shown as current", "tokens a turn"],
+    [["8,192, before", "31 of 60", "3 of 24", "7,901"], ["8,192, now", "59 of 60", "0", "6,903"]],
+)
+
 REPORTS: dict[str, Sequence[Part]] = {
     "adopt": Plan(FOUND, ["tables", "indexes"], 3, 0).report(),
     "adopt-done": Plan(FOUND, [], 5, 1234).report(),
@@ -145,6 +177,9 @@ REPORTS: dict[str, Sequence[Part]] = {
     ),
     "status": status.report(PARTS, PAGES),
     "status-elsewhere": status.report(ELSEWHERE, PAGES),
+    "metrics": list(metrics.report(METRICS)),
+    "policy": list(policy.report(POLICY)),
+    "measured": [MEASURED.part()],
     "first-reply": first_reply.report(LAPS, {"processor": "two cores", "load": "4.5 at the end"}),
 }
 
