@@ -162,10 +162,10 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 	@$(DENO) check --quiet --no-remote */*.ts $(EDGE_RUNTIME)
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
-soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april"
+soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april --json"
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 200 times; ARGS="--rounds 20 --installation april"
+chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 200 times; ARGS="--rounds 20 --installation april --json"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 ##@ Measure

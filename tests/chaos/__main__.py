@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import secrets
 import signal
 import sys
@@ -12,6 +13,11 @@ from tests.chaos.storm import storm
 from tests.support.installations import INSTALLATIONS, NEW
 
 
+def told(progress: str) -> None:
+    """Prints how far the storm is, beside its numbers."""
+    print(progress, file=sys.stderr, flush=True)
+
+
 def main() -> int:
     """Runs a storm and prints the numbers. Returns 1 if anything was lost, doubled or foreign."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
@@ -19,19 +25,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="for the same dice again (random)")
     parser.add_argument("--people", type=int, default=4, help="who talk meanwhile (4)")
     parser.add_argument("--installation", choices=INSTALLATIONS, default=NEW)
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops what it started, too
     seed = secrets.randbelow(10**6) if given.seed is None else given.seed
-    print(f"{given.rounds} kills, seed {seed}", flush=True)
+    told(f"{given.rounds} kills, seed {seed}")
     started = time.monotonic()
     report = storm(
         given.rounds,
         seed,
         given.people,
-        lambda text: print(text, flush=True),
+        told,
         installation=given.installation,
     )
-    print(f"{report}\nin             {time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    if given.json:
+        print(json.dumps(report.to_json() | {"seed": seed, "seconds": seconds}, indent=2))
+    else:
+        print(f"{report}\nin             {seconds:.0f} s")
     return 1 if report.problems else 0
 
 

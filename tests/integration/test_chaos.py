@@ -1,5 +1,7 @@
 """A small storm. `make chaos` runs a large one."""
 
+import json
+
 import pytest
 
 from tests.chaos.storm import storm
@@ -16,4 +18,5 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed(pytestconfig: pyte
     assert report.messages >= 4  # at least one of each device
     assert len(report.instances) == 3
     assert report.moved > 0
+    assert json.loads(json.dumps(report.to_json()))["kills"] == report.kills
     assert (report.of_the_product > 0) == (installation != NEW)

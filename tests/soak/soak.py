@@ -10,13 +10,14 @@ Limits, cooldowns and repeated requests hold across instances.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -76,6 +77,10 @@ class Numbers:
     memory_mb: list[list[float]] = field(default_factory=list)
     """Memory of each instance at the start, after every quarter and at the end."""
     wrong: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def table(self) -> str:
         """The numbers as lines of text."""
@@ -383,6 +388,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="decides who fails how")
     parser.add_argument("--concurrency", type=int, default=16, help="turns at a time")
     parser.add_argument("--installation", choices=INSTALLATIONS, default=NEW)
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     arguments = parser.parse_args()
     with _standing_alone(arguments.installation) as stack:
         numbers = soak(
@@ -392,5 +398,5 @@ def main() -> None:
             concurrency=arguments.concurrency,
             told=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    print(numbers.table())
+    print(json.dumps(numbers.to_json(), indent=2) if arguments.json else numbers.table())
     sys.exit(1 if numbers.wrong else 0)

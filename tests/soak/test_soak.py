@@ -1,5 +1,7 @@
 """A short soak. `make soak` runs a long one."""
 
+import json
+
 from tests.soak.soak import soak
 from tests.support.stack import Stack
 
@@ -13,3 +15,4 @@ def test_sixty_turns_in_bad_weather_leave_nothing_wrong(stack: Stack) -> None:
     assert numbers.statuses["complete"] > 20
     assert len(numbers.instances) == 3
     assert numbers.moved > 0
+    assert json.loads(json.dumps(numbers.to_json()))["statuses"] == numbers.statuses
