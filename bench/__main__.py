@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from bench.environments import Environments, prepare
 from bench.machine import describe, load_average
 from bench.plan import Plan
 from bench.programs import FOLDER, Programs
+from bench.progress import say
 from bench.results import Results
 from bench.surroundings import Surroundings, surroundings
 from bench.systems import (
@@ -42,7 +43,8 @@ from bench.systems import (
     start_portkey,
 )
 from dev.build import build
-from dev.operate.report import show
+from dev.operate.report import show, tell
+from dev.options import json_option
 from tests.support.postgres import ROOT
 from tests.support.postgrest import find_binary
 
@@ -65,7 +67,7 @@ PARTS = (
     help=f"The document to write. [default: {DOCUMENT.relative_to(ROOT)} for a whole run, "
     "else .local/bench/benchmarks.md]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
+@json_option
 def main(
     quick: bool,
     rounds: int | None,
@@ -92,14 +94,14 @@ def main(
     document.write_text(report.document(results))
     raw = FOLDER / "results.json"
     raw.write_text(json.dumps(told, indent=1))
-    click.echo(f"Written: {document}", err=True)
+    tell(f"Written: {document}", err=True)
 
 
 def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
     """Measure the selected parts."""
     results = Results()
     build()
-    environments = prepare(progress, peers=peers and "turns" in parts)
+    environments = prepare(say("packages"), peers=peers and "turns" in parts)
     quiet = load_average()
     if "prompts" in parts:
         say("prompts")("building")
@@ -161,16 +163,6 @@ def _compare(
         for system in (*ours, alone):
             say("streams")(system.name)
             results.streams[system.name] = streams.keep_open(system, around, plan)
-
-
-def progress(message: str) -> None:
-    """Tell how far the benchmark is, beside its report."""
-    click.echo(message, err=True)
-
-
-def say(part: str) -> Callable[[str], None]:
-    """A function that tells of the progress of a part."""
-    return lambda message: progress(f"{datetime.now():%H:%M:%S} {part}: {message}")
 
 
 def _versions(environments: Environments, around: Surroundings) -> list[tuple[str, str]]:

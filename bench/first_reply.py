@@ -21,6 +21,7 @@ from playwright.sync_api import Page, expect
 
 from bench.machine import describe, load_average
 from dev.operate.report import Line, Part, Table, show
+from dev.options import json_option
 from dev.settings import read_env_file
 from tests.support.browser import running_browser
 from tests.support.postgres import ROOT
@@ -117,7 +118,7 @@ def new_clone(folder: Path, watch: StopWatch) -> Iterator[tuple[Path, dict[str, 
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def main(*, as_json: bool) -> None:
     """Measure the time from an empty clone to the first reply, on the page and typed."""
     watch = StopWatch()

@@ -18,6 +18,7 @@ import click
 import httpx
 from pydantic import ValidationError
 
+from dev.options import json_option
 from dev.settings import ROOT, Keys, Settings
 from dev.stack.part import StackError
 from dev.stack.stack import NOT_RUNNING, START_SECONDS, Stack, only_stack, parts, read_state
@@ -50,7 +51,6 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 how_many = click.option(
     "--workers",
     type=click.IntRange(1, 8),

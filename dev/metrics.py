@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from dev.operate.report import Line, Part, Table, show
+from dev.options import json_option
 from dev.settings import ROOT
 
 PLACES = ("functions/_shared", "functions/roleplay_chat", "functions/health_check", ".")
@@ -268,7 +269,7 @@ def report(measured: Mapping[str, Any]) -> Iterator[Part]:
 @click.argument(
     "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def main(folder: Path, *, as_json: bool) -> None:
     """Print the lengths of functions and the shape of the imports of FOLDER, a working copy;
     without it, of this one."""

@@ -1,11 +1,9 @@
 """The command: measures, prints the tables, and writes them into docs/memory.md."""
 
 import asyncio
-import json
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,10 +11,12 @@ from typing import TypeVar
 import click
 import httpx
 
+from bench import progress
 from bench.memory import locomo, prefix, report, world
 from bench.memory.function import Function
-from bench.memory.results import Results, read, write
-from dev.operate.report import Line, Part, show
+from bench.memory.results import Results, read, to_json, write
+from dev.operate.report import Line, Part, show, tell
+from dev.options import json_option
 from tests.support.installations import NEW, connect, install
 from tests.support.postgres import OWNER, ROOT, Postgres, running_postgres
 
@@ -53,7 +53,7 @@ PARTS = ("prefix", "world", "locomo")
     default=RAW,
     help=f"The file for all results, as JSON. [default: {RAW.relative_to(ROOT)}]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
+@json_option
 def main(
     only: tuple[str, ...],
     conversations: Path | None,
@@ -68,7 +68,7 @@ def main(
     if "locomo" in parts and conversations is None:
         if only:
             raise click.UsageError("The part locomo needs --conversations FOLDER.")
-        progress("Without --conversations FOLDER the part locomo is left out.")
+        tell("Without --conversations FOLDER the part locomo is left out.", err=True)
     if writes and seed:
         raise click.UsageError("The tables of the document are of the seed 0.")
     talks = _read(conversations) if conversations and "locomo" in parts else []
@@ -81,11 +81,11 @@ def main(
     tables = report.tables(results, Results() if seed else read(BEFORE))
     missed = [Line(f"missed: {figure}", "red") for figure in report.missed(tables)]
     told: list[Part] = [*(table.part() for table in tables.values()), *missed]
-    show(told, json.loads(raw.read_text()), as_json=as_json)
+    show(told, to_json(results), as_json=as_json)
     if writes:
         DOCUMENT.write_text(report.with_tables(DOCUMENT.read_text(), tables))
-        progress(f"Written: {DOCUMENT.relative_to(ROOT)}")
-    progress(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
+        tell(f"Written: {DOCUMENT.relative_to(ROOT)}", err=True)
+    tell(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}", err=True)
 
 
 def _read(folder: Path) -> list[locomo.Conversation]:
@@ -150,7 +150,7 @@ def _run(
     embeddings: str = "",
 ) -> T:
     """Measure a part in a database of its own."""
-    say = _say(part)
+    say = progress.say(part)
     say("preparing a database")
     install(postgres, part, NEW)
     if embeddings:
@@ -166,16 +166,6 @@ def _run(
 
     with connect(postgres, part) as db:
         return asyncio.run(run())
-
-
-def _say(part: str) -> Callable[[str], None]:
-    """A function that tells of the progress of a part."""
-    return lambda message: progress(f"{datetime.now():%H:%M:%S} {part}: {message}")
-
-
-def progress(message: str) -> None:
-    """Tell how far the report is, beside it."""
-    click.echo(message, err=True)
 
 
 def _commit() -> str:

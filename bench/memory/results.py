@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -28,6 +29,11 @@ _JSON = TypeAdapter(Results)
 def read(path: Path) -> Results:
     """The results of a file."""
     return _JSON.validate_json(path.read_text())
+
+
+def to_json(results: Results) -> Any:
+    """The results as JSON has them."""
+    return _JSON.dump_python(results, mode="json")
 
 
 def write(results: Results, path: Path) -> None:

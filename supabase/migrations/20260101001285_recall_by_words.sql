@@ -13,10 +13,10 @@ begin
       order by m.position desc limit 2) m);
 end $$;
 
--- The `positions` of messages that share terms with p_query, and of those beside them, the best first, and
--- their `scores`; null if there are none. Hidden messages are not found, nor those from p_before on, nor the one at
--- p_own, which asks. p_languages are the language of the query and that of what was said before it; p_terms are
--- the query's terms in the first one.
+-- Finds messages that share terms with p_query, and the messages beside them. Returns their `positions`, the
+-- best first, and their `scores`; both are null if nothing is found. It skips hidden messages, messages at
+-- p_before or later, and the message that asks, at p_own. p_languages has two languages: that of the query and
+-- that of what was said before it. p_terms has the query's terms in the first of them.
 --
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found

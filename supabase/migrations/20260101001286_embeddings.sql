@@ -2,11 +2,11 @@
 -- model has the task "embedding"; else nothing here is used. The operator installs the extension, then
 -- calls private.install_embeddings().
 
--- The positions of the messages of a conversation that are nearest in meaning to a text: `place` 1 is the
--- best. p_embedding is {"model", "embedding"}; the embedding is a list of numbers, or that list as text. A message
--- counts with those beside it, and by how far it is above the others of its conversation, because models differ
--- in what is near. If the best is hardly nearer than all are on
--- average, the text bears on nothing in particular, and there are none; so without the extension.
+-- Finds the messages of a conversation that are nearest in meaning to a text. Returns their positions; `place`
+-- is 1 for the best. p_embedding is {"model", "embedding"}; the embedding is a list of numbers, or that list as
+-- text. Models differ in how similar any two texts are, so a message scores by how much more similar it is than
+-- the conversation's messages on average. The messages beside it add to its score. If even the best is hardly
+-- above the average, nothing is found. Without the extension nothing is found either.
 -- The shares were chosen with all-MiniLM-L6-v2.
 create function private.nearest(p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)
 returns table (found_at bigint, place bigint)

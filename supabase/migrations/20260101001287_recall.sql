@@ -1,11 +1,12 @@
 -- Messages of a conversation that bear on what a person says, by words and by meaning.
 
--- The best first, with a list for each column, as private.history has them: {"content", "position", "sender",
--- "character_id", "score", "said_at": seconds since 1970}. They are those of private.recall_by_words; with
--- p_embedding, also those of private.nearest: reciprocal ranks are added. A message without words of its own, such
--- as "Go on", recalls nothing. Some may be in the history as well; of those in p_kept, which the caller has, the
--- content is null. Null if there are none. p_own is the position of the message that asks, and p_character_id
--- the conversation's character. `speakers` are the characters who wrote any of them.
+-- `messages` has a list for each column, the best message first, as private.history has them: {"content",
+-- "position", "sender", "character_id", "score", "said_at": seconds since 1970}; null if nothing is found. It has
+-- what private.recall_by_words finds and, with p_embedding, what private.nearest finds; the reciprocal ranks of
+-- both are added. A message without words of its own, such as "Go on", recalls nothing. Some messages may be in
+-- the history as well. The caller has those in p_kept, so their content is null. p_own is the position of the
+-- message that asks, and p_character_id is the conversation's character. `speakers` are the characters who wrote
+-- the messages.
 create function private.recall(
   p_conversation_id uuid, p_character_id uuid, p_before bigint, p_own bigint, p_query text, p_embedding jsonb default null,
   p_kept int8range default null,

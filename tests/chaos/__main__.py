@@ -8,14 +8,12 @@ import secrets
 import signal
 import sys
 import time
+from functools import partial
 
+from dev.operate.report import tell
 from tests.chaos.storm import storm
 from tests.support.installations import INSTALLATIONS, NEW
-
-
-def told(progress: str) -> None:
-    """Prints how far the storm is, beside its numbers."""
-    print(progress, file=sys.stderr, flush=True)
+from tests.support.problems import by_name
 
 
 def main() -> int:
@@ -29,18 +27,18 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops what it started, too
     seed = secrets.randbelow(10**6) if given.seed is None else given.seed
-    told(f"{given.rounds} kills, seed {seed}")
+    tell(f"{given.rounds} kills, seed {seed}", err=True)
     started = time.monotonic()
     report = storm(
         given.rounds,
         seed,
         given.people,
-        told,
+        partial(tell, err=True),
         installation=given.installation,
     )
     seconds = time.monotonic() - started
     if given.json:
-        print(json.dumps(report.to_json() | {"seed": seed, "seconds": seconds}, indent=2))
+        print(json.dumps(by_name(report) | {"seed": seed, "seconds": seconds}, indent=2))
     else:
         print(f"{report}\nin             {seconds:.0f} s")
     return 1 if report.problems else 0

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from signal import SIGKILL
 from typing import Any
 from uuid import UUID, uuid4
@@ -66,10 +66,6 @@ class Report:
     """Number of repeated requests that reached another instance."""
     slowest_seconds: float = 0
     problems: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The numbers by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __str__(self) -> str:
         """One line per number."""

@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.storm import storm
 from tests.support.installations import NEW
+from tests.support.problems import by_name
 
 
 def test_nothing_is_lost_or_doubled_when_processes_are_killed(pytestconfig: pytest.Config) -> None:
@@ -18,5 +19,5 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed(pytestconfig: pyte
     assert report.messages >= 4  # at least one of each device
     assert len(report.instances) == 3
     assert report.moved > 0
-    assert json.loads(json.dumps(report.to_json()))["kills"] == report.kills
+    assert json.loads(json.dumps(by_name(report)))["kills"] == report.kills
     assert (report.of_the_product > 0) == (installation != NEW)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dev.operate.report import Line, Part, Table, show
+from dev.options import json_option
 from roleplay_chat.screening.decision import Passage, read
 from roleplay_chat.screening.rules import detect
 from tests.policy.corpus import Case, Score, cases, lines
@@ -49,7 +50,7 @@ SCENES_FIRST_RUN = "25 further scenes when the rule met them: 14 found"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def main(*, as_json: bool) -> None:
     """Print misses, false refusals and the speed of the screening. Fails beyond a bound."""
     measured = measure()

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -36,7 +36,7 @@ from tests.support.keys import Keys
 from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import running_postgres
 from tests.support.postgrest import running_postgrest
-from tests.support.problems import tally
+from tests.support.problems import by_name, tally
 from tests.support.stack import Stack
 from tests.support.talk import CANARY, Talk
 from tests.support.upstream import running_upstream
@@ -77,10 +77,6 @@ class Numbers:
     memory_mb: list[list[float]] = field(default_factory=list)
     """Memory of each instance at the start, after every quarter and at the end."""
     wrong: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The numbers by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def table(self) -> str:
         """The numbers as lines of text."""
@@ -398,5 +394,5 @@ def main() -> None:
             concurrency=arguments.concurrency,
             told=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    print(json.dumps(numbers.to_json(), indent=2) if arguments.json else numbers.table())
+    print(json.dumps(by_name(numbers), indent=2) if arguments.json else numbers.table())
     sys.exit(1 if numbers.wrong else 0)

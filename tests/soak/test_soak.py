@@ -3,6 +3,7 @@
 import json
 
 from tests.soak.soak import soak
+from tests.support.problems import by_name
 from tests.support.stack import Stack
 
 
@@ -15,4 +16,4 @@ def test_sixty_turns_in_bad_weather_leave_nothing_wrong(stack: Stack) -> None:
     assert numbers.statuses["complete"] > 20
     assert len(numbers.instances) == 3
     assert numbers.moved > 0
-    assert json.loads(json.dumps(numbers.to_json()))["statuses"] == numbers.statuses
+    assert json.loads(json.dumps(by_name(numbers)))["statuses"] == numbers.statuses

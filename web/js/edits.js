@@ -2,7 +2,7 @@
 // given up, or its person signs out.
 
 import { editKey } from "./draft-keys.js";
-import { set } from "./page.js";
+import { drawn, set } from "./page.js";
 import { activeMessages, state } from "./state.js";
 
 const key = (conversation_id) => editKey(state.me.id, conversation_id);
@@ -16,10 +16,12 @@ function keptEdit(conversation_id) {
   }
 }
 
-/** Opens the editor of a message of the open conversation, with what was written there before. */
-export function beginEdit({ id, content }) {
+/** Opens the editor of a message of the open conversation, with what was written there before, and gives it the focus. */
+export async function beginEdit({ id, content }) {
   const kept = keptEdit(state.conversation.id);
   set({ editing: kept?.id === id ? kept : { id, text: content } });
+  await drawn();
+  document.querySelector(".editor textarea")?.focus();
 }
 
 /** Keeps what is in the open editor. */

@@ -8,7 +8,7 @@ import { beginEdit, cancelEdit, changeEdit } from "./edits.js";
 import { t } from "./language.js";
 import { showDetails } from "./message-details.js";
 import { choose, edit, hide } from "./messages.js";
-import { doing, drawn } from "./page.js";
+import { doing } from "./page.js";
 import "./prose.js";
 import { characterName, listMembers } from "./state.js";
 import { editAndAnswer, take } from "./turns.js";
@@ -64,11 +64,7 @@ function tools(state, message, versions, last, answer) {
             <button @click=${doing(() => take({ action: "continue", message_id: message.id }, message))}>${t("Continue")}</button>`
         : nothing}
       <button @click=${doing(() => copy(message.content))}>${t("Copy")}</button>
-      <button @click=${doing(async () => {
-        beginEdit(message);
-        await drawn();
-        document.querySelector(".editor textarea").focus();
-      })}>${t("Edit")}</button>
+      <button @click=${doing(() => beginEdit(message))}>${t("Edit")}</button>
       <button @click=${doing(() => branch(message))}>${t("Branch")}</button>
       <button title=${t("Models read only what is not hidden")} @click=${doing(() => hide(message, !hidden))}>
         ${hidden ? t("Show to the model") : t("Hide from the model")}</button>

@@ -4,7 +4,7 @@ import { html } from "../vendor/lit/lit-html.js";
 import { choosePartner } from "./conversations.js";
 import { beginEdit } from "./edits.js";
 import { t } from "./language.js";
-import { drawn, openDialog } from "./page.js";
+import { openDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { showNewest } from "./scrolling.js";
 import { focusSearch } from "./search.js";
@@ -50,8 +50,5 @@ export function press(event) {
 export async function editLast() {
   if (state.hasLater) await showNewest();
   const mine = activeMessages().filter(({ message }) => message.sender === "user").at(-1);
-  if (!mine || state.turn) return;
-  beginEdit(mine.message);
-  await drawn();
-  focus(".editor textarea");
+  if (mine && !state.turn) await beginEdit(mine.message);
 }
