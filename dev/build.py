@@ -16,8 +16,10 @@ EPOCH = 315_532_800
 """The time of every file: 1980-01-01, the earliest date in a zip file."""
 
 
-def build() -> None:
-    """Assemble dist/<function>/ from the function's folder and the shared package."""
+def build() -> list[Path]:
+    """Assemble dist/<function>/ from the function's folder and the shared package. Returns these
+    folders."""
+    built = []
     shutil.rmtree(DIST, ignore_errors=True)
     for main in sorted(FUNCTIONS.glob("*/main.py")):
         target = DIST / main.parent.name
@@ -28,7 +30,8 @@ def build() -> None:
         if os.environ.get("OTEL") and with_otel.exists():
             shutil.copyfile(with_otel, target / "requirements.txt")
         _make_plain(target)
-        print(f"dist/{target.name}  {digest(target)}")
+        built.append(target)
+    return built
 
 
 def _make_plain(folder: Path) -> None:
@@ -49,4 +52,5 @@ def digest(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    build()
+    for folder in build():
+        print(f"{folder.relative_to(ROOT)}  {digest(folder)}")
