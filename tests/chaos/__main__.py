@@ -13,7 +13,7 @@ from functools import partial
 from dev.operate.report import tell
 from tests.chaos.storm import storm
 from tests.support.installations import INSTALLATIONS, NEW
-from tests.support.problems import by_name
+from tests.support.problems import by_name, table
 
 
 def main() -> int:
@@ -40,7 +40,8 @@ def main() -> int:
     if given.json:
         print(json.dumps(by_name(report) | {"seed": seed, "seconds": seconds}, indent=2))
     else:
-        print(f"{report}\nin             {seconds:.0f} s")
+        print(report.table())
+        print(table([("time", f"{seconds:.0f} s")], []))
     return 1 if report.problems else 0
 
 

@@ -33,7 +33,7 @@ from tests.support.keys import Keys
 from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.postgrest import running_postgrest
-from tests.support.problems import tally
+from tests.support.problems import counts, shares, table, tally
 from tests.support.stack import Stack, User
 from tests.support.upstream import Exchange, Upstream, running_upstream
 from tests.support.waiting import PATIENCE, wait_until
@@ -67,34 +67,24 @@ class Report:
     slowest_seconds: float = 0
     problems: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        """One line per number."""
-        lines = [
-            f"kills          {_counts(self.kills)}",
-            f"messages       {self.messages}, each answered once; slowest answer"
-            f" {self.slowest_seconds:.1f} s",
+    def table(self) -> str:
+        """The numbers as lines of text."""
+        slowest = f"{self.slowest_seconds:.1f} s"
+        rows = [
+            ("kills", counts(self.kills)),
+            ("messages", f"{self.messages}, each answered once; slowest answer {slowest}"),
             *self._beside(),
-            f"requests       {sum(self.answers.values())}: {_counts(self.answers)}",
-            f"instances      {len(self.instances)}, with {_shares(self.instances)} requests;"
-            f" {self.moved} repeated at another one",
-            f"turns          {sum(self.turns.values())}: {_counts(self.turns)}",
-            f"model calls    {self.model_calls}",
-            f"wrong          {tally(self.problems)}",
-            *(f"  {problem}" for problem in self.problems[:50]),
+            ("requests", f"{sum(self.answers.values())}: {counts(self.answers)}"),
+            ("instances", shares(self.instances, self.moved)),
+            ("turns", f"{sum(self.turns.values())}: {counts(self.turns)}"),
+            ("model calls", str(self.model_calls)),
+            ("wrong", tally(self.problems)),
         ]
-        return "\n".join(lines)
+        return table(rows, self.problems[:50])
 
-    def _beside(self) -> Iterator[str]:
+    def _beside(self) -> Iterator[tuple[str, str]]:
         if self.of_the_product:
-            yield f"product        {self.of_the_product} messages of its own programs"
-
-
-def _counts(counter: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in sorted(counter.items()))
-
-
-def _shares(instances: Mapping[int, int]) -> str:
-    return ", ".join(str(number) for _, number in sorted(instances.items()))
+            yield "product", f"{self.of_the_product} messages of its own programs"
 
 
 class Instance:

@@ -12,7 +12,8 @@ from tests.support.problems import by_name
 def test_nothing_is_lost_or_doubled_when_processes_are_killed(pytestconfig: pytest.Config) -> None:
     installation = pytestconfig.getoption("installation")
     report = storm(rounds=8, seed=9, people=3, installation=installation)
-    print(report)
+    print(report.table())
+    assert max(map(len, report.table().splitlines())) <= 80
     assert report.problems == []
     assert sum(report.kills.values()) == 8
     assert {"function", "postgres", "both"} == set(report.kills)

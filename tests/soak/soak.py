@@ -36,7 +36,7 @@ from tests.support.keys import Keys
 from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import running_postgres
 from tests.support.postgrest import running_postgrest
-from tests.support.problems import by_name, tally
+from tests.support.problems import by_name, counts, shares, table, tally
 from tests.support.stack import Stack
 from tests.support.talk import CANARY, Talk
 from tests.support.upstream import running_upstream
@@ -83,34 +83,21 @@ class Numbers:
         waits = sorted(self.waited_ms) or [0.0]
         rows = [
             ("turns", f"{self.turns} in {self.seconds:.0f} s"),
-            ("what people did", _counts(self.doings)),
-            ("what they got", _counts(self.answers)),
+            ("what people did", counts(self.doings)),
+            ("what they got", counts(self.answers)),
             (
                 "how long they waited",
                 f"median {waits[len(waits) // 2]:.0f} ms, 95 % {waits[len(waits) * 95 // 100]:.0f}"
                 f" ms, longest {waits[-1]:.0f} ms",
             ),
-            ("how turns ended", _counts(self.statuses)),
+            ("how turns ended", counts(self.statuses)),
             ("calls to models", f"{self.shapes.total()} in {len(self.shapes)} shapes"),
-            ("how calls ended", _counts(self.outcomes)),
-            (
-                "instances",
-                f"{len(self.instances)}, with"
-                f" {', '.join(str(n) for _, n in sorted(self.instances.items()))} requests;"
-                f" {self.moved} repeated at another one",
-            ),
-            (
-                "memory of all",
-                ", ".join(f"{sum(each):.1f}" for each in self.memory_mb) + " MB",
-            ),
+            ("how calls ended", counts(self.outcomes)),
+            ("instances", shares(self.instances, self.moved)),
+            ("memory of all", ", ".join(f"{sum(each):.1f}" for each in self.memory_mb) + " MB"),
             ("wrong", tally(self.wrong)),
         ]
-        lines = [f"{name:<21} {value}" for name, value in rows]
-        return "\n".join([*lines, *(f"  {what}" for what in self.wrong[:30])])
-
-
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in counter.most_common())
+        return table(rows, self.wrong[:30])
 
 
 class Soak:

@@ -11,6 +11,7 @@ def test_sixty_turns_in_bad_weather_leave_nothing_wrong(stack: Stack) -> None:
     numbers = soak(stack, turns=60, seed=7, concurrency=8)
 
     print(numbers.table())
+    assert max(map(len, numbers.table().splitlines())) <= 80
     assert numbers.wrong == []
     assert numbers.turns >= 60
     assert numbers.statuses["complete"] > 20
