@@ -12,11 +12,12 @@ import { CATALOGUE_VIEWS } from "./catalogue-dialogs.js";
 import { CHARACTER_VIEWS, showCharacter } from "./character-dialogs.js";
 import { EDITOR_VIEWS } from "./character-editor.js";
 import { CONVERSATION_VIEWS } from "./conversation-dialogs.js";
-import * as talks from "./conversations.js";
+import { talkWith } from "./conversations.js";
 import { day } from "./facts.js";
 import { importChat } from "./imports.js";
 import { numberFormat, plural, t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
+import { addCharacter, hasRoom, removeCharacter, strangers } from "./members.js";
 import * as facts from "./memory.js";
 import { remove } from "./messages.js";
 import { closeDialog, doing, submitting } from "./page.js";
@@ -152,8 +153,8 @@ const reach = ({ tier, character_id }) =>
 
 function characters(state) {
   const members = listMembers(state.conversation);
-  const strangers = talks.strangers();
-  const add = submitting((event) => talks.addCharacter(findCharacter(event.target.elements.character.value)));
+  const others = strangers();
+  const add = submitting((event) => addCharacter(findCharacter(event.target.elements.character.value)));
   return modal(t("Characters"), html`
     <section>
       <p class="quiet">${t("One character speaks at a time: the one you name, or the next in this order.")}</p>
@@ -165,20 +166,20 @@ function characters(state) {
             ${portraitTools(each, state.me)}
             ${each.id === state.conversation.character_id
               ? nothing
-              : html`<button aria-label=${t("Remove {name}", { name: each.name })} @click=${doing(() => talks.removeCharacter(each))}>${t("Remove")}</button>`}
+              : html`<button aria-label=${t("Remove {name}", { name: each.name })} @click=${doing(() => removeCharacter(each))}>${t("Remove")}</button>`}
           </li>`)}
       </ul>
     </section>
     <section>
-      ${!talks.hasRoom()
+      ${!hasRoom()
         ? html`<p class="quiet">${t("There is no room for another character. Remove one first.")}</p>`
-        : !strangers.length
+        : !others.length
           ? html`<p class="quiet">${t("All your characters are here. Import a character card to add more.")}</p>`
           : html`
               <form class="add" @submit=${add}>
                 <label>${t("Who joins")}
                   <select name="character">
-                    ${repeat(strangers, ({ id }) => id, ({ id, name }) => html`<option value=${id} dir="auto">${name}</option>`)}
+                    ${repeat(others, ({ id }) => id, ({ id, name }) => html`<option value=${id} dir="auto">${name}</option>`)}
                   </select>
                 </label>
                 <button class="primary">${t("Add to the conversation")}</button>
@@ -295,7 +296,7 @@ function chatImported(state) {
 function imported(state) {
   const { card } = state.dialog;
   if (card.lorebook_id) return importedBook(card, state);
-  const talk = doing(() => talks.talkWith(findCharacter(card.character_id)));
+  const talk = doing(() => talkWith(findCharacter(card.character_id)));
   return modal(t("{name} is here", { name: card.name }), html`
     <p>${plural(card.greetings, { one: "One greeting came along.", other: "{n} greetings came along." })}
       ${plural(card.book_entries, { one: "One lorebook entry came along.", other: "{n} lorebook entries came along." })}</p>

@@ -1,67 +1,26 @@
-// Loads and changes conversations, characters, messages and models.
+// Loads, opens, begins and changes conversations.
 
 import { addressed, write } from "./address.js";
 import { UserError, act, data, supabase } from "./backend.js";
-import { readCharacters } from "./characters.js";
+import { loadCharacters, loadMembers } from "./character-list.js";
 import { findDeleted, loadList, refreshList } from "./conversation-list.js";
 import { showDraft } from "./drafts.js";
 import { showEdit } from "./edits.js";
 import { t } from "./language.js";
-import { legible } from "./legible.js";
 import { loadMessages, loadMessagesAround } from "./messages.js";
+import { loadModels } from "./models.js";
 import { closePanels, once, set, tell } from "./page.js";
 import { loadPortraits } from "./portrait.js";
-import { listMembers, state } from "./state.js";
+import { state } from "./state.js";
 import { announce } from "./tabs.js";
 import { follow } from "./turns.js";
 import { isOpen, leaveDialog, setOut, whereabouts } from "./whereabouts.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position), conversation_entries(title, is_deleted)";
-const FURTHER = 8; // most characters besides the first
-const CHARACTERS = 200;
-const COMPANIONS = 1000;
 const EMPTY = 20; // of the newest conversations with a character, one of which may be empty
 
 export async function loadAll() {
-  const [characters, companions] = await Promise.all([
-    characterPage(),
-    loadCompanions(),
-    loadList(),
-    loadModels(),
-    loadPortraits(),
-  ]);
-  set({
-    characters,
-    hasMoreCharacters: characters.length === CHARACTERS,
-    companions,
-  });
-}
-
-const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
-
-const characterPage = (from = 0) =>
-  readCharacters((query) => query.order("name").order("id").range(from, from + CHARACTERS - 1));
-
-/** The names of all characters in the conversations. */
-async function loadCompanions() {
-  const all = [];
-  for (let more = true; more; ) {
-    const query = supabase.from("companions").select("character_id, name").order("character_id").limit(COMPANIONS);
-    const last = all.at(-1);
-    const page = await data(last ? query.gt("character_id", last.character_id) : query);
-    all.push(...page);
-    more = page.length === COMPANIONS;
-  }
-  return readable(all);
-}
-
-const known = (rows) => new Set(rows.map(({ id }) => id));
-
-export async function showMoreCharacters() {
-  const page = await characterPage(state.characters.length);
-  const ids = known(state.characters);
-  const characters = [...state.characters, ...page.filter(({ id }) => !ids.has(id))];
-  set({ characters, hasMoreCharacters: page.length === CHARACTERS });
+  await Promise.all([loadCharacters(), loadList(), loadModels(), loadPortraits()]);
 }
 
 /** A conversation by id, with the title that it has in the list; null if there is none, or it was deleted. */
@@ -77,39 +36,6 @@ const titled = (row) => ({ ...row, title: entryOf(row).title || row.title });
 
 /** Whether a conversation is still deleted: writing in it restores it. */
 const isDeleted = async (id) => (await findDeleted()).some((row) => row.id === id);
-
-/** Loads the characters of a conversation that are on later pages. */
-export async function loadMembers({ character_id, conversation_characters }) {
-  const loaded = known([...state.characters, ...state.others]);
-  const ids = [character_id, ...conversation_characters.map((row) => row.character_id)].filter((id) => id && !loaded.has(id));
-  if (!ids.length) return;
-  const rows = await readCharacters((query) => query.in("id", ids));
-  set({ others: [...state.others, ...rows] });
-}
-
-/** Loads who can answer now: models and workers, their cooldowns, and the workers' health. */
-export async function loadModels() {
-  const [models, cooldowns, rows] = await Promise.all([
-    data(
-      supabase
-        .from("api_models")
-        .select("id, model_key, display_name, is_default, capabilities, catalog_status, api_providers(is_active)")
-        .match({ task: "roleplay", is_active: true })
-        .order("priority")
-        .order("model_key"),
-    ),
-    data(supabase.from("models_on_cooldown").select("model_id, worker, until")),
-    data(supabase.from("chat_worker_health").select("name, display_name, is_healthy, checked_at, response_ms").order("name")),
-  ]);
-  const workers = rows.map((row) => ({
-    name: row.name,
-    display_name: legible(row.display_name),
-    health: { isHealthy: row.is_healthy, lastChecked: row.checked_at, responseTimeMs: row.response_ms },
-  }));
-  set({ models, cooldowns, workers });
-}
-
-// --- conversations --------------------------------------------------------------------------
 
 /**
  * Opens a conversation. Replies that are being written in others go on. `instead`: in place of this address.
@@ -319,38 +245,4 @@ export async function branch(message) {
   await openById(conversation_id);
   if (!isOpen(conversation_id)) return;
   set({ notice: t("This is a branch with a copy of the earlier messages. The original conversation is unchanged.") });
-}
-
-// --- characters -----------------------------------------------------------------------------
-
-/** Whether another character can join the open conversation. */
-export const hasRoom = () => state.conversation.conversation_characters.length < FURTHER;
-
-export async function addCharacter(character) {
-  const { id, conversation_characters } = state.conversation;
-  const taken = conversation_characters.map(({ position }) => position);
-  // The position after the last one, or a free one if the last is taken.
-  const last = Math.max(-1, ...taken);
-  const places = Array.from({ length: FURTHER }, (_, index) => (last + 1 + index) % FURTHER);
-  const position = places.find((place) => !taken.includes(place));
-  await data(
-    supabase.from("conversation_characters").insert({ conversation_id: id, character_id: character.id, position }),
-  );
-  set({ said: t("{name} has joined.", { name: character.name }) });
-  await reread(id);
-}
-
-export async function removeCharacter(character) {
-  const { id } = state.conversation;
-  await data(
-    supabase.from("conversation_characters").delete().match({ conversation_id: id, character_id: character.id }),
-  );
-  set({ said: t("{name} has left.", { name: character.name }), ...(isOpen(id) ? { speaker: "" } : {}) });
-  await reread(id);
-}
-
-/** The characters that are not in the open conversation. */
-export function strangers() {
-  const members = listMembers(state.conversation);
-  return state.characters.filter((character) => !members.includes(character));
 }

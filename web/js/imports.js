@@ -1,8 +1,9 @@
 // Imports files: character cards, lorebooks, and chats of other programs.
 
 import { act } from "./backend.js";
+import { loadMembers } from "./character-list.js";
 import { isChat } from "./chat-file.js";
-import { loadAll, loadMembers, openById } from "./conversations.js";
+import { loadAll, openById } from "./conversations.js";
 import { inBase64, textOf } from "./files.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";

@@ -6,8 +6,9 @@ import { showAccount } from "./account.js";
 import { showAppearance } from "./appearance.js";
 import { showCatalogue } from "./catalogue.js";
 import { showLibrary } from "./character-dialogs.js";
+import { showMoreCharacters } from "./character-list.js";
 import { conversationList, conversationMenu } from "./conversation-views.js";
-import * as talks from "./conversations.js";
+import { talkWith } from "./conversations.js";
 import { importFile } from "./imports.js";
 import { t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
@@ -51,14 +52,14 @@ const lists = (state) => html`
   <ul>
     ${repeat(state.characters, ({ id }) => id, (each) => html`
       <li>
-        <button @click=${doing(() => talks.talkWith(each))}>
+        <button @click=${doing(() => talkWith(each))}>
           ${portrait(each)}
           <span dir="auto">${each.name}<small>${t("Start a conversation")}</small></span>
         </button>
       </li>`)}
   </ul>
   ${state.hasMoreCharacters
-    ? html`<button class="link more" @click=${doing(talks.showMoreCharacters)}>${t("Show more characters")}</button>`
+    ? html`<button class="link more" @click=${doing(showMoreCharacters)}>${t("Show more characters")}</button>`
     : nothing}
   <h2>${t("Personas")}</h2>
   <ul><li><button @click=${doing(showPersonas)}><span>${t("Your personas")}<small>${t("Who you are in a story")}</small></span></button></li></ul>
