@@ -133,7 +133,21 @@ class TestAppearance:
         assert page.evaluate(self.PAPER) == light
 
 
+CLOSE_AND_PRESS = """() => {
+  document.querySelector("dialog").close();
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "m", bubbles: true }));
+}"""
+
+
 class TestKeys:
+    def test_key_counts_as_soon_as_the_dialog_is_closed(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        person.page.keyboard.press("?")
+        expect(person.page.get_by_role("dialog")).to_be_visible()
+        person.page.evaluate(CLOSE_AND_PRESS)  # before the page hears of the closing
+        expect(person.page.get_by_label("Message to")).to_be_focused()
+
     def test_keys_list_themselves_begin_a_conversation_and_edit_the_last_message(
         self, person: Person
     ) -> None:

@@ -37,10 +37,13 @@ const KEYS = {
 
 const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
 
+// The browser closes a dialog on Escape before it tells the page.
+const isCovered = () => state.dialog && !document.querySelector("dialog:not([open])");
+
 /** Does what a key stands for, unless somebody is typing or a dialog is open. */
 export function press(event) {
   const { key, target, ctrlKey, metaKey, altKey, isComposing } = event;
-  if (ctrlKey || metaKey || altKey || isComposing || !state.me || !state.ready || state.dialog || isTyping(target)) return;
+  if (ctrlKey || metaKey || altKey || isComposing || !state.me || !state.ready || isCovered() || isTyping(target)) return;
   if (!Object.hasOwn(KEYS, key)) return;
   event.preventDefault();
   KEYS[key]();
