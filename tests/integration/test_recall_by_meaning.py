@@ -8,13 +8,14 @@ from uuid import UUID
 
 import pytest
 
+from roleplay_chat.memory import embedder
 from tests.support.answers import error, reply, stall, text
 from tests.support.meanings import PATH, embeddings
 from tests.support.notes import asks_for_notes
 from tests.support.postgres import OWNER, ROOT, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import VENICE, Talk
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.installations
 
@@ -44,8 +45,9 @@ def vectors(postgres: Postgres, stack: Stack) -> Iterator[None]:
 
 
 @pytest.fixture
-def long(talk: Talk, vectors: None) -> Iterator[Talk]:
+def long(talk: Talk, vectors: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Talk]:
     """A conversation of which a prompt shows only the end, and an embeddings model."""
+    monkeypatch.setattr(embedder, "QUERY_SECONDS", PATIENCE)
     stack = talk.stack
     talk.have_only(VENICE)
     talk.describe(VENICE, context_tokens=2048)
@@ -132,8 +134,11 @@ def test_a_message_about_nothing_recalls_nothing(long: Talk, message: str) -> No
         pytest.param(reply(200, "[" * 100_000), id="deep"),
     ],
 )
-def test_without_an_embedding_words_alone_find(long: Talk, trouble: object) -> None:
+def test_without_an_embedding_words_alone_find(
+    long: Talk, trouble: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedded(long)
+    monkeypatch.setattr(embedder, "QUERY_SECONDS", 0.3)
     long.stack.upstream.always(trouble, to=PATH)
     assert ANSWER in shown(long, "Who came from the market?")
     assert long.stack.upstream.unexpected == []
