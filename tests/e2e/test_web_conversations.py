@@ -114,6 +114,51 @@ class TestList:
         expect(page.get_by_label("Message to")).to_have_value("Half a sent")
         expect(undo).to_have_count(0)
 
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_undo_of_a_deletion_leaves_the_message_box_free(
+        self, person: Person, width: int
+    ) -> None:
+        person.join()
+        conversations(person, 2)
+        page = person.page
+        page.set_viewport_size({"width": width, "height": 740})
+        page.reload()
+        expect(page.get_by_label("Message to")).to_be_visible()
+        opened = page.get_by_role("heading", level=1).inner_text()
+        other = {"Talk 0": "Talk 1", "Talk 1": "Talk 0"}[opened]
+        if width == 390:
+            page.get_by_role("button", name="Conversations and characters").click()
+        choose(person, other, "Delete")
+        expect(page.get_by_role("button", name="Undo", exact=True)).to_be_visible()
+        if width == 390:
+            page.get_by_role("button", name="Close the list").click(position={"x": 380, "y": 300})
+        page.get_by_label("Message to").click()
+        assert page.evaluate("document.scrollingElement.scrollHeight") == 740
+
+    def test_link_to_a_deleted_conversation_says_so(self, person: Person) -> None:
+        person.join()
+        conversations(person, 2)
+        page = person.page
+        page.reload()
+        expect(page.get_by_label("Message to")).to_be_visible()
+        gone, title = page.url, page.get_by_role("heading", level=1).inner_text()
+        choose(person, title, "Delete")
+        expect(page.get_by_role("button", name="Undo", exact=True)).to_be_visible()
+        page.goto("about:blank")
+        page.goto(gone)
+        expect(page.get_by_text("This conversation was deleted.").first).to_be_visible()
+        expect(page.get_by_label("Message to")).to_have_count(0)
+        assert "#" not in page.url
+
+    def test_title_cannot_turn_the_text_around(self, person: Person) -> None:
+        person.join()
+        [talk] = conversations(person, 1)
+        path = f"/rest/v1/conversations?id=eq.{talk}"
+        operator(person.copy, "PATCH", path, {"title": "\u202eevil\u2066"})
+        person.page.reload()
+        expect(person.page.get_by_role("heading", level=1)).to_have_text("evil")
+        assert person.page.title().startswith("evil ·")
+
     def test_deleted_conversation_is_restored_from_its_list(self, person: Person) -> None:
         person.join()
         first, second = conversations(person, 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from playwright.sync_api import APIResponse, Page, Route, expect
+from playwright.sync_api import APIResponse, Download, Page, Route, expect
 
 from tests.e2e.test_web_work import (
     begin,
@@ -17,7 +19,7 @@ from tests.e2e.test_web_work import (
 )
 from tests.support.answers import text
 from tests.support.browser import drawn, wait_on
-from tests.support.person import MARA, Person, operator
+from tests.support.person import MARA, PASSWORD, Person, operator
 from tests.support.upstream import Upstream
 
 
@@ -336,6 +338,23 @@ class TestMessages:
         assert person.said.all_inner_texts() == [f"Message {number}" for number in range(1, 251)]
 
 
+class TestDeletedCharacter:
+    def test_is_in_no_list_that_is_loaded_meanwhile(self, two: Person) -> None:
+        operator(two.copy, "POST", "/rest/v1/characters", {"user_id": own_id(two), "name": "Grace"})
+        page = two.page
+        page.reload()
+        expect(people(two).filter(has_text="Grace")).to_have_count(1)
+        two.press("Your characters", exact=False)
+        two.press("Details of Grace")
+        two.press("Delete this character")
+        two.press("Delete the character")
+        expect(page.get_by_role("dialog").get_by_role("button", name="Undo")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.locator(".talk > li").last.get_by_role("button", name="Branch").click()
+        expect(page.get_by_text("This is a branch")).to_be_visible()
+        expect(people(two).filter(has_text="Grace")).to_have_count(0)
+
+
 class TestTwice:
     def test_branch(self, two: Person) -> None:
         page = two.page
@@ -379,6 +398,93 @@ def test_session_that_ends_while_the_page_starts_shows_nobody(person: Person) ->
     late.deliver()
     expect(person.page.get_by_label("Email")).to_be_visible()
     expect(person.page.get_by_role("alert")).to_have_count(0)
+
+
+def change_to(person: Person, email: str) -> None:
+    """Signs out, and somebody in on the same page."""
+    person.press("Sign out")
+    person.page.get_by_label("Email").fill(email)
+    person.page.get_by_label("Password").fill(PASSWORD)
+    person.press("Sign in")
+
+
+def leave_to(person: Person, other: str) -> None:
+    """Signs out, and somebody else in, for whom the page is loaded again."""
+    page = person.page
+    page.evaluate("window.isOfThePersonBefore = true")
+    change_to(person, other)
+    expect(page.locator(".who")).to_have_attribute("title", other)
+    assert not page.evaluate("window.isOfThePersonBefore")
+    assert "#" not in page.url
+
+
+class TestNextPerson:
+    @pytest.fixture
+    def other(self, person: Person) -> str:
+        """The email of somebody else with an account."""
+        mine, person.email = person.email, f"next-{uuid4().hex[:8]}@example.com"
+        person.make_account()
+        other, person.email = person.email, mine
+        return other
+
+    def test_does_not_get_a_download_that_runs(
+        self, person: Person, other: str, tmp_path: Path
+    ) -> None:
+        person.join()
+        page = person.page
+        saved: list[Download] = []
+        page.on("download", lambda download: saved.append(download))
+        late = Late(page, "**/rpc/download_account", "POST", "p_section")
+        person.press("Account")
+        person.press("Download everything")
+        late.wait()
+        page.keyboard.press("Escape")
+        leave_to(person, other)
+        person.press("Account")
+        with page.expect_download() as theirs:
+            person.press("Download everything")
+        theirs.value.save_as(tmp_path / "all.json")
+        assert other in (tmp_path / "all.json").read_text()
+        assert len(saved) == 1
+
+    def test_sees_no_list_that_was_asked_for_before(self, person: Person, other: str) -> None:
+        person.join()
+        person.meet()
+        person.character("My secret")
+        page = person.page
+        late = Late(page, "**/rest/v1/characters*")
+        page.locator(".talk > li").last.get_by_role("button", name="Branch").click()
+        late.wait()
+        leave_to(person, other)
+        expect(people(person).filter(has_text=MARA)).to_have_count(1)
+        expect(people(person).filter(has_text="My secret")).to_have_count(0)
+
+    def test_is_not_held_by_the_limit_of_the_one_before(self, person: Person, other: str) -> None:
+        person.join()
+        person.meet()
+        page = person.page
+        person.expected.append("429")
+        told = {"error": "Too many.", "code": "rate_limited"}
+        later = {"Retry-After": "600"}
+        page.route(
+            "**/roleplay_chat", lambda route: route.fulfill(status=429, headers=later, json=told)
+        )
+        person.say("Hello")
+        expect(page.locator(".held")).to_be_visible()
+        leave_to(person, other)
+        page.locator(".person", has_text=MARA).click()
+        expect(page.get_by_label("Message to")).to_be_visible()
+        expect(page.locator(".held")).to_have_count(0)
+
+    def test_same_person_finds_the_list_of_a_phone_shut(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        page = person.page
+        page.set_viewport_size({"width": 390, "height": 740})
+        page.get_by_role("button", name="Conversations and characters").click()
+        change_to(person, person.email)
+        page.get_by_label("Message to").click()
+        expect(page.locator("#side")).not_to_be_visible()
 
 
 class TestConsole:

@@ -259,7 +259,70 @@ class TestDraft:
         person.press("Draft")
         expect(box(person)).to_have_value("Other words.")
         box(person).fill("Other words, changed")
+        person.page.reload()
+        person.press("Undo the draft")
+        expect(box(person)).to_have_value("My own words")
         expect(person.page.get_by_role("button", name="Undo the draft")).to_have_count(0)
+
+    def test_draft_that_is_sent_cannot_be_undone(self, person: Person, scripted: Upstream) -> None:
+        begin(person, scripted)
+        scripted.enqueue(text("A model's words."), text("Aye."))
+        person.press("Draft")
+        expect(box(person)).to_have_value("A model's words.")
+        person.press("Send")
+        expect(person.said.last).to_have_text("Aye.")
+        expect(person.page.get_by_role("button", name="Undo the draft")).to_have_count(0)
+
+    def test_draft_is_the_same_in_two_tabs(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        tab = person.page.context.new_page()
+        tab.goto(person.page.url)
+        other = tab.get_by_label("Message to")
+        expect(other).to_be_visible()
+        box(person).fill("A long letter")
+        expect(other).to_have_value("A long letter")
+        other.press("End")
+        other.press_sequentially("!")
+        expect(box(person)).to_have_value("A long letter!")
+        person.page.reload()
+        expect(box(person)).to_have_value("A long letter!")
+
+    def test_change_of_another_message_keeps_the_first(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        person.insert_messages(("user", "Who is there?"), ("character", "The sea."))
+        editor = person.page.get_by_label("New text")
+        person.page.get_by_role("button", name="Edit", exact=True).last.click()
+        editor.fill("The sea, and a gull.")
+        box(person).press("ArrowUp")
+        expect(editor).to_have_value("Who is there?")
+        editor.fill("Who calls?")
+        person.press("Cancel")
+        expect(editor).to_have_value("The sea, and a gull.")
+        person.press("Cancel")
+        expect(editor).to_have_count(0)
+
+    def test_what_was_rewritten_is_not_sent_when_the_connection_is_back(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        page = person.page
+        person.expected.append("ERR_")
+        page.route("**/roleplay_chat", lambda route: route.abort())
+        person.say("The first thought")
+        expect(page.get_by_role("alert").first).to_be_visible()
+        expect(box(person)).to_have_value("The first thought")
+        box(person).fill("A better thought")
+        page.unroute("**/roleplay_chat")
+        scripted.enqueue(text("Aye."))
+        for is_offline in (True, False):
+            page.context.set_offline(is_offline)
+            expect(page.get_by_text("You are offline.")).to_have_count(int(is_offline))
+        expect(box(person)).to_have_value("A better thought")
+        person.press("Send")
+        expect(person.said.last).to_have_text("Aye.")
+        assert "The first thought" not in str(person.said.all_inner_texts())
 
     def test_draft_of_another_conversation_stays_there(
         self, person: Person, scripted: Upstream
@@ -332,6 +395,27 @@ class TestLeaving:
         gate.open()
         expect(person.said.last).to_have_text("Once there was")
         assert person.turns()[-1]["status"] == "stopped"
+
+    def test_reply_goes_on_where_stopping_it_failed(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        page = person.page
+        person.expected.append("500")
+        page.route(
+            "**/roleplay_chat",
+            lambda route: (
+                route.fulfill(status=500, json={"error": "No.", "code": "internal"})
+                if '"stop"' in (route.request.post_data or "")
+                else route.fallback()
+            ),
+        )
+        gate = begin_story(person, scripted)
+        person.press("Stop")
+        expect(page.get_by_role("alert").first).to_be_visible()
+        expect(page.get_by_text("Stopping")).to_have_count(0)
+        gate.open()
+        person.answered(3)
 
     def test_stopped_reply_is_not_called_cut_off(self, person: Person, scripted: Upstream) -> None:
         begin(person, scripted)

@@ -161,12 +161,12 @@ async function remove({ id, name }) {
   await deleteNow();
   const { session } = await data(supabase.auth.getSession());
   leaving = { id, name, token: session.access_token, timer: setTimeout(() => deleteNow().catch(tell), UNDO_MS) };
-  const without = (list) => list.filter((each) => each.id !== id);
-  set({
-    characters: without(state.characters),
-    others: without(state.others),
-    said: t("{name} will be deleted.", { name }),
-  });
+  set({ ...without(id), said: t("{name} will be deleted.", { name }) });
+}
+
+function without(id) {
+  const rest = (list) => list.filter((each) => each.id !== id);
+  return { characters: rest(state.characters), others: rest(state.others) };
 }
 
 export async function keepCharacter() {
@@ -187,7 +187,8 @@ async function deleteNow() {
   redraw();
   try {
     await data(deletion(id, token));
-    set({ said: t("{name} was deleted.", { name }) });
+    // A list that was loaded meanwhile may have it.
+    set({ ...without(id), said: t("{name} was deleted.", { name }) });
   } catch (error) {
     if (state.me) await refreshCharacter(id);
     throw error;

@@ -4,11 +4,12 @@ import { showAccount } from "./account.js";
 import { addressed, windowTitle } from "./address.js";
 import { page } from "./chat-views.js";
 import { newest } from "./conversation-list.js";
-import { findConversation, followAddress, loadAll, open } from "./conversations.js";
+import { findConversation, followAddress, leave, loadAll, open } from "./conversations.js";
 import "./copying.js";
 import { redeem } from "./email-links.js";
 import { listen } from "./elsewhere.js";
 import { importFile } from "./imports.js";
+import { stopDownload } from "./own-data.js";
 import { loadLimits } from "./own-limits.js";
 import { t } from "./language.js";
 import { isMenuOpen } from "./menus.js";
@@ -35,9 +36,10 @@ onUser(
   doing(async (user, isStill) => {
     for (const turn of state.running.values()) turn.abort();
     state.running.clear();
+    stopDownload();
     listen(user?.id ?? null);
     set({ ready: !user, me: null, conversations: [], conversation: null, messages: [], others: [], draft: "", replaced: null });
-    set({ trouble: null, dialog: null, notice: "", undo: null, menuOf: null, limits: null, blocked: null, search: { query: "", results: null, next: null } });
+    set({ trouble: null, dialog: null, notice: "", undo: null, menu: false, tools: false, menuOf: null, limits: null, blocked: null, search: { query: "", results: null, next: null } });
     const { isForPassword, error } = link;
     link = {};
     if (error && !user) refuse(error);
@@ -52,11 +54,12 @@ onUser(
     const isHere = whereabouts();
     const wanted = addressed();
     const found = (wanted && (await findConversation(wanted))) || null;
-    const last = newest();
+    const last = wanted && !found ? null : newest();
     const conversation = found ?? (last ? await findConversation(last.id) : null);
     if (!isStill()) return;
     // Unless the person chose another one meanwhile.
     if (conversation && isHere()) await open(conversation, true);
+    if (wanted && !found && isHere()) leave(t("This conversation was deleted."));
     if (error) tell(error);
     if (isForPassword) await showAccount(t("Choose a new password below."));
   }),
@@ -71,7 +74,10 @@ addEventListener(
   doing(() => state.me && state.ready && followAddress()),
 );
 addEventListener("online", () => {
-  if (state.trouble?.code === "dropped" && state.trouble.body) doing(tryAgain)();
+  const { code, body } = state.trouble ?? {};
+  // What the person wrote instead is theirs to send.
+  const isCurrent = !body?.message || state.draft === body.message;
+  if (code === "dropped" && body && isCurrent) doing(tryAgain)();
 });
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {

@@ -7,6 +7,7 @@ import { findDeleted, loadList, refreshList } from "./conversation-list.js";
 import { showDraft } from "./drafts.js";
 import { showEdit } from "./edits.js";
 import { t } from "./language.js";
+import { legible } from "./legible.js";
 import { loadMessages, loadMessagesAround } from "./messages.js";
 import { loadModels } from "./models.js";
 import { closePanels, once, set, tell } from "./page.js";
@@ -32,7 +33,10 @@ export async function findConversation(id) {
 
 /** What its owner made of a conversation in the list; {} if nothing. */
 const entryOf = ({ conversation_entries: entry }) => [entry].flat()[0] ?? {};
-const titled = (row) => ({ ...row, title: entryOf(row).title || row.title });
+const titled = (row) => {
+  const title = entryOf(row).title || row.title;
+  return { ...row, title: title && legible(title) };
+};
 
 /** Whether a conversation is still deleted: writing in it restores it. */
 const isDeleted = async (id) => (await findDeleted()).some((row) => row.id === id);

@@ -1,5 +1,5 @@
-// The message that somebody is changing: its text is kept on this device, one for each conversation, until it is saved,
-// given up, or its person signs out.
+// The message that somebody is changing: its text is kept on this device until it is saved, given up, or its person
+// signs out. Whoever begins to change another message finds the first one again afterwards.
 
 import { editKey } from "./draft-keys.js";
 import { drawn, set } from "./page.js";
@@ -7,47 +7,57 @@ import { activeMessages, state } from "./state.js";
 
 const key = (conversation_id) => editKey(state.me.id, conversation_id);
 
-/** {id, text} of the message that was being changed in a conversation, or null. */
-function keptEdit(conversation_id) {
+/** [id, text] of each message that is being changed in a conversation, the newest change last. */
+function keptEdits(conversation_id) {
   try {
-    return JSON.parse(localStorage.getItem(key(conversation_id)));
+    return new Map(JSON.parse(localStorage.getItem(key(conversation_id)) ?? "[]"));
   } catch {
-    return null;
+    return new Map();
+  }
+}
+
+function keep(conversation_id, edits) {
+  try {
+    if (edits.size) localStorage.setItem(key(conversation_id), JSON.stringify([...edits]));
+    else localStorage.removeItem(key(conversation_id));
+  } catch {
+    // There is no room. The text lasts as long as the editor.
   }
 }
 
 /** Opens the editor of a message of the open conversation, with what was written there before, and gives it the focus. */
 export async function beginEdit({ id, content }) {
-  const kept = keptEdit(state.conversation.id);
-  set({ editing: kept?.id === id ? kept : { id, text: content } });
+  set({ editing: { id, text: keptEdits(state.conversation.id).get(id) ?? content } });
   await drawn();
   document.querySelector(".editor textarea")?.focus();
 }
 
 /** Keeps what is in the open editor. */
 export function changeEdit(text) {
-  const editing = { ...state.editing, text };
-  try {
-    localStorage.setItem(key(state.conversation.id), JSON.stringify(editing));
-  } catch {
-    // There is no room. The text lasts as long as the editor.
-  }
-  set({ editing });
+  const { id } = state.editing;
+  const edits = keptEdits(state.conversation.id);
+  edits.delete(id);
+  keep(state.conversation.id, edits.set(id, text));
+  set({ editing: { id, text } });
 }
 
-/** Closes the open editor, and forgets what is in it. */
+/** Closes the open editor, forgets what is in it, and opens the one that was open before it. */
 export const cancelEdit = () => endEdit(state.conversation.id, state.editing.id);
 
 /** Forgets what was written in a message's editor, and closes it. */
 export function endEdit(conversation_id, id) {
   if (!state.me) return; // They signed out meanwhile.
-  if (keptEdit(conversation_id)?.id === id) localStorage.removeItem(key(conversation_id));
-  if (state.conversation?.id === conversation_id && state.editing?.id === id) set({ editing: null });
+  const edits = keptEdits(conversation_id);
+  if (edits.delete(id)) keep(conversation_id, edits);
+  if (state.conversation?.id !== conversation_id || state.editing?.id !== id) return;
+  set({ editing: null });
+  showEdit();
 }
 
 /** Opens the editor again that was left open in the conversation, if its message is shown. */
 export function showEdit() {
-  const kept = keptEdit(state.conversation.id);
-  const isShown = kept && activeMessages().some(({ message }) => message.id === kept.id);
-  if (isShown && !state.turn && !state.editing) set({ editing: kept });
+  if (state.turn || state.editing) return;
+  const shown = new Set(activeMessages().map(({ message }) => message.id));
+  const last = [...keptEdits(state.conversation.id)].findLast(([id]) => shown.has(id));
+  if (last) set({ editing: { id: last[0], text: last[1] } });
 }

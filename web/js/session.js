@@ -117,17 +117,26 @@ function givenName({ user_metadata }) {
 
 /**
  * Calls back with the user or null, now and whenever another user signs in or out, and with a function that says
- * whether they are still the one: what is loaded for somebody who left comes too late.
+ * whether they are still the one: what is loaded for somebody who left comes too late. When somebody else signs in,
+ * the page is loaded again: nothing that it holds or still waits for reaches them.
  */
 export function onUser(callback) {
   let known;
+  let first = null; // who signed in here first
   supabase.auth.onAuthStateChange((_, session) => {
     const id = session?.user.id ?? null;
     if (id === known) return;
     known = id;
+    if (id && first && id !== first) return startAnew();
+    first ??= id;
     // Later, because the client is locked during its own callback.
     setTimeout(() => id === known && callback(session?.user ?? null, () => id === known));
   });
+}
+
+function startAnew() {
+  history.replaceState(null, "", location.pathname); // Where the other person was.
+  location.reload();
 }
 
 /** Ends a session that is no longer valid. What the person wrote stays for when they sign in again. */

@@ -4,7 +4,7 @@
 
 import { Dropped, UserError, act, data, resume, supabase, turn } from "./backend.js";
 import { refreshList } from "./conversation-list.js";
-import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
+import { giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
 import { showEdit } from "./edits.js";
 import { hold, isHeld } from "./holding.js";
 import { t } from "./language.js";
@@ -183,7 +183,7 @@ async function wasSaved(body) {
 
 export function send(message) {
   if (!message.trim() || state.turn || state.phase === "failed" || isHeld(state)) return;
-  changeDraft("");
+  keepDraft(state.conversation.id, "");
   return take({ message });
 }
 
@@ -237,6 +237,7 @@ export async function follow() {
 export async function stop() {
   const current = state.turn;
   if (!current || current.isStopped) return;
+  const { note } = current;
   Object.assign(current, { isStopped: true, note: t("Stopping …") });
   redraw();
   try {
@@ -244,7 +245,8 @@ export async function stop() {
     if (turn_id) await act({ action: "stop", turn_id });
   } catch (error) {
     // Another attempt may succeed.
-    current.isStopped = false;
+    Object.assign(current, { isStopped: false, note });
+    redraw();
     throw error;
   }
 }
