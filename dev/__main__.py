@@ -19,7 +19,7 @@ import httpx
 from pydantic import ValidationError
 
 from dev.options import json_option
-from dev.settings import ROOT, Keys, Settings
+from dev.settings import ROOT, Keys, Settings, tell_wrong
 from dev.stack.part import StackError
 from dev.stack.stack import NOT_RUNNING, START_SECONDS, Stack, only_stack, parts, read_state
 
@@ -38,9 +38,15 @@ def cli(context: click.Context) -> None:
     try:
         settings = context.obj = Settings()
     except ValidationError as error:
-        wrong = [f"{str(one['loc'][0]).upper()}: {one['msg']}." for one in error.errors()]
-        fail("\n".join([*wrong, "Correct this in the environment or in .env (see .env.example)."]))
-    settings.local_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fail(tell_wrong(error))
+    except UnicodeDecodeError:
+        fail(".env is not UTF-8 text. Save it as UTF-8.")
+    try:
+        settings.local_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        fail(
+            f"LOCAL_DIR: {error.filename} cannot be used ({error.strerror}). Choose another folder."
+        )
 
 
 def fail(message: str) -> NoReturn:

@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from dev.options import no_options
 from dev.settings import ROOT
 
 FUNCTIONS = ROOT / "functions"
@@ -52,5 +53,6 @@ def digest(folder: Path) -> str:
 
 
 if __name__ == "__main__":
+    no_options("dev.build", __doc__)
     for folder in build():
         print(f"{folder.relative_to(ROOT)}  {digest(folder)}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev import templates
+from dev.options import no_options
 from dev.settings import ROOT
 
 SCRIPTS = ROOT / "web/js"
@@ -144,6 +145,7 @@ def _uses(path: Path) -> Iterator[Use]:
 
 
 if __name__ == "__main__":
+    no_options("dev.languages", __doc__)
     found = all_problems()
     print("\n".join(found) or "The dictionaries are complete.")
     sys.exit(bool(found))

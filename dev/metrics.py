@@ -278,4 +278,4 @@ def main(folder: Path, *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="make metrics")
+    main(prog_name="python -m dev.metrics")

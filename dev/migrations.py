@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dev.options import no_options
 from dev.settings import ROOT
 
 FOLDER = "supabase/migrations"
@@ -67,4 +68,5 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
+    no_options("dev.migrations", __doc__)
     sys.exit(main())

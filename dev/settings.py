@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         return self.local_dir / "stack.env"
 
 
+def tell_wrong(error: ValidationError) -> str:
+    """Sentences about settings that are wrong."""
+    wrong = [f"{str(one['loc'][0]).upper()}: {one['msg']}." for one in error.errors()]
+    return "\n".join([*wrong, "Correct this in the environment or in .env (see .env.example)."])
+
+
 def _key() -> str:
     return secrets.token_urlsafe(24)
 
@@ -84,10 +90,19 @@ class Keys(BaseModel):
 
     @classmethod
     def load(cls, local_dir: Path) -> "Keys":
-        """Read the keys, or generate and store them the first time."""
+        """Read the keys, or generate and store them the first time.
+
+        Raises `SystemExit` with a sentence if the file is damaged.
+        """
         path = local_dir / "keys.json"
         if path.exists():
-            return cls.model_validate_json(path.read_bytes())
+            try:
+                return cls.model_validate_json(path.read_bytes())
+            except ValidationError:
+                raise SystemExit(
+                    f"{path} is damaged. Delete it, then `make reset` and `make up`: the data were"
+                    " made with its keys."
+                ) from None
         keys = cls()
         write_private(path, keys.model_dump_json(indent=2) + "\n")
         return keys

@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dev.docs import openapi_page
+from dev.options import no_options
 from dev.settings import ENV_FILE, ROOT, read_env_file
 from dev.web_modules import preloads
 
@@ -227,4 +228,5 @@ def main(target: Path = DIST) -> int:
 
 
 if __name__ == "__main__":
+    no_options("dev.web", __doc__)
     sys.exit(main())

@@ -55,7 +55,10 @@ class Worker:
         """Raises `SystemExit` with what is missing."""
         key = environ.get("WORKER_KEY", "").strip()
         if not key and (path := environ.get("WORKER_KEY_FILE")):
-            key = Path(path).read_text(encoding="ascii").strip()
+            try:
+                key = Path(path).read_text(encoding="ascii").strip()
+            except (OSError, ValueError) as error:
+                raise SystemExit(f"WORKER_KEY_FILE: {path} cannot be read ({error}).") from None
         needed = ("HEALTH_CHECK_URL", "WORKER_NAME", "WORKER_URL")
         missing = [name for name in needed if not environ.get(name, "").strip()]
         if missing or not key:
@@ -67,10 +70,18 @@ class Worker:
             environ["WORKER_URL"].strip(),
             environ.get("LOCAL_URL", "http://127.0.0.1:8080").strip().rstrip("/"),
             environ.get("MODEL", "").strip(),
-            environ.get("CONTEXT_TOKENS", "").strip(),
-            environ.get("SLOTS", "").strip(),
-            float(environ.get("DRAIN_SECONDS", "120")),
+            number(environ, "CONTEXT_TOKENS"),
+            number(environ, "SLOTS"),
+            float(number(environ, "DRAIN_SECONDS") or 120),
         )
+
+
+def number(environ: "os._Environ[str] | dict[str, str]", name: str) -> str:
+    """A variable's digits, or "" if it is not set. Raises `SystemExit` if it is no number."""
+    text = environ.get(name, "").strip()
+    if text and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        raise SystemExit(f"{name}: {text!r} is not a number.")
+    return text
 
 
 def fetch(url: str) -> tuple[int, str]:
@@ -122,7 +133,7 @@ def describe(worker: Worker) -> dict[str, Any]:
         or listed[0].get("max_model_len"),
         "slots": worker.slots or props.get("total_slots"),
     }
-    numbers = {name: int(said[name]) for name in ("context_tokens", "slots") if said[name]}
+    numbers = {name: int(float(said[name])) for name in ("context_tokens", "slots") if said[name]}
     return {"protocol": "openai", **({"model": said["model"]} if said["model"] else {}), **numbers}
 
 
@@ -182,6 +193,9 @@ def drain(worker: Worker, server: "subprocess.Popen[bytes]") -> None:
 
 def main(command: list[str]) -> int:
     """Run the server's command; its exit code, or 0 if it was stopped on purpose."""
+    if command[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     if not command:
         raise SystemExit(__doc__)
     worker, stopped = Worker.from_environment(os.environ), threading.Event()
@@ -189,7 +203,10 @@ def main(command: list[str]) -> int:
         signal.signal(sign, lambda *_: stopped.set())
     # The server neither needs the key nor gets the terminal's Ctrl-C.
     environ = {name: value for name, value in os.environ.items() if name != "WORKER_KEY"}
-    server = subprocess.Popen(command, env=environ, start_new_session=True)
+    try:
+        server = subprocess.Popen(command, env=environ, start_new_session=True)
+    except OSError as error:
+        raise SystemExit(f"{command[0]} cannot be started ({error.strerror}).") from None
     try:
         serve(worker, server, stopped)
     finally:

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from dev.docs.openapi import ACTIONS, FILE
+from dev.options import no_options
 from dev.settings import ROOT
 
 CLIENT = ROOT / "clients/typescript"
@@ -65,6 +66,7 @@ def _run(script: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    no_options("dev.docs.client_types", __doc__)
     with tempfile.TemporaryDirectory() as there:
         copy_to(Path(there))
         write(Path(there))

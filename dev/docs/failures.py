@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from dev.options import no_options
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import (
     ERROR_POLICIES,
@@ -184,4 +185,5 @@ def _duration(time: timedelta) -> str:
 
 
 if __name__ == "__main__":
+    no_options("dev.docs.failures", __doc__)
     sys.stdout.write(document())

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 
 from dev.docs import data_api
+from dev.options import no_options
 from dev.settings import ROOT
 from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
@@ -1148,5 +1149,6 @@ def written() -> str:
 
 
 if __name__ == "__main__":
+    no_options("dev.docs.openapi", __doc__)
     FILE.write_text(written())
     print(FILE.relative_to(ROOT))

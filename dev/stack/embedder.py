@@ -8,6 +8,7 @@ import importlib.util
 import json
 import signal
 import struct
+import sys
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xllamacpp  # type: ignore[import-untyped]
+from pydantic import ValidationError
 
-from dev.settings import Settings
+from dev.settings import Settings, tell_wrong
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -132,7 +134,10 @@ def serve(model: Path, port: int) -> Any:
 
 def main() -> None:
     """Serve the model until Ctrl-C."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit(tell_wrong(error))
     model = settings.local_dir / f"{MODEL_NAME}.gguf"
     if not model.exists():
         convert(model_package(), model)

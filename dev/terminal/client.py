@@ -21,6 +21,16 @@ SENTENCES = {
 """What the database's errors mean, by SQLSTATE."""
 
 
+NEEDED = (
+    "DEMO_CHARACTER_ID",
+    "DEMO_CONVERSATION_ID",
+    "DEMO_EMAIL",
+    "DEMO_PASSWORD",
+    "SUPABASE_PUBLISHABLE_KEY",
+)
+"""What the stack writes for clients."""
+
+
 class CommandFailed(Exception):
     """A command failed; the text is a sentence for the person, `code` is for programs."""
 
@@ -33,9 +43,14 @@ class Chat:
     """The demo user's side of the conversation."""
 
     def __init__(self, http: httpx.Client, env: Mapping[str, str], model: str) -> None:
+        """Raises `CommandFailed` if the stack's environment lacks a value."""
         self._http = http
         self._env = env
         self.model = model
+        if missing := [name for name in NEEDED if name not in env]:
+            raise CommandFailed(
+                f"stack.env has no {', '.join(missing)}. `make down` and `make up` write it again."
+            )
         self.character_id = env["DEMO_CHARACTER_ID"]
         self.conversation_id = env["DEMO_CONVERSATION_ID"]
         self._key = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}

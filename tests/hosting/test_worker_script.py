@@ -134,6 +134,30 @@ def test_missing_variable_is_named(stack: Stack, missing: str) -> None:
         assert process.stderr.read() == f"Set {missing}.\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "given", "sentence"),
+    [
+        ("no-such-program", {}, "no-such-program cannot be started (No such file or directory)."),
+        ("true", {"DRAIN_SECONDS": "soon"}, "DRAIN_SECONDS: 'soon' is not a number."),
+        ("true", {"SLOTS": "-1"}, "SLOTS: '-1' is not a number."),
+        ("true", {"WORKER_KEY": "", "WORKER_KEY_FILE": "/nope"}, "WORKER_KEY_FILE: /nope cannot"),
+    ],
+)
+def test_mistake_is_a_sentence(
+    stack: Stack, command: str, given: dict[str, str], sentence: str
+) -> None:
+    with started(stack, command, **given) as process:
+        assert process.wait(timeout=PATIENCE) == 1
+        assert process.stderr
+        assert process.stderr.read().startswith(sentence)
+
+
+@pytest.mark.parametrize("command", ["true", "false"])
+def test_empty_variable_counts_as_none(stack: Stack, command: str) -> None:
+    with started(stack, command, DRAIN_SECONDS="") as process:
+        assert process.wait(timeout=PATIENCE) == 1
+
+
 class TestDescription:
     """What servers say of themselves, from their own pages."""
 

@@ -498,6 +498,26 @@ class TestErrors:
         assert (answer.status_code, "allow" in answer.headers) == (status, status == 405)
         assert answer.json()["error"]["message"]
 
+    @pytest.mark.parametrize(
+        ("path", "allowed"),
+        [("chat/completions", "OPTIONS, POST"), ("models", "GET, HEAD, OPTIONS")],
+    )
+    def test_options_begin_no_turn(self, program: Program, path: str, allowed: str) -> None:
+        headers = {"Authorization": f"Bearer {program.key}"}
+        body = {"model": MARA, "messages": [{"role": "user", "content": "Hello"}]}
+        for given in ({}, headers):
+            answer = patient.request(
+                "OPTIONS", f"{program.base_url}/{path}", headers=given, json=body
+            )
+            assert (answer.status_code, answer.headers["allow"]) == (204, allowed)
+        assert program.stack.all("select id from turns") == []
+
+    def test_system_messages_count_as_they_are_joined(self, program: Program) -> None:
+        directions = [{"role": "system", "content": "x" * size} for size in (7_999, 1)]
+        said = [*directions, {"role": "user", "content": "Hello"}]
+        answer = program.complete(messages=said)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "message_too_long")
+
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"messages": 1}', b"\xff"])
     def test_body_that_is_none(self, program: Program, body: bytes) -> None:
         headers = {"Authorization": f"Bearer {program.key}"}

@@ -247,6 +247,12 @@ def test_other_methods_are_refused(stack: Stack) -> None:
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
+def test_options_are_answered_without_a_preflight(stack: Stack) -> None:
+    answer = httpx.options(stack.function_url("roleplay_chat"))
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+
+
 def test_preflight_allows_the_headers_of_the_client(stack: Stack) -> None:
     answer = httpx.options(
         stack.function_url("roleplay_chat"),

@@ -364,12 +364,18 @@ def _standing_alone(installation: str) -> Iterator[Stack]:
         yield stack
 
 
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
-    parser.add_argument("--turns", type=int, default=2000)
+    parser.add_argument("--turns", type=_positive, default=2000, help="how many turns (2000)")
     parser.add_argument("--seed", type=int, default=1, help="decides who fails how")
-    parser.add_argument("--concurrency", type=int, default=16, help="turns at a time")
+    parser.add_argument("--concurrency", type=_positive, default=16, help="turns at a time")
     parser.add_argument("--installation", choices=INSTALLATIONS, default=NEW)
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     arguments = parser.parse_args()

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from dev.options import no_options
 from tests.support.postgres import ROOT
 from tests.support.servers import ERRORS
 from tests.support.servers_streams import END_TOKENS, FAILURES, REASONING, SHAPES, SPOKEN
@@ -45,4 +46,5 @@ def current() -> str:
 
 
 if __name__ == "__main__":
+    no_options("tests.support.servers_document", __doc__)
     DOCUMENT.write_text(current())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,58 @@ def test_wrong_value_is_named(tmp_path: Path, arguments: tuple[str, ...], senten
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert "Usage" not in done.stderr
+
+
+def dev(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = dev(tmp_path / "file", "dev", "status")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"LOCAL_DIR: {tmp_path / 'file'} cannot be used (File exists)")
+
+
+def test_damaged_keys_are_named(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text("{")
+    (tmp_path / "stack.env").write_text("A=b\n")
+    done = dev(tmp_path, "dev", "settings")
+    assert done.returncode == 1
+    assert "keys.json is damaged. Delete it" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["chat", "import-card"])
+def test_damaged_environment_of_the_stack_is_named(tmp_path: Path, command: str) -> None:
+    (tmp_path / "stack.env").write_text("A=b\n")
+    card = tmp_path / "card.json"
+    card.touch()
+    arguments = [card] if command == "import-card" else []
+    done = dev(tmp_path, "dev", command, *map(str, arguments))
+    assert done.returncode == 1
+    assert "stack.env has no DEMO_CHARACTER_ID" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "build",
+        "web",
+        "languages",
+        "migrations",
+        "docs.failures",
+        "docs.openapi",
+        "docs.client_types",
+    ],
+)
+def test_help_does_nothing_else(tmp_path: Path, module: str) -> None:
+    done = dev(tmp_path, f"dev.{module}", "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: python -m dev.{module} [-h]")
+    assert dev(tmp_path, f"dev.{module}", "more").returncode == 2
 
 
 def test_wrong_option_has_the_usage(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ function anyWorker(local) {
 const workerKey = (name) => `${WORKER}:${name}`;
 
 /** The name of the worker that wrote a reply, from `model_used`; null if no worker did. */
-export function workerName(workers, used) {
+function workerName(workers, used) {
   if (used !== WORKER && !used.startsWith(`${WORKER}:`)) return null;
   const name = used === WORKER ? WORKER : used.slice(WORKER.length + 1);
   return workers.find((worker) => worker.name === name)?.display_name ?? (name === WORKER ? t("Local model") : t("Local model {name}", { name }));

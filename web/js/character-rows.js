@@ -16,7 +16,7 @@ export const TEXTS = {
 };
 export const GREETINGS = ["alternate_greetings", "group_only_greetings"];
 export const MOST_GREETINGS = 64;
-export const MOST_TAGS = 20;
+const MOST_TAGS = 20;
 const TAG = 40; // characters
 
 const OPTIONAL = ["nickname", "pronouns"];

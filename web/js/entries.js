@@ -4,7 +4,7 @@
 
 import { line } from "./legible.js";
 
-export const DEPTH = 4; // of an entry that does not say
+const DEPTH = 4; // of an entry that does not say
 
 const AMONG_MESSAGES = 4;
 /** Places that a person can choose. `extension` is what SillyTavern calls it. */

@@ -11,7 +11,7 @@ import { take } from "./turns.js";
 const LONGEST = 20_000;
 
 /** The greetings of a character, with the numbers by which they are requested: [{text, number}]. */
-export const greetingsOf = ({ first_message, alternate_greetings }) =>
+const greetingsOf = ({ first_message, alternate_greetings }) =>
   [first_message, ...(alternate_greetings ?? [])].map((text, number) => ({ text, number })).filter(({ text }) => text?.trim());
 
 /**

@@ -7,7 +7,7 @@ import { doing, set } from "./page.js";
 import { findCharacter } from "./state.js";
 
 /** The characters that may be played: the person's own, and the one that is played already. */
-export function playable({ characters, me, conversation }) {
+function playable({ characters, me, conversation }) {
   const own = characters.filter(({ user_id }) => user_id === me.id);
   const played = findCharacter(conversation.user_character_id);
   return played && !own.includes(played) ? [played, ...own] : own;

@@ -8,7 +8,7 @@ const SMALL = 600; // a section ends at the first blank line after this many cha
 const LARGE = 4000; // or after this many
 const NESTING = 16;
 export const WORK = 4_000_000; // limit for all parsed sections of a text, about 0.1 s
-export const SECTION_WORK = 2_000_000; // limit for one, parsed again for each piece of a reply
+const SECTION_WORK = 2_000_000; // limit for one, parsed again for each piece of a reply
 const ELEMENT = 800; // cost of an element in the same unit
 
 const LINES = /(?<=\n)/;

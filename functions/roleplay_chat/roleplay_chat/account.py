@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import Caller, Handler, Object, Text, validated
+from roleplay_chat.api import STORABLE, Caller, Handler, Object, validated
 from roleplay_chat.turn_store import blocked
 
 _log = getLogger("roleplay_chat")
@@ -22,7 +22,7 @@ class DeleteAccountRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
-    confirmation: Annotated[Text, Field(max_length=100)] = ""
+    confirmation: Annotated[str, Field(max_length=100), STORABLE] = ""
 
 
 async def delete_account(clients: Clients, caller: Caller, body: Object) -> Object:

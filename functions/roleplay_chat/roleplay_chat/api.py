@@ -34,9 +34,11 @@ def storable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(storable)]
-LongText = Annotated[Text, Field(max_length=8_000)]
-Name = Annotated[Text, Field(max_length=200)]
+STORABLE = AfterValidator(storable)
+"""After the lengths in an annotation, so that errors count characters."""
+Text = Annotated[str, STORABLE]
+LongText = Annotated[str, Field(max_length=8_000), STORABLE]
+Name = Annotated[str, Field(max_length=200), STORABLE]
 
 
 def known_time_zone(name: str) -> str:
@@ -46,7 +48,7 @@ def known_time_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(known_time_zone)]
-ClientMessageId = Annotated[Text, Field(max_length=128)]
+ClientMessageId = Annotated[str, Field(max_length=128), STORABLE]
 Model = TypeVar("Model", bound=BaseModel)
 Object = dict[str, Any]
 """A JSON object."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from roleplay_chat.posts import Posts
     from roleplay_chat.telemetry import Telemetry
 
+METHODS = "GET, HEAD, OPTIONS, POST"
+
 
 class App:
     """The function's ASGI application."""
@@ -97,9 +99,10 @@ class App:
                 return rest
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
+        if request.method == "OPTIONS":  # Not a preflight, which the middleware answers.
+            return Response(status_code=204, headers={"Allow": METHODS})
         if request.method != "POST":
-            methods = "GET, HEAD, OPTIONS, POST"
-            raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=methods)
+            raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=METHODS)
         posts = self._posts or await self._load()
         return await posts.respond(request, request_id, held)
 

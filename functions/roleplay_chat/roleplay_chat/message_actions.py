@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.clients import Clients
 from edge.errors import ApiError
 from roleplay_chat.api import (
+    STORABLE,
     Caller,
     ClientMessageId,
     Handler,
     Object,
-    Text,
     message_too_long,
     validated,
 )
@@ -42,7 +42,7 @@ class MessageRequest(BaseModel):
 class EditRequest(MessageRequest):
     """The id of a message, and its new text."""
 
-    message: Annotated[Text, Field(max_length=MAX_CONTENT_CHARS)]
+    message: Annotated[str, Field(max_length=MAX_CONTENT_CHARS), STORABLE]
 
 
 class DeleteRequest(MessageRequest):

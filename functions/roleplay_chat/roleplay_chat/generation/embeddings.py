@@ -36,8 +36,6 @@ DEFAULT_CONTEXT_TOKENS = 512
 MAX_DIMENSIONS = 4_000
 """As many as pgvector can index as half-precision numbers."""
 MAX_BODY_BYTES = 4_000_000
-MAX_VALUES_AT_ONCE = 40_000
-"""The numbers that one response may have: reading them takes some ten milliseconds."""
 DIGITS = 5
 """The decimal places of numbers that are kept: more than half precision has."""
 

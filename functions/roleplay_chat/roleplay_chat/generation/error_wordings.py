@@ -239,7 +239,6 @@ class Wording:
 
 _SERVER = frozenset(range(500, 600))
 _ANY = frozenset(range(100, 600))
-_REQUEST = frozenset({400, 422, 500, STREAM_STATUS, 503})
 
 WORDINGS: tuple[Wording, ...] = (
     # The machine behind the address. First, because it may advise a shorter context.

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edge.errors import ApiError
 from roleplay_chat.api import (
+    STORABLE,
     ChatRequest,
     ClientMessageId,
     MemoryTier,
@@ -36,7 +37,7 @@ MAX_STOP_STRINGS = 16
 SEEDS = 1_000_001
 """Other seeds are taken modulo this number."""
 
-StopString = Annotated[Text, Field(min_length=1, max_length=200)]
+StopString = Annotated[str, Field(min_length=1, max_length=200), STORABLE]
 
 
 def _as_list(value: object) -> object:
@@ -191,7 +192,7 @@ def parse_completion(
         "kickoff": not message,
         "conversation_id": named.conversation_id,
         "character_id": _character(body.model),
-        "scene_system_prompt": "\n\n".join(one.text for one in directions),
+        "scene_system_prompt": _joined(directions),
         "client_message_id": named.client_message_id if named.conversation_id else None,
         # What is not stored is of no use to anybody once its reader has gone.
         "on_disconnect": "finish" if named.conversation_id else "stop",
@@ -274,7 +275,7 @@ def _divide(
 def _check_lengths(
     directions: Sequence[ChatMessage], before: Sequence[ChatMessage], message: str, most: int
 ) -> None:
-    chars = sum(len(one.text) for one in directions)
+    chars = len(_joined(directions))
     if chars > MAX_SYSTEM_CHARS:
         raise message_too_long(chars, MAX_SYSTEM_CHARS)
     own = max((len(one.text) for one in before if one.role != "assistant"), default=0)
@@ -283,6 +284,11 @@ def _check_lengths(
     replies = max((len(one.text) for one in before if one.role == "assistant"), default=0)
     if replies > MAX_REPLY_CHARS:
         raise message_too_long(replies, MAX_REPLY_CHARS)
+
+
+def _joined(directions: Sequence[ChatMessage]) -> str:
+    """All system messages as one."""
+    return "\n\n".join(one.text for one in directions)
 
 
 def _history(before: Sequence[ChatMessage]) -> list[MessageRow]:

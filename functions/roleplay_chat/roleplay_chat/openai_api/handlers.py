@@ -59,6 +59,8 @@ class OpenAiApi:
         methods = "OPTIONS, POST" if is_completion else "GET, HEAD, OPTIONS"
         if request.method not in methods.split(", "):
             raise ApiError(405, "method_not_allowed", f"Allowed here: {methods}.", allow=methods)
+        if request.method == "OPTIONS":  # Not a preflight, which the middleware answers.
+            return Response(status_code=204, headers={"Allow": methods})
         credential = await self._keys.credential(request.headers.get("authorization"))
         if is_completion:
             return await self._complete(request, credential, request_id, held)

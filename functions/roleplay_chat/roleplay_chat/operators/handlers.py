@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import Caller, Object, Text, Tier, validated
+from roleplay_chat.api import STORABLE, Caller, Object, Tier, validated
 from roleplay_chat.operators.model_test import try_model
 from roleplay_chat.operators.prompt_preview import preview
 from roleplay_chat.operators.provider_models import list_models
@@ -46,7 +46,7 @@ class PreviewRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
-    system_prompt: Annotated[Text, Field(min_length=1, max_length=20_000)]
+    system_prompt: Annotated[str, Field(min_length=1, max_length=20_000), STORABLE]
     content_tier: Tier = "sfw"
 
 

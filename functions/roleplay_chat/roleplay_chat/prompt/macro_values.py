@@ -73,7 +73,3 @@ class Macros:
     def find(self, name: str) -> str | None:
         """A value by one of its names."""
         return self.values.get(ALIASES.get(name, name))
-
-    def find_text(self, name: str) -> str | None:
-        """An author's text by one of its names."""
-        return self.texts.get(ALIASES.get(name, name))
