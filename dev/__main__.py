@@ -389,6 +389,8 @@ def adopt(
     from dev.adopt import command
     from dev.operate.project import find_environment
 
+    if as_json and (undo or rehearse or folder or ages or people):
+        raise click.UsageError("--json prints the plan. Leave it out with these options.")
     database_url = database_url or find_environment(settings)[0].get("DATABASE_URL", "").strip()
     if not database_url:
         fail(
@@ -407,7 +409,7 @@ def adopt(
             if undo
             else partial(command.adopt, apply=apply, as_json=as_json)
         )
-    sys.exit(command.main(database_url, run))
+    sys.exit(command.main(database_url, run, as_json=as_json))
 
 
 @cli.command()
@@ -468,7 +470,8 @@ def explain(error: click.ClickException) -> None:
 def make_variable(parameter: click.Parameter) -> str | None:
     """The variable by which make passes a parameter on, or None if it has none."""
     if isinstance(parameter, click.Argument):
-        return parameter.human_readable_name
+        is_target = isinstance(parameter.type, click.Choice)  # a part of the target's name
+        return None if is_target else parameter.human_readable_name
     return parameter.envvar if isinstance(parameter.envvar, str) else None
 
 

@@ -24,30 +24,31 @@ from dev.adopt.rehearse import rehearse as rehearse_turns
 from dev.adopt.rehearse import sentences
 from dev.adopt.steps import steps
 from dev.adopt.write import write as write_steps
-from dev.operate.report import show, tell
+from dev.operate.report import complain, show, tell
 
 
-def main(database_url: str, command: Callable[[Database], int]) -> int:
-    """Run one of the commands below on a database; its exit code."""
+def main(database_url: str, command: Callable[[Database], int], *, as_json: bool = False) -> int:
+    """Run one of the commands below on a database; its exit code. `as_json`: also what is wrong."""
     try:
         _check_address(database_url)
         with _connect(database_url) as database:
             _check_session(database, database_url)
             return command(database)
     except AdoptionError as error:
-        tell(*str(error).splitlines(), err=True)
+        wrong = str(error)
     except psycopg.errors.LockNotAvailable:
-        tell(
-            "Somebody has locked a table for long. Run the command again when it is free.", err=True
-        )
+        wrong = "Somebody has locked a table for long. Run the command again when it is free."
     except psycopg.Error as error:
         said = error.diag.message_primary
-        tell(
+        wrong = (
             f"The database answered: {said}. Nothing of this was done."
             if said and error.sqlstate
-            else " ".join(f"The database cannot be reached: {error}".split()),
-            err=True,
+            else " ".join(f"The database cannot be reached: {error}".split())
         )
+    if as_json:
+        complain(wrong, as_json=True)
+    else:
+        tell(*wrong.splitlines(), err=True)
     return 1
 
 

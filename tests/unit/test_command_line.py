@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +96,26 @@ def test_damaged_environment_of_the_stack_is_named(tmp_path: Path, command: str)
     assert done.returncode == 1
     assert "stack.env has no DEMO_CHARACTER_ID" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_part_to_deploy_is_asked_for(tmp_path: Path) -> None:
+    done = dev(tmp_path, "dev", "deploy")
+    assert done.returncode == 2
+    assert "roleplay_chat" in done.stderr
+    assert "=..." not in done.stderr
+
+
+def test_failed_adoption_is_json_too(tmp_path: Path) -> None:
+    url = "postgresql://postgres@127.0.0.1:1/postgres"
+    done = dev(tmp_path, "dev", "adopt", "--database-url", url, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"].startswith("The database cannot be reached")
+
+
+def test_json_of_something_else_than_the_plan_is_refused(tmp_path: Path) -> None:
+    done = dev(tmp_path, "dev", "adopt", "--database-url", "x", "--json", "--undo")
+    assert done.returncode == 2
+    assert "--json prints the plan" in done.stderr
 
 
 @pytest.mark.parametrize(
