@@ -101,7 +101,7 @@ def test_character_is_made_and_talked_with(author: Person) -> None:
     fits(page)
     form.get_by_role("button", name="Save").click()
     details = page.get_by_role("dialog", name="Vera")
-    expect(details.get_by_role("status")).to_have_text("Saved.")
+    expect(details.locator(".notice")).to_have_text("Saved.")
     expect(details).to_contain_text("A smith who meets Ada.")
     expect(details).to_contain_text("2 further greetings")
     expect(details).to_contain_text("Stated age: 41")

@@ -292,25 +292,29 @@ class TestKeyboard:
         expect(page.locator("#content")).to_be_focused()
 
 
+LISTEN = """() => {
+  window.announced = [];
+  window.live = new Set();
+  const spoken = "[aria-live]:not([aria-live=off]), [role=status], [role=alert]";
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const region = (target.closest ? target : target.parentElement)?.closest(spoken);
+      if (!region?.textContent) continue;
+      live.add(region.outerHTML.split(">")[0]);
+      if (announced.at(-1) !== region.textContent) announced.push(region.textContent);
+    }
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
+"""Collects what a screen reader announces from now on: changes of regions that were there."""
+
+
 class TestScreenReader:
     def test_reply_is_announced_once_and_whole(self, person: Person, scripted: Upstream) -> None:
         page = person.page
         person.join()
         person.meet()
         person.ask_the_scripted_model()
-        page.evaluate("""() => {
-          window.announced = [];
-          window.live = new Set();
-          const spoken = "[aria-live]:not([aria-live=off]), [role=status], [role=alert]";
-          new MutationObserver((changes) => {
-            for (const { target } of changes) {
-              const region = (target.closest ? target : target.parentElement)?.closest(spoken);
-              if (!region) continue;
-              live.add(region.outerHTML.split(">")[0]);
-              if (announced.at(-1) !== region.textContent) announced.push(region.textContent);
-            }
-          }).observe(document.body, { childList: true, subtree: true, characterData: true });
-        }""")
+        page.evaluate(LISTEN)
         words = "The lamp turns once in every twelve seconds, and so do I, more or less."
         gate = Gate()
         scripted.enqueue(stream([*re.findall(r"\S+ ", words), gate, "less."]))
@@ -324,6 +328,25 @@ class TestScreenReader:
         expect(page.get_by_role("status")).to_have_text(words)
         assert page.evaluate("announced") == ["Writing a reply.", words]
         assert page.evaluate("live.size") == 1
+
+    def test_what_a_dialog_says_is_heard_in_it_and_once(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.hears(GREETING)
+        page.evaluate(LISTEN)
+        person.press("Memory")
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("p.unseen")).to_have_text("")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        # All that is outside is inert.
+        expect(dialog.locator("p.unseen")).to_have_text("The fact was added.")
+        expect(page.locator("p.unseen[role=status]")).to_have_text(["", "The fact was added."])
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("status")).to_have_text("")
+        assert page.evaluate("announced") == ["The fact was added."]
 
 
 REPLIES = [

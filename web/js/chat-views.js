@@ -16,7 +16,7 @@ import { showMemory } from "./memory.js";
 import { said, underway } from "./message-views.js";
 import { showEarlier, showLater } from "./messages.js";
 import { doing, redraw, set } from "./page.js";
-import { alert, health, loading } from "./parts.js";
+import { alert, health, loading, spokenOutside } from "./parts.js";
 import { portrait } from "./portrait.js";
 import { scrolled } from "./scrolling.js";
 import { signInForm } from "./session.js";
@@ -41,7 +41,7 @@ export function page(state) {
             @click=${() => set({ menu: false })}></button>`
         : nothing}
     </div>
-    <p class="unseen" role="status">${state.said}</p>
+    ${spokenOutside(state)}
     ${undoNotice(state)}
     ${dialog(state)}
   `;
