@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.answers import stream, text
+from tests.support.browser import drawn
 from tests.support.person import GREETING, MARA, PASSWORD, SCRIPTED, Person, operator
 from tests.support.postgres import ROOT
 from tests.support.upstream import Upstream
@@ -290,6 +291,70 @@ class TestKeyboard:
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.locator("#content")).to_be_focused()
+
+
+class TestFocus:
+    """Nobody who uses a keyboard is sent to the start of the page."""
+
+    def test_next_dialog_has_it_at_its_heading(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.press("Characters")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name=f"Details of {MARA}").press("Enter")
+        expect(page.get_by_role("dialog", name=MARA).get_by_role("heading").first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Characters", exact=True)).to_be_focused()
+
+    def test_form_has_it_and_gives_it_back(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.press("Memory")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Write a summary").press("Enter")
+        expect(dialog.get_by_label("What happened so far")).to_be_focused()
+        dialog.get_by_role("button", name="Cancel").press("Enter")
+        expect(dialog.get_by_role("button", name="Write a summary")).to_be_focused()
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        dialog.get_by_role("button", name="Change: Likes tea").press("Enter")
+        expect(dialog.get_by_label("The fact")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("button", name="Change: Likes tea")).to_be_focused()
+        dialog.get_by_role("button", name="Forget: Likes tea").press("Enter")
+        expect(dialog.get_by_role("heading", name="Memory")).to_be_focused()
+
+    def test_phone_gives_it_back_to_what_opened_the_list_or_the_tools(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        page.set_viewport_size({"width": 390, "height": 740})
+        opener = page.get_by_role("button", name="Conversations and characters")
+        opener.press("Enter")
+        expect(page.locator("#side button").first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(opener).to_be_focused()
+        tools = page.get_by_role("button", name="Tools", exact=True)
+        tools.press("Enter")
+        page.locator("#tools").get_by_role("button", name="Settings").press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(tools).to_be_focused()
+
+    def test_letters_are_a_menus_own(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        page.get_by_role("button", name="Options for").first.press("Enter")
+        rename = page.get_by_role("menuitem", name="Rename")
+        expect(rename).to_be_focused()
+        for key in ("n", "m", "/", "?"):
+            page.keyboard.press(key)
+        drawn(page)
+        expect(rename).to_be_focused()
+        expect(person.said).to_have_count(1)
 
 
 LISTEN = """() => {

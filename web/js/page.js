@@ -7,6 +7,7 @@ import { t } from "./language.js";
 const root = document.getElementById("app");
 let page = null;
 let drawing = 0;
+let shown = null; // the name of the dialog that was drawn last
 let heard = ""; // what was said when the page was drawn last
 
 /** Starts a page. `view` makes a template from the state; `around` can act before and after drawing. */
@@ -21,12 +22,26 @@ export function redraw() {
     drawing = 0;
     // A dialog that is closed before it is removed gives the focus back.
     if (!page.state.dialog) root.querySelector("dialog[open]")?.close();
-    const refuge = document.activeElement.closest("[data-refuge]")?.dataset.refuge;
-    page.around(draw);
-    // If the focused element is gone, focus something nearby rather than the start of the page.
-    if (refuge && document.activeElement === document.body) root.querySelector(refuge)?.focus({ preventScroll: true });
+    keepingFocus(() => page.around(draw));
     root.querySelector("dialog:not([open])")?.showModal();
   });
+}
+
+/**
+ * If the focused element is gone after drawing, focuses something nearby rather than the start of the page. Where one
+ * dialog took the place of another, that is its heading: somebody who does not see it learns where they are.
+ */
+function keepingFocus(act) {
+  const before = document.activeElement;
+  const refuge = before.closest("[data-refuge]")?.dataset.refuge;
+  act();
+  const { dialog } = page.state;
+  const isNext = dialog && shown && dialog.name !== shown;
+  shown = dialog?.name ?? null;
+  const isLost = before !== document.body && document.activeElement === document.body;
+  if (!isNext && !isLost) return;
+  const place = (!isNext && refuge && root.querySelector(refuge)) || root.querySelector("dialog[open] h2");
+  place?.focus({ preventScroll: !isNext });
 }
 
 /**

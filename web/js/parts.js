@@ -21,7 +21,7 @@ export function initial(name) {
  */
 export const modal = (title, content, state) => html`
   <dialog aria-label=${title} @close=${({ target }) => target.isConnected && dismissDialog()}>
-    <header><h2 dir="auto">${title}</h2>
+    <header><h2 dir="auto" tabindex="-1">${title}</h2>
       <button class="link" @click=${({ target }) => target.closest("dialog").close()}>${t("Close")}</button>
     </header>
     ${alert(state)} ${content}
