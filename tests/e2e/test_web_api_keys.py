@@ -33,7 +33,7 @@ def test_key_is_made_copied_once_and_revoked(person: Person) -> None:
     expect(dialog).to_contain_text(f"{person.url}/roleplay_chat/v1")
     dialog.get_by_label("Name of the program").fill("<b>Notebook</b>")
     dialog.get_by_role("button", name="Make a key").click()
-    expect(dialog.get_by_role("status")).to_contain_text("It is not shown again.")
+    expect(dialog.locator(".notice")).to_contain_text("It is not shown again.")
     assert serious(page) == []
     dialog.get_by_role("button", name="Copy the key").click()
     expect(page.get_by_text("The key was copied.")).to_have_count(1)

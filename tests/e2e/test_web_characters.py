@@ -101,7 +101,7 @@ def test_character_is_made_and_talked_with(author: Person) -> None:
     fits(page)
     form.get_by_role("button", name="Save").click()
     details = page.get_by_role("dialog", name="Vera")
-    expect(details.get_by_role("status")).to_have_text("Saved.")
+    expect(details.locator(".notice")).to_have_text("Saved.")
     expect(details).to_contain_text("A smith who meets Ada.")
     expect(details).to_contain_text("2 further greetings")
     expect(details).to_contain_text("Stated age: 41")
@@ -194,10 +194,87 @@ def test_form_that_was_closed_by_mistake_is_there_again(author: Person) -> None:
     form.get_by_label("Description").fill("Half a thought")
     author.page.keyboard.press("Escape")
     expect(form).to_have_count(0)
+    author.page.reload()
     form = form_of(opened(author, "Vera"), "Edit")
     expect(form.get_by_label("Description")).to_have_value("Half a thought")
+    author.hears("This is what you did not save last time.")
+    form.get_by_label("Name", exact=True).fill("Vera II")
     form.get_by_role("button", name="Discard it").click()
     expect(form.get_by_label("Description")).to_have_value("")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("Vera")
+    expect(form.get_by_label("Name", exact=True)).to_be_focused()
+
+
+def test_form_that_was_kept_does_not_overwrite_what_came_meanwhile(author: Person) -> None:
+    vera = author.character("Vera")
+    author.page.reload()
+    form = form_of(opened(author, "Vera"), "Edit")
+    form.get_by_label("Description").fill("Mine.")
+    author.page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+    path = f"/rest/v1/characters?id=eq.{vera}"
+    operator(author.copy, "PATCH", path, {"description": "Theirs."})
+    form = form_of(opened(author, "Vera"), "Edit")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_role("alert")).to_contain_text("changed or deleted somewhere else")
+    form.get_by_role("button", name="Discard it").click()
+    expect(form.get_by_label("Description")).to_have_value("Theirs.")
+    form.get_by_label("Description").fill("Both.")
+    form.get_by_role("button", name="Save").click()
+    expect(author.page.get_by_role("dialog", name="Vera")).to_be_visible()
+    assert own(author)[0]["description"] == "Both."
+
+
+def personas(person: Person) -> Locator:
+    person.page.locator("nav").get_by_role("button", name="Your personas").click()
+    dialog = person.page.get_by_role("dialog", name="Your personas")
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+def test_persona_that_was_closed_by_mistake_is_there_again(author: Person) -> None:
+    author.character("Vera", pronouns="she")
+    page = author.page
+    form = form_of(personas(author), "Create a persona")
+    form.get_by_label("Name", exact=True).fill("Grace")
+    form.get_by_label("Description").fill("A long text")
+    page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+    # Another form keeps the first one.
+    form = form_of(personas(author), "Edit Vera")
+    form.get_by_label("Pronouns").fill("they")
+    page.reload()
+    form = form_of(personas(author), "Create a persona")
+    author.hears("This is what you did not save last time.")
+    expect(form.get_by_label("Name", exact=True)).to_have_value("Grace")
+    form.get_by_role("button", name="Discard it").click()
+    expect(form.get_by_label("Name", exact=True)).to_have_value("")
+    expect(form.get_by_label("Description")).to_have_value("")
+    form.get_by_role("button", name="Cancel").click()
+    form = form_of(page.get_by_role("dialog", name="Your personas"), "Edit Vera")
+    expect(form.get_by_label("Pronouns")).to_have_value("they")
+    form.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog", name="Your personas")).to_be_visible()
+    assert [row["pronouns"] for row in own(author)] == ["they"]
+    form = form_of(page.get_by_role("dialog", name="Your personas"), "Edit Vera")
+    expect(form.get_by_role("button", name="Discard it")).to_have_count(0)
+    form.get_by_label("Pronouns").fill("a secret")
+    page.keyboard.press("Escape")
+    author.press("Sign out")
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert "a secret" not in page.evaluate("JSON.stringify(Object.values(localStorage))")
+
+
+def test_persona_that_was_changed_elsewhere_is_not_overwritten(author: Person) -> None:
+    vera = author.character("Vera", description="Old.")
+    form = form_of(personas(author), "Edit Vera")
+    path = f"/rest/v1/characters?id=eq.{vera}"
+    operator(author.copy, "PATCH", path, {"description": "Theirs."})
+    form.get_by_label("Pronouns").fill("she")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_role("alert")).to_contain_text("changed or deleted somewhere else")
+    expect(form.get_by_label("Pronouns")).to_have_value("she")
+    assert own(author)[0]["description"] == "Theirs."
 
 
 def test_change_elsewhere_is_not_overwritten(author: Person) -> None:

@@ -136,7 +136,7 @@ def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> No
     chosen = page.get_by_role("dialog").get_by_label("You play")
     expect(chosen.locator("option:checked")).to_have_text("Yourself")
     chosen.select_option("Ada of the Fens")
-    expect(page.get_by_role("status")).to_have_text("Saved.")
+    person.hears("Saved.")
     page.keyboard.press("Escape")
     scripted.always(text("Aye."))
     person.say("Good evening.")
@@ -148,7 +148,7 @@ def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> No
     person.press("Settings")
     expect(chosen).to_have_value(persona)
     chosen.select_option("Yourself")
-    expect(page.get_by_role("status")).to_have_text("Saved.")
+    person.hears("Saved.")
     (row,) = person.copy.rows(f"conversations?id=eq.{person.conversation_id}")
     assert row["user_character_id"] is None
 

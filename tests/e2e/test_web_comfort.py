@@ -309,7 +309,7 @@ class TestAccount:
         dialog = person.page.get_by_role("dialog")
         dialog.get_by_label("What characters call you").fill("Grace")
         dialog.get_by_role("button", name="Change the name").click()
-        expect(dialog.get_by_role("status")).to_have_text("Your name was changed.")
+        expect(dialog.locator(".notice")).to_have_text("Your name was changed.")
         person.page.reload()
         expect(person.page.locator(".who")).to_have_text("Grace")
 
@@ -334,7 +334,7 @@ class TestAccount:
         with page.expect_request(lambda request: request.method == "PUT") as sent:
             dialog.get_by_role("button", name="Change the email").click()
         assert sent.value.post_data_json["email"] == new
-        expect(dialog.get_by_role("status")).to_have_text(sentence)
+        expect(dialog.locator(".notice")).to_have_text(sentence)
 
 
 def test_first_visit_says_what_this_is_and_what_is_kept(person: Person) -> None:

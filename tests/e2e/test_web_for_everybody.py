@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.answers import stream, text
+from tests.support.browser import drawn
 from tests.support.person import GREETING, MARA, PASSWORD, SCRIPTED, Person, operator
 from tests.support.postgres import ROOT
 from tests.support.upstream import Upstream
@@ -292,25 +293,93 @@ class TestKeyboard:
         expect(page.locator("#content")).to_be_focused()
 
 
+class TestFocus:
+    """Nobody who uses a keyboard is sent to the start of the page."""
+
+    def test_next_dialog_has_it_at_its_heading(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.press("Characters")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name=f"Details of {MARA}").press("Enter")
+        expect(page.get_by_role("dialog", name=MARA).get_by_role("heading").first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Characters", exact=True)).to_be_focused()
+
+    def test_form_has_it_and_gives_it_back(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.press("Memory")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Write a summary").press("Enter")
+        expect(dialog.get_by_label("What happened so far")).to_be_focused()
+        dialog.get_by_role("button", name="Cancel").press("Enter")
+        expect(dialog.get_by_role("button", name="Write a summary")).to_be_focused()
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        dialog.get_by_role("button", name="Change: Likes tea").press("Enter")
+        expect(dialog.get_by_label("The fact")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("button", name="Change: Likes tea")).to_be_focused()
+        dialog.get_by_role("button", name="Forget: Likes tea").press("Enter")
+        expect(dialog.get_by_role("heading", name="Memory")).to_be_focused()
+
+    def test_phone_gives_it_back_to_what_opened_the_list_or_the_tools(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        page.set_viewport_size({"width": 390, "height": 740})
+        opener = page.get_by_role("button", name="Conversations and characters")
+        opener.press("Enter")
+        expect(page.locator("#side button").first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(opener).to_be_focused()
+        tools = page.get_by_role("button", name="Tools", exact=True)
+        tools.press("Enter")
+        page.locator("#tools").get_by_role("button", name="Settings").press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(tools).to_be_focused()
+
+    def test_letters_are_a_menus_own(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        page.get_by_role("button", name="Options for").first.press("Enter")
+        rename = page.get_by_role("menuitem", name="Rename")
+        expect(rename).to_be_focused()
+        for key in ("n", "m", "/", "?"):
+            page.keyboard.press(key)
+        drawn(page)
+        expect(rename).to_be_focused()
+        expect(person.said).to_have_count(1)
+
+
+LISTEN = """() => {
+  window.announced = [];
+  window.live = new Set();
+  const spoken = "[aria-live]:not([aria-live=off]), [role=status], [role=alert]";
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const region = (target.closest ? target : target.parentElement)?.closest(spoken);
+      if (!region?.textContent) continue;
+      live.add(region.outerHTML.split(">")[0]);
+      if (announced.at(-1) !== region.textContent) announced.push(region.textContent);
+    }
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
+"""Collects what a screen reader announces from now on: changes of regions that were there."""
+
+
 class TestScreenReader:
     def test_reply_is_announced_once_and_whole(self, person: Person, scripted: Upstream) -> None:
         page = person.page
         person.join()
         person.meet()
         person.ask_the_scripted_model()
-        page.evaluate("""() => {
-          window.announced = [];
-          window.live = new Set();
-          const spoken = "[aria-live]:not([aria-live=off]), [role=status], [role=alert]";
-          new MutationObserver((changes) => {
-            for (const { target } of changes) {
-              const region = (target.closest ? target : target.parentElement)?.closest(spoken);
-              if (!region) continue;
-              live.add(region.outerHTML.split(">")[0]);
-              if (announced.at(-1) !== region.textContent) announced.push(region.textContent);
-            }
-          }).observe(document.body, { childList: true, subtree: true, characterData: true });
-        }""")
+        page.evaluate(LISTEN)
         words = "The lamp turns once in every twelve seconds, and so do I, more or less."
         gate = Gate()
         scripted.enqueue(stream([*re.findall(r"\S+ ", words), gate, "less."]))
@@ -324,6 +393,25 @@ class TestScreenReader:
         expect(page.get_by_role("status")).to_have_text(words)
         assert page.evaluate("announced") == ["Writing a reply.", words]
         assert page.evaluate("live.size") == 1
+
+    def test_what_a_dialog_says_is_heard_in_it_and_once(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.hears(GREETING)
+        page.evaluate(LISTEN)
+        person.press("Memory")
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("p.unseen")).to_have_text("")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        # All that is outside is inert.
+        expect(dialog.locator("p.unseen")).to_have_text("The fact was added.")
+        expect(page.locator("p.unseen[role=status]")).to_have_text(["", "The fact was added."])
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("status")).to_have_text("")
+        assert page.evaluate("announced") == ["The fact was added."]
 
 
 REPLIES = [

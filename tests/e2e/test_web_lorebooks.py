@@ -56,10 +56,6 @@ def open_book(person: Person, name: str = "Coast") -> Locator:
     return dialog
 
 
-def status(person: Person, sentence: str) -> None:
-    expect(person.page.get_by_role("status")).to_have_text(sentence)
-
-
 def import_file(person: Person, file: dict[str, Any]) -> None:
     data = {"name": "W.json", "mimeType": "application/json", "buffer": json.dumps(file).encode()}
     person.page.locator(".drop input").set_input_files(data)  # type: ignore[arg-type]
@@ -98,7 +94,7 @@ def test_change_of_an_entry_keeps_what_its_file_said(reader: Person, scripted: U
     dialog.get_by_label("Keys").fill("harbour, quay")
     dialog.get_by_label("Text", exact=True).fill("It is open.")
     reader.press("Save")
-    status(reader, "Saved.")
+    reader.hears("Saved.")
     expect(dialog.get_by_role("button", name="Change: Harbour").first).to_be_focused()
 
     (after,) = books(reader)
@@ -181,7 +177,7 @@ def test_further_keys_and_looking_back_decide_what_models_read(
     dialog.get_by_label("Words that decide as well").fill("night, dawn")
     dialog.get_by_label("of these words").select_option("none is found")
     reader.press("Save")
-    status(reader, "Saved.")
+    reader.hears("Saved.")
     dialog.get_by_label("Search older messages").fill("1")
     dialog.get_by_label("Search older messages").press("Tab")
     dialog.get_by_label("How many messages are searched").fill("40")
@@ -302,7 +298,7 @@ def test_texts_of_others_are_shown_as_text(reader: Person) -> None:
     expect(dialog.get_by_label("Text", exact=True)).to_have_value(marked["content"])
     dialog.get_by_label("Use this entry").uncheck()
     reader.press("Save")
-    status(reader, "Saved.")
+    reader.hears("Saved.")
     reader.press(f"Delete: {MARKUP}")
     expect(reader.page.get_by_text(f"This deletes “{MARKUP}”.")).to_be_visible()
     assert reader.page.evaluate("window.hit") is None

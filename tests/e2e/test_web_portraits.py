@@ -119,7 +119,7 @@ def test_owner_changes_and_removes_it(author: Person, vera: str, bucket: Bucket)
     dialog = author.page.get_by_role("dialog")
     expect_size(dialog.get_by_role("img"), 120, 180)
     choose(author, b"the bytes of a picture")
-    expect(author.page.get_by_role("status")).to_have_text(f"{NAME} has a new picture.")
+    author.hears(f"{NAME} has a new picture.")
     assert sent == [{"action": "set_portrait", "character_id": vera,
                      "picture_base64": "dGhlIGJ5dGVzIG9mIGEgcGljdHVyZQ=="}]  # fmt: skip
     expect_size(dialog.get_by_role("img"), 300, 100)

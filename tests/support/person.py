@@ -54,6 +54,11 @@ class Person:
             tools.click()
         self.page.locator("#tools").get_by_role("button", name=name, exact=True).click()
 
+    def hears(self, words: str) -> None:
+        """Waits until a screen reader is told this, in the dialog that is open or outside."""
+        regions = self.page.locator("p.unseen[role=status]")
+        expect(regions.filter(has_text=words)).to_have_count(1)
+
     def sign_up(self) -> None:
         self.open()
         self.press("Create an account")

@@ -6,14 +6,13 @@ import { UserError } from "./backend.js";
 import { MOST_GREETINGS, TEXTS, formOf, isChanged, problem } from "./character-rows.js";
 import * as characters from "./characters.js";
 import { t } from "./language.js";
-import { doing, drawn, openDialog, set } from "./page.js";
+import { doing, drawn, openDialog, redraw, set } from "./page.js";
 import { modal } from "./parts.js";
 import { portraitTools, setPortrait } from "./portrait.js";
 import { state } from "./state.js";
+import { anew, forget, keep, keptNotice, note, openForm } from "./unsaved.js";
 
-const unsaved = new Map(); // forms that were closed without saving, by person and character
-
-const key = (id) => `${state.me.id} ${id ?? "new"}`;
+const opened = ({ id, row, tags }) => openForm(`character ${row ? id : "new"}`, formOf(row, tags), row?.updated_at);
 
 /**
  * Opens the form of a character as `readCharacter` gives it; of null, a new one. What was not saved is
@@ -22,35 +21,25 @@ const key = (id) => `${state.me.id} ${id ?? "new"}`;
 export async function editCharacter(character, finish) {
   const made = { row: character?.row ?? null, tags: character?.tags ?? [] };
   const id = character?.id ?? crypto.randomUUID();
-  const kept = unsaved.get(key(character?.id));
-  const form = kept ?? formOf(made.row, made.tags);
-  openDialog("edit-character", { id, ...made, form, picture: null, finish, isKept: Boolean(kept), isSaving: false });
+  openDialog("edit-character", { id, ...made, form: opened({ id, ...made }), picture: null, finish, isSaving: false });
   await drawn();
   document.querySelector("dialog [name=name]")?.focus();
 }
 
-/** Notes what was typed, in place: nothing is drawn again. */
-function note(changes) {
-  const { id, row, form } = state.dialog;
-  unsaved.set(key(row && id), Object.assign(form, changes));
-}
+const typed = (changes) => note(state.dialog.form, changes);
 
 const redrawn = (changes) => {
-  note(changes);
-  set({ dialog: { ...state.dialog } });
+  typed(changes);
+  redraw();
 };
 
-function startAnew() {
-  const { id, row, tags } = state.dialog;
-  unsaved.delete(key(row && id));
-  set({ dialog: { ...state.dialog, form: formOf(row, tags), isKept: false }, trouble: null });
-}
+const startAnew = () => set({ dialog: { ...state.dialog, form: anew(state.dialog.form) }, trouble: null });
 
 async function save(event) {
   event.preventDefault();
   const { id, form, finish } = state.dialog;
   if (state.dialog.isSaving) return;
-  const wrong = problem(form);
+  const wrong = problem(form.values);
   if (wrong) throw new UserError(wrong.sentence, "", 0, wrong.field);
   set({ dialog: { ...state.dialog, isSaving: true }, trouble: null });
   try {
@@ -59,21 +48,22 @@ async function save(event) {
     if (state.dialog?.id === id) set({ dialog: { ...state.dialog, isSaving: false } });
   }
   const isOpen = state.dialog?.name === "edit-character" && state.dialog.id === id;
-  unsaved.delete(key(id));
+  forget({ subject: `character ${id}` });
   if (isOpen) await finish(id, t("Saved."));
 }
 
 /** Saves the row, then the tags, then the picture. What is saved stays saved if a later one is refused. */
 async function store() {
   const { id, row, tags, form, picture } = state.dialog;
-  await characters.saveRow(id, row, form);
+  await characters.saveRow(id, row && { ...row, updated_at: form.since }, form.values);
   const now = await characters.readCharacter({ id });
-  if (!row) unsaved.delete(key(null));
-  unsaved.set(key(id), form);
+  forget(form);
+  const rest = { ...opened({ id, row: now.row, tags: now.tags }), values: form.values };
+  keep(rest);
   const update = (changes) => state.dialog?.id === id && set({ dialog: { ...state.dialog, ...changes } });
-  update({ row: now.row, tags: now.tags });
+  update({ row: now.row, tags: now.tags, form: rest });
   await characters.refreshCharacter(id);
-  await characters.saveTags(id, now.tags ?? tags, form.tags);
+  await characters.saveTags(id, now.tags ?? tags, form.values.tags);
   if (picture) await setPortrait(id, picture);
   update({ picture: null });
 }
@@ -107,33 +97,30 @@ const described = (name) => (isWrong(name) ? "wrong" : nothing);
 
 const line = (name, label, hint = "", most = 120) => field(name, label, html`
   <input name=${name} maxlength=${most} dir="auto" autocomplete="off" aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)}
-    .value=${state.dialog.form[name]} @input=${({ target }) => note({ [name]: target.value })} />`, hint);
+    .value=${live(state.dialog.form.values[name])} @input=${({ target }) => typed({ [name]: target.value })} />`, hint);
 
 const number = (name, label, hint = "") => field(name, label, html`
   <input name=${name} inputmode="decimal" autocomplete="off" maxlength="12" aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)}
-    .value=${state.dialog.form[name]} @input=${({ target }) => note({ [name]: target.value })} />`, hint);
+    .value=${live(state.dialog.form.values[name])} @input=${({ target }) => typed({ [name]: target.value })} />`, hint);
 
 const passage = (name, hint = "") => field(name, LABELS[name], html`
   <textarea name=${name} rows=${ROWS[name] ?? 3} maxlength=${TEXTS[name]} dir="auto" aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)}
-    .value=${state.dialog.form[name]} @input=${({ target }) => note({ [name]: target.value })}></textarea>`, hint);
+    .value=${live(state.dialog.form.values[name])} @input=${({ target }) => typed({ [name]: target.value })}></textarea>`, hint);
 
 const choice = (name, label, options) => field(name, label, html`
-  <select name=${name} aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)} .value=${live(state.dialog.form[name])}
-    @change=${({ target }) => note({ [name]: target.value })}>
-    ${Object.entries(options).map(([value, text]) => html`<option value=${value} ?selected=${value === state.dialog.form[name]}>${text}</option>`)}
+  <select name=${name} aria-invalid=${String(isWrong(name))} aria-describedby=${described(name)} .value=${live(state.dialog.form.values[name])}
+    @change=${({ target }) => typed({ [name]: target.value })}>
+    ${Object.entries(options).map(([value, text]) => html`<option value=${value} ?selected=${value === state.dialog.form.values[name]}>${text}</option>`)}
   </select>`);
 
 const RATINGS = { sfw: t("A general audience"), nsfw: t("Adults") };
 const READ_AS = { system: t("An instruction"), user: t("Words of the person"), assistant: t("Words of the character") };
 
 function editor(state) {
-  const { row, form, isKept, isSaving } = state.dialog;
-  const isAtField = [...Object.keys(form), "picture"].includes(state.trouble?.field);
+  const { row, form, isSaving } = state.dialog;
+  const isAtField = [...Object.keys(form.values), "picture"].includes(state.trouble?.field);
   return modal(row ? t("Edit the character") : t("Create a character"), html`
-    ${isKept && isChanged(state.dialog, form)
-      ? html`<p class="notice" role="status">${t("This is what you did not save last time.")}
-          <button type="button" @click=${startAnew}>${t("Discard it")}</button></p>`
-      : nothing}
+    ${isChanged(state.dialog, form.values) ? keptNotice(form, startAnew) : nothing}
     <form class="add" novalidate @submit=${doing(save)}>
       ${line("name", t("Name"))}
       ${picture(state)}
@@ -146,8 +133,8 @@ function editor(state) {
       ${line("tags", t("Tags, with commas between them"), "", 1000)}
       ${number("age", t("Stated age in years"), t("Without a stated age of 18 or more there is no adult content."))}
       ${choice("content_rating", t("Written for"), RATINGS)}
-      <label class="check"><input type="checkbox" name="is_public" .checked=${live(form.is_public)}
-        @change=${({ target }) => note({ is_public: target.checked })} /> ${t("Public: everybody on this site finds it and can talk with it")}</label>
+      <label class="check"><input type="checkbox" name="is_public" .checked=${live(form.values.is_public)}
+        @change=${({ target }) => typed({ is_public: target.checked })} /> ${t("Public: everybody on this site finds it and can talk with it")}</label>
       <details ?open=${FURTHER.includes(state.trouble?.field)}>
         <summary>${t("Further fields")}</summary>
         <div class="add">
@@ -170,15 +157,15 @@ function editor(state) {
 }
 
 function leave() {
-  const { id, row, finish } = state.dialog;
-  unsaved.delete(key(row && id));
+  const { id, row, form, finish } = state.dialog;
+  forget(form);
   return finish(row && id, "");
 }
 
 /** The picture of a character that exists changes at once; that of a new one is kept until it is saved. */
 function picture({ dialog, me }) {
   if (dialog.row) {
-    const character = { id: dialog.id, user_id: me.id, name: dialog.form.name || t("this character") };
+    const character = { id: dialog.id, user_id: me.id, name: dialog.form.values.name || t("this character") };
     return html`<div class="field"><div class="choices">${portraitTools(character, me)}</div>${wrong("picture")}</div>`;
   }
   const choose = ({ target }) => set({ dialog: { ...state.dialog, picture: target.files[0] ?? null } });
@@ -191,7 +178,7 @@ function picture({ dialog, me }) {
 }
 
 function greetings(name, label) {
-  const now = () => state.dialog.form[name];
+  const now = () => state.dialog.form.values[name];
   const all = now();
   const add = async () => {
     redrawn({ [name]: [...now(), ""] });
@@ -202,8 +189,8 @@ function greetings(name, label) {
     <div class="field">
       ${all.map((text, at) => html`
         <label>${label} ${at + 1}
-          <textarea rows="3" maxlength="20000" dir="auto" data-greeting=${`${name} ${at}`} .value=${text}
-            @input=${({ target }) => note({ [name]: now().with(at, target.value) })}></textarea>
+          <textarea rows="3" maxlength="20000" dir="auto" data-greeting=${`${name} ${at}`} .value=${live(text)}
+            @input=${({ target }) => typed({ [name]: now().with(at, target.value) })}></textarea>
         </label>
         <button type="button" aria-label=${t("Remove: {what}", { what: `${label} ${at + 1}` })}
           @click=${() => redrawn({ [name]: now().toSpliced(at, 1) })}>${t("Remove")}</button>`)}

@@ -98,12 +98,17 @@ export async function saveRow(id, row, form) {
     const made = await supabase.from("my_characters").insert({ id, ...changed }).select("id");
     if (made.error?.code !== EXISTS) return void (await data(made));
   }
-  if (!Object.keys(changed).length) return;
+  if (Object.keys(changed).length) await updateRow(id, changed, row?.updated_at);
+}
+
+/** Changes columns of a character, if it is still as it was at a time. Resolves to the time of the change. */
+export async function updateRow(id, changed, updated_at = null) {
   const query = supabase.from("my_characters").update(changed).eq("id", id);
-  const rows = await data((row ? query.eq("updated_at", row.updated_at) : query).select("id"));
-  if (!rows.length) {
+  const [row] = await data((updated_at ? query.eq("updated_at", updated_at) : query).select("updated_at"));
+  if (!row) {
     throw new UserError(t("This character was changed or deleted somewhere else. Copy what you need, then open it again."));
   }
+  return row.updated_at;
 }
 
 /** Saves the tags of a form. `before`: those that the character has. */

@@ -14,9 +14,10 @@ import { t } from "./language.js";
 import { excerpt } from "./legible.js";
 import { showMemory } from "./memory.js";
 import { said, underway } from "./message-views.js";
+import { closePanel } from "./menus.js";
 import { showEarlier, showLater } from "./messages.js";
 import { doing, redraw, set } from "./page.js";
-import { alert, health, loading } from "./parts.js";
+import { alert, health, loading, spokenOutside } from "./parts.js";
 import { portrait } from "./portrait.js";
 import { scrolled } from "./scrolling.js";
 import { signInForm } from "./session.js";
@@ -38,10 +39,10 @@ export function page(state) {
       </main>
       ${state.menu
         ? html`<button class="shade" aria-label=${t("Close the list")}
-            @click=${() => set({ menu: false })}></button>`
+            @click=${closePanel}></button>`
         : nothing}
     </div>
-    <p class="unseen" role="status">${state.said}</p>
+    ${spokenOutside(state)}
     ${undoNotice(state)}
     ${dialog(state)}
   `;
@@ -100,7 +101,9 @@ function open(state) {
   `;
 }
 
+// A phone hides the tools then: what closes later gives the focus back to their button.
 function tool(action) {
+  document.querySelector(".more-tools").focus();
   set({ tools: false });
   return action();
 }

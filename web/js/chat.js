@@ -12,7 +12,7 @@ import { importFile } from "./imports.js";
 import { stopDownload } from "./own-data.js";
 import { loadLimits } from "./own-limits.js";
 import { t } from "./language.js";
-import { isMenuOpen } from "./menus.js";
+import { closePanel, isMenuOpen } from "./menus.js";
 import { loadModels } from "./models.js";
 import { doing, set, show, tell } from "./page.js";
 import { keepPlace } from "./scrolling.js";
@@ -88,6 +88,6 @@ addEventListener("drop", (event) => {
 addEventListener("keydown", press);
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || state.dialog || isMenuOpen()) return;
-  if (state.menu || state.tools) set({ menu: false, tools: false });
+  if (state.menu || state.tools) closePanel();
   else doing(stop)();
 });

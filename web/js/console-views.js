@@ -14,7 +14,7 @@ import { switchPage } from "./console-switch.js";
 import { templatesPage } from "./console-templates.js";
 import { turnPage, turnsPage } from "./console-turns.js";
 import { doing, redraw } from "./page.js";
-import { alert, loading } from "./parts.js";
+import { alert, loading, spokenOutside } from "./parts.js";
 import { signInForm, signOut } from "./session.js";
 
 const VIEWS = {
@@ -55,7 +55,7 @@ export function page(state) {
         ${state.adopted && state.page === "overview" ? html`<p class="quiet">Models, providers and templates are not shown here: the product’s own pages have them.</p>` : nothing}
       </main>
       ${state.undo ? undoBar(state.undo) : nothing}
-      <p class="unseen" role="status">${state.said}</p>
+      ${spokenOutside(state)}
       ${dialog(state)}
     </div>`;
 }

@@ -1,19 +1,21 @@
-// Where drafts, changes and scenes are kept on this device: by person, so that nobody else who signs in here sees them.
+// Where drafts, changes, forms and scenes are kept on this device: by person, so that nobody else who signs in here sees them.
 
 const DRAFT = "draft:";
 const REPLACED = "replaced:"; // what a model's draft took the place of
 const EDIT = "edit:";
+const FORM = "form:";
 const SCENE = "scene:";
 const TIER = "tier:"; // what the person chose in a conversation
 
 export const draftKey = (person_id, conversation_id) => `${DRAFT}${person_id}:${conversation_id}`;
 export const replacedKey = (person_id, conversation_id) => `${REPLACED}${person_id}:${conversation_id}`;
 export const editKey = (person_id, conversation_id) => `${EDIT}${person_id}:${conversation_id}`;
+export const formKey = (person_id, subject) => `${FORM}${person_id}:${subject}`;
 export const sceneKey = (person_id, conversation_id) => `${SCENE}${person_id}:${conversation_id}`;
 
 /** Removes what a person leaves on this device when they sign out. */
 export function forgetDraftsOf(person_id) {
-  const begins = [...[DRAFT, REPLACED, EDIT, SCENE].map((kind) => `${kind}${person_id}:`), TIER];
+  const begins = [...[DRAFT, REPLACED, EDIT, FORM, SCENE].map((kind) => `${kind}${person_id}:`), TIER];
   const isTheirs = (name) => begins.some((begin) => name.startsWith(begin));
   Object.keys(localStorage).filter(isTheirs).forEach((name) => localStorage.removeItem(name));
 }

@@ -1,6 +1,8 @@
-// Opens the menu of a listed conversation beside its button, and moves through it by keyboard.
+// Opens the menu of a listed conversation beside its button, and moves through it by keyboard; closes what covers the
+// conversation on a phone.
 
 import { drawn, set } from "./page.js";
+import { state } from "./state.js";
 
 const GAP = 8; // pixels between the menu and the edge of the window
 
@@ -34,4 +36,12 @@ export function moveInMenu(event) {
   if (Number.isNaN(to)) return;
   event.preventDefault();
   items[to].focus();
+}
+
+/** Closes the list or the tools, and gives the focus to the button that opened them. */
+export async function closePanel() {
+  const opener = state.menu ? ".menu" : ".more-tools";
+  set({ menu: false, tools: false });
+  await drawn(); // Until then the list keeps it from having the focus.
+  document.querySelector(opener)?.focus();
 }

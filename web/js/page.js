@@ -7,6 +7,8 @@ import { t } from "./language.js";
 const root = document.getElementById("app");
 let page = null;
 let drawing = 0;
+let shown = null; // the name of the dialog that was drawn last
+let heard = ""; // what was said when the page was drawn last
 
 /** Starts a page. `view` makes a template from the state; `around` can act before and after drawing. */
 export function show(state, view, around = (draw) => draw()) {
@@ -20,12 +22,40 @@ export function redraw() {
     drawing = 0;
     // A dialog that is closed before it is removed gives the focus back.
     if (!page.state.dialog) root.querySelector("dialog[open]")?.close();
-    const refuge = document.activeElement.closest("[data-refuge]")?.dataset.refuge;
-    page.around(() => render(page.view(page.state), root));
-    // If the focused element is gone, focus something nearby rather than the start of the page.
-    if (refuge && document.activeElement === document.body) root.querySelector(refuge)?.focus({ preventScroll: true });
+    keepingFocus(() => page.around(draw));
     root.querySelector("dialog:not([open])")?.showModal();
   });
+}
+
+/**
+ * If the focused element is gone after drawing, focuses something nearby rather than the start of the page. Where one
+ * dialog took the place of another, that is its heading: somebody who does not see it learns where they are.
+ */
+function keepingFocus(act) {
+  const before = document.activeElement;
+  const refuge = before.closest("[data-refuge]")?.dataset.refuge;
+  act();
+  const { dialog } = page.state;
+  const isNext = dialog && shown && dialog.name !== shown;
+  shown = dialog?.name ?? null;
+  const isLost = before !== document.body && document.activeElement === document.body;
+  if (!isNext && !isLost) return;
+  const place = (!isNext && refuge && root.querySelector(refuge)) || root.querySelector("dialog[open] h2");
+  place?.focus({ preventScroll: !isNext });
+}
+
+/**
+ * A screen reader hears a text that changes, not one that is there from the beginning: what a dialog says when it
+ * opens is drawn after it, and what was said before it is not said again.
+ */
+function draw() {
+  const { state, view } = page;
+  const words = state.said;
+  const isOpening = state.dialog && !root.querySelector("dialog");
+  if (isOpening) state.said = "";
+  render(view(state), root);
+  if (isOpening && words !== heard) set({ said: words });
+  heard = words;
 }
 
 /** Draws the state; resolves when this is done. */
@@ -50,6 +80,12 @@ export function openDialog(name, more = {}) {
 export function closeDialog() {
   moves += 1;
   set({ dialog: null });
+}
+
+/** Closes a dialog as the person wants it. What it said was heard there, and is not said again outside. */
+export function dismissDialog() {
+  closeDialog();
+  set({ said: "" });
 }
 
 /** Closes what covers the conversation: a dialog, and on a phone the list and the tools. */

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { t } from "./language.js";
-import { closeDialog, set } from "./page.js";
+import { dismissDialog, set } from "./page.js";
 import { endSession } from "./session.js";
 
 // Codes of errors that a retry cannot change.
@@ -15,14 +15,24 @@ export function initial(name) {
   return { letter: first.toUpperCase(), hue: `hue${sum % 6}` };
 }
 
-/** A dialog that closes with Escape or its button. It shows the errors that occur while it is open. */
+/**
+ * A dialog that closes with Escape or its button. It shows the errors that occur while it is open, and says what is
+ * said meanwhile: screen readers hear nothing of the page behind it.
+ */
 export const modal = (title, content, state) => html`
-  <dialog aria-label=${title} @close=${({ target }) => target.isConnected && closeDialog()}>
-    <header><h2 dir="auto">${title}</h2>
+  <dialog aria-label=${title} @close=${({ target }) => target.isConnected && dismissDialog()}>
+    <header><h2 dir="auto" tabindex="-1">${title}</h2>
       <button class="link" @click=${({ target }) => target.closest("dialog").close()}>${t("Close")}</button>
     </header>
     ${alert(state)} ${content}
+    ${spoken(state.said)}
   </dialog>`;
+
+/** What screen readers hear as soon as it changes. */
+const spoken = (words) => html`<p class="unseen" role="status">${words}</p>`;
+
+/** What they hear while no dialog is open. It is always there, because a new one would not be heard. */
+export const spokenOutside = ({ dialog, said }) => spoken(dialog ? "" : said);
 
 const ADVICE = {
   no_model_available: t("Or choose another model above."),

@@ -1,13 +1,15 @@
 // The dialogs of personas: the list, the form of one, and what is asked before one is deleted.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { t } from "./language.js";
 import { excerpt } from "./legible.js";
-import { doing, submitting } from "./page.js";
+import { changeDialog, doing, submitting } from "./page.js";
 import { modal } from "./parts.js";
 import * as personas from "./personas.js";
 import { portrait } from "./portrait.js";
+import { anew, keptNotice, noting } from "./unsaved.js";
 
 export const PERSONA_VIEWS = { personas: list, persona: form, "delete-persona": deletion };
 
@@ -42,10 +44,11 @@ function row(persona, { conversation, me }) {
 }
 
 function form(state) {
-  const { persona } = state.dialog;
+  const { persona, form: typed } = state.dialog;
+  const { values } = typed;
   const save = submitting(async (event) => {
     const { name, description, pronouns, age } = event.target.elements;
-    await personas.savePersona(persona, {
+    await personas.savePersona(persona, typed, {
       name: name.value.trim(),
       description: description.value.trim(),
       pronouns: pronouns.value.trim() || null,
@@ -53,22 +56,23 @@ function form(state) {
     });
   });
   return modal(persona.id ? t("Edit {name}", { name: persona.shownName }) : t("Create a persona"), html`
-    <form class="add" @submit=${save}>
+    ${keptNotice(typed, () => changeDialog({ form: anew(typed) }))}
+    <form class="add" @submit=${save} @input=${noting(typed)}>
       <label>${t("Name")}
-        <input name="name" maxlength="120" dir="auto" required pattern=".*\\S.*" .value=${persona.name} />
+        <input name="name" maxlength="120" dir="auto" required pattern=".*\\S.*" .value=${live(values.name)} />
       </label>
       <label>${t("Description: who you are and what others see")}
-        <textarea name="description" rows="6" maxlength="20000" dir="auto" .value=${persona.description ?? ""}></textarea>
+        <textarea name="description" rows="6" maxlength="20000" dir="auto" .value=${live(values.description)}></textarea>
       </label>
       <label>${t("Pronouns")}
-        <input name="pronouns" maxlength="40" dir="auto" .value=${persona.pronouns ?? ""} />
+        <input name="pronouns" maxlength="40" dir="auto" .value=${live(values.pronouns)} />
       </label>
       <label>${t("Age in years")}
-        <input name="age" type="number" min="0" max="1000000" step="1" .value=${String(persona.age ?? "")} />
+        <input name="age" type="number" min="0" max="1000000" step="1" .value=${live(values.age)} />
       </label>
       <div class="choices">
         <button class="primary">${t("Save")}</button>
-        <button type="button" @click=${doing(personas.showPersonas)}>${t("Cancel")}</button>
+        <button type="button" @click=${doing(() => personas.givePersonaUp(typed))}>${t("Cancel")}</button>
       </div>
     </form>`, state);
 }

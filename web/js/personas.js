@@ -1,14 +1,16 @@
 // A person's own characters, one of which they can play in a conversation: their personas.
 
 import { data, supabase } from "./backend.js";
+import { updateRow } from "./characters.js";
 import { changeConversation, loadAll, reread } from "./conversations.js";
 import { t } from "./language.js";
 import { legible } from "./legible.js";
 import { changeDialog, drawn, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { state } from "./state.js";
+import { forget, openForm } from "./unsaved.js";
 
 const PAGE = 50;
-const LISTED = "id, name, description, pronouns, age";
+const LISTED = "id, name, description, pronouns, age, updated_at";
 
 /** Opens the list from its beginning. */
 export const showPersonas = () => openWhenLoaded("personas", () => page(0));
@@ -29,19 +31,27 @@ async function page(from) {
 
 const NEW = { id: null, name: "", description: "", pronouns: "", age: null };
 
-/** Opens the form of a persona; without one, of a new one. */
+/** Opens the form of a persona, with what was not saved last time; without one, of a new one. */
 export async function showPersona(persona = NEW) {
-  openDialog("persona", { persona });
+  const { id, name, description, pronouns, age, updated_at } = persona;
+  const saved = { name, description: description ?? "", pronouns: pronouns ?? "", age: String(age ?? "") };
+  openDialog("persona", { persona, form: openForm(`persona ${id ?? "new"}`, saved, updated_at) });
   await drawn();
   document.querySelector("dialog [name=name]")?.focus();
 }
 
+/** Closes the form, and forgets what was typed there. */
+export async function givePersonaUp(form) {
+  forget(form);
+  await showPersonas();
+}
+
 /** Saves a persona: {name, description, pronouns, age}. A new one is played in the open conversation. */
-export async function savePersona({ id }, columns) {
+export async function savePersona({ id }, form, columns) {
   const isStill = watchDialog();
-  const table = supabase.from("my_characters");
-  if (id) await data(table.update(columns).eq("id", id));
+  if (id) form.since = await updateRow(id, columns, form.since);
   else await addPersona(columns, state.conversation?.id);
+  forget(form);
   await loadAll();
   if (isStill()) await showPersonas();
   set({ said: t("Saved.") });

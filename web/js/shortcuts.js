@@ -4,6 +4,7 @@ import { html } from "../vendor/lit/lit-html.js";
 import { choosePartner } from "./conversations.js";
 import { beginEdit } from "./edits.js";
 import { t } from "./language.js";
+import { isMenuOpen } from "./menus.js";
 import { openDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { showNewest } from "./scrolling.js";
@@ -40,10 +41,11 @@ const isTyping = (element) => element.closest?.("input, textarea, select, [conte
 // The browser closes a dialog on Escape before it tells the page.
 const isCovered = () => state.dialog && !document.querySelector("dialog:not([open])");
 
-/** Does what a key stands for, unless somebody is typing or a dialog is open. */
+/** Does what a key stands for, unless somebody is typing, or a dialog or a menu is open. */
 export function press(event) {
   const { key, target, ctrlKey, metaKey, altKey, isComposing } = event;
-  if (ctrlKey || metaKey || altKey || isComposing || !state.me || !state.ready || isCovered() || isTyping(target)) return;
+  if (ctrlKey || metaKey || altKey || isComposing || !state.me || !state.ready) return;
+  if (isCovered() || isMenuOpen() || isTyping(target)) return;
   if (!Object.hasOwn(KEYS, key)) return;
   event.preventDefault();
   KEYS[key]();

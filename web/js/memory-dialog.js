@@ -1,0 +1,125 @@
+// The dialog of a conversation's memory: its summary, its facts, and the forms that change them.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
+import { repeat } from "../vendor/lit/directives/repeat.js";
+import { day } from "./facts.js";
+import { t } from "./language.js";
+import * as facts from "./memory.js";
+import { doing, submitting } from "./page.js";
+import { modal } from "./parts.js";
+import { REACH, findCharacter, listMembers } from "./state.js";
+
+/** The dialog of what is remembered in the open conversation. */
+export function memory(state) {
+  const { summary, facts: noted, changing } = state.memory;
+  const add = submitting(async (event) => {
+    const { content, tier } = event.target.elements;
+    const text = content.value;
+    await facts.addFact(text.trim(), ...tier.value.split(" "));
+    // The next one may be in the field already.
+    if (content.value === text) content.value = "";
+    content.focus();
+  });
+  return modal(t("Memory"), html`
+    <section data-refuge=${refuge("summary", changing)}>
+      <h3>${t("Summary")}</h3>
+      ${changing === "summary" ? summaryForm(summary) : shownSummary(summary)}
+    </section>
+    <section>
+      <h3>${t("Facts")}</h3>
+      ${noted.length ? nothing : html`<p class="quiet">${t("There are no facts.")}</p>`}
+      <ul class="rows">
+        ${repeat(noted, ({ id }) => id, (fact) => html`
+          <li data-refuge=${refuge(fact.id, changing)}>${changing === fact.id ? factForm(fact, state) : shownFact(fact)}</li>`)}
+      </ul>
+      <form class="add" @submit=${add}>
+        <label>${t("A fact to remember")} <input name="content" maxlength="2000" dir="auto" required /></label>
+        ${tiers(state)}
+        <button class="primary">${t("Add")}</button>
+      </form>
+    </section>`, state);
+}
+
+/** Where the focus goes when a form takes the place of its button, or the button that of the form. */
+const refuge = (id, changing) => (id === changing ? `[data-change="${id}"]` : "#changing [name=content]");
+
+const shownSummary = (summary) => html`
+  ${summary
+    ? html`<p class="lines" dir="auto">${summary}</p>`
+    : html`<p class="quiet">${t("There is no summary yet. One is written when the conversation becomes too long for a model.")}</p>`}
+  <div class="choices">
+    <button data-change="summary" @click=${() => facts.change("summary")}>${summary ? t("Change this summary") : t("Write a summary")}</button>
+    ${summary ? html`<button @click=${doing(facts.forgetSummary)}>${t("Delete this summary")}</button>` : nothing}
+  </div>`;
+
+function summaryForm(summary) {
+  const save = submitting((event) => facts.writeSummary(event.target.elements.content.value.trim()));
+  return html`
+    <form class="add" id="changing" @submit=${save}>
+      <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${summary}></textarea></label>
+      <p class="quiet">${t("No model changes your words. What happens later is added after them.")}</p>
+      ${choices()}
+    </form>`;
+}
+
+const IMPORTANCE = { 5: t("Never forget"), 4: t("Important"), 3: t("Usual"), 2: t("Minor"), 1: t("Trivial") };
+
+const shownFact = (fact) => html`
+  <span dir="auto" class=${fact.is_active ? "" : "quiet"}>${fact.content}
+    <small>${origin(fact).filter(Boolean).join(" · ")}</small>
+    ${fact.earlier.length ? html`<small dir="auto">${t("Earlier: {texts}", { texts: fact.earlier.join(" ") })}</small>` : nothing}</span>
+  <select aria-label=${t("Importance: {fact}", { fact: fact.content })} .value=${live(String(fact.importance))}
+    @change=${({ target }) => doing(() => facts.rateFact(fact, Number(target.value)))()}>
+    ${Object.entries(IMPORTANCE).reverse().map(([value, text]) => html`
+      <option value=${value} ?selected=${Number(value) === fact.importance}>${text}</option>`)}
+  </select>
+  <button aria-label=${fact.is_active ? t("Turn off: {name}", { name: fact.content }) : t("Turn on: {name}", { name: fact.content })}
+    @click=${doing(() => facts.switchFact(fact))}>${fact.is_active ? t("Turn off") : t("Turn on")}</button>
+  <button aria-pressed=${fact.pinned} @click=${doing(() => facts.pinFact(fact))}>
+    ${fact.pinned ? t("Pinned") : t("Pin")}</button>
+  <button data-change=${fact.id} aria-label=${t("Change: {name}", { name: fact.content })} @click=${() => facts.change(fact.id)}>${t("Change")}</button>
+  <button aria-label=${t("Forget: {fact}", { fact: fact.content })} @click=${doing(() => facts.forgetFact(fact))}>${t("Forget")}</button>`;
+
+const origin = (fact) => [
+  reach(fact.memories),
+  fact.written_by === "model" ? t("noted by a model") : "",
+  fact.since ? t("since {day}", { day: day(fact.since) }) : "",
+  fact.is_active ? "" : t("off"),
+];
+
+function factForm(fact, state) {
+  const save = submitting(async (event) => {
+    const { content, tier } = event.target.elements;
+    await facts.changeFact(fact, content.value.trim(), ...tier.value.split(" "));
+  });
+  return html`
+    <form class="add" id="changing" @submit=${save}>
+      <label>${t("The fact")} <input name="content" maxlength="2000" dir="auto" required .value=${fact.content} /></label>
+      ${tiers(state, fact.memories)}
+      ${choices()}
+    </form>`;
+}
+
+const choices = () => html`
+  <div class="choices">
+    <button class="primary">${t("Save")}</button>
+    <button type="button" @click=${() => facts.change(null)}>${t("Cancel")}</button>
+  </div>`;
+
+function tiers(state, { tier, character_id } = {}) {
+  const chosen = tier === "character" ? `character ${character_id}` : tier;
+  const members = listMembers(state.conversation).map(({ id, name }) => [`character ${id}`, t("everything with {name}", { name })]);
+  const all = [["conversation", REACH.conversation], ...members, ["profile", REACH.profile]];
+  return html`
+    <label>${t("In")}
+      <select name="tier">
+        ${all.map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+      </select>
+    </label>`;
+}
+
+const reach = ({ tier, character_id }) =>
+  tier === "character"
+    ? t("everything with {name}", { name: findCharacter(character_id)?.name ?? t("a character") })
+    : REACH[tier];
