@@ -32,8 +32,9 @@ revoke all on public.limit_settings from public, anon, authenticated, service_ro
 grant select on public.limit_settings to authenticated;
 
 -- Replaces the limits of a role, of "default" or of "project", as an admin; null removes those of a
--- role. Names and meanings: private.limits_for.
-create function public.set_limits(p_role text, p_limits jsonb) returns void
+-- role. Names and meanings: private.limits_for. p_before: the limits that the caller saw, {} if none; null replaces
+-- whatever there is. Errors: 42501, PT400, PT409 if they are others by now.
+create function public.set_limits(p_role text, p_limits jsonb, p_before jsonb default null) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   c_names constant text[] := array['turns_per_minute', 'turns_per_day', 'running', 'usd_per_day',
@@ -63,7 +64,11 @@ begin
   set config = case
     when p_limits is null then s.config #- array['limits', p_role]
     else s.config || jsonb_build_object(
-      'limits', coalesce(s.config -> 'limits', '{}') || jsonb_build_object(p_role, p_limits)) end;
+      'limits', coalesce(s.config -> 'limits', '{}') || jsonb_build_object(p_role, p_limits)) end
+  where p_before is null or p_before = coalesce(s.config #> array['limits', p_role], '{}');
+  if not found and p_before is not null then
+    raise exception 'Somebody else changed these limits meanwhile. Read them again.' using errcode = 'PT409';
+  end if;
 end $$;
-revoke execute on function public.set_limits(text, jsonb) from public, anon, authenticated, service_role;
-grant execute on function public.set_limits(text, jsonb) to authenticated;
+revoke execute on function public.set_limits(text, jsonb, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.set_limits(text, jsonb, jsonb) to authenticated;

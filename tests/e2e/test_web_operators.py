@@ -272,6 +272,172 @@ class TestModels:
             assert again[column] == before[column]
 
 
+def elsewhere(person: Person, **columns: Any) -> None:
+    """Another operator changes the model `SCRIPTED` meanwhile."""
+    operator(person.copy, "PATCH", f"/rest/v1/api_models?model_key=eq.{SCRIPTED}", columns)
+
+
+def stored(person: Person, *columns: str) -> dict[str, Any]:
+    [row] = person.copy.rows(f"api_models?model_key=eq.{SCRIPTED}&select={','.join(columns)}")
+    return row
+
+
+PRICES = {"prompt_usd_per_1k": 2, "completion_usd_per_1k": 3}
+
+
+class TestSecondOperator:
+    """Somebody else changes what a form or an Undo is about, after it was shown."""
+
+    def test_form_saves_what_was_changed_in_it(self, admin: Person, scripted: Upstream) -> None:
+        admin.open(MODELS)
+        admin.press("Edit Script")
+        dialog = admin.page.get_by_role("dialog")
+        elsewhere(admin, priority=5, pricing=PRICES)
+        dialog.get_by_label("Description").fill("For tests.")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_have_count(0)
+        assert stored(admin, "priority", "pricing", "description") == {
+            "priority": 5,
+            "pricing": PRICES,
+            "description": "For tests.",
+        }
+
+    def test_same_column_is_not_overwritten(self, admin: Person, scripted: Upstream) -> None:
+        admin.open(MODELS)
+        admin.press("Edit Script")
+        dialog = admin.page.get_by_role("dialog")
+        elsewhere(admin, priority=5)
+        dialog.get_by_label("Priority").fill("7")
+        dialog.get_by_label("Description").fill("For tests.")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_role("alert")).to_contain_text(
+            "Somebody else changed or deleted Script meanwhile, so nothing was saved."
+        )
+        expect(dialog.get_by_label("Priority")).to_have_value("7")
+        assert stored(admin, "priority", "description") == {"priority": 5, "description": None}
+        dialog.get_by_role("button", name="Cancel").click()
+        admin.press("Edit Script")
+        expect(dialog.get_by_label("Priority")).to_have_value("5")
+
+    def test_form_without_a_change_says_so(self, admin: Person, scripted: Upstream) -> None:
+        admin.open(MODELS)
+        admin.press("Edit Script")
+        dialog = admin.page.get_by_role("dialog")
+        elsewhere(admin, priority=5)
+        dialog.get_by_role("button", name="Save").click()
+        expect(admin.page.get_by_role("status")).to_have_text("Nothing was changed.")
+        expect(admin.page.get_by_role("button", name="Undo")).to_have_count(0)
+        assert stored(admin, "priority") == {"priority": 5}
+
+    def test_undo_takes_back_its_own_change_only(self, admin: Person, scripted: Upstream) -> None:
+        page = admin.page
+        admin.open(MODELS)
+        admin.press("Edit Script")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Description").fill("For tests.")
+        dialog.get_by_label("Model family").fill("tested")
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("complementary")).to_contain_text("Script was changed.")
+        elsewhere(admin, priority=5, is_active=False, model_family="theirs")
+        admin.press("Undo")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "Somebody else changed or deleted Script since. This was not taken back: model family."
+        )
+        expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        columns = {"description": None, "model_family": "theirs", "priority": 5, "is_active": False}
+        assert stored(admin, *columns) == columns
+
+    def test_deleted_model_is_brought_back_as_it_was_last(
+        self, admin: Person, scripted: Upstream
+    ) -> None:
+        admin.open(MODELS)
+        admin.press("Delete Script")
+        elsewhere(admin, pricing=PRICES)
+        admin.press("Delete it")
+        expect(admin.page.get_by_role("complementary")).to_contain_text("Script was deleted.")
+        admin.press("Undo")
+        expect(admin.page.get_by_role("button", name="Edit Script")).to_be_visible()
+        assert stored(admin, "pricing") == {"pricing": PRICES}
+
+    def test_default_of_somebody_else_stays(self, admin: Person) -> None:
+        admin.open(MODELS)
+        rows = "api_models?task=eq.roleplay&is_active=is.true&select=id,display_name,is_default"
+        [before] = admin.copy.rows(f"{rows}&is_default=is.true")
+        ours, theirs = admin.copy.rows(f"{rows}&is_default=is.false&limit=2")
+        choose = "/rest/v1/rpc/set_default_model"
+        admin.press(f"Make default for roleplay: {ours['display_name']}")
+        expect(admin.page.get_by_role("complementary")).to_contain_text("is the default")
+        assert admin.copy_call("POST", choose, {"p_model_id": theirs["id"]}).is_success
+        admin.press("Undo")
+        expect(admin.page.get_by_role("alert")).to_contain_text("It was left as it is.")
+        assert admin.copy.rows(f"{rows}&is_default=is.true") == [theirs | {"is_default": True}]
+        assert admin.copy_call("POST", choose, {"p_model_id": before["id"]}).is_success
+
+    def test_limit_of_somebody_else_stays(self, admin: Person) -> None:
+        page = admin.page
+        change = "/rest/v1/rpc/set_limits"
+
+        def set_limits(limits: Any) -> None:
+            body = {"p_role": "default", "p_limits": limits}
+            assert admin.copy_call("POST", change, body).is_success
+
+        def limits() -> Any:
+            [config] = admin.copy.rows("system_config?select=config")
+            return config["config"]["limits"]["default"]
+
+        before = limits()
+        admin.open("/console.html?page=limits")
+        admin.press("Edit the limits of default")
+        dialog = page.get_by_role("dialog")
+        set_limits(before | {"turns_per_day": 7})
+        dialog.get_by_label("Actions per minute").fill("99")
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("complementary")).to_contain_text("The limits of default were")
+        assert limits() == before | {"turns_per_day": 7, "actions_per_minute": 99}
+        set_limits(before | {"turns_per_day": 8, "actions_per_minute": 99})
+        admin.press("Undo")
+        expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        expect(page.get_by_role("status")).to_have_text("The limits of default are as they were.")
+        assert limits() == before | {"turns_per_day": 8}
+
+        admin.press("Edit the limits of default")
+        set_limits(before | {"turns_per_day": 9})
+        dialog.get_by_label("Turns per day", exact=True).fill("10")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("so nothing was saved")
+        assert limits() == before | {"turns_per_day": 9}
+        set_limits(before)
+
+    def test_order_is_brought_back_unless_somebody_else_changed_it(self, admin: Person) -> None:
+        page = admin.page
+        query = "api_models?task=eq.roleplay&order=priority,display_name&select=id,priority"
+        before = admin.copy.rows(query)
+        admin.open(MODELS)
+        shown = page.locator("#models-roleplay tbody tr").locator("td, th").first
+        name = page.locator("#models-roleplay tbody tr").nth(1).inner_text().partition("\n")[0]
+        admin.press(f"{name}: earlier")
+        expect(shown).to_contain_text(name)
+        bar = page.get_by_role("complementary")
+        expect(bar).to_contain_text(f"{name} is number 1 now.")
+        admin.press("Undo")
+        expect(shown).not_to_contain_text(name)
+        assert admin.copy.rows(query) == before
+
+        admin.press(f"{name}: earlier")
+        expect(bar).to_contain_text(f"{name} is number 1 now.")
+        [first, *_] = before
+        theirs = f"/rest/v1/api_models?id=eq.{first['id']}"
+        operator(admin.copy, "PATCH", theirs, {"priority": 77})
+        moved = admin.copy.rows(query)
+        admin.press("Undo")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("Somebody else changed the order of these models.")
+        assert admin.copy.rows(query) == moved
+        for row in before:
+            here = f"/rest/v1/api_models?id=eq.{row['id']}"
+            operator(admin.copy, "PATCH", here, {"priority": row["priority"]})
+
+
 def test_limits_are_set_and_brought_back(admin: Person) -> None:
     page = admin.page
     admin.open("/console.html?page=limits")

@@ -140,6 +140,18 @@ class TestLimits:
         assert rpc(admin, "set_limits", p_role="guest", p_limits=None).is_success
         assert "guest" not in str(admin.get("/limit_settings").json())
 
+    def test_that_somebody_else_changed_meanwhile_are_kept(self, admin: httpx.Client) -> None:
+        def set_limits(limits: object, before: object) -> int:
+            asked = {"p_role": "guest", "p_limits": limits, "p_before": before}
+            return rpc(admin, "set_limits", **asked).status_code
+
+        assert set_limits({"running": 1}, {}) == 204
+        assert set_limits({"running": 2}, {}) == 409
+        assert set_limits(None, {"running": 2}) == 409
+        rows = {row["role"]: row["limits"] for row in admin.get("/limit_settings").json()}
+        assert rows["guest"] == {"running": 1}
+        assert set_limits(None, {"running": 1.0}) == 204
+
     def test_of_every_name_that_is_documented_can_be_set(
         self, stack: Stack, admin: httpx.Client
     ) -> None:

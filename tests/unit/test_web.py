@@ -83,8 +83,8 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     [
         *("availability", "character-rows", "chat-file", "emphasis", "entries", "figures"),
         *("language", "legible", "limits", "paging", "sections", "state"),
-        *("console-address", "console-findings", "console-formats", "console-limit"),
-        *("console-model", "console-rows"),
+        *("console-address", "console-changes", "console-findings", "console-formats"),
+        *("console-limit", "console-model", "console-rows"),
     ],
 )
 def test_pure_module_reaches_neither_the_page_nor_the_services(name: str) -> None:

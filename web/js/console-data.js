@@ -1,8 +1,9 @@
 // The console's state, and how it is loaded and changed. Everything goes through the Data API with the admin's
 // own token; row level security decides what the admin can see and change.
 
+import { data, supabase, UserError } from "./backend.js";
 import { address, parse } from "./console-address.js";
-import { data, supabase } from "./backend.js";
+import { differing, rebase } from "./console-changes.js";
 import { closeDialog, drawn, set, watchDialog } from "./page.js";
 
 const PAGE = 1000;
@@ -124,7 +125,48 @@ export async function changed(query, said) {
 /** Shows a sentence about a change, with a way to take it back. */
 export const offerUndo = (sentence, undo) => set({ undo: { sentence, act: undo } });
 
-/** Takes the last change back, once. If that fails, it can be tried again. */
+const STALE = "stale"; // somebody else changed it meanwhile
+
+/** Says why a change is not made, and shows the page as it is now, from which the change can be made again. */
+export async function refuse(sentence) {
+  await load();
+  throw new UserError(sentence, STALE);
+}
+
+/**
+ * Changes a row from `from` to `to`, both with the columns of a form, and offers to take it back. Several operators
+ * may change a row at once: only what differs is written, and only where it is still as in `from`.
+ *
+ * `row` has a name; `read` resolves to the row as it is now, undefined if it is gone; `write(now, changes)` resolves
+ * to whether it was still as in `now`.
+ */
+export async function change(row, from, to, said, undone) {
+  if (!differing(from, to).length) return void (await changed(NOTHING, "Nothing was changed."));
+  await changed(save(row, from, to), said);
+  offerUndo(said, () => takeBack(row, to, from, undone));
+}
+
+const NOTHING = { data: null };
+
+async function save({ name, read, write }, from, to) {
+  const now = await read();
+  const { changes, lost } = rebase(now ?? {}, from, to);
+  if (now && !lost.length && (await write(now, changes))) return NOTHING;
+  return refuse(`Somebody else changed or deleted ${name} meanwhile, so nothing was saved. Copy what you need, then open the form again.`);
+}
+
+/** Writes back what still holds what was written, and says what does not. */
+async function takeBack({ name, read, write }, from, to, undone) {
+  const now = await read();
+  const { changes, lost } = rebase(now ?? {}, from, to);
+  const isBack = now && Object.keys(changes).length > 0 && (await write(now, changes));
+  if (isBack && !lost.length) return void (await changed(NOTHING, undone));
+  const kept = isBack ? lost : differing(from, to);
+  const columns = kept.map((column) => column.replaceAll("_", " ")).join(", ");
+  await refuse(`Somebody else changed or deleted ${name} since. This was not taken back: ${columns}.`);
+}
+
+/** Takes the last change back, once. If that fails, it can be tried again, unless it is too late for it. */
 export async function undo() {
   const taken = state.undo;
   if (!taken) return;
@@ -132,7 +174,7 @@ export async function undo() {
   try {
     await taken.act();
   } catch (error) {
-    if (!state.undo) set({ undo: taken });
+    if (!state.undo && error.code !== STALE) set({ undo: taken });
     throw error;
   }
 }

@@ -26,6 +26,13 @@ export const LIMITS = [
 /** The whole project has only a budget. */
 export const limitsOf = (role) => (role === "project" ? LIMITS.filter(([name]) => name === "usd_per_day") : LIMITS);
 
+/** Who always has limits, and can have all of them taken away but not the row. */
+export const ALWAYS = ["default", "project"];
+
+/** Those of the limits that have a field. The database refuses any other. */
+export const knownIn = (role, limits) =>
+  Object.fromEntries(limitsOf(role).filter(([name]) => limits[name] !== undefined).map(([name]) => [name, limits[name]]));
+
 const NONE = "none";
 
 /** The text of a field: "" where it is not set, "none" where there is no limit. */

@@ -3,15 +3,14 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError } from "./backend.js";
 import { dollars } from "./console-formats.js";
-import { fieldOf, limitsIn, limitsOf, otherwise } from "./console-limit.js";
+import { ALWAYS, fieldOf, knownIn, limitsIn, limitsOf, otherwise } from "./console-limit.js";
 import { facts, formButtons, section, updated } from "./console-parts.js";
-import { setLimits } from "./console-people-data.js";
+import { removeLimits, setLimits } from "./console-people-data.js";
 import { ask } from "./console-questions.js";
 import { dataTable } from "./console-tables.js";
 import { closeDialog, openDialog, submitting } from "./page.js";
 import { modal } from "./parts.js";
 
-const ALWAYS = ["default", "project"];
 const TITLES = { default: "Everybody", project: "The whole project" };
 
 const titleOf = (role) => TITLES[role] ?? `Role ${role}`;
@@ -36,12 +35,12 @@ const COLUMNS = [
     ${ALWAYS.includes(row.role) ? nothing : html`<button class="danger" aria-label=${`Remove the limits of ${row.role}`} @click=${() => askToRemove(row)}>Remove</button>`}` },
 ];
 
-const askToRemove = ({ role, limits }) =>
+const askToRemove = (row) =>
   ask({
-    title: `Remove the limits of ${role}`,
+    title: `Remove the limits of ${row.role}`,
     text: "People with this role then have the limits of everybody.",
     name: "Remove them",
-    act: () => setLimits(role, null, limits),
+    act: () => removeLimits(row),
   });
 
 export function roleForm(state) {
@@ -53,7 +52,7 @@ export function roleForm(state) {
     if (problem) throw new UserError(problem, "not_a_number", 0, field);
     const known = state.limits.find((each) => each.role === role);
     if (!row && known) throw new UserError("This role has limits already. Edit those.", "known", 0, "role");
-    await setLimits(role, limits, known?.limits ?? (ALWAYS.includes(role) ? {} : null));
+    await setLimits(role, knownIn(role, row?.limits ?? {}), limits);
   });
   return modal(row ? `Limits of ${row.role}` : "Add a role", html`
     <form class="fields" @submit=${save}>

@@ -1,7 +1,8 @@
 // Loads, changes and tests models and providers.
 
 import { act, data, supabase } from "./backend.js";
-import { changed, load, offerUndo, state } from "./console-data.js";
+import { only } from "./console-changes.js";
+import { change, changed, load, offerUndo, refuse, state } from "./console-data.js";
 import { drawn, set } from "./page.js";
 
 /** Everything of models and providers that the console shows; nothing in an adopted installation. */
@@ -15,39 +16,61 @@ export async function loadModels({ adopted }) {
   return { providers, models, catalog };
 }
 
-const only = (row, names) => Object.fromEntries(names.map((name) => [name, row[name]]));
-const update = (table, row, changes, said) => changed(supabase.from(table).update(changes).eq("id", row.id), said);
+/** What tells whether a row is as it was read. Not a provider's updated_at, which browsers may not read. */
+const MARKS = { api_models: ["updated_at"], api_providers: ["display_name", "is_active"] };
 
-/** Changes a row; undoing it writes what was there before. */
-async function change(table, row, changes, said, undone) {
-  const before = only(row, Object.keys(changes));
-  await update(table, row, changes, said);
-  offerUndo(said, () => update(table, row, before, undone));
+/** A row of a table as `change` takes it. */
+const stored = (table, { id, display_name: name }, columns) => ({
+  name,
+  read: async () => {
+    const names = new Set([...columns, ...MARKS[table]]);
+    return (await data(supabase.from(table).select([...names].join()).eq("id", id)))[0];
+  },
+  write: async (now, changes) => {
+    const still = { id, ...only(now, MARKS[table]) };
+    return (await data(supabase.from(table).update(changes).match(still).select("id"))).length > 0;
+  },
+});
+
+function changeRow(table, row, to, said = `${row.display_name} was changed.`, undone = `${row.display_name} is as it was.`) {
+  const columns = Object.keys(to);
+  return change(stored(table, row, columns), only(row, columns), to, said, undone);
 }
 
-export const changeModel = (model, changes) =>
-  change("api_models", model, changes, `${model.display_name} was changed.`, `${model.display_name} is as it was.`);
+export const changeModel = (model, changes) => changeRow("api_models", model, changes);
 
 export const addModel = (row) => changed(supabase.from("api_models").insert(row), `${row.display_name} was added.`);
 
 const COMPUTED = ["created_at", "updated_at"];
 
-/** Deletes a model; undoing it inserts the same row. */
+/** Deletes a model; undoing it inserts the same row: the deleted one, which may be newer than the one that was shown. */
 export async function deleteModel(model) {
   const said = `${model.display_name} was deleted.`;
-  await changed(supabase.from("api_models").delete().eq("id", model.id), said);
-  const row = Object.fromEntries(Object.entries(model).filter(([name]) => !COMPUTED.includes(name)));
+  const [deleted] = await changed(supabase.from("api_models").delete().eq("id", model.id).select("*"), said);
+  if (!deleted) return; // by somebody else, who may undo it
+  const row = Object.fromEntries(Object.entries(deleted).filter(([name]) => !COMPUTED.includes(name)));
   offerUndo(said, () => changed(supabase.from("api_models").insert(row), `${model.display_name} is back.`));
 }
 
 const setDefault = (model, said) => changed(supabase.rpc("set_default_model", { p_model_id: model.id }), said);
 
+async function defaultLike({ task, modality }) {
+  const query = supabase.from("api_models").select("id, display_name, is_active");
+  return (await data(query.match({ task, modality, is_default: true })))[0];
+}
+
 /** Makes a model the default of its task; undoing it brings the earlier one back, if it is active. */
 export async function makeDefault(model) {
-  const before = state.models.find((each) => each.task === model.task && each.modality === model.modality && each.is_default);
+  const before = await defaultLike(model);
   const said = `${model.display_name} is the default for ${model.task} now.`;
   await setDefault(model, said);
-  if (before?.is_active) offerUndo(said, () => setDefault(before, `${before.display_name} is the default for ${model.task} again.`));
+  if (before?.is_active) offerUndo(said, () => makeDefaultAgain(before, model));
+}
+
+async function makeDefaultAgain(before, model) {
+  const now = await defaultLike(model);
+  if (now?.id === model.id) return setDefault(before, `${before.display_name} is the default for ${model.task} again.`);
+  await refuse(`Somebody else chose another default for ${model.task} since. It was left as it is.`);
 }
 
 /** Moves a model one place earlier (-1) or later (1) among the models of its task. */
@@ -55,30 +78,37 @@ export async function moveModel(model, by) {
   const order = state.models.filter((each) => each.task === model.task);
   const from = order.indexOf(model);
   order.splice(from + by, 0, ...order.splice(from, 1));
-  for (const [index, each] of order.entries()) {
-    if (each.priority !== index + 1) {
-      await data(supabase.from("api_models").update({ priority: index + 1 }).eq("id", each.id));
-    }
-  }
-  set({ trouble: null, said: `${model.display_name} is number ${from + by + 1} now.` });
-  await load();
+  const moves = order.map(({ id, priority }, index) => ({ id, from: priority, to: index + 1 }));
+  const made = moves.filter((move) => move.from !== move.to);
+  const said = `${model.display_name} is number ${from + by + 1} now.`;
+  await renumber(made, said);
+  offerUndo(said, () => renumber(made.map(({ id, from, to }) => ({ id, from: to, to: from })), `${model.display_name} is where it was.`));
   await drawn();
   // The buttons moved with the row. Focus the same one, so that it can be pressed again.
   const [same, other] = [by, -by].map((each) => document.getElementById(moverId(model, each)));
   (same?.disabled ? other : same)?.focus();
 }
 
+/** Writes priorities, unless somebody else ordered the models since they were read. */
+async function renumber(moves, said) {
+  const rows = await data(supabase.from("api_models").select("id, priority").in("id", moves.map(({ id }) => id)));
+  const now = new Map(rows.map(({ id, priority }) => [id, priority]));
+  let isStill = moves.every(({ id, from }) => now.get(id) === from);
+  for (const { id, from, to } of moves) {
+    isStill &&= (await data(supabase.from("api_models").update({ priority: to }).match({ id, priority: from }).select("id"))).length > 0;
+  }
+  if (!isStill) await refuse("Somebody else changed the order of these models. Look at it, then move the model again.");
+  set({ trouble: null, said });
+  await load();
+}
+
 export const moverId = (model, by) => `${by < 0 ? "earlier" : "later"}-${model.id}`;
 
-export const changeProvider = (provider, changes) =>
-  change("api_providers", provider, changes, `${provider.display_name} was changed.`, `${provider.display_name} is as it was.`);
+export const changeProvider = (provider, changes) => changeRow("api_providers", provider, changes);
 
 /** Switches a provider off; undoing it switches it on. */
-export async function switchOff(provider) {
-  const said = `${provider.display_name} was switched off.`;
-  await update("api_providers", provider, { is_active: false }, said);
-  offerUndo(said, () => update("api_providers", provider, { is_active: true }, `${provider.display_name} is on again.`));
-}
+export const switchOff = (provider) =>
+  changeRow("api_providers", provider, { is_active: false }, `${provider.display_name} was switched off.`, `${provider.display_name} is on again.`);
 
 export const addProvider = (row) => changed(supabase.from("api_providers").insert(row), `${row.display_name} was added.`);
 

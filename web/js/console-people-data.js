@@ -2,7 +2,9 @@
 // the page "health" shows.
 
 import { act, data, supabase } from "./backend.js";
-import { changed, ifThere, offerUndo, state } from "./console-data.js";
+import { only } from "./console-changes.js";
+import { change, changed, ifThere, offerUndo, state } from "./console-data.js";
+import { ALWAYS, knownIn } from "./console-limit.js";
 import { loadModels } from "./console-models-data.js";
 import { legible } from "./legible.js";
 import { set } from "./page.js";
@@ -11,6 +13,7 @@ const AGES = 100;
 const NEWEST = 200;
 const TURN_MS = 180_000; // after its lease: health_check closes a turn long before
 const COOLDOWN_MS = 780_000;
+const CONFLICT = "PT409";
 
 const before = (ms) => new Date(Date.now() - ms).toISOString();
 const MOST = 1000;
@@ -44,17 +47,21 @@ export async function loadCharacters({ params }) {
   return { characters: rows.map((row) => ({ ...row, name: legible(row.name) })) };
 }
 
-const writeAge = (character, age, said) =>
-  changed(supabase.from("declared_ages").update({ age }).eq("id", character.id).select("id").single(), said);
+const isAge = (age) => (age === null ? "age.is.null" : `age.eq.${age}`);
+
+/** The declared age of a character as `change` takes it. */
+const ageOf = ({ id, name }) => ({
+  name: `the age of ${name}`,
+  read: async () => (await data(supabase.from("declared_ages").select("age").eq("id", id)))[0],
+  write: async (now, changes) =>
+    (await data(supabase.from("declared_ages").update(changes).eq("id", id).or(isAge(now.age)).select("id"))).length > 0,
+});
 
 const told = (name, age) => (age === null ? `${name} has no declared age now.` : `${name} is declared to be ${age} now.`);
 
 /** Declares an age in years; null takes the declaration back. */
-export async function declareAge(character, age) {
-  const said = told(character.name, age);
-  await writeAge(character, age, said);
-  offerUndo(said, () => writeAge(character, character.age, told(character.name, character.age)));
-}
+export const declareAge = (character, age) =>
+  change(ageOf(character), only(character, ["age"]), { age }, told(character.name, age), told(character.name, character.age));
 
 export async function loadReports() {
   const [queue, takeDowns] = await Promise.all([
@@ -99,14 +106,26 @@ export async function loadLimits() {
   return { limits, spentToday: spent.reduce((sum, { cost_usd }) => sum + Number(cost_usd ?? 0), 0) };
 }
 
-const writeLimits = (role, limits, said) => changed(supabase.rpc("set_limits", { p_role: role, p_limits: limits }), said);
+/** The limits of a role as `change` takes them. A role without any has the same as everybody. */
+const limitsOfRole = (role) => ({
+  name: `the limits of ${role}`,
+  read: async () => (await data(supabase.from("limit_settings").select("limits").eq("role", role)))[0]?.limits ?? {},
+  write: async (now, changes) => {
+    const limits = knownIn(role, { ...now, ...changes });
+    const isNone = !ALWAYS.includes(role) && !Object.keys(limits).length;
+    const { error } = await supabase.rpc("set_limits", { p_role: role, p_limits: isNone ? null : limits, p_before: now });
+    if (error && error.code !== CONFLICT) await data({ error });
+    return !error;
+  },
+});
 
-/** Replaces the limits of a role; null removes them. `before` are those that it has, null if none. */
-export async function setLimits(role, limits, before) {
-  const said = limits === null ? `The limits of ${role} were removed.` : `The limits of ${role} were saved.`;
-  await writeLimits(role, limits, said);
-  offerUndo(said, () => writeLimits(role, before, `The limits of ${role} are as they were.`));
-}
+/** Changes the limits of a role from those that a form began with. */
+export const setLimits = (role, before, limits) =>
+  change(limitsOfRole(role), before, limits, `The limits of ${role} were saved.`, `The limits of ${role} are as they were.`);
+
+/** Removes the limits of a role. */
+export const removeLimits = ({ role, limits }) =>
+  change(limitsOfRole(role), limits, {}, `The limits of ${role} were removed.`, `The limits of ${role} are as they were.`);
 
 /** Prompt templates; none in an adopted installation, which has its own. */
 export async function loadTemplates({ adopted }) {
