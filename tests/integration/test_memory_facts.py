@@ -377,6 +377,21 @@ class TestLasting:
         system = prompts(talk.stack.upstream)[-1][0]["content"]
         assert [fact for fact in early if fact not in system] == []
 
+    def test_long_pinned_fact_hides_no_other_from_the_prompt(self, talk: Talk) -> None:
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=8192)
+        memory = talk.stack.insert("memories", user_id=talk.user.id, tier="profile")
+        for fact in (
+            {"content": "我住在巴黎的河边。" * 220, "pinned": True},
+            {"content": "Ada has a sister Tilda.", "importance": 5},
+            {"content": "Ada promised to come back.", "pinned": True},
+        ):
+            talk.stack.insert("memory_facts", memory_id=memory, **fact)
+        talk.stack.upstream.always(text("Yes."))
+        talk.reply("Hello", memory_tier="profile")
+        system = prompts(talk.stack.upstream)[-1][0]["content"]
+        assert [word for word in ("promised", "Tilda") if word not in system] == []
+
 
 class TestProvenance:
     """What was drawn from a message goes with it."""
