@@ -78,7 +78,8 @@ begin
     source_message_id, source_from, source_to, said_at, is_withdrawal,
     -- It has a replacement until all others are replaced: there is one current fact with a text.
     replaced_by)
-  values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3), v_note.subject, v_note.topic,
+  values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3),
+          nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
           p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
           gen_random_uuid())
   returning * into v_fact;
@@ -109,7 +110,7 @@ end $$;
 --   facts          what private.note_fact takes
 --   used           ids of facts that these messages speak of
 -- A summary is saved only while it continues the one that is there and what it was made of still
--- stands. Returns whether anything changed.
+-- stands. A fact that cannot be saved is left out alone. Returns whether anything changed.
 create function private.remember(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 declare
@@ -157,7 +158,11 @@ begin
   where m.id = f.memory_id and m.user_id = v_conversation.user_id
     and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id));
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
-    perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
+    begin
+      perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
+    exception when others then
+      raise warning 'fact of turn % not saved: %', p_turn.id, sqlstate;
+    end;
   end loop;
   perform private.drop_facts(m.id) from public.memories m
   where m.user_id = v_conversation.user_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -94,6 +95,7 @@ def step(
     retold: str = "They met.",
     conversation: object = None,
     reach: Any = "profile",
+    person: str = "Ada",
 ) -> bool:
     """Takes notes of the messages that no summary covers, up to one with this content.
 
@@ -122,9 +124,22 @@ def step(
     )
     answer = notes.parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
     assert answer is not None
-    names = {"user": "Ada", "char": "Mara"}
+    names = {"user": person, "char": "Mara"}
     saved = notes.to_save(notes.Batch(rows, covered), answer, begun, names)
     return remember(talk, saved, conversation)
+
+
+def saved_by_hand(talk: Talk, facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """A summary of the story with these facts, in the format of private.remember."""
+    rows = talk.stack.all(
+        "select position, content from messages where conversation_id = %s and is_active"
+        " order by position",
+        talk.conversation,
+    )
+    told = "\n".join(row["content"] for row in rows)
+    digest = hashlib.sha256(told.encode()).hexdigest()
+    covered = {"from": 0, "to": rows[-1]["position"], "digest": digest}
+    return {"summary": "S.", "facts": facts, **covered}
 
 
 def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> bool:
@@ -279,22 +294,13 @@ class TestNoting:
         theirs = told.stack.insert(
             "memory_facts", memory_id=memory, content="Theirs.", written_by="model"
         )
-        position = message(told, STORY[5])["position"]
-        digest = told.stack.one(
-            "select encode(sha256(convert_to(string_agg(content, e'\\n' order by position),"
-            " 'UTF8')), 'hex') as digest from messages where conversation_id = %s",
-            told.conversation,
-        )["digest"]
-        span = {"tier": "profile", "importance": 3, "from": position, "to": position}
-        saved = {
-            "summary": "S.",
-            **{"from": 0, "to": position, "digest": digest, "used": [str(theirs)]},
-            "facts": [
-                span | {"content": "Mine.", "replaces": [str(theirs)]},
-                span | {"content": "Same.", "same_as": str(theirs)},
-                span | {"content": "More.", "extends": str(theirs)},
-            ],
-        }
+        span = {"tier": "profile", "importance": 3, "from": 1, "to": 1}
+        facts = [
+            span | {"content": "Mine.", "replaces": [str(theirs)]},
+            span | {"content": "Same.", "same_as": str(theirs)},
+            span | {"content": "More.", "extends": str(theirs)},
+        ]
+        saved = saved_by_hand(told, facts) | {"used": [str(theirs)]}
         before = told.stack.one("select * from memory_facts where id = %s", theirs)
         assert remember(told, saved)
         assert told.stack.one("select * from memory_facts where id = %s", theirs) == before
@@ -308,6 +314,37 @@ class TestNoting:
         assert current(told)[0]["content"] == "Ada has a dog."
         recent = "select content from memory_facts where last_used_at > '2026-01-02'"
         assert [row["content"] for row in told.stack.all(recent)] == ["Ada has a dog."]
+
+    def test_fact_about_a_long_name_stops_no_other(self, told: Talk) -> None:
+        long = "Ada's " + "a" * 90 + " is Tom."
+        assert step(told, {"text": "Ada has a dog."}, {"text": long})
+        assert texts(told) == {"Ada has a dog.", long}
+
+    def test_person_of_a_long_name_has_facts(self, told: Talk) -> None:
+        noted = {"text": "They live by the sea.", "subject": "user", "topic": "home"}
+        assert step(told, noted, person="Ada " * 25)
+        assert texts(told) == {"They live by the sea."}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"importance": 9}, {"content": ""}, {"content": "x" * 2001}, {"tier": "other"}],
+        ids=lambda wrong: next(iter(wrong)),
+    )
+    def test_fact_that_cannot_be_saved_takes_neither_the_summary_nor_others_along(
+        self, told: Talk, wrong: dict[str, Any]
+    ) -> None:
+        note = {"tier": "profile", "importance": 3, "from": 1, "to": 1}
+        facts = [note | {"content": "Bad."} | wrong, note | {"content": "Good."}]
+        assert remember(told, saved_by_hand(told, facts))
+        assert (texts(told), summary(told)[0]) == ({"Good."}, "S.")
+
+    def test_subject_and_topic_that_are_too_long_are_cut_to_what_the_table_takes(
+        self, told: Talk
+    ) -> None:
+        note = {"tier": "profile", "importance": 3, "from": 1, "to": 1, "content": "Good."}
+        assert remember(told, saved_by_hand(told, [note | {"subject": "x" * 99, "topic": " "}]))
+        row = told.stack.one("select subject, topic from memory_facts")
+        assert row == {"subject": "x" * 80, "topic": None}
 
 
 class TestLasting:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.memory.comparison import (
+    MAX_NAME_CHARS,
     Likeness,
     Slot,
     Words,
@@ -216,7 +217,7 @@ class _Note:
         if self.slot:
             columns |= {"subject": self.slot[0], "topic": self.slot[1]}
         elif fact.subject:
-            columns["subject"] = fact.subject
+            columns["subject"] = fact.subject[:MAX_NAME_CHARS]
         return columns
 
     def _changeable(self) -> list[_Known]:
