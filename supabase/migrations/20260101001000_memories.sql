@@ -87,13 +87,18 @@ create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
+  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest;
 begin
   if tg_op = 'UPDATE' and v_is_users then
     new.written_by := 'person';
     new.said_at := now();
   end if;
-  if tg_op = 'DELETE' and (v_is_users or not old.is_active)
-     or tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest then
+  if v_is_reworded then
+    -- Those of the old text. Plain ones of the new text are found where facts are compared.
+    new.subject := null;
+    new.topic := null;
+  end if;
+  if tg_op = 'DELETE' and (v_is_users or not old.is_active) or v_is_reworded then
     insert into private.forgotten_facts (user_id, digest)
     select m.user_id, old.digest from public.memories m where m.id = old.memory_id
     on conflict do nothing;

@@ -783,9 +783,34 @@ class TestPerson:
         assert since[PARIS] is None
         assert str(since[OSLO]).startswith("2026-05-03")
 
-    def change(self, told: Talk, **columns: Any) -> None:
+    def test_fact_that_a_person_reworded_to_say_something_else_replaces_nothing(
+        self, told: Talk
+    ) -> None:
+        born = "Ada was born in Paris."
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.")
+        self.change(told, content=born)
+        step(told, {"text": OSLO, "said": MOVED}, retold=OSLO)
+        since = {fact["content"]: fact.get("since") for fact in current(told)}
+        assert since == {born: None, OSLO: None}
+        say(told, "Go on.", "Aye, aye.")
+        step(told, retold=OSLO)
+        assert (texts(told), summary(told)[0]) == ({born, OSLO}, OSLO)
+
+    def test_fact_that_a_person_reworded_still_replaces_what_contradicts_it(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": "Ada lives in Rome.", "said": STORY[2]}, upto=STORY[3])
+        self.change(told, "Ada lives in Rome.", content=OSLO)
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        step(told, {"text": PARIS, "said": STORY[4]})
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        assert texts(told) == {OSLO}
+
+    def change(self, told: Talk, fact: str = PARIS, **columns: Any) -> None:
         with told.stack.data_api(told.user) as api:
-            mine = {"content": f"eq.{PARIS}"}
+            mine = {"content": f"eq.{fact}"}
             assert api.patch("/memory_facts", params=mine, json=columns).is_success
 
     def test_fact_is_turned_off_and_on_again(self, told: Talk) -> None:
