@@ -635,6 +635,31 @@ class TestBranch:
         assert texts(told, second) == {PARIS}
         assert summary(told, second)[0] == "One."
 
+    @pytest.mark.parametrize("version", ["set aside", "active"])
+    def test_from_a_version_tells_of_no_other_version(self, told: Talk, version: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[2], retold="She came in.")
+        step(told, upto=STORY[3], retold="Mara asked her to sit.")
+        replaced, angry = message(told, STORY[3]), "Get out of my house."
+        told.stack.upstream.always(text(angry))
+        told.reply(action="regenerate", message_id=str(replaced["id"]))
+        noted = {"text": "Mara threw Ada out of the house.", "said": angry}
+        step(told, noted, upto=angry, retold="Mara threw her out.")
+        chosen = replaced if version == "set aside" else message(told, angry)
+        answer = told.stack.chat(
+            told.user, action="branch", message_id=str(chosen["id"]), client_message_id="b"
+        )
+        assert answer.status_code == 200, answer.text
+        branch = answer.json()["conversation_id"]
+        assert message(told, chosen["content"], branch)
+        remembered = (texts(told, branch), summary(told, branch)[0])
+        assert (
+            remembered
+            == {
+                "set aside": ({PARIS}, "She came in."),
+                "active": ({PARIS, noted["text"]}, "Mara threw her out."),
+            }[version]
+        )
+
     def test_words_of_a_person_come_along_where_they_tell_of_nothing_later(
         self, told: Talk
     ) -> None:
