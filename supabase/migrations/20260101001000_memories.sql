@@ -54,6 +54,9 @@ create table public.memory_facts (
   source_message_id uuid,
   source_from bigint,
   source_to bigint,
+  -- The last message there that said it again.
+  repeated_to bigint,
+  -- When it was said last.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
   -- Since when it has held, where it replaced another fact that did not agree.

@@ -36,10 +36,11 @@ begin
       and (f.source_to is null or f.source_to <= p_position and f.source_conversation_id = p_parent_id))
   insert into public.memory_facts (
     id, memory_id, content, pinned, is_active, written_by, content_tier, importance, subject, topic, source_conversation_id,
-    source_message_id, source_from, source_to, said_at, last_used_at, since, replaced_by, is_withdrawal, created_at)
+    source_message_id, source_from, source_to, repeated_to, said_at, last_used_at, since, replaced_by, is_withdrawal, created_at)
   select f.copy_id, v_memory_id, f.content, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance, f.subject, f.topic,
-         case when f.source_to is not null then p_branch_id end, source.id, f.source_from, f.source_to, f.said_at,
-         f.last_used_at, f.since, newer.copy_id, f.is_withdrawal, f.created_at
+         case when f.source_to is not null then p_branch_id end, source.id, f.source_from, f.source_to,
+         case when f.repeated_to <= p_position then f.repeated_to end, f.said_at, f.last_used_at, f.since,
+         newer.copy_id, f.is_withdrawal, f.created_at
   from copied f
   left join copied newer on newer.id = f.replaced_by
   left join shared.messages source

@@ -263,6 +263,91 @@ class TestNoting:
         assert texts(told) == {OSLO}
         assert told.stack.one("select count(*) as n from memory_facts")["n"] == 2
 
+    def test_place_in_the_conversation_decides_and_not_when_a_version_was_written(
+        self, talk: Talk
+    ) -> None:
+        bergen, oslo = "Mara lives in Bergen.", "Mara lives in Oslo."
+        say(talk, "Where do you live?", "I live in Bergen.", "And now?", "I have moved to Oslo.")
+        moved = {"text": oslo, "said": "I have moved to Oslo."}
+        step(talk, {"text": bergen, "said": "I live in Bergen."}, dict(moved))
+        again = "My home is Bergen, where I live."
+        talk.stack.upstream.always(text(again))
+        before = str(message(talk, "I live in Bergen.")["id"])
+        talk.reply(action="regenerate", message_id=before)
+        step(talk, {"text": bergen, "said": again}, dict(moved))
+        assert texts(talk) == {oslo}
+
+    def test_later_one_wins_where_all_messages_have_one_time(self, told: Talk) -> None:
+        say(told, MOVED, "Far away.")
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        step(told, {"text": OSLO, "said": MOVED}, {"text": PARIS, "said": STORY[2]})
+        assert texts(told) == {OSLO}
+        rome = "I am Ada. I live in Rome."
+        act(told, "edit", STORY[2], message=rome)
+        step(told, {"text": "Ada lives in Rome.", "said": rome}, upto=STORY[5])
+        assert texts(told) == {OSLO}
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_time_decides_between_two_conversations(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, MOVED, conversation=other, created_at="2026-02-01")
+        told.stack.db.execute(
+            "update messages set created_at = '2026-01-01' where conversation_id = %s",
+            [told.conversation],
+        )
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        assert texts(told) == {OSLO}
+
+    def test_there_and_back_again_in_one_answer(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        back = "I live in Paris again."
+        say(told, MOVED, "Far away.", back)
+        step(told, {"text": OSLO, "said": MOVED}, {"text": PARIS, "said": back})
+        assert texts(told) == {PARIS}
+
+    BACK: ClassVar = "I have moved back: I live in Paris again."
+
+    def test_fact_that_is_said_again_is_as_new_as_what_says_it(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        say(told, MOVED, "Far away.", self.BACK)
+        step(told, {"text": PARIS, "said": self.BACK}, retold="Ada lives in Paris.")
+        act(told, "edit", STORY[4], message="I have a cat.")
+        assert texts(told) == {PARIS}
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {PARIS}
+
+    def test_message_that_said_a_fact_again_takes_that_along(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        say(told, MOVED, "Far away.", self.BACK)
+        step(told, {"text": PARIS, "said": self.BACK})
+        act(told, "delete", self.BACK)
+        assert texts(told) == {PARIS}
+        act(told, "edit", STORY[4], message="I have a cat.")
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_fact_that_no_message_says_again_is_no_newer(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.", "Well.")
+        step(told, {"text": PARIS}, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_branch_knows_what_was_said_again_only_up_to_its_point(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        say(told, self.BACK)
+        step(told, {"text": PARIS, "said": self.BACK})
+        branches = (act(told, "branch", said)["conversation_id"] for said in (STORY[4], self.BACK))
+        rows = [
+            told.stack.one(
+                "select repeated_to from memory_facts where source_conversation_id = %s", branch
+            )
+            for branch in branches
+        ]
+        at = message(told, self.BACK)["position"]
+        assert [row["repeated_to"] for row in rows] == [None, at]
+
     def test_later_one_of_the_same_answer_wins(self, told: Talk) -> None:
         say(told, MOVED)
         step(told, {"text": PARIS, "said": STORY[2]}, {"text": OSLO, "said": MOVED})
@@ -807,6 +892,25 @@ class TestPerson:
         since = {fact["content"]: fact.get("since") for fact in current(told)}
         assert since[PARIS] is None
         assert str(since[OSLO]).startswith("2026-05-03")
+
+    def test_fact_that_is_said_again_stands_beside_what_a_person_wrote_meanwhile(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        with told.stack.data_api(told.user) as api:
+            row = {"memory_id": str(memory), "content": OSLO}
+            assert api.post("/memory_facts", json=row).is_success
+        back = "I have moved back: I live in Paris again."
+        say(told, back)
+        step(told, {"text": PARIS, "said": back})
+        assert {fact["content"]: "since" in fact for fact in current(told)} == {
+            PARIS: True,
+            OSLO: False,
+        }
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        assert texts(told) == {PARIS, OSLO}
 
     def test_fact_that_a_person_reworded_to_say_something_else_replaces_nothing(
         self, told: Talk
