@@ -159,6 +159,23 @@ def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> 
     return bool(row["changed"])
 
 
+def move(talk: Talk, fact: str, tier: str) -> None:
+    """Moves a fact to another tier, as the page does."""
+    row = {"user_id": str(talk.user.id), "tier": tier}
+    if tier == "conversation":
+        row["conversation_id"] = str(talk.conversation)
+    with talk.stack.data_api(talk.user) as api:
+        api.post("/memories", json=row)  # There may be one.
+        memory = talk.stack.one(
+            "select id from memories where user_id = %s and tier = %s"
+            " and conversation_id is not distinct from %s",
+            *(talk.user.id, tier, talk.conversation if tier == "conversation" else None),
+        )["id"]
+        its = {"content": f"eq.{fact}"}
+        moved = api.patch("/memory_facts", params=its, json={"memory_id": str(memory)})
+    assert moved.is_success, moved.text
+
+
 def act(talk: Talk, action: str, content: str, **body: Any) -> dict[str, Any]:
     """An action on the message with this content, which must succeed."""
     message_id = str(message(talk, content, body.pop("within", None))["id"])
@@ -719,6 +736,36 @@ class TestBranch:
         second = act(told, "branch", STORY[4], within=first)["conversation_id"]
         assert texts(told, second) == {PARIS}
         assert summary(told, second)[0] == "One."
+
+    @pytest.mark.parametrize("how", ["noted", "moved"])
+    def test_does_not_bring_back_what_a_fact_of_a_wider_tier_replaced(
+        self, told: Talk, how: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.")
+        tier = "profile" if how == "noted" else "conversation"
+        step(told, {"text": OSLO, "said": MOVED, "tier": tier})
+        if how == "moved":
+            move(told, OSLO, "profile")
+        branch = act(told, "branch", "Far away.")["conversation_id"]
+        assert texts(told, branch) == {OSLO}
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+
+    def test_takes_along_what_was_moved_in_from_another_conversation(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "I fear gulls.", conversation=other)
+        fact = {"text": "Ada fears gulls.", "said": "I fear gulls."}
+        step(told, fact, conversation=other)
+        move(told, "Ada fears gulls.", "conversation")
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        assert texts(told, branch) == {"Ada fears gulls."}
+        rows = told.stack.all("select source_conversation_id, source_message_id from memory_facts")
+        source = message(told, "I fear gulls.", other)["id"]
+        assert rows == [{"source_conversation_id": other, "source_message_id": source}] * 2
+        act(told, "delete", "I fear gulls.", within=other)
+        assert (texts(told), texts(told, branch)) == (set(), set())
 
     @pytest.mark.parametrize("version", ["set aside", "active"])
     def test_from_a_version_tells_of_no_other_version(self, told: Talk, version: str) -> None:
