@@ -54,6 +54,9 @@ create table public.memory_facts (
   source_message_id uuid,
   source_from bigint,
   source_to bigint,
+  -- The last message there that said it again.
+  repeated_to bigint,
+  -- When it was said last.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
   -- Since when it has held, where it replaced another fact that did not agree.
@@ -87,13 +90,18 @@ create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
+  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest;
 begin
   if tg_op = 'UPDATE' and v_is_users then
     new.written_by := 'person';
     new.said_at := now();
   end if;
-  if tg_op = 'DELETE' and (v_is_users or not old.is_active)
-     or tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest then
+  if v_is_reworded then
+    -- Those of the old text. Plain ones of the new text are found where facts are compared.
+    new.subject := null;
+    new.topic := null;
+  end if;
+  if tg_op = 'DELETE' and (v_is_users or not old.is_active) or v_is_reworded then
     insert into private.forgotten_facts (user_id, digest)
     select m.user_id, old.digest from public.memories m where m.id = old.memory_id
     on conflict do nothing;

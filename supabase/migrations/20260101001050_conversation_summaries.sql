@@ -122,13 +122,15 @@ begin
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
 end $$;
 
--- Forgets what models noted from a message. What these facts had replaced is current again. Pinned
--- facts and users' own stay.
+-- Forgets what models noted from a message, and that it said a fact again. What these facts had replaced
+-- is current again. Pinned facts and users' own stay.
 create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
 language sql set search_path = '' as $$
   delete from public.memory_facts f
   where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
-    and f.written_by = 'model' and not f.pinned
+    and f.written_by = 'model' and not f.pinned;
+  update public.memory_facts f set repeated_to = null
+  where f.source_conversation_id = p_conversation_id and f.repeated_to = p_position
 $$;
 
 -- A trigger of the table of messages, for one that was changed, deleted or set aside, by whomever: what

@@ -178,7 +178,7 @@ $$;
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
 -- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
 -- "subject", "topic", "said_at", "since", "position"}], without those that are null; "position" is that
--- of its message, if it is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
+-- of the last message that said it, if its message is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
 -- some microseconds of every turn.
 --
 -- With p_before, as it was known before that position: what was noted from later messages is left out,
@@ -191,7 +191,7 @@ language sql stable set search_path = '' as $$
   from (
     select f.id, f.content, f.pinned, f.importance, m.tier, f.content_tier, f.written_by, f.subject, f.topic,
            f.said_at, f.since,
-           case when f.source_conversation_id = p_conversation_id then f.source_to end as position
+           case when f.source_conversation_id = p_conversation_id then greatest(f.source_to, f.repeated_to) end as position
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.user_id = p_user_id and f.is_active and not f.is_withdrawal
       and (f.replaced_by is null or p_before is not null and exists (

@@ -7,7 +7,8 @@
 --   same_as         the id of the fact that it repeats: nothing is added
 --   is_change       it does not agree with a fact that stays, because a user wrote or pinned that
 --   is_withdrawal   nothing holds in their place
--- A fact with a later source wins. Pinned facts and those that a user wrote are not changed.
+-- A fact with a later source wins: by its place in this conversation, and by its time where they come
+-- from two. Pinned facts and those that a user wrote are not changed.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
@@ -17,6 +18,7 @@ declare
   v_source record;
   v_memory_id uuid;
   v_fact public.memory_facts;
+  v_is_repeated boolean;
   v_replaced uuid[];
   v_newer uuid;
 begin
@@ -39,15 +41,22 @@ begin
   on conflict (user_id, tier, conversation_id, character_id) do update set tier = excluded.tier
   returning m.id into v_memory_id;
 
-  -- The same fact once more: only its wording may be newer.
+  -- The same fact once more: only its wording may be newer, and one message may say later that it holds.
   if not v_is_withdrawal then
     select f.* into v_fact from public.memory_facts f join public.memories m on m.id = f.memory_id
     where m.user_id = p_conversation.user_id and f.replaced_by is null and not f.is_withdrawal
       and (f.id = v_note.same_as or f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content)))
     order by f.id = v_note.same_as desc nulls last limit 1;
     if found then
+      v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
       update public.memory_facts f
       set last_used_at = now(), importance = greatest(f.importance, v_note.importance),
+          said_at = case when v_is_repeated then greatest(f.said_at, v_source.said_at) else f.said_at end,
+          repeated_to = case
+            when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
+            then greatest(f.repeated_to, v_note."to") else f.repeated_to end,
+          since = case
+            when v_is_repeated and v_note.is_change and v_source.said_at > f.said_at then v_source.said_at else f.since end,
           content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else p_tier end,
           content = case when f.written_by = 'person' or f.pinned or exists (
               select from public.memory_facts o
@@ -58,7 +67,8 @@ begin
       update public.memory_facts f set replaced_by = v_fact.id
       from public.memories m
       where m.id = f.memory_id and m.user_id = p_conversation.user_id and f.id = any (v_note.replaces)
-        and f.id <> v_fact.id and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned;
+        and f.id <> v_fact.id and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
+        and coalesce(f.said_at <= v_fact.said_at, true);
       return;
     end if;
   end if;
@@ -78,14 +88,19 @@ begin
     source_message_id, source_from, source_to, said_at, is_withdrawal,
     -- It has a replacement until all others are replaced: there is one current fact with a text.
     replaced_by)
-  values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3), v_note.subject, v_note.topic,
+  values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3),
+          nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
           p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
           gen_random_uuid())
   returning * into v_fact;
-  select array_agg(f.id) filter (where coalesce(f.said_at <= v_fact.said_at, true)),
-         min(f.id::text) filter (where f.said_at > v_fact.said_at)::uuid
+  select array_agg(f.id) filter (where not n.is_newer), min(f.id::text) filter (where n.is_newer)::uuid
   into v_replaced, v_newer
   from public.memory_facts f join public.memories m on m.id = f.memory_id
+  cross join lateral (
+    select coalesce(
+      case when f.source_conversation_id = p_conversation.id
+        then greatest(f.source_to, f.repeated_to) > v_fact.source_to end,
+      f.said_at > v_fact.said_at, false) as is_newer) n
   where m.user_id = p_conversation.user_id
     and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
     and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
@@ -109,7 +124,7 @@ end $$;
 --   facts          what private.note_fact takes
 --   used           ids of facts that these messages speak of
 -- A summary is saved only while it continues the one that is there and what it was made of still
--- stands. Returns whether anything changed.
+-- stands. A fact that cannot be saved is left out alone. Returns whether anything changed.
 create function private.remember(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 declare
@@ -157,7 +172,11 @@ begin
   where m.id = f.memory_id and m.user_id = v_conversation.user_id
     and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id));
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
-    perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
+    begin
+      perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
+    exception when others then
+      raise warning 'fact of turn % not saved: %', p_turn.id, sqlstate;
+    end;
   end loop;
   perform private.drop_facts(m.id) from public.memories m
   where m.user_id = v_conversation.user_id

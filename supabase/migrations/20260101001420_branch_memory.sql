@@ -1,6 +1,7 @@
 -- Copies to a branch what is remembered of its messages: the newest summary that tells of nothing after
 -- p_position, and the facts of the conversation that were drawn from nothing later, with those that a
--- user wrote. Facts that were replaced later are current there. The branch has its messages already.
+-- user wrote, or moved here from another conversation. Facts that were replaced later are current there,
+-- but not what a fact of the character or the user has replaced. The branch has its messages already.
 create function private.branch_memory(p_parent_id uuid, p_branch_id uuid, p_position bigint) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -33,15 +34,20 @@ begin
     select f.*, gen_random_uuid() as copy_id
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.conversation_id = p_parent_id
-      and (f.source_to is null or f.source_to <= p_position and f.source_conversation_id = p_parent_id))
+      and (f.source_to <= p_position or f.source_to is null or f.source_conversation_id is distinct from p_parent_id))
   insert into public.memory_facts (
     id, memory_id, content, pinned, is_active, written_by, content_tier, importance, subject, topic, source_conversation_id,
-    source_message_id, source_from, source_to, said_at, last_used_at, since, replaced_by, is_withdrawal, created_at)
+    source_message_id, source_from, source_to, repeated_to, said_at, last_used_at, since, replaced_by, is_withdrawal, created_at)
   select f.copy_id, v_memory_id, f.content, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance, f.subject, f.topic,
-         case when f.source_to is not null then p_branch_id end, source.id, f.source_from, f.source_to, f.said_at,
-         f.last_used_at, f.since, newer.copy_id, f.is_withdrawal, f.created_at
+         case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
+         case when f.source_conversation_id = p_parent_id then source.id else f.source_message_id end,
+         f.source_from, f.source_to,
+         case when f.repeated_to <= p_position then f.repeated_to end, f.said_at, f.last_used_at, f.since,
+         coalesce(newer.copy_id, wider.id), f.is_withdrawal, f.created_at
   from copied f
   left join copied newer on newer.id = f.replaced_by
+  left join public.memory_facts wider on wider.id = f.replaced_by and wider.memory_id <> f.memory_id
+    and (wider.source_conversation_id = p_parent_id and wider.source_to > p_position) is not true
   left join shared.messages source
     on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
   on conflict do nothing;

@@ -226,7 +226,9 @@ begin
   where s.conversation_id = v_message.conversation_id;
   perform private.branch_lorebooks(v_message.conversation_id, v_branch_id);
   perform private.branch_variables(v_message.conversation_id, v_branch_id, p_message_id, v_message.position);
-  perform private.branch_memory(v_message.conversation_id, v_branch_id, v_message.position);
+  -- What is remembered of its position tells of the active version.
+  perform private.branch_memory(
+    v_message.conversation_id, v_branch_id, v_message.position - (not v_message.is_active)::integer);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
 end $$;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -94,6 +95,7 @@ def step(
     retold: str = "They met.",
     conversation: object = None,
     reach: Any = "profile",
+    person: str = "Ada",
 ) -> bool:
     """Takes notes of the messages that no summary covers, up to one with this content.
 
@@ -122,9 +124,22 @@ def step(
     )
     answer = notes.parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
     assert answer is not None
-    names = {"user": "Ada", "char": "Mara"}
+    names = {"user": person, "char": "Mara"}
     saved = notes.to_save(notes.Batch(rows, covered), answer, begun, names)
     return remember(talk, saved, conversation)
+
+
+def saved_by_hand(talk: Talk, facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """A summary of the story with these facts, in the format of private.remember."""
+    rows = talk.stack.all(
+        "select position, content from messages where conversation_id = %s and is_active"
+        " order by position",
+        talk.conversation,
+    )
+    told = "\n".join(row["content"] for row in rows)
+    digest = hashlib.sha256(told.encode()).hexdigest()
+    covered = {"from": 0, "to": rows[-1]["position"], "digest": digest}
+    return {"summary": "S.", "facts": facts, **covered}
 
 
 def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> bool:
@@ -142,6 +157,23 @@ def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> 
         "select public.remember(%s, %s::jsonb, '[]') as changed", turn, json.dumps(saved)
     )
     return bool(row["changed"])
+
+
+def move(talk: Talk, fact: str, tier: str) -> None:
+    """Moves a fact to another tier, as the page does."""
+    row = {"user_id": str(talk.user.id), "tier": tier}
+    if tier == "conversation":
+        row["conversation_id"] = str(talk.conversation)
+    with talk.stack.data_api(talk.user) as api:
+        api.post("/memories", json=row)  # There may be one.
+        memory = talk.stack.one(
+            "select id from memories where user_id = %s and tier = %s"
+            " and conversation_id is not distinct from %s",
+            *(talk.user.id, tier, talk.conversation if tier == "conversation" else None),
+        )["id"]
+        its = {"content": f"eq.{fact}"}
+        moved = api.patch("/memory_facts", params=its, json={"memory_id": str(memory)})
+    assert moved.is_success, moved.text
 
 
 def act(talk: Talk, action: str, content: str, **body: Any) -> dict[str, Any]:
@@ -248,6 +280,91 @@ class TestNoting:
         assert texts(told) == {OSLO}
         assert told.stack.one("select count(*) as n from memory_facts")["n"] == 2
 
+    def test_place_in_the_conversation_decides_and_not_when_a_version_was_written(
+        self, talk: Talk
+    ) -> None:
+        bergen, oslo = "Mara lives in Bergen.", "Mara lives in Oslo."
+        say(talk, "Where do you live?", "I live in Bergen.", "And now?", "I have moved to Oslo.")
+        moved = {"text": oslo, "said": "I have moved to Oslo."}
+        step(talk, {"text": bergen, "said": "I live in Bergen."}, dict(moved))
+        again = "My home is Bergen, where I live."
+        talk.stack.upstream.always(text(again))
+        before = str(message(talk, "I live in Bergen.")["id"])
+        talk.reply(action="regenerate", message_id=before)
+        step(talk, {"text": bergen, "said": again}, dict(moved))
+        assert texts(talk) == {oslo}
+
+    def test_later_one_wins_where_all_messages_have_one_time(self, told: Talk) -> None:
+        say(told, MOVED, "Far away.")
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        step(told, {"text": OSLO, "said": MOVED}, {"text": PARIS, "said": STORY[2]})
+        assert texts(told) == {OSLO}
+        rome = "I am Ada. I live in Rome."
+        act(told, "edit", STORY[2], message=rome)
+        step(told, {"text": "Ada lives in Rome.", "said": rome}, upto=STORY[5])
+        assert texts(told) == {OSLO}
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_time_decides_between_two_conversations(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, MOVED, conversation=other, created_at="2026-02-01")
+        told.stack.db.execute(
+            "update messages set created_at = '2026-01-01' where conversation_id = %s",
+            [told.conversation],
+        )
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        assert texts(told) == {OSLO}
+
+    def test_there_and_back_again_in_one_answer(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        back = "I live in Paris again."
+        say(told, MOVED, "Far away.", back)
+        step(told, {"text": OSLO, "said": MOVED}, {"text": PARIS, "said": back})
+        assert texts(told) == {PARIS}
+
+    BACK: ClassVar = "I have moved back: I live in Paris again."
+
+    def test_fact_that_is_said_again_is_as_new_as_what_says_it(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        say(told, MOVED, "Far away.", self.BACK)
+        step(told, {"text": PARIS, "said": self.BACK}, retold="Ada lives in Paris.")
+        act(told, "edit", STORY[4], message="I have a cat.")
+        assert texts(told) == {PARIS}
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {PARIS}
+
+    def test_message_that_said_a_fact_again_takes_that_along(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        say(told, MOVED, "Far away.", self.BACK)
+        step(told, {"text": PARIS, "said": self.BACK})
+        act(told, "delete", self.BACK)
+        assert texts(told) == {PARIS}
+        act(told, "edit", STORY[4], message="I have a cat.")
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_fact_that_no_message_says_again_is_no_newer(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.", "Well.")
+        step(told, {"text": PARIS}, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_branch_knows_what_was_said_again_only_up_to_its_point(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        say(told, self.BACK)
+        step(told, {"text": PARIS, "said": self.BACK})
+        branches = (act(told, "branch", said)["conversation_id"] for said in (STORY[4], self.BACK))
+        rows = [
+            told.stack.one(
+                "select repeated_to from memory_facts where source_conversation_id = %s", branch
+            )
+            for branch in branches
+        ]
+        at = message(told, self.BACK)["position"]
+        assert [row["repeated_to"] for row in rows] == [None, at]
+
     def test_later_one_of_the_same_answer_wins(self, told: Talk) -> None:
         say(told, MOVED)
         step(told, {"text": PARIS, "said": STORY[2]}, {"text": OSLO, "said": MOVED})
@@ -279,22 +396,13 @@ class TestNoting:
         theirs = told.stack.insert(
             "memory_facts", memory_id=memory, content="Theirs.", written_by="model"
         )
-        position = message(told, STORY[5])["position"]
-        digest = told.stack.one(
-            "select encode(sha256(convert_to(string_agg(content, e'\\n' order by position),"
-            " 'UTF8')), 'hex') as digest from messages where conversation_id = %s",
-            told.conversation,
-        )["digest"]
-        span = {"tier": "profile", "importance": 3, "from": position, "to": position}
-        saved = {
-            "summary": "S.",
-            **{"from": 0, "to": position, "digest": digest, "used": [str(theirs)]},
-            "facts": [
-                span | {"content": "Mine.", "replaces": [str(theirs)]},
-                span | {"content": "Same.", "same_as": str(theirs)},
-                span | {"content": "More.", "extends": str(theirs)},
-            ],
-        }
+        span = {"tier": "profile", "importance": 3, "from": 1, "to": 1}
+        facts = [
+            span | {"content": "Mine.", "replaces": [str(theirs)]},
+            span | {"content": "Same.", "same_as": str(theirs)},
+            span | {"content": "More.", "extends": str(theirs)},
+        ]
+        saved = saved_by_hand(told, facts) | {"used": [str(theirs)]}
         before = told.stack.one("select * from memory_facts where id = %s", theirs)
         assert remember(told, saved)
         assert told.stack.one("select * from memory_facts where id = %s", theirs) == before
@@ -308,6 +416,37 @@ class TestNoting:
         assert current(told)[0]["content"] == "Ada has a dog."
         recent = "select content from memory_facts where last_used_at > '2026-01-02'"
         assert [row["content"] for row in told.stack.all(recent)] == ["Ada has a dog."]
+
+    def test_fact_about_a_long_name_stops_no_other(self, told: Talk) -> None:
+        long = "Ada's " + "a" * 90 + " is Tom."
+        assert step(told, {"text": "Ada has a dog."}, {"text": long})
+        assert texts(told) == {"Ada has a dog.", long}
+
+    def test_person_of_a_long_name_has_facts(self, told: Talk) -> None:
+        noted = {"text": "They live by the sea.", "subject": "user", "topic": "home"}
+        assert step(told, noted, person="Ada " * 25)
+        assert texts(told) == {"They live by the sea."}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"importance": 9}, {"content": ""}, {"content": "x" * 2001}, {"tier": "other"}],
+        ids=lambda wrong: next(iter(wrong)),
+    )
+    def test_fact_that_cannot_be_saved_takes_neither_the_summary_nor_others_along(
+        self, told: Talk, wrong: dict[str, Any]
+    ) -> None:
+        note = {"tier": "profile", "importance": 3, "from": 1, "to": 1}
+        facts = [note | {"content": "Bad."} | wrong, note | {"content": "Good."}]
+        assert remember(told, saved_by_hand(told, facts))
+        assert (texts(told), summary(told)[0]) == ({"Good."}, "S.")
+
+    def test_subject_and_topic_that_are_too_long_are_cut_to_what_the_table_takes(
+        self, told: Talk
+    ) -> None:
+        note = {"tier": "profile", "importance": 3, "from": 1, "to": 1, "content": "Good."}
+        assert remember(told, saved_by_hand(told, [note | {"subject": "x" * 99, "topic": " "}]))
+        row = told.stack.one("select subject, topic from memory_facts")
+        assert row == {"subject": "x" * 80, "topic": None}
 
 
 class TestLasting:
@@ -376,6 +515,21 @@ class TestLasting:
         talk.reply("Hello")
         system = prompts(talk.stack.upstream)[-1][0]["content"]
         assert [fact for fact in early if fact not in system] == []
+
+    def test_long_pinned_fact_hides_no_other_from_the_prompt(self, talk: Talk) -> None:
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=8192)
+        memory = talk.stack.insert("memories", user_id=talk.user.id, tier="profile")
+        for fact in (
+            {"content": "我住在巴黎的河边。" * 220, "pinned": True},
+            {"content": "Ada has a sister Tilda.", "importance": 5},
+            {"content": "Ada promised to come back.", "pinned": True},
+        ):
+            talk.stack.insert("memory_facts", memory_id=memory, **fact)
+        talk.stack.upstream.always(text("Yes."))
+        talk.reply("Hello", memory_tier="profile")
+        system = prompts(talk.stack.upstream)[-1][0]["content"]
+        assert [word for word in ("promised", "Tilda") if word not in system] == []
 
 
 class TestProvenance:
@@ -583,6 +737,61 @@ class TestBranch:
         assert texts(told, second) == {PARIS}
         assert summary(told, second)[0] == "One."
 
+    @pytest.mark.parametrize("how", ["noted", "moved"])
+    def test_does_not_bring_back_what_a_fact_of_a_wider_tier_replaced(
+        self, told: Talk, how: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.")
+        tier = "profile" if how == "noted" else "conversation"
+        step(told, {"text": OSLO, "said": MOVED, "tier": tier})
+        if how == "moved":
+            move(told, OSLO, "profile")
+        branch = act(told, "branch", "Far away.")["conversation_id"]
+        assert texts(told, branch) == {OSLO}
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+
+    def test_takes_along_what_was_moved_in_from_another_conversation(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "I fear gulls.", conversation=other)
+        fact = {"text": "Ada fears gulls.", "said": "I fear gulls."}
+        step(told, fact, conversation=other)
+        move(told, "Ada fears gulls.", "conversation")
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        assert texts(told, branch) == {"Ada fears gulls."}
+        rows = told.stack.all("select source_conversation_id, source_message_id from memory_facts")
+        source = message(told, "I fear gulls.", other)["id"]
+        assert rows == [{"source_conversation_id": other, "source_message_id": source}] * 2
+        act(told, "delete", "I fear gulls.", within=other)
+        assert (texts(told), texts(told, branch)) == (set(), set())
+
+    @pytest.mark.parametrize("version", ["set aside", "active"])
+    def test_from_a_version_tells_of_no_other_version(self, told: Talk, version: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[2], retold="She came in.")
+        step(told, upto=STORY[3], retold="Mara asked her to sit.")
+        replaced, angry = message(told, STORY[3]), "Get out of my house."
+        told.stack.upstream.always(text(angry))
+        told.reply(action="regenerate", message_id=str(replaced["id"]))
+        noted = {"text": "Mara threw Ada out of the house.", "said": angry}
+        step(told, noted, upto=angry, retold="Mara threw her out.")
+        chosen = replaced if version == "set aside" else message(told, angry)
+        answer = told.stack.chat(
+            told.user, action="branch", message_id=str(chosen["id"]), client_message_id="b"
+        )
+        assert answer.status_code == 200, answer.text
+        branch = answer.json()["conversation_id"]
+        assert message(told, chosen["content"], branch)
+        remembered = (texts(told, branch), summary(told, branch)[0])
+        assert (
+            remembered
+            == {
+                "set aside": ({PARIS}, "She came in."),
+                "active": ({PARIS, noted["text"]}, "Mara threw her out."),
+            }[version]
+        )
+
     def test_words_of_a_person_come_along_where_they_tell_of_nothing_later(
         self, told: Talk
     ) -> None:
@@ -731,9 +940,53 @@ class TestPerson:
         assert since[PARIS] is None
         assert str(since[OSLO]).startswith("2026-05-03")
 
-    def change(self, told: Talk, **columns: Any) -> None:
+    def test_fact_that_is_said_again_stands_beside_what_a_person_wrote_meanwhile(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
         with told.stack.data_api(told.user) as api:
-            mine = {"content": f"eq.{PARIS}"}
+            row = {"memory_id": str(memory), "content": OSLO}
+            assert api.post("/memory_facts", json=row).is_success
+        back = "I have moved back: I live in Paris again."
+        say(told, back)
+        step(told, {"text": PARIS, "said": back})
+        assert {fact["content"]: "since" in fact for fact in current(told)} == {
+            PARIS: True,
+            OSLO: False,
+        }
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        assert texts(told) == {PARIS, OSLO}
+
+    def test_fact_that_a_person_reworded_to_say_something_else_replaces_nothing(
+        self, told: Talk
+    ) -> None:
+        born = "Ada was born in Paris."
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.")
+        self.change(told, content=born)
+        step(told, {"text": OSLO, "said": MOVED}, retold=OSLO)
+        since = {fact["content"]: fact.get("since") for fact in current(told)}
+        assert since == {born: None, OSLO: None}
+        say(told, "Go on.", "Aye, aye.")
+        step(told, retold=OSLO)
+        assert (texts(told), summary(told)[0]) == ({born, OSLO}, OSLO)
+
+    def test_fact_that_a_person_reworded_still_replaces_what_contradicts_it(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": "Ada lives in Rome.", "said": STORY[2]}, upto=STORY[3])
+        self.change(told, "Ada lives in Rome.", content=OSLO)
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        step(told, {"text": PARIS, "said": STORY[4]})
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        assert texts(told) == {OSLO}
+
+    def change(self, told: Talk, fact: str = PARIS, **columns: Any) -> None:
+        with told.stack.data_api(told.user) as api:
+            mine = {"content": f"eq.{fact}"}
             assert api.patch("/memory_facts", params=mine, json=columns).is_success
 
     def test_fact_is_turned_off_and_on_again(self, told: Talk) -> None:

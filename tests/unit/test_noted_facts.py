@@ -159,6 +159,22 @@ class TestSlot:
     def test_plain_words_count_more_than_what_a_model_named(self) -> None:
         assert slot_of("Ada lives in Oslo", "Oslo", "town", "Ada") == ("Ada", "home")
 
+    @pytest.mark.parametrize(
+        ("text", "subject", "topic", "slot"),
+        [
+            ("They live there.", "user", "home", ("A" * 80, "home")),
+            ("They live there.", "Ada", "x" * 90, ("Ada", "x" * 80)),
+            (f"Ada's {'x' * 90} is Tom.", "", "", ("Ada", "x" * 80)),
+            (f"Ada's favourite {'x' * 90} is red.", "", "", ("Ada", f"favourite {'x' * 70}")),
+            # What is left of the name is nothing.
+            ("They live there.", "the", "home", None),
+        ],
+    )
+    def test_names_are_cut_to_what_the_table_takes(
+        self, text: str, subject: str, topic: str, slot: object
+    ) -> None:
+        assert slot_of(text, subject, topic, "A" * 100) == slot
+
 
 class TestResolve:
     def test_new_fact_names_its_source(self) -> None:

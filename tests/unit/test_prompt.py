@@ -215,6 +215,25 @@ def test_memory_that_is_too_long_keeps_pinned_facts_and_the_summary() -> None:
     assert UNCALIBRATED.count(memory) <= 2200 * MEMORY_SHARE
 
 
+def test_a_long_pinned_fact_hides_no_other() -> None:
+    long = FactRow(content="x" * 2000, pinned=True)
+    plain = FactRow(content="Plain.")
+    kept = [FactRow(content="Important.", importance=5), FactRow(content="Pinned.", pinned=True)]
+    turn = begun(
+        memory=MemoryRow(summary="They met. " * 200), facts=[long, *kept, plain], history=[]
+    )
+    limits = {"context_tokens": 2600, "max_tokens": 400}
+    prompt = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    memory = prompt[0]["content"].partition("## What is remembered\n")[2]
+    assert [fact.content for fact in kept if fact.content not in memory] == []
+    assert UNCALIBRATED.count(memory) <= 2200 * MEMORY_SHARE
+    assert prompt.ingredients is not None
+    shown = [fact for fact in turn.facts if f"- {fact.line}" in memory]
+    left_out = [fact for fact in turn.facts if fact not in shown]
+    assert prompt.ingredients.facts_left_out == left_out
+    assert long in left_out
+
+
 def test_room_for_the_history_is_what_is_built_with() -> None:
     def kept(count: int) -> int:
         history = [MessageRow(sender="character", content="x" * 296)] * count

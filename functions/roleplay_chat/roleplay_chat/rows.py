@@ -165,7 +165,7 @@ class FactRow(Row):
     said_at: datetime | None = None
     since: datetime | None = None
     position: int | None = None
-    """That of its message, if it is in this conversation."""
+    """That of the last message that said it, if its own message is in this conversation."""
 
     @property
     def is_fixed(self) -> bool:

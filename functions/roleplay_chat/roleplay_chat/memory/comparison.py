@@ -16,6 +16,8 @@ from roleplay_chat.screening.normalize import stream_safe
 MAX_ADDED_WORDS = 8
 """A fact that goes on for longer than this says something else."""
 MAX_SUBJECT_WORDS = 4
+MAX_NAME_CHARS = 80
+"""Of a subject and of a topic: `memory_facts` takes no more."""
 
 _WORD = compiled_later(r"\w+(?:['’]\w+)*")
 _WITHOUT_SPACES = compiled_later(
@@ -249,12 +251,12 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
         return plain
     found = _POSSESSION.match(text)
     if found and not topic and not _SEVERAL & set(found["what"].split()):
-        return _about(found["subject"], person), found["what"]
+        return _slot(_about(found["subject"], person), found["what"])
     topic = topic.casefold().strip()
     topic = _SAME_TOPIC.get(topic, topic)
     if not subject or not topic or topic in _MANY or _is_of_several(subject, topic):
         return None
-    return _about(subject, person), topic
+    return _slot(_about(subject, person), topic)
 
 
 def plain_slot(text: str, person: str) -> Slot | None:
@@ -264,8 +266,13 @@ def plain_slot(text: str, person: str) -> Slot | None:
             what = f"{name} {found['what']}" if name == "favourite" else name
             what = what.casefold().replace("color", "colour")
             is_none = _is_of_several(found["subject"], what)
-            return None if is_none else (_about(found["subject"], person), what)
+            return None if is_none else _slot(_about(found["subject"], person), what)
     return None
+
+
+def _slot(subject: str, topic: str) -> Slot | None:
+    subject, topic = subject[:MAX_NAME_CHARS].strip(), topic[:MAX_NAME_CHARS].strip()
+    return (subject, topic) if subject and topic else None
 
 
 def _is_of_several(subject: str, topic: str) -> bool:

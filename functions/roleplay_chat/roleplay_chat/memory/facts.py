@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.memory.comparison import (
+    MAX_NAME_CHARS,
     Likeness,
     Slot,
     Words,
@@ -100,7 +101,7 @@ class Material:
 
     def is_later(self, row: FactRow) -> bool:
         """Whether a fact was said after these messages."""
-        return row.position is not None and row.position > self.messages[-1][0]
+        return _is_later(row, self.messages[-1][0])
 
     def source(self, words: Words, message: int | None) -> tuple[int, int]:
         """The positions of the message that a fact was drawn from.
@@ -154,17 +155,23 @@ class _Known:
     row: FactRow
     slot: Slot | None
     is_current: bool
-    is_gone: bool = False
-    """Whether this answer replaced it."""
+    gone_at: int | None = None
+    """Where this answer replaced it: the last position that the new fact was drawn from."""
 
     @cached_property
     def words(self) -> Words:
         return Words(self.row.content)
 
-    def go(self) -> str:
-        """Take it as replaced; returns its id."""
-        self.is_current, self.is_gone = False, True
+    def go(self, at: int) -> str:
+        """Take it as replaced by what was said at a position, unless it was said later than that:
+        then it is the other fact that does not hold. Returns its id."""
+        if not _is_later(self.row, at):
+            self.is_current, self.gone_at = False, at
         return str(self.row.id)
+
+
+def _is_later(row: FactRow, position: int) -> bool:
+    return row.position is not None and row.position > position
 
 
 class _Note:
@@ -189,19 +196,22 @@ class _Note:
 
     def change(self) -> dict[str, Any]:
         """The note in the format of private.note_fact."""
+        change = self._columns()
         if (old := self._repeated()) is not None:
             newest = self.words if self.likeness[old] == "same" else old.words
-            return self._columns() | {"content": newest.text, "same_as": str(old.row.id)}
+            change |= {"content": newest.text, "same_as": str(old.row.id)}
+            if any(self._denies(own) for own in self._written_after(old)):
+                change["is_change"] = True
+            return change
         extended = [old for old in self._changeable() if self.likeness[old]][:1]
         replaced = [old for old in self._changeable() if old not in extended and self._denies(old)]
         if self.fact.action == "replace":
             meant = meant_by(self.fact, self.by_number, self.material, self.slot)
             replaced += [meant] if meant and meant not in [*extended, *replaced] else []
-        change = self._columns()
         if extended:
-            change["extends"] = extended[0].go()
+            change["extends"] = extended[0].go(change["to"])
         if replaced:
-            change["replaces"] = sorted(old.go() for old in replaced)
+            change["replaces"] = sorted(old.go(change["to"]) for old in replaced)
         if any(old.row.is_fixed and self._denies(old) for old in self.known):
             change["is_change"] = True
         return change
@@ -216,11 +226,20 @@ class _Note:
         if self.slot:
             columns |= {"subject": self.slot[0], "topic": self.slot[1]}
         elif fact.subject:
-            columns["subject"] = fact.subject
+            columns["subject"] = fact.subject[:MAX_NAME_CHARS]
         return columns
 
     def _changeable(self) -> list[_Known]:
         return [old for old in self.known if not old.row.is_fixed]
+
+    def _written_after(self, old: _Known) -> Iterator[_Known]:
+        """What the person wrote later than a model's fact."""
+        said_at = old.row.said_at
+        if old.row.is_fixed or said_at is None:
+            return
+        for own in self.known:
+            if own.row.written_by == "person" and own.row.said_at and own.row.said_at > said_at:
+                yield own
 
     def _repeated(self) -> _Known | None:
         """The known fact that it says nothing beyond, and in no wider tier."""
@@ -267,8 +286,9 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
     for own in known:
         if own.row.written_by != "person" or own.row.said_at is None:
             continue
+        first, last = material.messages[0][0], material.messages[-1][0]
         replaced = [
-            old.go()
+            old.go(last)
             for old in known
             if old.is_current
             and not old.row.is_fixed
@@ -279,7 +299,6 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
             )
         ]
         if replaced:
-            first, last = material.messages[0][0], material.messages[-1][0]
             yield {
                 **{"tier": own.row.tier, "content": own.row.content, "replaces": replaced},
                 **{"importance": own.row.importance, "same_as": str(own.row.id)},
@@ -300,10 +319,14 @@ def _all_known(material: Material) -> list[_Known]:
 
 
 def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
-    """A new fact; None for one that this answer has just replaced."""
+    """A new fact; None for one that this answer has just replaced, unless a later message says it
+    again."""
     words = Words(fact.text)
-    if any(old.is_gone and likeness(words, old.words) for old in known):
-        return None
+    gone = [old.gone_at for old in known if old.gone_at is not None and likeness(words, old.words)]
+    if gone:
+        first, last = material.source(words, fact.message)
+        if first != last or last <= max(gone):
+            return None
     return _Note(fact, known, material).change()
 
 
@@ -314,7 +337,7 @@ def _withdraw(fact: Fact, known: Sequence[_Known], material: Material) -> dict[s
     first, last = material.source(old.words, fact.message)
     return {
         **{"tier": old.row.tier, "content": old.row.content, "is_withdrawal": True},
-        **{"replaces": [old.go()], "from": first, "to": last},
+        **{"replaces": [old.go(last)], "from": first, "to": last},
     }
 
 
@@ -362,8 +385,13 @@ def outdated(
     it, and the facts after it stay, whatever the changes say that they replace.
     """
     everything = _all_known(material)
-    gone = {one for change in changes for one in change.get("replaces", ())}
-    gone -= {str(old.row.id) for old in everything if material.is_later(old.row)}
+    rows = {str(old.row.id): old.row for old in everything}
+    gone = {
+        one
+        for change in changes
+        for one in change.get("replaces", ())
+        if one in rows and not _is_later(rows[one], change["to"])
+    }
     known = [old for old in everything if material.is_later(old.row)]
     if not is_new:
         known += [

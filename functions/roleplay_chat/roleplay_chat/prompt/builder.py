@@ -530,30 +530,35 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     if not begun.facts and not summary:
         return _Memory()
     kept = [fact for fact in begun.facts if _is_kept(fact)]
-    first = _fact_lines(kept, budget // 2, tokens)
+    first, rest = _fact_lines(kept, budget // 2, tokens)
     budget -= tokens.count("\n".join([*first, ""]))
     fitting = tokens.beginning(summary, max(budget, 0))
     budget -= tokens.count(f"{fitting}\n")
-    others = kept[len(first) :] + [fact for fact in begun.facts if not _is_kept(fact)]
-    more = _fact_lines(others, budget, tokens)
+    others = rest + [fact for fact in begun.facts if not _is_kept(fact)]
+    more, left_out = _fact_lines(others, budget, tokens)
     text = "\n".join(filter(None, [fitting, *first, *more]))
-    return _Memory(text, others[len(more) :], len(fitting) < len(summary))
+    return _Memory(text, left_out, len(fitting) < len(summary))
 
 
 def _is_kept(fact: FactRow) -> bool:
     return fact.pinned or fact.importance >= KEPT_IMPORTANCE
 
 
-def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> list[str]:
-    """The leading facts that fit."""
+def _fact_lines(
+    facts: Sequence[FactRow], budget: int, tokens: Tokens
+) -> tuple[list[str], list[FactRow]]:
+    """The lines of those that fit, and the others. A long one hides none of those after it."""
     lines: list[str] = []
+    left_out: list[FactRow] = []
     for fact in facts:
         line = f"- {fact.line}"
-        budget -= tokens.count(f"{line}\n")
-        if budget < 0:
-            break
-        lines.append(line)
-    return lines
+        cost = tokens.count(f"{line}\n")
+        if cost > budget:
+            left_out.append(fact)
+        else:
+            budget -= cost
+            lines.append(line)
+    return lines, left_out
 
 
 def _closing(
