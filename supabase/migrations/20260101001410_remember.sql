@@ -8,13 +8,19 @@
 --   is_change       it does not agree with a fact that stays, because a user wrote or pinned that
 --   is_withdrawal   nothing holds in their place
 -- A fact with a later source wins: by its place in this conversation, and by its time where they come
--- from two. Pinned facts and those that a user wrote are not changed.
+-- from two. Pinned facts and those that a user wrote are not changed. What a user turned off is not noted
+-- in any memory, and what they moved or rated is not lifted into a wider one, or rated again.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
 declare
   v_note record;
+  v_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
+  -- As a user shaped this fact.
+  v_is_off boolean;
+  v_widest integer;
+  v_importance integer;
   v_source record;
   v_memory_id uuid;
   v_fact public.memory_facts;
@@ -25,10 +31,20 @@ begin
   select * into v_note from jsonb_to_record(p_note) as (
     tier text, content text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
     replaces uuid[], extends uuid, same_as uuid, is_change boolean);
+  if not v_is_withdrawal then
+    select bool_or(not f.is_active), min(array_position(v_tiers, m.tier)) filter (where f.is_shaped),
+           min(f.importance) filter (where f.is_shaped)
+    into v_is_off, v_widest, v_importance
+    from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
+      and (f.digest = md5(private.normalised(v_note.content)) or f.id = v_note.extends);
+    v_note.tier := v_tiers[least(array_position(v_tiers, v_note.tier), v_widest)];
+    v_note.importance := coalesce(v_importance, v_note.importance);
+  end if;
   if v_note.tier = 'character' and p_character_id is null
-     or not v_is_withdrawal and exists (
+     or not v_is_withdrawal and (v_is_off or exists (
        select from private.forgotten_facts g
-       where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content))) then
+       where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content)))) then
     return;
   end if;
   select max(m.created_at) as said_at, case when count(*) = 1 then min(m.id::text)::uuid end as message_id
@@ -50,7 +66,7 @@ begin
     if found then
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
       update public.memory_facts f
-      set last_used_at = now(), importance = greatest(f.importance, v_note.importance),
+      set last_used_at = now(), importance = case when f.is_shaped then f.importance else greatest(f.importance, v_note.importance) end,
           said_at = case when v_is_repeated then greatest(f.said_at, v_source.said_at) else f.said_at end,
           repeated_to = case
             when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
@@ -84,11 +100,12 @@ begin
   end if;
 
   insert into public.memory_facts (
-    memory_id, content, written_by, content_tier, importance, subject, topic, source_conversation_id,
+    memory_id, content, written_by, content_tier, importance, is_shaped, subject, topic, source_conversation_id,
     source_message_id, source_from, source_to, said_at, is_withdrawal,
     -- It has a replacement until all others are replaced: there is one current fact with a text.
     replaced_by)
   values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3),
+          v_widest is not null,
           nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
           p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
           gen_random_uuid())

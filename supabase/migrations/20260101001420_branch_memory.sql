@@ -36,9 +36,11 @@ begin
     where m.conversation_id = p_parent_id
       and (f.source_to <= p_position or f.source_to is null or f.source_conversation_id is distinct from p_parent_id))
   insert into public.memory_facts (
-    id, memory_id, content, pinned, is_active, written_by, content_tier, importance, subject, topic, source_conversation_id,
-    source_message_id, source_from, source_to, repeated_to, said_at, last_used_at, since, replaced_by, is_withdrawal, created_at)
-  select f.copy_id, v_memory_id, f.content, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance, f.subject, f.topic,
+    id, memory_id, content, pinned, is_active, written_by, content_tier, importance, is_shaped, subject,
+    topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at, since,
+    replaced_by, is_withdrawal, created_at)
+  select f.copy_id, v_memory_id, f.content, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance, f.is_shaped,
+         f.subject, f.topic,
          case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
          case when f.source_conversation_id = p_parent_id then source.id else f.source_message_id end,
          f.source_from, f.source_to,

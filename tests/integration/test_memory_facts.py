@@ -1005,6 +1005,84 @@ class TestPerson:
         step(told, {"text": "ada lives in PARIS"}, {"text": "Ada has a dog."})
         assert texts(told) == {"Ada has a dog."}
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_fact_that_is_off_comes_back_in_no_other_memory(self, told: Talk, tier: str) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": tier})
+        self.change(told, is_active=False)
+        for conversation in (told.conversation, other):
+            for wanted in ("conversation", "profile"):
+                said = f"As I said, I live in Paris. {wanted}"
+                say(told, said, conversation=conversation)
+                noted = {"text": PARIS, "said": said, "tier": wanted}
+                step(told, noted, conversation=conversation)
+        assert (texts(told), texts(told, other)) == (set(), set())
+
+    @pytest.mark.parametrize("again", [PARIS, "Ada lives in the Paris.", "Ada lives in Paris now."])
+    def test_fact_that_a_person_moved_is_not_lifted_into_a_wider_tier(
+        self, told: Talk, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        move(told, PARIS, "conversation")
+        assert texts(told, other) == set()
+        for number in range(2):
+            said = f"As I said, I live in Paris. {number}"
+            say(told, said)
+            step(told, {"text": again, "tier": "profile", "said": said})
+        assert (len(texts(told)), texts(told, other)) == (1, set())
+
+    def test_fact_that_a_person_moved_stays_narrow_where_it_says_more(self, told: Talk) -> None:
+        more = "Ada lives in Paris with her sister."
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        move(told, PARIS, "conversation")
+        said = "I live in Paris with my sister."
+        say(told, said)
+        step(told, {"text": more, "tier": "profile", "said": said})
+        assert (texts(told), texts(told, other)) == ({more}, set())
+
+    def test_fact_that_a_person_moved_and_that_another_story_tells_stays_in_both(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other, third = (
+            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
+        )
+        move(told, PARIS, "conversation")
+        say(told, "I live in Paris.", conversation=other)
+        noted = {"text": PARIS, "said": "I live in Paris.", "tier": "profile"}
+        step(told, noted, conversation=other)
+        known = [texts(told, conversation) for conversation in (told.conversation, other, third)]
+        assert known == [{PARIS}, {PARIS}, set()]
+
+    @pytest.mark.parametrize("again", [PARIS, "Ada lives in Paris with her sister."])
+    def test_importance_that_a_person_lowered_is_not_raised_by_a_note(
+        self, told: Talk, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "importance": 4})
+        self.change(told, importance=1)
+        say(told, "As I said, I live in Paris with my sister.")
+        step(told, {"text": again, "importance": 4})
+        (fact,) = current(told)
+        assert (fact["content"], fact["importance"]) == (again, 1)
+
+    def test_branch_keeps_what_a_person_chose(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "importance": 4})
+        self.change(told, importance=1)
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        say(told, "As I said, I live in Paris.", conversation=branch)
+        step(told, {"text": PARIS, "importance": 4}, conversation=branch)
+        assert [fact["importance"] for fact in current(told, branch)] == [1]
+
+    def test_note_of_another_model_shapes_nothing(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "importance": 2})
+        say(told, "As I said, I live in Paris.")
+        step(told, {"text": PARIS, "importance": 4, "tier": "profile"})
+        rows = told.stack.all("select importance, is_shaped from memory_facts")
+        assert {row["is_shaped"] for row in rows} == {False}
+        assert [fact["importance"] for fact in current(told)] == [4]
+
     @pytest.mark.parametrize("change", ["edit", "delete"])
     def test_fact_that_was_off_does_not_come_back_after_its_message(
         self, told: Talk, change: str
@@ -1043,7 +1121,9 @@ class TestPerson:
         assert answer.status_code == 403
         assert texts(told) == {"Ada fears gulls."}
 
-    @pytest.mark.parametrize("column", ["written_by", "source_message_id", "replaced_by", "since"])
+    @pytest.mark.parametrize(
+        "column", ["written_by", "source_message_id", "replaced_by", "since", "is_shaped"]
+    )
     def test_a_person_writes_no_provenance(self, told: Talk, column: str) -> None:
         step(told, {"text": "Ada fears gulls."})
         with told.stack.data_api(told.user) as api:
