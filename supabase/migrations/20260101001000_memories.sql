@@ -66,6 +66,8 @@ create table public.memory_facts (
   since timestamptz,
   -- A newer fact. This one is history then, and current again when the newer one is deleted.
   replaced_by uuid,
+  -- Facts of wider tiers that do not hold where this one does. They hold elsewhere.
+  hides uuid[] not null default '{}',
   -- Not a fact: that the facts it replaced no longer hold.
   is_withdrawal boolean not null default false,
   created_at timestamptz not null default now()
@@ -75,6 +77,7 @@ create unique index memory_facts_current on public.memory_facts (memory_id, dige
   where replaced_by is null and not is_withdrawal;
 create index memory_facts_by_memory on public.memory_facts (memory_id);
 create index memory_facts_shaped on public.memory_facts (digest) where is_shaped or not is_active;
+create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
