@@ -43,6 +43,9 @@ create table public.memory_facts (
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
   -- 5: names, family, promises, limits, which are dropped last; 1: of little use later.
   importance integer not null default 3 check (importance between 1 and 5),
+  -- A user moved it, chose its importance or turned it off: no model changes that, or notes it in a
+  -- wider tier.
+  is_shaped boolean not null default false,
   -- Whom it is about, and in what respect, such as "Ada" and "home": both have one current fact.
   subject text check (char_length(subject) between 1 and 80),
   topic text check (char_length(topic) between 1 and 80),
@@ -63,6 +66,8 @@ create table public.memory_facts (
   since timestamptz,
   -- A newer fact. This one is history then, and current again when the newer one is deleted.
   replaced_by uuid,
+  -- Facts of wider tiers that do not hold where this one does. They hold elsewhere.
+  hides uuid[] not null default '{}',
   -- Not a fact: that the facts it replaced no longer hold.
   is_withdrawal boolean not null default false,
   created_at timestamptz not null default now()
@@ -71,6 +76,8 @@ create table public.memory_facts (
 create unique index memory_facts_current on public.memory_facts (memory_id, digest)
   where replaced_by is null and not is_withdrawal;
 create index memory_facts_by_memory on public.memory_facts (memory_id);
+create index memory_facts_shaped on public.memory_facts (digest) where is_shaped or not is_active;
+create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
@@ -111,6 +118,19 @@ end $$;
 revoke execute on function private.touch_fact() from public, anon, authenticated;
 create trigger memory_facts_touch before update of content or delete on public.memory_facts
   for each row execute function private.touch_fact();
+
+create function private.shape_fact() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1
+     and (new.memory_id, new.importance, new.is_active) is distinct from (old.memory_id, old.importance, old.is_active) then
+    new.is_shaped := true;
+  end if;
+  return new;
+end $$;
+revoke execute on function private.shape_fact() from public, anon, authenticated;
+create trigger memory_facts_shape before update of memory_id, importance, is_active on public.memory_facts
+  for each row execute function private.shape_fact();
 
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
 -- current fact with the same text.

@@ -181,6 +181,9 @@ $$;
 -- of the last message that said it, if its message is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
 -- some microseconds of every turn.
 --
+-- A fact that one of a narrower tier contradicts is left out where that is known. Pinned facts and users'
+-- own are not.
+--
 -- With p_before, as it was known before that position: what was noted from later messages is left out,
 -- and what that replaced is there.
 create function private.remembered(
@@ -201,6 +204,17 @@ language sql stable set search_path = '' as $$
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
            or m.tier = 'profile' and p_tier = 'profile')
+      and (f.pinned or f.written_by = 'person' or f.id <> all (array(
+        select unnest(h.hides)
+        from public.memories m join public.memory_facts h on h.memory_id = m.id
+        where m.user_id = p_user_id and h.hides <> '{}' and h.is_active
+          and (h.replaced_by is null or p_before is not null and exists (
+            select from public.memory_facts n
+            where n.id = h.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
+          and (p_before is null or h.source_conversation_id is distinct from p_conversation_id or h.source_to < p_before)
+          and (m.conversation_id = p_conversation_id
+               or m.character_id = p_character_id and p_tier in ('character', 'profile')
+               or m.tier = 'profile' and p_tier = 'profile'))))
     order by f.pinned desc, f.importance desc, f.last_used_at desc, m.tier = 'conversation', f.created_at, f.id
     limit 120) f
 $$;

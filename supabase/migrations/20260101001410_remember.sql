@@ -1,3 +1,14 @@
+-- Whether a fact was said later than another: by their places in one conversation, by their times in two,
+-- or where a user wrote one of them.
+create function private.is_later(p_fact public.memory_facts, p_other public.memory_facts) returns boolean
+language sql stable set search_path = '' as $$
+  select coalesce(
+    case when p_fact.source_conversation_id = p_other.source_conversation_id
+        and p_fact.written_by = 'model' and p_other.written_by = 'model'
+      then greatest(p_fact.source_to, p_fact.repeated_to) > greatest(p_other.source_to, p_other.repeated_to) end,
+    p_fact.said_at > p_other.said_at, false)
+$$;
+
 -- Saves one fact that a model noted, and replaces those that it contradicts.
 -- p_note has
 --   tier, content, importance, subject, topic    of memory_facts
@@ -7,28 +18,49 @@
 --   same_as         the id of the fact that it repeats: nothing is added
 --   is_change       it does not agree with a fact that stays, because a user wrote or pinned that
 --   is_withdrawal   nothing holds in their place
--- A fact with a later source wins: by its place in this conversation, and by its time where they come
--- from two. Pinned facts and those that a user wrote are not changed.
+-- A fact that was said later wins. One of a narrower tier replaces none of a wider one, which holds
+-- elsewhere: it hides it where both are known. Pinned facts and those that a user wrote are not changed.
+-- What a user turned off is not noted in any memory, and what they moved or rated is not lifted into a
+-- wider one, or rated again.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
 declare
   v_note record;
+  v_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
+  -- As a user shaped this fact.
+  v_is_off boolean;
+  v_widest integer;
+  v_importance integer;
   v_source record;
   v_memory_id uuid;
   v_fact public.memory_facts;
+  v_is_same boolean := false;
   v_is_repeated boolean;
   v_replaced uuid[];
+  v_hidden uuid[];
+  v_changed uuid[];
+  v_hiding uuid[];
   v_newer uuid;
 begin
   select * into v_note from jsonb_to_record(p_note) as (
     tier text, content text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
     replaces uuid[], extends uuid, same_as uuid, is_change boolean);
+  if not v_is_withdrawal then
+    select bool_or(not f.is_active), min(array_position(v_tiers, m.tier)) filter (where f.is_shaped),
+           min(f.importance) filter (where f.is_shaped)
+    into v_is_off, v_widest, v_importance
+    from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
+      and (f.digest = md5(private.normalised(v_note.content)) or f.id = v_note.extends);
+    v_note.tier := v_tiers[least(array_position(v_tiers, v_note.tier), v_widest)];
+    v_note.importance := coalesce(v_importance, v_note.importance);
+  end if;
   if v_note.tier = 'character' and p_character_id is null
-     or not v_is_withdrawal and exists (
+     or not v_is_withdrawal and (v_is_off or exists (
        select from private.forgotten_facts g
-       where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content))) then
+       where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content)))) then
     return;
   end if;
   select max(m.created_at) as said_at, case when count(*) = 1 then min(m.id::text)::uuid end as message_id
@@ -50,7 +82,8 @@ begin
     if found then
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
       update public.memory_facts f
-      set last_used_at = now(), importance = greatest(f.importance, v_note.importance),
+      set last_used_at = now(),
+          importance = case when f.is_shaped then f.importance else greatest(f.importance, v_note.importance) end,
           said_at = case when v_is_repeated then greatest(f.said_at, v_source.said_at) else f.said_at end,
           repeated_to = case
             when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
@@ -63,55 +96,67 @@ begin
               where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
                 and o.digest = md5(private.normalised(v_note.content)))
             then f.content else v_note.content end
-      where f.id = v_fact.id;
-      update public.memory_facts f set replaced_by = v_fact.id
-      from public.memories m
-      where m.id = f.memory_id and m.user_id = p_conversation.user_id and f.id = any (v_note.replaces)
-        and f.id <> v_fact.id and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
-        and coalesce(f.said_at <= v_fact.said_at, true);
-      return;
+      where f.id = v_fact.id
+      returning f.* into v_fact;
     end if;
   end if;
+  v_is_same := not v_is_withdrawal and found;
 
-  -- It was noted from the same messages before, and has been replaced since.
-  if exists (
-      select from public.memory_facts f
-      where f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content))
-        and f.replaced_by is not null and f.is_withdrawal = v_is_withdrawal
-        and f.source_conversation_id = p_conversation.id
-        and f.source_from <= v_note."to" and f.source_to >= v_note."from") then
-    return;
+  if not v_is_same then
+    -- It was noted from the same messages before, and has been replaced since.
+    if exists (
+        select from public.memory_facts f
+        where f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content))
+          and f.replaced_by is not null and f.is_withdrawal = v_is_withdrawal
+          and f.source_conversation_id = p_conversation.id
+          and f.source_from <= v_note."to" and f.source_to >= v_note."from") then
+      return;
+    end if;
+
+    insert into public.memory_facts (
+      memory_id, content, written_by, content_tier, importance, is_shaped, subject, topic, source_conversation_id,
+      source_message_id, source_from, source_to, said_at, is_withdrawal,
+      -- It has a replacement until all others are replaced: there is one current fact with a text.
+      replaced_by)
+    values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3), v_widest is not null,
+            nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
+            p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
+            gen_random_uuid())
+    returning * into v_fact;
   end if;
 
-  insert into public.memory_facts (
-    memory_id, content, written_by, content_tier, importance, subject, topic, source_conversation_id,
-    source_message_id, source_from, source_to, said_at, is_withdrawal,
-    -- It has a replacement until all others are replaced: there is one current fact with a text.
-    replaced_by)
-  values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3),
-          nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
-          p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
-          gen_random_uuid())
-  returning * into v_fact;
-  select array_agg(f.id) filter (where not n.is_newer), min(f.id::text) filter (where n.is_newer)::uuid
-  into v_replaced, v_newer
+  select array_agg(f.id) filter (where not o.is_later and not o.is_wider),
+         coalesce(array_agg(f.id) filter (where not o.is_later and o.is_wider), '{}'),
+         min(f.id::text) filter (where o.is_later and not o.is_narrower)::uuid,
+         array_agg(f.id) filter (where o.is_later and o.is_narrower)
+  into v_replaced, v_hidden, v_newer, v_hiding
   from public.memory_facts f join public.memories m on m.id = f.memory_id
+  join public.memories own on own.id = v_fact.memory_id
   cross join lateral (
-    select coalesce(
-      case when f.source_conversation_id = p_conversation.id
-        then greatest(f.source_to, f.repeated_to) > v_fact.source_to end,
-      f.said_at > v_fact.said_at, false) as is_newer) n
+    select private.is_later(f, v_fact) as is_later,
+           array_position(v_tiers, m.tier) > array_position(v_tiers, own.tier) as is_wider,
+           array_position(v_tiers, m.tier) < array_position(v_tiers, own.tier) as is_narrower) o
   where m.user_id = p_conversation.user_id
     and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
-    and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
-    and (f.id = any (v_note.replaces) or f.id = v_note.extends or f.slot = v_fact.slot);
+    and f.id <> v_fact.id and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
+    and (f.id = any (v_note.replaces) or not v_is_same and (f.id = v_note.extends or f.slot = v_fact.slot));
+  v_changed := v_replaced || v_hidden;
+  -- What a replaced fact hid stays hidden.
+  select v_hidden || coalesce(array_agg(h.id), '{}') into v_hidden
+  from public.memory_facts f cross join unnest(f.hides) h (id)
+  where f.id = any (v_replaced) and h.id <> v_fact.id;
   update public.memory_facts f set replaced_by = v_fact.id where f.id = any (v_replaced);
+  update public.memory_facts f set hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)
+  where f.id = any (v_hiding);
   update public.memory_facts f
-  set replaced_by = v_newer,
+  set hides = array(select unnest(f.hides) union select unnest(v_hidden) order by 1),
+      replaced_by = case when v_is_same then f.replaced_by else v_newer end,
       since = case
-        when v_note.is_change or exists (select from unnest(v_replaced) r (id) where r.id is distinct from v_note.extends) then f.said_at
+        when v_is_same then f.since
+        when v_note.is_change or exists (select from unnest(v_changed) r (id) where r.id is distinct from v_note.extends)
+        then f.said_at
         else (select e.since from public.memory_facts e where e.id = v_note.extends) end
-  where f.id = v_fact.id;
+  where f.id = v_fact.id and (not v_is_same or v_hidden <> '{}');
 end $$;
 
 -- Saves what a model wrote down for later: a summary of the messages up to a position, and facts.
@@ -194,7 +239,8 @@ exception when others then
   return false;
 end $$;
 
-revoke execute on function private.note_fact(shared.conversations, uuid, text, jsonb),
+revoke execute on function private.is_later(public.memory_facts, public.memory_facts),
+  private.note_fact(shared.conversations, uuid, text, jsonb),
   private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 

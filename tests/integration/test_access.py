@@ -292,7 +292,8 @@ FUNCTIONS = {
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
-        private.restore_facts private.take_person_summary
+        private.is_later
+        private.restore_facts private.shape_fact private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
         private.forget_variables
         private.variables_before private.branch_variables

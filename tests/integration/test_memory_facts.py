@@ -376,6 +376,82 @@ class TestNoting:
         step(told, {"text": OSLO, "tier": "conversation", "said": MOVED})
         assert texts(told) == {OSLO}
 
+    def test_fact_of_one_story_leaves_a_wider_one_as_it_is_elsewhere(self, told: Talk) -> None:
+        story, other = (
+            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
+        )
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED, conversation=story)
+        step(told, {"text": OSLO, "said": MOVED}, conversation=story, reach="conversation")
+        known = [texts(told, conversation) for conversation in (story, other, told.conversation)]
+        assert known == [{OSLO}, {PARIS}, {PARIS}]
+        assert "since" in current(told, story)[0]
+        act(told, "delete", MOVED, within=story)
+        assert texts(told, story) == {PARIS}
+
+    def test_older_fact_of_a_wider_tier_holds_elsewhere(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, MOVED)
+        step(
+            told,
+            {"text": OSLO, "said": MOVED},
+            {"text": PARIS, "said": STORY[2], "tier": "profile"},
+        )
+        assert (texts(told), texts(told, other)) == ({OSLO}, {PARIS})
+
+    def test_wider_fact_is_hidden_by_the_newest_one_of_a_story(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": "Ada plays the flute.", "tier": "profile", "said": STORY[2]})
+        for new in ("the harp", "the drum"):
+            said = f"I play {new} now."
+            say(told, said)
+            (old,) = texts(told)
+            noted = {"action": "replace", "of": old, "text": f"Ada plays {new}.", "said": said}
+            step(told, noted)
+            assert texts(told) == {f"Ada plays {new}."}
+        assert texts(told, other) == {"Ada plays the flute."}
+        act(told, "delete", "I play the drum now.")
+        assert texts(told) == {"Ada plays the harp."}
+
+    def test_wider_fact_that_is_said_again_replaces_that_of_the_story(self, told: Talk) -> None:
+        back = "I have moved back: I live in Paris again."
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "said": MOVED})
+        say(told, back)
+        step(told, {"text": PARIS, "tier": "profile", "said": back})
+        assert texts(told) == {PARIS}
+
+    def test_wider_fact_that_a_person_pins_is_shown_beside_that_of_a_story(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "said": MOVED})
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
+        assert texts(told) == {PARIS, OSLO}
+
+    def test_fact_that_is_off_hides_none(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "said": MOVED})
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{OSLO}"}
+            assert api.patch("/memory_facts", params=its, json={"is_active": False}).is_success
+        assert texts(told) == {PARIS}
+
+    def test_fact_of_a_character_leaves_that_of_the_user_to_others(self, told: Talk) -> None:
+        stranger = told.stack.conversation(told.user)
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "tier": "character", "said": MOVED})
+        row = told.stack.one(
+            "select private.remembered(%s, 'profile', %s, null) as facts", told.user.id, stranger
+        )
+        assert (texts(told), [fact["content"] for fact in row["facts"]]) == ({OSLO}, [PARIS])
+
     @pytest.mark.parametrize("fixed", ["pinned = true", "written_by = 'person'"])
     def test_pinned_facts_and_those_of_a_person_are_not_replaced(
         self, told: Talk, fixed: str
@@ -632,6 +708,21 @@ class TestProvenance:
         system = prompts(told.stack.upstream)[-1][0]["content"]
         assert (PARIS in system, OSLO in system) == (False, True)
 
+    def test_older_reply_that_is_written_again_knows_what_a_story_hid_later(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "said": MOVED})
+        known = [
+            told.stack.one(
+                "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+                *(told.user.id, told.conversation, DEMO_CHARACTER, before),
+            )["facts"]
+            for before in (message(told, MOVED)["position"], message(told, MOVED)["position"] + 1)
+        ]
+        assert [[fact["content"] for fact in facts] for facts in known] == [[PARIS], [OSLO]]
+
     def test_newest_reply_that_is_written_again_knows_all(self, told: Talk) -> None:
         live_in_oslo(told)
         told.reply("And where do I live?")
@@ -736,6 +827,13 @@ class TestBranch:
         second = act(told, "branch", STORY[4], within=first)["conversation_id"]
         assert texts(told, second) == {PARIS}
         assert summary(told, second)[0] == "One."
+
+    def test_hides_what_its_facts_hid_up_to_its_point(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "said": MOVED})
+        before, after = (act(told, "branch", at)["conversation_id"] for at in (STORY[5], MOVED))
+        assert (texts(told, before), texts(told, after)) == ({PARIS}, {OSLO})
 
     @pytest.mark.parametrize("how", ["noted", "moved"])
     def test_does_not_bring_back_what_a_fact_of_a_wider_tier_replaced(
@@ -1005,6 +1103,84 @@ class TestPerson:
         step(told, {"text": "ada lives in PARIS"}, {"text": "Ada has a dog."})
         assert texts(told) == {"Ada has a dog."}
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_fact_that_is_off_comes_back_in_no_other_memory(self, told: Talk, tier: str) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": tier})
+        self.change(told, is_active=False)
+        for conversation in (told.conversation, other):
+            for wanted in ("conversation", "profile"):
+                said = f"As I said, I live in Paris. {wanted}"
+                say(told, said, conversation=conversation)
+                noted = {"text": PARIS, "said": said, "tier": wanted}
+                step(told, noted, conversation=conversation)
+        assert (texts(told), texts(told, other)) == (set(), set())
+
+    @pytest.mark.parametrize("again", [PARIS, "Ada lives in the Paris.", "Ada lives in Paris now."])
+    def test_fact_that_a_person_moved_is_not_lifted_into_a_wider_tier(
+        self, told: Talk, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        move(told, PARIS, "conversation")
+        assert texts(told, other) == set()
+        for number in range(2):
+            said = f"As I said, I live in Paris. {number}"
+            say(told, said)
+            step(told, {"text": again, "tier": "profile", "said": said})
+        assert (len(texts(told)), texts(told, other)) == (1, set())
+
+    def test_fact_that_a_person_moved_stays_narrow_where_it_says_more(self, told: Talk) -> None:
+        more = "Ada lives in Paris with her sister."
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        move(told, PARIS, "conversation")
+        said = "I live in Paris with my sister."
+        say(told, said)
+        step(told, {"text": more, "tier": "profile", "said": said})
+        assert (texts(told), texts(told, other)) == ({more}, set())
+
+    def test_fact_that_a_person_moved_and_that_another_story_tells_stays_in_both(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other, third = (
+            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
+        )
+        move(told, PARIS, "conversation")
+        say(told, "I live in Paris.", conversation=other)
+        noted = {"text": PARIS, "said": "I live in Paris.", "tier": "profile"}
+        step(told, noted, conversation=other)
+        known = [texts(told, conversation) for conversation in (told.conversation, other, third)]
+        assert known == [{PARIS}, {PARIS}, set()]
+
+    @pytest.mark.parametrize("again", [PARIS, "Ada lives in Paris with her sister."])
+    def test_importance_that_a_person_lowered_is_not_raised_by_a_note(
+        self, told: Talk, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "importance": 4})
+        self.change(told, importance=1)
+        say(told, "As I said, I live in Paris with my sister.")
+        step(told, {"text": again, "importance": 4})
+        (fact,) = current(told)
+        assert (fact["content"], fact["importance"]) == (again, 1)
+
+    def test_branch_keeps_what_a_person_chose(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "importance": 4})
+        self.change(told, importance=1)
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        say(told, "As I said, I live in Paris.", conversation=branch)
+        step(told, {"text": PARIS, "importance": 4}, conversation=branch)
+        assert [fact["importance"] for fact in current(told, branch)] == [1]
+
+    def test_note_of_another_model_shapes_nothing(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "importance": 2})
+        say(told, "As I said, I live in Paris.")
+        step(told, {"text": PARIS, "importance": 4, "tier": "profile"})
+        rows = told.stack.all("select importance, is_shaped from memory_facts")
+        assert {row["is_shaped"] for row in rows} == {False}
+        assert [fact["importance"] for fact in current(told)] == [4]
+
     @pytest.mark.parametrize("change", ["edit", "delete"])
     def test_fact_that_was_off_does_not_come_back_after_its_message(
         self, told: Talk, change: str
@@ -1043,7 +1219,9 @@ class TestPerson:
         assert answer.status_code == 403
         assert texts(told) == {"Ada fears gulls."}
 
-    @pytest.mark.parametrize("column", ["written_by", "source_message_id", "replaced_by", "since"])
+    @pytest.mark.parametrize(
+        "column", ["written_by", "source_message_id", "replaced_by", "since", "is_shaped", "hides"]
+    )
     def test_a_person_writes_no_provenance(self, told: Talk, column: str) -> None:
         step(told, {"text": "Ada fears gulls."})
         with told.stack.data_api(told.user) as api:
