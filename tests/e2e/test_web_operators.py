@@ -511,6 +511,26 @@ def test_reported_character_is_taken_down_and_restored(admin: Person) -> None:
     operator(admin.copy, "DELETE", f"/rest/v1/characters?id=eq.{row['id']}", None)
 
 
+def test_undone_take_down_waits_for_a_decision_again(admin: Person) -> None:
+    page = admin.page
+    [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
+    row = {"id": str(uuid4()), "user_id": demo["id"], "name": "Reported Two", "is_public": True}
+    operator(admin.copy, "POST", "/rest/v1/characters", row)
+    report = {"user_id": admin.user_id, "character_id": row["id"], "reason": "spam"}
+    operator(admin.copy, "POST", "/rest/v1/character_reports", report)
+    admin.open("/console.html?page=reports")
+    card = page.locator(".cards > li").filter(has_text="Reported Two")
+    admin.press("Take down Reported Two")
+    page.get_by_role("dialog").get_by_label("Reason").fill("By mistake.")
+    admin.press("Take it down")
+    expect(card).to_have_count(0)
+    admin.press("Undo")
+    taken = rows(page, "take-downs-table").filter(has_text="Reported Two")
+    expect(taken).to_contain_text("Taken back at once.")
+    expect(card).to_have_count(1)
+    operator(admin.copy, "DELETE", f"/rest/v1/characters?id=eq.{row['id']}", None)
+
+
 def test_people_and_commands_are_listed(admin: Person) -> None:
     page = admin.page
     admin.open("/console.html?page=people")

@@ -119,7 +119,7 @@ const REPORTS = [
 ];
 
 const askToRestore = (row) =>
-  askWhy({ title: `Restore ${row.name}`, text: "The character may be found and answers again.", name: "Restore it", act: (reason) => panel.restore(row, reason) });
+  askWhy({ title: `Restore ${row.name}`, text: "The character may be found and answers again. Its reports stay closed.", name: "Restore it", act: (reason) => panel.restore(row, reason) });
 
 const TAKE_DOWNS = [
   { title: "Character", value: ({ name }) => name },

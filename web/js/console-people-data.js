@@ -78,7 +78,8 @@ const decide = (name, character, reason, said) =>
 export async function takeDown(character, reason) {
   const said = `${character.name} was taken down.`;
   await decide("take_down_character", character, reason, said);
-  offerUndo(said, () => restore(character, "Taken back at once."));
+  // Not as restoring does: its reports wait for a decision again.
+  offerUndo(said, () => decide("undo_take_down", character, "Taken back at once.", `${character.name} is back.`));
 }
 
 export const restore = (character, reason) => decide("restore_character", character, reason, `${character.name} is back.`);
