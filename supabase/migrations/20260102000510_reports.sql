@@ -131,7 +131,8 @@ begin
   return private.close_reports(p_character_id, 'taken_down', p_reason, v_admin_id);
 end $$;
 
--- Takes a take-down back. For admins. Errors: 42501, PT400, PT404.
+-- Takes a take-down back. For admins. Its reports stay closed: whoever restores a character decided about what they
+-- say, with a reason, and would only find them in the queue again. Errors: 42501, PT400, PT404.
 create function public.restore_character(p_character_id uuid, p_reason text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -142,6 +143,35 @@ begin
   if not found then
     raise exception 'This character is not taken down.' using errcode = 'PT404';
   end if;
+end $$;
+
+-- Undoes what the signed-in admin's last call of take_down_character did, as if nobody had decided: opens the reports
+-- that it closed, and restores the character unless it was taken down before already. All rows that one call wrote
+-- have the time of its transaction. Where somebody reported the character again since, that report replaces
+-- theirs, as in report_character. Errors: 42501, PT400, PT404 if the take-down does not hold any more.
+create function public.undo_take_down(p_character_id uuid, p_reason text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_admin_id constant uuid := private.deciding_admin(p_reason);
+  v_current private.take_downs;
+  v_at timestamptz;
+begin
+  select * into v_current from private.take_downs d
+  where d.character_id = p_character_id and d.restored_at is null for update;
+  select greatest(max(r.closed_at), case when v_current.taken_down_by = v_admin_id then v_current.taken_down_at end)
+  into v_at from public.character_reports r
+  where r.character_id = p_character_id and r.closed_by = v_admin_id and r.outcome = 'taken_down'
+    and r.closed_at >= v_current.taken_down_at;
+  if v_at is null then
+    raise exception 'This take-down does not hold any more.' using errcode = 'PT404';
+  end if;
+  update private.take_downs d set restored_at = now(), restored_by = v_admin_id, restored_reason = btrim(p_reason)
+  where d.id = v_current.id and d.taken_down_by = v_admin_id and d.taken_down_at = v_at;
+  update public.character_reports r set outcome = null, closed_at = null, closed_by = null, closed_reason = null
+  where r.character_id = p_character_id and r.closed_by = v_admin_id and r.closed_at = v_at and r.outcome = 'taken_down'
+    and not exists (
+      select from public.character_reports o
+      where o.character_id = r.character_id and o.user_id = r.user_id and o.closed_at is null);
 end $$;
 
 -- Closes the reports of a character, which stays, and returns their number. For admins.
@@ -155,10 +185,11 @@ end $$;
 revoke execute on function private.count_own_use(text), private.character_of_others(uuid, uuid),
   public.report_character(uuid, text, text), public.block_author(uuid), private.deciding_admin(text),
   private.close_reports(uuid, text, text, uuid), public.take_down_character(uuid, text),
-  public.restore_character(uuid, text), public.dismiss_reports(uuid, text)
+  public.restore_character(uuid, text), public.undo_take_down(uuid, text), public.dismiss_reports(uuid, text)
   from public, anon, authenticated, service_role;
 grant execute on function public.report_character(uuid, text, text), public.block_author(uuid),
-  public.take_down_character(uuid, text), public.restore_character(uuid, text), public.dismiss_reports(uuid, text)
+  public.take_down_character(uuid, text), public.restore_character(uuid, text), public.undo_take_down(uuid, text),
+  public.dismiss_reports(uuid, text)
   to authenticated;
 
 -- What admins read of a reported character while everybody may: {"description", "personality", "scenario",

@@ -106,6 +106,59 @@ class TestConsole:
         expect(row).to_contain_text("34")
         operator(admin.copy, "DELETE", "/rest/v1/characters?name=like.Ageless*", None)
 
+    def test_age_below_18_is_final_for_conversations(self, admin: Person) -> None:
+        page = admin.page
+        name = "Ageless Companion"
+        row = {"user_id": admin.user_id, "name": name, "is_public": True, "age": None}
+        operator(admin.copy, "POST", "/rest/v1/characters", row)
+        [character] = admin.copy.rows(f"characters?name=eq.{name}&select=id")
+        talk = {"user_id": admin.user_id, "character_id": character["id"]}
+        operator(admin.copy, "POST", "/rest/v1/conversations", talk)
+        here = f"character_id=eq.{character['id']}&select=always_sfw"
+        admin.open(f"/console.html?page=characters&name={name}")
+        admin.press(f"Declare the age of {name}")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Years").fill("34")
+        dialog.get_by_role("button", name="Save").click()
+        cell = page.locator("#ages tbody tr")
+        expect(page.get_by_role("complementary")).to_contain_text("declared to be 34")
+
+        admin.press(f"Declare the age of {name}")
+        dialog.get_by_label("Years").fill("3")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_have_accessible_name(f"Declare {name} to be 3")
+        expect(dialog).to_contain_text("For conversations that exist this cannot be undone")
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(dialog).to_have_count(0)
+        assert admin.copy.rows(f"conversations?{here}") == [{"always_sfw": False}]
+
+        admin.press(f"Declare the age of {name}")
+        dialog.get_by_label("Years").fill("3")
+        dialog.get_by_role("button", name="Save").click()
+        admin.press("Declare it")
+        expect(page.get_by_role("status")).to_have_text(f"{name} is declared to be 3 now.")
+        expect(cell).to_contain_text("3")
+        expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        assert admin.copy.rows(f"conversations?{here}") == [{"always_sfw": True}]
+        operator(admin.copy, "DELETE", f"/rest/v1/conversations?{here}", None)
+        operator(admin.copy, "DELETE", "/rest/v1/characters?name=like.Ageless*", None)
+
+    def test_age_of_somebody_else_stays(self, admin: Person) -> None:
+        page = admin.page
+        row = {"user_id": admin.user_id, "name": "Ageless Other", "is_public": True, "age": 30}
+        operator(admin.copy, "POST", "/rest/v1/characters", row)
+        stored = "/rest/v1/characters?name=eq.Ageless Other"
+        admin.open("/console.html?page=characters&name=Ageless Other")
+        admin.press("Declare the age of Ageless Other")
+        dialog = page.get_by_role("dialog")
+        operator(admin.copy, "PATCH", stored, {"age": 40})
+        dialog.get_by_label("Years").fill("50")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("so nothing was saved")
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#ages tbody tr")).to_contain_text("40")
+        operator(admin.copy, "DELETE", stored, None)
+
     def test_order_is_changed_by_keyboard(self, admin: Person) -> None:
         admin.open(MODELS)
         table = admin.page.locator("#models-roleplay table")

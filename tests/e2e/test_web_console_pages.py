@@ -68,3 +68,34 @@ def test_pages_are_reached_by_keyboard(admin: Person) -> None:
     )
     page.locator("#findings").get_by_role("button", name="State").press("Enter")
     expect(page.locator("#findings th[aria-sort=ascending]")).to_contain_text("State")
+
+
+def test_page_that_failed_to_load_can_be_loaded_again(admin: Person) -> None:
+    page = admin.page
+    admin.expected.append("ERR_")
+    page.route("**/rest/v1/prompt_templates*", lambda route: route.abort())
+    admin.open("/console.html?page=templates")
+    again = page.get_by_role("button", name="Load again")
+    expect(again).to_be_visible()
+    admin.press("Dismiss")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(again).to_be_visible()
+    expect(page.get_by_text("Loading …")).to_have_count(0)
+    page.unroute("**/rest/v1/prompt_templates*")
+    again.click()
+    expect(page.locator("#templates-table")).to_be_visible()
+
+
+def test_failed_look_is_forgotten_when_the_next_succeeds(admin: Person) -> None:
+    page = admin.page
+    admin.expected.append("ERR_")
+    page.clock.install()
+    admin.open("/console.html?page=limits")
+    expect(page.locator("#limits-table")).to_be_visible()
+    page.route("**/rest/v1/limit_settings*", lambda route: route.abort())
+    page.clock.fast_forward(31_000)
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("#limits-table")).to_be_visible()
+    page.unroute("**/rest/v1/limit_settings*")
+    page.clock.fast_forward(31_000)
+    expect(page.get_by_role("alert")).to_have_count(0)

@@ -101,6 +101,10 @@ class TestTurns:
         expect(page.get_by_text("No turn is like this.")).to_be_visible()
         page.get_by_role("link", name="Clear the filter").click()
         expect(rows(page, "turns-table").filter(has_text=REQUEST)).to_have_count(1)
+        expect(page.locator("select[name=status]")).to_have_value("")
+        page.get_by_role("textbox", name="Request ID").fill("never applied")
+        page.get_by_role("link", name="Clear the filter").click()
+        expect(page.get_by_role("textbox", name="Request ID")).to_have_value("")
         page.get_by_role("link", name=f"Turns of the person {admin.user_id}").first.click()
         expect(page).to_have_url(re.compile(f"user={admin.user_id}"))
         expect(rows(page, "turns-table").filter(has_text=REQUEST)).to_have_count(1)
@@ -508,6 +512,26 @@ def test_reported_character_is_taken_down_and_restored(admin: Person) -> None:
     expect(card).to_have_count(0)
     outcomes = admin.copy.rows(f"character_reports?character_id=eq.{row['id']}&select=outcome")
     assert sorted(one["outcome"] for one in outcomes) == ["dismissed", "taken_down"]
+    operator(admin.copy, "DELETE", f"/rest/v1/characters?id=eq.{row['id']}", None)
+
+
+def test_undone_take_down_waits_for_a_decision_again(admin: Person) -> None:
+    page = admin.page
+    [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
+    row = {"id": str(uuid4()), "user_id": demo["id"], "name": "Reported Two", "is_public": True}
+    operator(admin.copy, "POST", "/rest/v1/characters", row)
+    report = {"user_id": admin.user_id, "character_id": row["id"], "reason": "spam"}
+    operator(admin.copy, "POST", "/rest/v1/character_reports", report)
+    admin.open("/console.html?page=reports")
+    card = page.locator(".cards > li").filter(has_text="Reported Two")
+    admin.press("Take down Reported Two")
+    page.get_by_role("dialog").get_by_label("Reason").fill("By mistake.")
+    admin.press("Take it down")
+    expect(card).to_have_count(0)
+    admin.press("Undo")
+    taken = rows(page, "take-downs-table").filter(has_text="Reported Two")
+    expect(taken).to_contain_text("Taken back at once.")
+    expect(card).to_have_count(1)
     operator(admin.copy, "DELETE", f"/rest/v1/characters?id=eq.{row['id']}", None)
 
 

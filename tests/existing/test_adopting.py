@@ -51,7 +51,7 @@ FOR_PEOPLE = {
     *("public.dismiss_reports", "public.download_account", "public.list_conversations"),
     *("public.read_limits", "public.report_character", "public.restore_character"),
     *("public.search_catalogue", "public.search_conversations", "public.take_down_character"),
-    *("public.set_limits", "public.switch_report", "public.turn_report"),
+    *("public.set_limits", "public.switch_report", "public.turn_report", "public.undo_take_down"),
 }
 """The functions that people call themselves."""
 

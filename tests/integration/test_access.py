@@ -261,7 +261,8 @@ FUNCTIONS = {
         public.block_author public.catalogue_tags public.dismiss_reports public.download_account
         public.list_conversations public.read_limits public.report_character
         public.restore_character public.search_catalogue public.search_conversations
-        public.set_default_model public.take_down_character shared.has_our_policies
+        public.set_default_model public.take_down_character public.undo_take_down
+        shared.has_our_policies
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in

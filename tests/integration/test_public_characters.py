@@ -53,6 +53,16 @@ def restore(stack: Stack, user: User, character: UUID) -> httpx.Response:
     )
 
 
+def undo(stack: Stack, user: User, character: UUID) -> int:
+    asked = {"p_character_id": str(character), "p_reason": "Taken back."}
+    return call(stack, user, "undo_take_down", **asked).status_code
+
+
+def open_reports(stack: Stack, character: UUID) -> list[str]:
+    query = "select details from character_reports where character_id = %s and closed_at is null"
+    return sorted(row["details"] for row in stack.all(query, character))
+
+
 def report(
     stack: Stack, user: User, character: UUID, reason: str = "spam", **more: Any
 ) -> httpx.Response:
@@ -441,6 +451,44 @@ class TestTakeDown:
         assert (first["reason"], first["restored_reason"]) == ("Spam.", "A mistake.")
         assert (last["reason"], last["restored_at"]) == ("Spam again.", None)
         assert last["character_name"] == "Vera"
+
+    def test_undone_it_opens_the_reports_that_it_closed(self, stack: Stack) -> None:
+        early, late, boss = stack.user(), stack.user(), admin(stack)
+        vera = public(stack, stack.user())
+        report(stack, early, vera, p_details="Dismissed.")
+        asked = {"p_character_id": str(vera), "p_reason": "Nothing is wrong."}
+        assert call(stack, boss, "dismiss_reports", **asked).json() == 1
+        report(stack, early, vera, p_details="Decided.")
+        assert take_down(stack, boss, vera).json() == 1
+        assert restore(stack, boss, vera).is_success  # a decision of its own
+        assert open_reports(stack, vera) == []
+        assert undo(stack, boss, vera) == 404
+
+        report(stack, early, vera, p_details="Early.")
+        report(stack, late, vera, p_details="Late.")
+        assert take_down(stack, boss, vera).json() == 2
+        assert open_reports(stack, vera) == []
+        report(stack, late, vera, p_details="Later.")
+        assert undo(stack, boss, vera) == 204
+        assert catalogue(stack, early) == ["Vera"]
+        assert open_reports(stack, vera) == ["Early.", "Later."]
+        assert undo(stack, boss, vera) == 404
+
+    def test_of_another_admin_is_not_undone(self, stack: Stack) -> None:
+        early, late, boss, second = stack.user(), stack.user(), admin(stack), admin(stack)
+        vera = public(stack, stack.user())
+        report(stack, early, vera, p_details="Early.")
+        assert take_down(stack, boss, vera).json() == 1
+        assert undo(stack, second, vera) == 404
+        assert undo(stack, early, vera) == 403
+        report(stack, late, vera, p_details="Late.")
+        assert take_down(stack, second, vera).json() == 1
+        assert undo(stack, second, vera) == 204  # of their own call, which closed one report
+        assert open_reports(stack, vera) == ["Late."]
+        assert catalogue(stack, early) == []
+        assert undo(stack, boss, vera) == 204
+        assert open_reports(stack, vera) == ["Early.", "Late."]
+        assert catalogue(stack, early) == ["Vera"]
 
     def test_others_in_the_conversation_go_on(self, stack: Stack) -> None:
         author, user = stack.user(), stack.user()

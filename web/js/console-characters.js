@@ -6,7 +6,7 @@ import { go } from "./console-data.js";
 import { at } from "./console-formats.js";
 import { facts, formButtons, link, section, updated } from "./console-parts.js";
 import * as panel from "./console-people-data.js";
-import { askWhy } from "./console-questions.js";
+import { ask, askWhy } from "./console-questions.js";
 import { dataTable } from "./console-tables.js";
 import { closeDialog, doing, openDialog, submitting } from "./page.js";
 import { modal } from "./parts.js";
@@ -45,12 +45,21 @@ export function charactersPage(state) {
       its author's to choose.</p>`, updated(state));
 }
 
+const askToDeclare = (row, age) =>
+  ask({
+    title: `Declare ${row.name} to be ${age}`,
+    text: `Every conversation with ${row.name}, also an earlier one, then stays without adult content. For conversations that exist this cannot be undone: another age that is declared later changes nothing in them.`,
+    name: "Declare it",
+    act: () => panel.declareAge(row, age),
+  });
+
 export function ageForm(state) {
   const { row } = state.dialog;
   const save = submitting(async (event) => {
     const text = new FormData(event.target).get("age");
     if (!/^\d+$/.test(text)) throw new UserError("Enter the age in whole years.", "not_a_number", 0, "age");
-    await panel.declareAge(row, Number(text));
+    const age = Number(text);
+    await (panel.isMinor(age) && age !== row.age ? askToDeclare(row, age) : panel.declareAge(row, age));
   });
   const back = row.age === null ? nothing : html`
     <button type="button" class="danger" @click=${doing(() => panel.declareAge(row, null))}>Take it back</button>`;
@@ -60,7 +69,7 @@ export function ageForm(state) {
         <input name="age" type="number" min="0" max="1000000" step="1" required .value=${String(row.age ?? "")} />
       </label>
       <p class="quiet">Declare only what the author means. Below 18, every conversation with this character, also
-        an earlier one, stays without adult content.</p>
+        an earlier one, stays without adult content, whatever is declared later.</p>
       ${formButtons(closeDialog, back)}
     </form>`, state);
 }
@@ -119,7 +128,7 @@ const REPORTS = [
 ];
 
 const askToRestore = (row) =>
-  askWhy({ title: `Restore ${row.name}`, text: "The character may be found and answers again.", name: "Restore it", act: (reason) => panel.restore(row, reason) });
+  askWhy({ title: `Restore ${row.name}`, text: "The character may be found and answers again. Its reports stay closed.", name: "Restore it", act: (reason) => panel.restore(row, reason) });
 
 const TAKE_DOWNS = [
   { title: "Character", value: ({ name }) => name },

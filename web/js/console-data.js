@@ -45,7 +45,8 @@ export const state = {
   listed: {}, // model ids that providers list, by the provider's id
   tables: {}, // {sort, descending, words} of tables, by id
   dialog: null,
-  trouble: null, // the last error: {sentence, code, field}
+  trouble: null, // the last error: {sentence, code, field, error}
+  failure: null, // {page, error}: the page could not be loaded since it was loaded last, if it was
   undo: null, // the last change that can be taken back: {sentence, act}
   said: "",
 };
@@ -86,14 +87,25 @@ export const loadWith = (functions) => {
   loaders = functions;
 };
 
-/** Loads the rows of the page. A response never replaces that of a later request. */
+/**
+ * Loads the rows of the page. A response never replaces that of a later request. Why it failed is shown until it
+ * succeeds, which may be by itself in half a minute.
+ */
 export async function load() {
   const mine = ++asked;
   const { page, params } = state;
-  const changes = (await loaders[page]?.(state)) ?? {};
-  if (mine < answered || page !== state.page || params !== state.params) return;
-  answered = mine;
-  set({ now: Date.now() / 1000, ...changes, loaded: page, ready: true });
+  const isWanted = () => mine > answered && page === state.page && params === state.params;
+  try {
+    const changes = (await loaders[page]?.(state)) ?? {};
+    if (!isWanted()) return;
+    answered = mine;
+    const isOver = state.failure && state.trouble?.error === state.failure.error;
+    set({ now: Date.now() / 1000, ...changes, loaded: page, ready: true, failure: null, ...(isOver ? { trouble: null } : {}) });
+  } catch (error) {
+    if (!isWanted()) return; // Nobody waits for it any more.
+    set({ failure: { page, error } });
+    throw error;
+  }
 }
 
 /** Opens a page as a link does: with an address to go back from. */
@@ -108,7 +120,7 @@ export async function go(page, params = {}) {
 /** Shows the page of the address. */
 export async function follow() {
   const { page, params } = parse(location.search);
-  set({ page, params, trouble: null, dialog: null, preview: null, report: null, loaded: page === state.page ? state.loaded : null });
+  set({ page, params, trouble: null, failure: null, dialog: null, preview: null, report: null, loaded: page === state.page ? state.loaded : null });
   await load();
 }
 

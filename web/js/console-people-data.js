@@ -3,7 +3,7 @@
 
 import { act, data, supabase } from "./backend.js";
 import { only } from "./console-changes.js";
-import { change, changed, ifThere, offerUndo, state } from "./console-data.js";
+import { change, changed, forgetUndo, ifThere, offerUndo, state } from "./console-data.js";
 import { ALWAYS, knownIn } from "./console-limit.js";
 import { loadModels } from "./console-models-data.js";
 import { legible } from "./legible.js";
@@ -59,9 +59,16 @@ const ageOf = ({ id, name }) => ({
 
 const told = (name, age) => (age === null ? `${name} has no declared age now.` : `${name} is declared to be ${age} now.`);
 
+/** Whether a declared age closes the adult tier of conversations. */
+export const isMinor = (age) => age !== null && age < 18;
+
 /** Declares an age in years; null takes the declaration back. */
-export const declareAge = (character, age) =>
-  change(ageOf(character), only(character, ["age"]), { age }, told(character.name, age), told(character.name, character.age));
+export async function declareAge(character, age) {
+  const said = told(character.name, age);
+  await change(ageOf(character), only(character, ["age"]), { age }, said, told(character.name, character.age));
+  // Writing the earlier age back would undo nothing of what this did: conversations that are marked stay marked.
+  if (isMinor(age)) forgetUndo();
+}
 
 export async function loadReports() {
   const [queue, takeDowns] = await Promise.all([
@@ -78,7 +85,8 @@ const decide = (name, character, reason, said) =>
 export async function takeDown(character, reason) {
   const said = `${character.name} was taken down.`;
   await decide("take_down_character", character, reason, said);
-  offerUndo(said, () => restore(character, "Taken back at once."));
+  // Not as restoring does: its reports wait for a decision again.
+  offerUndo(said, () => decide("undo_take_down", character, "Taken back at once.", `${character.name} is back.`));
 }
 
 export const restore = (character, reason) => decide("restore_character", character, reason, `${character.name} is back.`);

@@ -1,5 +1,6 @@
 // The pages "Turns", a filtered list, and "Turn", one of them. Neither has anybody's words.
 
+import { repeat } from "../vendor/lit/directives/repeat.js";
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { localTime, STATUSES, utcTime } from "./console-address.js";
 import { go } from "./console-data.js";
@@ -28,8 +29,9 @@ const TURNS = [
 export function turnsPage(state) {
   const { rows, next } = state.list;
   const { after, ...filters } = state.params;
+  // A form of its own for each address: one that is kept would keep what was chosen in it for another.
   return section("turns", "Turns", html`
-    ${filterForm(state)}
+    ${repeat([state], ({ params }) => params, filterForm)}
     ${dataTable({ id: "turns-table", label: "Turns", columns: TURNS, rows, none: "No turn is like this. Change the filter, or take it away." })}
     <nav class="choices" aria-label="Pages of turns">
       ${after ? link("turns", filters, "Newest") : nothing}

@@ -76,10 +76,10 @@ function header(state) {
 }
 
 function content(state) {
-  const { page, adopted, loaded, trouble } = state;
+  const { page, adopted, loaded, failure } = state;
   if (adopted && Object.hasOwn(THEIRS, page)) return html`<section><h2>${PAGES[page]}</h2><p>${THEIRS[page]}</p></section>`;
   if (loaded === page) return VIEWS[page](state);
-  return trouble
+  return failure?.page === page
     ? html`<button @click=${doing(panel.load)}>Load again</button>`
     : html`<p class="quiet" role="status">Loading …</p>`;
 }

@@ -162,7 +162,7 @@ export function tell(error, body = null) {
   const known = error instanceof UserError;
   if (!known) console.error(error);
   const sentence = known ? error.message : t("Something went wrong. Reload the page.");
-  set({ trouble: { sentence, code: error.code, body, field: error.field ?? "" } });
+  set({ trouble: { sentence, code: error.code, body, field: error.field ?? "", error } });
   showTrouble(error.field);
 }
 
