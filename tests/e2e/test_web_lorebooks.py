@@ -278,6 +278,41 @@ def test_change_elsewhere_is_not_overwritten(reader: Person) -> None:
     assert books(reader)[0]["content"] == elsewhere["content"]
 
 
+def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None:
+    add_book(reader, {"keys": ["sea"], "content": "Salt."}, {"keys": ["bay"], "content": "Ice."})
+    page = reader.page
+    dialog = open_book(reader)
+    dialog.get_by_role("button", name="Change: bay").click()
+    dialog.get_by_label("Text", exact=True).fill("Ice until May.")
+    dialog.get_by_label("Position").select_option("Among the messages")
+    dialog.get_by_label("How many messages stand after").fill("7")
+    # Another form keeps the first one.
+    dialog.get_by_role("button", name="Add an entry").click()
+    dialog.get_by_label("Keys, with").fill("harbour")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.reload()
+    dialog = open_book(reader)
+    dialog.get_by_role("button", name="Add an entry").click()
+    expect(dialog.get_by_label("Keys, with")).to_have_value("harbour")
+    reader.hears("This is what you did not save last time.")
+    dialog.get_by_role("button", name="Discard it").click()
+    expect(dialog.get_by_label("Keys, with")).to_have_value("")
+    # What was typed stays with its entry, whose place changes.
+    dialog.get_by_role("button", name="Delete: sea").click()
+    page.get_by_role("button", name="Delete the entry").click()
+    expect(dialog.get_by_role("button", name="Add an entry")).to_be_focused()
+    dialog.get_by_role("button", name="Change: bay").click()
+    expect(dialog.get_by_label("Text", exact=True)).to_have_value("Ice until May.")
+    expect(dialog.get_by_label("How many messages stand after")).to_have_value("7")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_label("Text", exact=True)).to_have_count(0)
+    [entry] = books(reader)[0]["content"]["entries"]
+    assert (entry["content"], entry["extensions"]["depth"]) == ("Ice until May.", 7)
+    dialog.get_by_role("button", name="Change: bay").click()
+    expect(dialog.get_by_role("button", name="Discard it")).to_have_count(0)
+
+
 def test_number_of_books_is_said(reader: Person) -> None:
     reader.expected.append("409")
     row = {"user_id": reader.user_id, "content": {"entries": []}}
