@@ -341,6 +341,31 @@ def test_texts_of_others_are_shown_as_text(reader: Person) -> None:
     assert books(reader)[0]["content"]["entries"] == [*strange, marked | {"enabled": False}]
 
 
+def test_texts_read_in_their_own_direction(reader: Person) -> None:
+    arabic = "المنارة على الساحل"
+    entry = {"keys": [arabic], "content": arabic}
+    add_book(reader, entry, entry, name=arabic)
+    dialog = show(reader)
+
+    def check(*texts: Locator) -> None:
+        for each in texts:
+            assert each.evaluate("each => getComputedStyle(each).direction") == "rtl"
+        fields = dialog.locator("textarea, input:not([type=checkbox], [type=number])").all()
+        assert [each.get_attribute("dir") for each in fields] == ["auto"] * len(fields)
+
+    check(dialog.get_by_role("listitem").locator("> span"))
+    reader.press(f"Open: {arabic}")
+    dialog = reader.page.get_by_role("dialog", name=arabic)
+    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
+    dialog.get_by_role("button", name="Change:").first.click()
+    text = dialog.get_by_label("Text", exact=True)
+    check(
+        dialog.get_by_label("Keys, with"),
+        text,
+        dialog.get_by_role("listitem").last.locator("> span"),
+    )
+
+
 def test_admin_writes_books_of_everybody(admin: Person) -> None:
     dialog = show(admin)
     dialog.get_by_label("Name of a new lorebook").fill("House rules")

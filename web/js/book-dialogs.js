@@ -30,7 +30,7 @@ function list(state) {
     </section>
     <section>
       <form class="add" @submit=${add}>
-        <label>${t("Name of a new lorebook")} <input name="name" maxlength="120" required /></label>
+        <label>${t("Name of a new lorebook")} <input name="name" maxlength="120" dir="auto" required /></label>
         ${places(state, "person", state.me.isAdmin)}
         <button class="primary">${t("Add a lorebook")}</button>
       </form>
@@ -40,8 +40,8 @@ function list(state) {
 function row(book, state) {
   const name = books.bookName(book);
   return html`
-    <span class=${book.is_enabled ? "" : "quiet"}>${name}
-      <small>${applies(book, state)}${book.is_enabled ? "" : ` · ${t("off")}`}</small></span>
+    <span dir="auto" class=${book.is_enabled ? "" : "quiet"}>${name}
+      <small dir="auto">${applies(book, state)}${book.is_enabled ? "" : ` · ${t("off")}`}</small></span>
     <button aria-label=${book.is_enabled ? t("Turn off: {name}", { name }) : t("Turn on: {name}", { name })}
       @click=${doing(() => books.switchBook(book))}>${book.is_enabled ? t("Turn off") : t("Turn on")}</button>
     <button aria-label=${t("Open: {name}", { name })} @click=${doing(() => books.showBook(book))}>${t("Open")}</button>`;
@@ -79,7 +79,7 @@ function places(state, chosen, forEverybody, change = null) {
   return html`
     <label>${t("Where it applies")}
       <select name="place" .value=${live(chosen)} @change=${change}>
-        ${[...all].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+        ${[...all].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen} dir="auto">${text}</option>`)}
       </select>
     </label>`;
 }
@@ -93,7 +93,7 @@ function open(state) {
   return modal(books.bookName(book), html`
     <section>
       <label>${t("Name")}
-        <input id="book-name" maxlength="120" .value=${book.name}
+        <input id="book-name" maxlength="120" dir="auto" .value=${book.name}
           @change=${({ target }) => change({ name: target.value.trim() })} />
       </label>
       ${book.scope === "everyone"
@@ -142,7 +142,7 @@ function shownEntry({ dialog }, entry) {
   const { place, title, keys, isOn, isConstant } = entry;
   const facts = [isConstant ? t("always there") : keys, isOn ? "" : t("off")].filter(Boolean).join(" · ");
   return html`
-    <span class=${isOn ? "" : "quiet"}>${title}<small>${facts}</small></span>
+    <span dir="auto" class=${isOn ? "" : "quiet"}>${title}<small dir="auto">${facts}</small></span>
     <button data-entry=${place} aria-label=${t("Change: {name}", { name: title })}
       @click=${doing(() => books.openEntry(place))}>${t("Change")}</button>
     <button aria-label=${t("Delete: {name}", { name: title })}
