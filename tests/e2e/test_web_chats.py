@@ -147,6 +147,14 @@ def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> No
     expect(person.said).to_have_count(3)
     person.press("Settings")
     expect(chosen).to_have_value(persona)
+    # A choice that was not saved is not shown as one that was.
+    person.expected.append("500")
+    path = "**/rest/v1/conversations?id=*"
+    page.route(path, lambda route: route.fulfill(status=500, json={"message": "No."}), times=1)
+    chosen.select_option("Yourself")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    expect(chosen).to_have_value(persona)
+    page.get_by_role("button", name="Dismiss").click()
     chosen.select_option("Yourself")
     person.hears("Saved.")
     (row,) = person.copy.rows(f"conversations?id=eq.{person.conversation_id}")

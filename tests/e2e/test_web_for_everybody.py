@@ -153,6 +153,22 @@ class TestForEverybody:
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Why?")).to_be_focused()
 
+    def test_facts_fit_a_small_phone(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        page.set_viewport_size({"width": 320, "height": 740})
+        person.use("Memory")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("A fact to remember").fill("Fears storms and the sea at night")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        change = dialog.get_by_role("button", name="Change: Fears storms")
+        expect(change).to_be_visible()
+        assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
+        change.click()
+        expect(dialog.get_by_label("The fact")).to_be_visible()
+        assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
+
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_lorebooks_are_for_everybody(self, person: Person, scheme: Any) -> None:
         """On a phone, by keyboard, with long words."""
@@ -293,6 +309,11 @@ class TestKeyboard:
         expect(page.locator("#content")).to_be_focused()
 
 
+COMPOSING = """box => box.dispatchEvent(
+  new KeyboardEvent("keydown", { key: "Escape", isComposing: true, bubbles: true }))"""
+"""Escape as it ends what somebody composes with an input method."""
+
+
 class TestFocus:
     """Nobody who uses a keyboard is sent to the start of the page."""
 
@@ -342,6 +363,19 @@ class TestFocus:
         expect(page.get_by_role("dialog")).to_be_visible()
         page.keyboard.press("Escape")
         expect(tools).to_be_focused()
+
+    def test_escape_that_ends_a_composition_ends_no_more(self, person: Person) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        page.locator(".talk > li").last.get_by_role("button", name="Edit", exact=True).click()
+        editor = page.get_by_label("New text")
+        editor.fill("A careful correction")
+        editor.evaluate(COMPOSING)
+        drawn(page)
+        expect(editor).to_have_value("A careful correction")
+        editor.press("Escape")
+        expect(editor).to_have_count(0)
 
     def test_letters_are_a_menus_own(self, person: Person) -> None:
         page = person.page

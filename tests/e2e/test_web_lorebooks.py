@@ -278,6 +278,41 @@ def test_change_elsewhere_is_not_overwritten(reader: Person) -> None:
     assert books(reader)[0]["content"] == elsewhere["content"]
 
 
+def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None:
+    add_book(reader, {"keys": ["sea"], "content": "Salt."}, {"keys": ["bay"], "content": "Ice."})
+    page = reader.page
+    dialog = open_book(reader)
+    dialog.get_by_role("button", name="Change: bay").click()
+    dialog.get_by_label("Text", exact=True).fill("Ice until May.")
+    dialog.get_by_label("Position").select_option("Among the messages")
+    dialog.get_by_label("How many messages stand after").fill("7")
+    # Another form keeps the first one.
+    dialog.get_by_role("button", name="Add an entry").click()
+    dialog.get_by_label("Keys, with").fill("harbour")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.reload()
+    dialog = open_book(reader)
+    dialog.get_by_role("button", name="Add an entry").click()
+    expect(dialog.get_by_label("Keys, with")).to_have_value("harbour")
+    reader.hears("This is what you did not save last time.")
+    dialog.get_by_role("button", name="Discard it").click()
+    expect(dialog.get_by_label("Keys, with")).to_have_value("")
+    # What was typed stays with its entry, whose place changes.
+    dialog.get_by_role("button", name="Delete: sea").click()
+    page.get_by_role("button", name="Delete the entry").click()
+    expect(dialog.get_by_role("button", name="Add an entry")).to_be_focused()
+    dialog.get_by_role("button", name="Change: bay").click()
+    expect(dialog.get_by_label("Text", exact=True)).to_have_value("Ice until May.")
+    expect(dialog.get_by_label("How many messages stand after")).to_have_value("7")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_label("Text", exact=True)).to_have_count(0)
+    [entry] = books(reader)[0]["content"]["entries"]
+    assert (entry["content"], entry["extensions"]["depth"]) == ("Ice until May.", 7)
+    dialog.get_by_role("button", name="Change: bay").click()
+    expect(dialog.get_by_role("button", name="Discard it")).to_have_count(0)
+
+
 def test_number_of_books_is_said(reader: Person) -> None:
     reader.expected.append("409")
     row = {"user_id": reader.user_id, "content": {"entries": []}}
@@ -304,6 +339,31 @@ def test_texts_of_others_are_shown_as_text(reader: Person) -> None:
     assert reader.page.evaluate("window.hit") is None
     assert reader.page.locator("dialog img").count() == 0
     assert books(reader)[0]["content"]["entries"] == [*strange, marked | {"enabled": False}]
+
+
+def test_texts_read_in_their_own_direction(reader: Person) -> None:
+    arabic = "المنارة على الساحل"
+    entry = {"keys": [arabic], "content": arabic}
+    add_book(reader, entry, entry, name=arabic)
+    dialog = show(reader)
+
+    def check(*texts: Locator) -> None:
+        for each in texts:
+            assert each.evaluate("each => getComputedStyle(each).direction") == "rtl"
+        fields = dialog.locator("textarea, input:not([type=checkbox], [type=number])").all()
+        assert [each.get_attribute("dir") for each in fields] == ["auto"] * len(fields)
+
+    check(dialog.get_by_role("listitem").locator("> span"))
+    reader.press(f"Open: {arabic}")
+    dialog = reader.page.get_by_role("dialog", name=arabic)
+    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
+    dialog.get_by_role("button", name="Change:").first.click()
+    text = dialog.get_by_label("Text", exact=True)
+    check(
+        dialog.get_by_label("Keys, with"),
+        text,
+        dialog.get_by_role("listitem").last.locator("> span"),
+    )
 
 
 def test_admin_writes_books_of_everybody(admin: Person) -> None:

@@ -4,7 +4,8 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { titleOf } from "./conversation-views.js";
-import { lookingBack, read, shownEntries, withLookingBack } from "./entries.js";
+import { lookingBack, shownEntries, withLookingBack } from "./entries.js";
+import { entryForm } from "./entry-form.js";
 import { t } from "./language.js";
 import * as books from "./lorebooks.js";
 import { doing, openDialog, submitting } from "./page.js";
@@ -29,7 +30,7 @@ function list(state) {
     </section>
     <section>
       <form class="add" @submit=${add}>
-        <label>${t("Name of a new lorebook")} <input name="name" maxlength="120" required /></label>
+        <label>${t("Name of a new lorebook")} <input name="name" maxlength="120" dir="auto" required /></label>
         ${places(state, "person", state.me.isAdmin)}
         <button class="primary">${t("Add a lorebook")}</button>
       </form>
@@ -39,8 +40,8 @@ function list(state) {
 function row(book, state) {
   const name = books.bookName(book);
   return html`
-    <span class=${book.is_enabled ? "" : "quiet"}>${name}
-      <small>${applies(book, state)}${book.is_enabled ? "" : ` · ${t("off")}`}</small></span>
+    <span dir="auto" class=${book.is_enabled ? "" : "quiet"}>${name}
+      <small dir="auto">${applies(book, state)}${book.is_enabled ? "" : ` · ${t("off")}`}</small></span>
     <button aria-label=${book.is_enabled ? t("Turn off: {name}", { name }) : t("Turn on: {name}", { name })}
       @click=${doing(() => books.switchBook(book))}>${book.is_enabled ? t("Turn off") : t("Turn on")}</button>
     <button aria-label=${t("Open: {name}", { name })} @click=${doing(() => books.showBook(book))}>${t("Open")}</button>`;
@@ -78,7 +79,7 @@ function places(state, chosen, forEverybody, change = null) {
   return html`
     <label>${t("Where it applies")}
       <select name="place" .value=${live(chosen)} @change=${change}>
-        ${[...all].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+        ${[...all].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen} dir="auto">${text}</option>`)}
       </select>
     </label>`;
 }
@@ -92,7 +93,7 @@ function open(state) {
   return modal(books.bookName(book), html`
     <section>
       <label>${t("Name")}
-        <input id="book-name" maxlength="120" .value=${book.name}
+        <input id="book-name" maxlength="120" dir="auto" .value=${book.name}
           @change=${({ target }) => change({ name: target.value.trim() })} />
       </label>
       ${book.scope === "everyone"
@@ -114,7 +115,7 @@ function open(state) {
       </ul>
       ${entry?.place === null
         ? entryForm(state, null)
-        : html`<button id="add-entry" @click=${doing(() => books.openEntry(null, read()))}>${t("Add an entry")}</button>`}
+        : html`<button id="add-entry" @click=${doing(() => books.openEntry(null))}>${t("Add an entry")}</button>`}
     </section>
     <section class="choices">
       <button @click=${doing(books.showBooks)}>${t("All lorebooks")}</button>
@@ -141,78 +142,11 @@ function shownEntry({ dialog }, entry) {
   const { place, title, keys, isOn, isConstant } = entry;
   const facts = [isConstant ? t("always there") : keys, isOn ? "" : t("off")].filter(Boolean).join(" · ");
   return html`
-    <span class=${isOn ? "" : "quiet"}>${title}<small>${facts}</small></span>
+    <span dir="auto" class=${isOn ? "" : "quiet"}>${title}<small dir="auto">${facts}</small></span>
     <button data-entry=${place} aria-label=${t("Change: {name}", { name: title })}
-      @click=${doing(() => books.openEntry(place, entry))}>${t("Change")}</button>
+      @click=${doing(() => books.openEntry(place))}>${t("Change")}</button>
     <button aria-label=${t("Delete: {name}", { name: title })}
       @click=${() => openDialog("delete-entry", { book: dialog.book, personas: dialog.personas, place, title })}>${t("Delete")}</button>`;
-}
-
-const WHERE = {
-  before: t("Before the character"),
-  after: t("After the character"),
-  depth: t("Among the messages"),
-  kept: t("Where its file put it"),
-  text: t("Where its first lines say"),
-};
-
-const FURTHER = {
-  any: t("at least one is found"),
-  all: t("all are found"),
-  none: t("none is found"),
-  "not-all": t("not all are found"),
-  off: t("They are not looked for"),
-};
-
-function entryForm({ dialog }, place) {
-  const { book, entry } = dialog;
-  const before = read(book.content.entries[place] ?? undefined);
-  const offered = Object.entries(WHERE).filter(([where]) =>
-    before.where === "text" ? where === "text" : where === before.where || !["kept", "text"].includes(where));
-  const save = submitting((event) => books.saveEntry(book, place, filled(event.target.elements, before)));
-  return html`
-    <form class="add" @submit=${save}>
-      <label>${t("Keys, with commas between them")} <input id="entry-keys" name="keys" .value=${before.keys} /></label>
-      <label>${t("Words that decide as well, with commas between them")} <input name="further" .value=${before.further} /></label>
-      <label>${t("The entry is used if, of these words,")}
-        <select name="logic">
-          ${Object.entries(FURTHER).map(([value, text]) => html`<option value=${value} ?selected=${value === before.logic}>${text}</option>`)}
-        </select>
-      </label>
-      <label>${t("Text")} <textarea name="content" rows="6" ?required=${place === null} .value=${before.content}></textarea></label>
-      <label class="check"><input type="checkbox" name="isOn" .checked=${before.isOn} /> ${t("Use this entry")}</label>
-      <label class="check"><input type="checkbox" name="isConstant" .checked=${before.isConstant} /> ${t("Always there, whatever is said")}</label>
-      <label>${t("Position")}
-        <select name="where" @change=${({ target }) => books.chooseWhere(target.value)}>
-          ${offered.map(([value, text]) => html`<option value=${value} ?selected=${value === before.where}>${text}</option>`)}
-        </select>
-      </label>
-      ${entry.where === "depth"
-        ? html`<label>${t("How many messages stand after it")}
-            <input name="depth" type="number" min="0" max="1000" required .value=${String(before.depth)} /></label>`
-        : nothing}
-      <div class="choices">
-        <button class="primary">${t("Save")}</button>
-        <button type="button" @click=${doing(books.closeEntry)}>${t("Cancel")}</button>
-      </div>
-    </form>`;
-}
-
-// Line breaks of textareas are \n, and browsers take them out of inputs. What looks as before is as before.
-function filled(elements, before) {
-  const { keys, further, logic, content, isOn, isConstant, where, depth } = elements;
-  const plain = (text) => text.replace(/\r\n?/g, "\n");
-  const typed = ({ value }, text) => (value === text.replace(/[\r\n]/g, "") ? text : value);
-  return {
-    keys: typed(keys, before.keys),
-    further: typed(further, before.further),
-    logic: logic.value,
-    content: content.value === plain(before.content) ? before.content : content.value,
-    isOn: isOn.checked,
-    isConstant: isConstant.checked,
-    where: where.value,
-    depth: depth ? depth.valueAsNumber : before.depth,
-  };
 }
 
 // --- questions ------------------------------------------------------------------------------

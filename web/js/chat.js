@@ -87,7 +87,7 @@ addEventListener("drop", (event) => {
 });
 addEventListener("keydown", press);
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || state.dialog || isMenuOpen()) return;
+  if (event.key !== "Escape" || event.isComposing || state.dialog || isMenuOpen()) return;
   if (state.menu || state.tools) closePanel();
   else doing(stop)();
 });

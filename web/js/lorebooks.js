@@ -1,11 +1,12 @@
 // Loads and changes the lorebooks beside those of characters.
 
 import { UserError, data, supabase } from "./backend.js";
-import { withEntry, withoutEntry } from "./entries.js";
+import { read, withEntry, withoutEntry } from "./entries.js";
 import { t } from "./language.js";
 import { legible, line } from "./legible.js";
 import { changeDialog, drawn, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { state } from "./state.js";
+import { forget, openForm } from "./unsaved.js";
 
 const ROW = "id, name, scope, conversation_id, persona_id, is_enabled, updated_at";
 const MOST = 400; // 200 of a person, and for admins 200 of everybody
@@ -122,29 +123,50 @@ export async function deleteBook({ id }) {
 
 // --- entries --------------------------------------------------------------------------------
 
-/** Opens the form of an entry: `place` is its place in the book, null that of a new one. */
-export async function openEntry(place, { where }) {
-  set({ dialog: { ...state.dialog, entry: { place, where } }, trouble: null });
+/**
+ * Opens the form of an entry, with what was not saved last time. `place` is its place in the book, null that of a new
+ * one.
+ */
+export async function openEntry(place) {
+  const { book } = state.dialog;
+  const { depth, ...values } = read(book.content.entries[place] ?? undefined);
+  const form = openForm(subject(book, place), { ...values, depth: String(depth) });
+  set({ dialog: { ...state.dialog, entry: { place, form } }, trouble: null });
   await focusOn("#entry-keys");
 }
 
-/** The form shows a depth only where it counts. */
-export const chooseWhere = (where) =>
-  set({ dialog: { ...state.dialog, entry: { ...state.dialog.entry, where } } });
+/**
+ * What an entry's form is about. The entry's own text is part of it, because its place is another's as soon as one
+ * before it is deleted.
+ */
+const subject = ({ id, content }, place) => `entry ${id} ${place === null ? "new" : sum(JSON.stringify(content.entries[place]))}`;
 
-export async function closeEntry() {
+const sum = (text) => [...text].reduce((total, char) => (Math.imul(total, 31) + char.codePointAt(0)) | 0, 0);
+
+/** Shows the open entry with another form. */
+export const changeEntry = (form) => changeDialog({ entry: { ...state.dialog.entry, form } });
+
+/** Closes an entry's form, and forgets what was typed there. */
+export async function giveEntryUp({ form }) {
+  forget(form);
+  await closeEntry();
+}
+
+async function closeEntry() {
   const place = state.dialog.entry?.place ?? null;
   set({ dialog: { ...state.dialog, entry: null }, trouble: null });
   await focusOn(place === null ? "#add-entry" : `[data-entry="${place}"]`);
 }
 
-export async function saveEntry(book, place, form) {
+/** Saves an entry, of which a form has these `values`. */
+export async function saveEntry(book, { place, form }, values) {
   const isStill = watchDialog();
-  const content = withEntry(book.content, place, form);
+  const content = withEntry(book.content, place, values);
   if (content !== book.content) {
     await save(book, { content });
     set({ said: t("Saved.") });
   }
+  forget(form);
   // The form of another entry may be open by now.
   if (isStill() && state.dialog.entry?.place === place) await closeEntry();
 }
@@ -152,6 +174,7 @@ export async function saveEntry(book, place, form) {
 export async function deleteEntry(book, place) {
   const isStill = watchDialog();
   await save(book, { content: withoutEntry(book.content, place) });
+  forget({ subject: subject(book, place) });
   set({ said: t("The entry was deleted.") });
   if (isStill()) await keepBook();
 }

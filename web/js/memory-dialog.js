@@ -1,6 +1,6 @@
 // The dialog of a conversation's memory: its summary, its facts, and the forms that change them.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, noChange, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { day } from "./facts.js";
@@ -9,10 +9,11 @@ import * as facts from "./memory.js";
 import { doing, submitting } from "./page.js";
 import { modal } from "./parts.js";
 import { REACH, findCharacter, listMembers } from "./state.js";
+import { keptNotice, noting } from "./unsaved.js";
 
 /** The dialog of what is remembered in the open conversation. */
 export function memory(state) {
-  const { summary, facts: noted, changing } = state.memory;
+  const { summary, facts: noted, changing, form } = state.memory;
   const add = submitting(async (event) => {
     const { content, tier } = event.target.elements;
     const text = content.value;
@@ -24,14 +25,14 @@ export function memory(state) {
   return modal(t("Memory"), html`
     <section data-refuge=${refuge("summary", changing)}>
       <h3>${t("Summary")}</h3>
-      ${changing === "summary" ? summaryForm(summary) : shownSummary(summary)}
+      ${changing === "summary" ? summaryForm(form) : shownSummary(summary)}
     </section>
     <section>
       <h3>${t("Facts")}</h3>
       ${noted.length ? nothing : html`<p class="quiet">${t("There are no facts.")}</p>`}
       <ul class="rows">
         ${repeat(noted, ({ id }) => id, (fact) => html`
-          <li data-refuge=${refuge(fact.id, changing)}>${changing === fact.id ? factForm(fact, state) : shownFact(fact)}</li>`)}
+          <li data-refuge=${refuge(fact.id, changing)}>${changing === fact.id ? factForm(fact, form, state) : shownFact(fact)}</li>`)}
       </ul>
       <form class="add" @submit=${add}>
         <label>${t("A fact to remember")} <input name="content" maxlength="2000" dir="auto" required /></label>
@@ -53,11 +54,12 @@ const shownSummary = (summary) => html`
     ${summary ? html`<button @click=${doing(facts.forgetSummary)}>${t("Delete this summary")}</button>` : nothing}
   </div>`;
 
-function summaryForm(summary) {
+function summaryForm(form) {
   const save = submitting((event) => facts.writeSummary(event.target.elements.content.value.trim()));
   return html`
-    <form class="add" id="changing" @submit=${save}>
-      <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${summary}></textarea></label>
+    <form class="add" id="changing" @submit=${save} @input=${noting(form)}>
+      ${keptNotice(form, facts.changeAnew)}
+      <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${live(form.values.content)}></textarea></label>
       <p class="quiet">${t("No model changes your words. What happens later is added after them.")}</p>
       ${choices()}
     </form>`;
@@ -88,15 +90,16 @@ const origin = (fact) => [
   fact.is_active ? "" : t("off"),
 ];
 
-function factForm(fact, state) {
+function factForm(fact, form, state) {
   const save = submitting(async (event) => {
     const { content, tier } = event.target.elements;
     await facts.changeFact(fact, content.value.trim(), ...tier.value.split(" "));
   });
   return html`
-    <form class="add" id="changing" @submit=${save}>
-      <label>${t("The fact")} <input name="content" maxlength="2000" dir="auto" required .value=${fact.content} /></label>
-      ${tiers(state, fact.memories)}
+    <form class="add" id="changing" @submit=${save} @input=${noting(form)}>
+      ${keptNotice(form, facts.changeAnew)}
+      <label>${t("The fact")} <input name="content" maxlength="2000" dir="auto" required .value=${live(form.values.content)} /></label>
+      ${tiers(state, form.values.tier)}
       ${choices()}
     </form>`;
 }
@@ -104,16 +107,16 @@ function factForm(fact, state) {
 const choices = () => html`
   <div class="choices">
     <button class="primary">${t("Save")}</button>
-    <button type="button" @click=${() => facts.change(null)}>${t("Cancel")}</button>
+    <button type="button" @click=${facts.giveUp}>${t("Cancel")}</button>
   </div>`;
 
-function tiers(state, { tier, character_id } = {}) {
-  const chosen = tier === "character" ? `character ${character_id}` : tier;
+/** A choice of where a fact counts. In the form of a new one, it stays what somebody chose. */
+function tiers(state, chosen = null) {
   const members = listMembers(state.conversation).map(({ id, name }) => [`character ${id}`, t("everything with {name}", { name })]);
   const all = [["conversation", REACH.conversation], ...members, ["profile", REACH.profile]];
   return html`
     <label>${t("In")}
-      <select name="tier">
+      <select name="tier" .value=${all.some(([value]) => value === chosen) ? live(chosen) : noChange}>
         ${all.map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
       </select>
     </label>`;

@@ -5,9 +5,11 @@ import { joined, sorted } from "./facts.js";
 import { t } from "./language.js";
 import { set } from "./page.js";
 import { listMembers, state } from "./state.js";
+import { anew, forget, openForm } from "./unsaved.js";
 import { isOpen, openAbout } from "./whereabouts.js";
 
 export const showMemory = () => openAbout("memory", async () => {
+  set({ memory: null });
   await loadMemory();
   return {};
 });
@@ -40,13 +42,37 @@ async function loadMemory(saved = null) {
   ]);
   if (!isOpen(id) || mine < answered) return;
   answered = mine;
-  const changing = state.memory?.changing ?? null;
-  set({ memory: { summary: joined(summary), ...sorted(facts), changing: changing === saved ? null : changing } });
+  const { changing = null, form = null } = state.memory ?? {};
+  const isDone = changing === saved;
+  set({ memory: { summary: joined(summary), ...sorted(facts), changing: isDone ? null : changing, form: isDone ? null : form } });
 }
 
-/** What is opened to be changed: the id of a fact, "summary", or null for nothing. */
+/** Opens the form of the fact with this id, or of the "summary", with what was not saved last time; null closes it. */
 export function change(changing) {
-  set({ memory: { ...state.memory, changing } });
+  set({ memory: { ...state.memory, changing, form: changing && openForm(subject(changing), saved(changing)) } });
+}
+
+const subject = (changing) => (changing === "summary" ? `summary ${state.conversation.id}` : `fact ${changing}`);
+
+function saved(changing) {
+  const { summary, facts } = state.memory;
+  if (changing === "summary") return { content: summary };
+  const { content, memories } = facts.find(({ id }) => id === changing);
+  return { content, tier: placeOf(memories) };
+}
+
+/** Where a fact counts, as its form has it: the tier, and for the tier `character` whose. */
+const placeOf = ({ tier, character_id }) => (tier === "character" ? `character ${character_id}` : tier);
+
+/** Closes the form, and forgets what was typed there. */
+export function giveUp() {
+  forget(state.memory.form);
+  change(null);
+}
+
+/** Shows the open form without what was not saved last time. */
+export function changeAnew() {
+  set({ memory: { ...state.memory, form: anew(state.memory.form) } });
 }
 
 async function findMemory(tier, character_id) {
@@ -80,6 +106,7 @@ export async function changeFact(fact, content, tier, character_id) {
   const memory_id = await findMemory(tier, character_id);
   if (memory_id !== fact.memory_id) changes.memory_id = memory_id;
   if (Object.keys(changes).length) await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
+  forget({ subject: subject(fact.id) });
   set({ said: t("The fact was changed.") });
   await loadMemory(fact.id);
 }
@@ -99,6 +126,7 @@ export const rateFact = (fact, importance) => markFact(fact, { importance });
 
 export async function forgetFact(fact) {
   await data(supabase.from("memory_facts").delete().eq("id", fact.id));
+  forget({ subject: subject(fact.id) });
   set({ said: t("The fact was deleted.") });
   await loadMemory();
 }
@@ -106,9 +134,11 @@ export async function forgetFact(fact) {
 /** Writes a summary that no model changes; models go on after it. */
 export async function writeSummary(person_content) {
   const conversation_id = state.conversation.id;
+  const { form } = state.memory;
   const summaries = () => supabase.from("conversation_summaries");
   const changed = await data(summaries().update({ person_content }).eq("conversation_id", conversation_id).select("conversation_id"));
   if (!changed.length) await data(summaries().insert({ conversation_id, person_content }));
+  forget(form);
   set({ said: t("The summary was changed.") });
   await loadMemory("summary");
 }

@@ -82,7 +82,7 @@ function editor(message, mine, text) {
     doing((event) => (anew ? editAndAnswer : edit)(message, event.target.closest("form").elements.text.value));
   return html`
     <form class="editor" @submit=${(event) => event.preventDefault()}
-      @keydown=${(event) => event.key === "Escape" && cancelEdit()}>
+      @keydown=${({ key, isComposing }) => key === "Escape" && !isComposing && cancelEdit()}>
       <label><span class="unseen">${t("New text")}</span>
         <textarea name="text" rows="5" dir="auto" .value=${text}
           @input=${(event) => changeEdit(event.target.value)}></textarea>

@@ -1,6 +1,7 @@
 // The choice of the character that the person plays in the open conversation.
 
 import { html } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
 import { changeConversation } from "./conversations.js";
 import { t } from "./language.js";
 import { doing, set } from "./page.js";
@@ -21,9 +22,9 @@ export function personaChooser(state) {
   });
   return html`
     <label>${t("You play")}
-      <select name="persona" @change=${choose}>
+      <select name="persona" .value=${live(chosen)} @change=${choose}>
         <option value="" ?selected=${!chosen}>${t("Yourself")}</option>
-        ${playable(state).map(({ id, name }) => html`<option value=${id} ?selected=${id === chosen}>${name}</option>`)}
+        ${playable(state).map(({ id, name }) => html`<option value=${id} ?selected=${id === chosen} dir="auto">${name}</option>`)}
       </select>
     </label>`;
 }
