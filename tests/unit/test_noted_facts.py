@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -309,6 +309,27 @@ class TestResolve:
         (change,) = changes(noted, rows)
         assert (change["content"], change["replaces"]) == ("Ada is brave.", ids(2))
 
+    @pytest.mark.parametrize(
+        ("name", "old", "new"),
+        [
+            (
+                "アレクサンダー",
+                "アレクサンダーは猫が好きだ。",
+                "アレクサンダーは大阪に住んでいる。",
+            ),
+            ("田中太郎", "田中太郎は猫が好き。", "田中太郎は大阪に住む。"),
+            ("李小明", "李小明怕狗。", "李小明住在上海。"),
+            ("Ada", "Ada likes cats.", "Ada lives in Oslo."),
+        ],
+    )
+    def test_name_that_both_facts_have_makes_no_wrong_number_right(
+        self, name: str, old: str, new: str
+    ) -> None:
+        material = Material(known(old), [(9, new)], person=name, character="Mara")
+        noted = Fact("conversation", new, "replace", known=1, message=1)
+        (change,) = resolve([noted], material)
+        assert "replaces" not in change
+
     @pytest.mark.parametrize("number", [None, 0, 1, 3, 99])
     def test_replacement_by_a_wrong_number_only_adds(self, number: int | None) -> None:
         rows = known("Mara keeps bees.", "Ada fears gulls.")
@@ -562,6 +583,37 @@ class TestAnswer:
     def test_importance_of_another_kind_is_none(self, value: object) -> None:
         (fact,) = self.parsed({"text": "Ada likes tea.", "importance": value})
         assert fact.importance == 3
+
+    @pytest.mark.parametrize(
+        ("text", "rated", "importance"),
+        [
+            ("Ada's sister is called Tilda.", 1, 5),
+            ("Mara promised to wait.", 4, 5),
+            ("Ada likes tea.", 1, 1),
+            ("Ada likes tea.", 5, 5),
+        ],
+    )
+    def test_names_family_promises_and_limits_are_rated_no_lower(
+        self, text: str, rated: int, importance: int
+    ) -> None:
+        (fact,) = self.parsed({"text": text, "importance": rated})
+        assert fact.importance == importance
+
+    EXAMPLE: ClassVar = '{"summary": "...", "facts": [{"action": "add", "text": "..."}]}'
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            'Here: {"summary": "Ada came.", "facts": [{"text": "A dog."}]}',
+            '```json\n{"facts": [{"text": "A dog."}], "summary": "Ada came."}\n``` {done}',
+            # It is cut off.
+            '{"summary": "Ada came.", "facts": [{"text": "A dog."}, {"text": "A c',
+        ],
+    )
+    def test_answer_counts_and_not_the_example_before_it(self, answer: str) -> None:
+        written = parse(f"Format: {self.EXAMPLE}\n{answer}", reach="profile")
+        assert written is not None
+        assert (written.summary, [fact.text for fact in written.facts]) == ("Ada came.", ["A dog."])
 
     @pytest.mark.parametrize("value", [None, 0, -1, 10**30, 2.5, "two", "٣", [], {}, True, "9" * 9])
     def test_numbers_of_another_kind_are_none(self, value: object) -> None:

@@ -50,7 +50,7 @@ LASTING, USUAL = 5, 3
 
 
 def importance_of(text: str) -> int:
-    """The importance of a fact that a model did not rate."""
+    """The importance of a fact that a model did not rate, and the least of what lasts."""
     return LASTING if _LASTING.search(text) else USUAL
 
 
@@ -86,8 +86,10 @@ class Material:
     _names: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        names = Words(f"{self.person} {self.character}").stems
-        self._names.update(names, (f"{name}'s" for name in names))
+        names = Words(f"{self.person} {self.character}")
+        self._names.update(names.stems, (f"{name}'s" for name in names.stems))
+        # In scripts without spaces a name is part of a longer word.
+        self._names.update(names.content)
 
     @cached_property
     def _said(self) -> list[set[str]]:

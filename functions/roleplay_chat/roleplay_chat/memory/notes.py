@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,8 +48,8 @@ MAX_TOKENS = 1_200
 """For the answer: a summary of the requested length, the facts and the JSON around them."""
 KNOWN_SHARE = 1 / 6
 """The share of the writer's context for the known facts: those that the messages may change."""
-MAX_TRIES = 100
-"""Places at which a fact may begin in an answer that is not valid JSON."""
+MAX_TRIES, MAX_OBJECTS = 90, 10
+"""Places at which a fact, and the whole, may begin in an answer that is not valid JSON."""
 MAX_BATCHES = 3
 """The most requests for one summary, for a model that cannot read all its messages at once."""
 MAX_BATCH_TOKENS = 12_000
@@ -86,6 +87,7 @@ time. `message` is the number of the message that says it.\
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
 _SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_OBJECT = re.compile(r'\{\s*"(?:summary|facts)"\s*:')
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -396,16 +398,41 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
 
 
 def _read(answer: str) -> tuple[Any, Iterator[object]]:
-    """The summary and the facts, as far as they can be read; of any types."""
+    """The summary and the facts, as far as they can be read; of any types.
+
+    The last ones: models repeat the example first.
+    """
+    data = _whole(answer)
+    if data is not None:
+        listed = data.get("facts")
+        return data.get("summary"), iter(listed if isinstance(listed, list) else [])
+    found = deque(_SUMMARY.finditer(answer), 1)
+    if not found:
+        return None, iter(())
+    starts = deque(_OBJECT.finditer(answer[: found[0].end()]), 1)
+    start = starts[0].start() if starts else 0
+    return _unquoted(found[0][1]), _complete(answer[start:])
+
+
+def _whole(answer: str) -> Mapping[str, object] | None:
+    """The last object of an answer that has a summary; None if that is not complete."""
     try:
         data = json.loads(answer[answer.find("{") : answer.rfind("}") + 1])
     except (ValueError, RecursionError):
         data = None
     if isinstance(data, Mapping):
-        listed = data.get("facts")
-        return data.get("summary"), iter(listed if isinstance(listed, list) else [])
-    found = _SUMMARY.search(answer)
-    return _unquoted(found[1]) if found else None, _complete(answer)
+        return data
+    starts = deque((found.start() for found in _OBJECT.finditer(answer)), MAX_OBJECTS)
+    for start in reversed(starts):
+        try:
+            data, _ = _DECODER.raw_decode(answer, start)
+        except (ValueError, RecursionError):
+            if _SUMMARY.search(answer, start):
+                return None
+            continue
+        if "summary" in data:
+            return dict(data)
+    return None
 
 
 def _complete(answer: str) -> Iterator[Mapping[str, object]]:
@@ -434,13 +461,13 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
     is_withdrawal = entry.get("action") == "withdraw"
     if known is None if is_withdrawal else not text:
         return None
-    importance = _number(entry.get("importance")) or 0
+    importance, least = _number(entry.get("importance")) or 0, facts.importance_of(text)
     return Fact(
         _narrower(entry.get("tier"), reach),
         text,
         "withdraw" if is_withdrawal else "replace" if entry.get("action") == "replace" else "add",
         known,
-        importance if 1 <= importance <= 5 else facts.importance_of(text),
+        importance if 1 <= importance <= 5 and least < facts.LASTING else least,
         _text(entry.get("subject"), MAX_NAME_CHARS),
         _text(entry.get("topic"), MAX_NAME_CHARS),
         _number(entry.get("message")),
