@@ -95,7 +95,7 @@ class TestConsole:
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Years").fill("34")
         dialog.get_by_role("button", name="Save").click()
-        expect(page.get_by_role("status")).to_have_text("Ageless Public is declared to be 34 now.")
+        admin.hears("Ageless Public is declared to be 34 now.")
         expect(row).to_contain_text("34")
         [stored] = admin.copy.rows("characters?name=eq.Ageless Public&select=age")
         assert stored == {"age": 34}
