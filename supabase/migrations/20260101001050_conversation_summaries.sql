@@ -47,10 +47,16 @@ revoke execute on function private.take_person_summary() from public, anon, auth
 create trigger conversation_summaries_person before update of person_content on public.conversation_summaries
   for each row when (current_setting('role', true) = 'authenticated') execute function private.take_person_summary();
 
--- A summary that a user deletes is forgotten with all its versions.
+-- A summary that a user deletes is forgotten with all its versions. The row of an adult conversation stays
+-- without words: in a branch nothing else says that its messages are adult.
 create function private.forget_summary_versions() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if old.content_tier = 'nsfw' and current_setting('role', true) = 'authenticated'
+     and exists (select from public.conversations c where c.id = old.conversation_id) then
+    update public.conversation_summaries s set person_content = '' where s.conversation_id = old.conversation_id;
+    return null;
+  end if;
   delete from private.summary_versions v where v.conversation_id = old.conversation_id;
   return old;
 end $$;

@@ -798,6 +798,25 @@ class TestBranch:
         system = prompts(told.stack.upstream)[-1][0]["content"]
         assert (PARIS in system, OSLO in system) == (True, False)
 
+    def test_of_an_adult_conversation_stays_adult_without_its_summary(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, retold="One.")
+        told.stack.db.execute("update conversation_summaries set content_tier = 'nsfw'")
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        assert summary(told, branch)[0] == "One."
+        with told.stack.data_api(told.user) as api:
+            where = {"conversation_id": f"eq.{branch}"}
+            assert api.delete("/conversation_summaries", params=where).is_success
+        assert summary(told, branch) == ("", 0)
+        step(told, {"text": "Something else."}, conversation=branch)
+        noted = told.stack.one(
+            "select content_tier from memory_facts where content = 'Something else.'"
+        )
+        assert noted["content_tier"] == "nsfw"
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/conversations", params={"id": f"eq.{branch}"}).is_success
+        kept = "select from conversation_summaries where conversation_id = %s"
+        assert told.stack.all(kept, branch) == []
+
     def test_history_of_facts_comes_along(self, told: Talk) -> None:
         live_in_oslo(told)
         branch = act(told, "branch", MOVED)["conversation_id"]
