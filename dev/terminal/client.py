@@ -24,11 +24,9 @@ SENTENCES = {
 NEEDED = (
     "DEMO_CHARACTER_ID",
     "DEMO_CONVERSATION_ID",
-    "DEMO_EMAIL",
-    "DEMO_PASSWORD",
     "SUPABASE_PUBLISHABLE_KEY",
 )
-"""What the stack writes for clients."""
+"""Of what the stack writes for clients."""
 
 
 class CommandFailed(Exception):

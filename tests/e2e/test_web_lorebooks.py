@@ -288,6 +288,7 @@ def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None
     dialog.get_by_label("How many messages stand after").fill("7")
     # Another form keeps the first one.
     dialog.get_by_role("button", name="Add an entry").click()
+    expect(dialog.get_by_label("Keys, with")).to_have_value("")
     dialog.get_by_label("Keys, with").fill("harbour")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)

@@ -154,6 +154,7 @@ def test_mistake_is_a_sentence(
 
 @pytest.mark.parametrize("command", ["true", "false"])
 def test_empty_variable_counts_as_none(stack: Stack, command: str) -> None:
+    llama(stack, False)
     with started(stack, command, DRAIN_SECONDS="") as process:
         assert process.wait(timeout=PATIENCE) == 1
 

@@ -129,7 +129,9 @@ def test_what_was_recalled_is_named(told: Talk) -> None:
 
 def test_facts_that_were_recalled_are_named(told: Talk) -> None:
     told.describe(VENICE, context_tokens=2048)
-    violin = add_fact(told, "Imke repairs violins in Bremen.", importance=1)
+    # As long as the others, so that it does not fit beside them.
+    said = f"Imke repairs violins in Bremen. {'There she has a shop. ' * 10}"
+    violin = add_fact(told, said, importance=1)
     others = {
         add_fact(told, f"Fact {number}: {'the tide is high ' * 12}", importance=3)
         for number in range(12)

@@ -47,14 +47,14 @@ export async function loadCharacters({ params }) {
   return { characters: rows.map((row) => ({ ...row, name: legible(row.name) })) };
 }
 
-const isAge = (age) => (age === null ? "age.is.null" : `age.eq.${age}`);
+const whereAge = (query, age) => (age === null ? query.is("age", null) : query.eq("age", age));
 
 /** The declared age of a character as `change` takes it. */
 const ageOf = ({ id, name }) => ({
   name: `the age of ${name}`,
   read: async () => (await data(supabase.from("declared_ages").select("age").eq("id", id)))[0],
   write: async (now, changes) =>
-    (await data(supabase.from("declared_ages").update(changes).eq("id", id).or(isAge(now.age)).select("id"))).length > 0,
+    (await data(whereAge(supabase.from("declared_ages").update(changes).eq("id", id), now.age).select("id"))).length > 0,
 });
 
 const told = (name, age) => (age === null ? `${name} has no declared age now.` : `${name} is declared to be ${age} now.`);
