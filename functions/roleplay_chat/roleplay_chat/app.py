@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from edge.errors import ApiError, internal_error
@@ -100,7 +100,7 @@ class App:
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
         if request.method == "OPTIONS":  # Not a preflight, which the middleware answers.
-            return Response(status_code=204, headers={"Allow": METHODS})
+            return PlainTextResponse("OK", headers={"Allow": METHODS})
         if request.method != "POST":
             raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=METHODS)
         posts = self._posts or await self._load()

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -60,7 +60,7 @@ class OpenAiApi:
         if request.method not in methods.split(", "):
             raise ApiError(405, "method_not_allowed", f"Allowed here: {methods}.", allow=methods)
         if request.method == "OPTIONS":  # Not a preflight, which the middleware answers.
-            return Response(status_code=204, headers={"Allow": methods})
+            return PlainTextResponse("OK", headers={"Allow": methods})
         credential = await self._keys.credential(request.headers.get("authorization"))
         if is_completion:
             return await self._complete(request, credential, request_id, held)
