@@ -53,7 +53,7 @@ create function private.forget_summary_versions() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if old.content_tier = 'nsfw' and current_setting('role', true) = 'authenticated'
-     and exists (select from public.conversations c where c.id = old.conversation_id) then
+     and exists (select from shared.conversations c where c.id = old.conversation_id) then
     update public.conversation_summaries s set person_content = '' where s.conversation_id = old.conversation_id;
     return null;
   end if;
