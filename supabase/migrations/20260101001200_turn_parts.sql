@@ -178,8 +178,9 @@ $$;
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
 -- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
 -- "subject", "topic", "said_at", "since", "position"}], without those that are null; "position" is that
--- of the last message that said it, if its message is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
--- some microseconds of every turn.
+-- of the last message that said it, if its message is in this conversation. A wider memory tier includes the
+-- narrower ones. More than a prompt of usual size has room for are left out, because each takes some
+-- microseconds of every turn.
 --
 -- A fact that one of a narrower tier contradicts is left out where that is known. Pinned facts and users'
 -- own are not.
@@ -190,32 +191,26 @@ create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
 language sql stable set search_path = '' as $$
-  select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
-  from (
-    select f.id, f.content, f.pinned, f.importance, m.tier, f.content_tier, f.written_by, f.subject, f.topic,
-           f.said_at, f.since,
-           case when f.source_conversation_id = p_conversation_id then greatest(f.source_to, f.repeated_to) end as position
+  with known as not materialized (
+    select f.*, m.tier
     from public.memories m join public.memory_facts f on f.memory_id = m.id
-    where m.user_id = p_user_id and f.is_active and not f.is_withdrawal
+    where m.user_id = p_user_id and f.is_active
       and (f.replaced_by is null or p_before is not null and exists (
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
       and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before)
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
-           or m.tier = 'profile' and p_tier = 'profile')
-      and (f.pinned or f.written_by = 'person' or f.id <> all (array(
-        select unnest(h.hides)
-        from public.memories m join public.memory_facts h on h.memory_id = m.id
-        where m.user_id = p_user_id and h.hides <> '{}' and h.is_active
-          and (h.replaced_by is null or p_before is not null and exists (
-            select from public.memory_facts n
-            where n.id = h.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
-          and (p_before is null or h.source_conversation_id is distinct from p_conversation_id or h.source_to < p_before)
-          and (m.conversation_id = p_conversation_id
-               or m.character_id = p_character_id and p_tier in ('character', 'profile')
-               or m.tier = 'profile' and p_tier = 'profile'))))
-    order by f.pinned desc, f.importance desc, f.last_used_at desc, m.tier = 'conversation', f.created_at, f.id
+           or m.tier = 'profile' and p_tier = 'profile'))
+  select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
+  from (
+    select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by, f.subject, f.topic,
+           f.said_at, f.since,
+           case when f.source_conversation_id = p_conversation_id then greatest(f.source_to, f.repeated_to) end as position
+    from known f
+    where not f.is_withdrawal
+      and (f.pinned or f.written_by = 'person' or f.id <> all (array(select unnest(h.hides) from known h where h.hides <> '{}')))
+    order by f.pinned desc, f.importance desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id
     limit 120) f
 $$;
 

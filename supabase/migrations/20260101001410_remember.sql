@@ -98,9 +98,9 @@ begin
             then f.content else v_note.content end
       where f.id = v_fact.id
       returning f.* into v_fact;
+      v_is_same := true;
     end if;
   end if;
-  v_is_same := not v_is_withdrawal and found;
 
   if not v_is_same then
     -- It was noted from the same messages before, and has been replaced since.

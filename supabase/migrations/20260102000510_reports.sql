@@ -131,8 +131,8 @@ begin
   return private.close_reports(p_character_id, 'taken_down', p_reason, v_admin_id);
 end $$;
 
--- Takes a take-down back. For admins. Its reports stay closed: whoever restores a character decided about what they
--- say, with a reason, and would only find them in the queue again. Errors: 42501, PT400, PT404.
+-- Restores a character that was taken down. For admins. The reports stay closed: restoring is a decision on them,
+-- with a reason. Errors: 42501, PT400, PT404.
 create function public.restore_character(p_character_id uuid, p_reason text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare

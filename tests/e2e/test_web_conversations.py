@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.test_web_comfort import serious
 from tests.e2e.test_web_work import conversations, listed, messages, own_id
 from tests.support.answers import text
-from tests.support.person import MARA, PASSWORD, Person, operator
+from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
 
 
@@ -490,9 +490,7 @@ class TestDrafts:
             ".forEach((name) => localStorage.removeItem(name))"
         )
         page.reload()
-        page.get_by_label("Email").fill(person.email)
-        page.get_by_label("Password").fill(PASSWORD)
-        person.press("Sign in")
+        person.enter(person.email)
         expect(page.get_by_label("Message to")).to_have_value("My draft")
         stored = page.evaluate("Object.keys(localStorage).filter((k) => k.startsWith('draft:'))")
         assert stored == [f"draft:{own_id(person)}:{here}"]

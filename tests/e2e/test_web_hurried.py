@@ -19,7 +19,7 @@ from tests.e2e.test_web_work import (
 )
 from tests.support.answers import text
 from tests.support.browser import drawn, wait_on
-from tests.support.person import MARA, PASSWORD, Person, operator
+from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
 
 
@@ -403,9 +403,7 @@ def test_session_that_ends_while_the_page_starts_shows_nobody(person: Person) ->
 def change_to(person: Person, email: str) -> None:
     """Signs out, and somebody in on the same page."""
     person.press("Sign out")
-    person.page.get_by_label("Email").fill(email)
-    person.page.get_by_label("Password").fill(PASSWORD)
-    person.press("Sign in")
+    person.enter(email)
 
 
 def leave_to(person: Person, other: str) -> None:

@@ -1,7 +1,7 @@
 // Loads the characters that a conversation can begin with, those of the open one, and the names of all in the list.
 
 import { data, supabase } from "./backend.js";
-import { leavingCharacter, readCharacters } from "./characters.js";
+import { readCharacters, staying } from "./characters.js";
 import { legible } from "./legible.js";
 import { set } from "./page.js";
 import { state } from "./state.js";
@@ -19,11 +19,7 @@ const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) 
 
 /** A page by name, without the character whose deletion can be undone. */
 const characterPage = (from = 0) =>
-  readCharacters((query) => {
-    const leaving = leavingCharacter();
-    const rest = leaving ? query.neq("id", leaving.id) : query;
-    return rest.order("name").order("id").range(from, from + CHARACTERS - 1);
-  });
+  readCharacters((query) => staying(query).order("name").order("id").range(from, from + CHARACTERS - 1));
 
 /** The names of all characters in the conversations. */
 async function loadCompanions() {

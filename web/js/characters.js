@@ -64,7 +64,7 @@ export async function ownPage({ search, tag }, last = null) {
     .eq("user_id", state.me.id);
   if (search.trim()) query = query.ilike("name", pattern(search));
   if (tag) query = query.eq("chosen.tag", tag);
-  if (leaving) query = query.neq("id", leaving.id);
+  query = staying(query);
   if (last) query = query.or(after(last, "given", true).replaceAll("given.", "name."));
   const rows = await data(query.order("name").order("id").limit(PAGE));
   return { rows: rows.map(listed), hasMore: rows.length === PAGE };
@@ -157,6 +157,9 @@ let leaving = null; // {id, name, token, timer}
 
 /** The character whose deletion can be undone: {id, name}; null if there is none. */
 export const leavingCharacter = () => leaving;
+
+/** A query of characters without that one. */
+export const staying = (query) => (leaving ? query.neq("id", leaving.id) : query);
 
 /** Takes a character from the lists, and deletes it in a moment. */
 export const removeCharacter = ({ id, name }) => once(`delete ${id}`, () => remove({ id, name }));

@@ -54,12 +54,13 @@ onUser(
     const isHere = whereabouts();
     const wanted = addressed();
     const found = (wanted && (await findConversation(wanted))) || null;
-    const last = wanted && !found ? null : newest();
+    const isGone = wanted && !found;
+    const last = isGone ? null : newest();
     const conversation = found ?? (last ? await findConversation(last.id) : null);
     if (!isStill()) return;
     // Unless the person chose another one meanwhile.
     if (conversation && isHere()) await open(conversation, true);
-    if (wanted && !found && isHere()) leave(t("This conversation was deleted."));
+    if (isGone && isHere()) leave(t("This conversation was deleted."));
     if (error) tell(error);
     if (isForPassword) await showAccount(t("Choose a new password below."));
   }),

@@ -1,7 +1,7 @@
-// The message that somebody is changing: its text is kept on this device until it is saved, given up, or its person
-// signs out. Whoever begins to change another message finds the first one again afterwards.
+// The message that somebody is editing: its text is kept on this device until it is saved or cancelled, or its person
+// signs out. Editing another message meanwhile keeps the text of the first.
 
-import { editKey } from "./draft-keys.js";
+import { editKey, keepText, keptJson } from "./device.js";
 import { drawn, set } from "./page.js";
 import { activeMessages, state } from "./state.js";
 
@@ -9,21 +9,11 @@ const key = (conversation_id) => editKey(state.me.id, conversation_id);
 
 /** [id, text] of each message that is being changed in a conversation, the newest change last. */
 function keptEdits(conversation_id) {
-  try {
-    return new Map(JSON.parse(localStorage.getItem(key(conversation_id)) ?? "[]"));
-  } catch {
-    return new Map();
-  }
+  const kept = keptJson(key(conversation_id));
+  return new Map(Array.isArray(kept) ? kept : []);
 }
 
-function keep(conversation_id, edits) {
-  try {
-    if (edits.size) localStorage.setItem(key(conversation_id), JSON.stringify([...edits]));
-    else localStorage.removeItem(key(conversation_id));
-  } catch {
-    // There is no room. The text lasts as long as the editor.
-  }
-}
+const keep = (conversation_id, edits) => keepText(key(conversation_id), edits.size ? JSON.stringify([...edits]) : null);
 
 /** Opens the editor of a message of the open conversation, with what was written there before, and gives it the focus. */
 export async function beginEdit({ id, content }) {

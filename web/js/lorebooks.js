@@ -158,7 +158,7 @@ async function closeEntry() {
   await focusOn(place === null ? "#add-entry" : `[data-entry="${place}"]`);
 }
 
-/** Saves an entry, of which a form has these `values`. */
+/** Saves an entry with the values of its form. */
 export async function saveEntry(book, { place, form }, values) {
   const isStill = watchDialog();
   const content = withEntry(book.content, place, values);

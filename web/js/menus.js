@@ -1,5 +1,4 @@
-// Opens the menu of a listed conversation beside its button, and moves through it by keyboard; closes what covers the
-// conversation on a phone.
+// The menu of a listed conversation, by mouse and keyboard, and the panels that cover the conversation on a phone.
 
 import { drawn, set } from "./page.js";
 import { state } from "./state.js";

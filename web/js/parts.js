@@ -29,14 +29,13 @@ export const modal = (title, content, state) => html`
   </dialog>`;
 
 /** What screen readers hear as soon as it changes. */
-const spoken = (words) => html`<p class="unseen" role="status">${words}</p>`;
+const spoken = (words, role = "status") => html`<p class="unseen" aria-live="polite" role=${role}>${words}</p>`;
 
 /**
  * What they hear while no dialog is open. It is always there, because a new one would not be heard, but only one of
  * both is the page's status.
  */
-export const spokenOutside = ({ dialog, said }) => html`
-  <p class="unseen" aria-live="polite" role=${dialog ? nothing : "status"}>${dialog ? "" : said}</p>`;
+export const spokenOutside = ({ dialog, said }) => (dialog ? spoken("", nothing) : spoken(said));
 
 const ADVICE = {
   no_model_available: t("Or choose another model above."),

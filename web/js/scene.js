@@ -1,6 +1,6 @@
 // The scene of a conversation, which goes along with each request. It is kept on this device, as drafts are.
 
-import { sceneKey } from "./draft-keys.js";
+import { keptJson, sceneKey } from "./device.js";
 import { t } from "./language.js";
 import { set } from "./page.js";
 import { state } from "./state.js";
@@ -12,13 +12,8 @@ const keyOf = (id) => sceneKey(state.me.id, id);
 
 /** The scene of a conversation, as fields of a request; {} without one. */
 export function sceneFields(id = state.conversation.id) {
-  try {
-    const kept = JSON.parse(localStorage.getItem(keyOf(id))) ?? {};
-    const isText = ([name, text]) => Object.hasOwn(SCENE, name) && typeof text === "string" && text;
-    return Object.fromEntries(Object.entries(kept).filter(isText));
-  } catch {
-    return {};
-  }
+  const isText = ([name, text]) => Object.hasOwn(SCENE, name) && typeof text === "string" && text;
+  return Object.fromEntries(Object.entries(keptJson(keyOf(id)) ?? {}).filter(isText));
 }
 
 /** Changes one text of the scene; "" removes it. */

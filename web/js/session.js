@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { config } from "../config.js";
 import { data, supabase } from "./backend.js";
-import { forgetDraftsOf } from "./draft-keys.js";
+import { forgetDraftsOf } from "./device.js";
 import { sendRecovery } from "./email-links.js";
 import { t } from "./language.js";
 

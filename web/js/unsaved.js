@@ -2,7 +2,7 @@
 // about, until it is saved, discarded, or its person signs out.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
-import { formKey } from "./draft-keys.js";
+import { formKey, keepText, keptJson } from "./device.js";
 import { t } from "./language.js";
 import { set } from "./page.js";
 import { state } from "./state.js";
@@ -12,22 +12,13 @@ const KEPT = t("This is what you did not save last time.");
 const key = (subject) => formKey(state.me.id, subject);
 const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-/** {values, since} of a form that was not saved, or null. */
-function kept(subject) {
-  try {
-    return JSON.parse(localStorage.getItem(key(subject)));
-  } catch {
-    return null;
-  }
-}
-
 /**
  * A form with what was not saved in it, else with what is saved: {subject, saved, version, values, since, isKept}.
  * `version` is that of what is saved; `since` the one that was there when somebody began to type.
  */
 export function openForm(subject, saved, version = null) {
   const form = { subject, saved, version, values: { ...saved }, since: version, isKept: false };
-  const found = kept(subject);
+  const found = keptJson(key(subject)); // {values, since}
   if (!found || isSame({ ...saved, ...found.values }, saved)) return form;
   set({ said: KEPT });
   return { ...form, values: { ...saved, ...found.values }, since: found.since, isKept: true };
@@ -52,16 +43,12 @@ export function keep(form) {
   if (!state.me) return; // They signed out meanwhile.
   const { subject, saved, values, since } = form;
   if (isSame(values, saved)) return forget(form);
-  try {
-    localStorage.setItem(key(subject), JSON.stringify({ values, since }));
-  } catch {
-    // There is no room. The text lasts as long as the form.
-  }
+  keepText(key(subject), JSON.stringify({ values, since }));
 }
 
 /** Forgets what was typed: it was saved or given up. */
 export function forget({ subject }) {
-  if (state.me) localStorage.removeItem(key(subject));
+  if (state.me) keepText(key(subject), null);
 }
 
 /** The form as it is without what was typed, which is forgotten. */
