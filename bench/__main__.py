@@ -16,6 +16,7 @@ from bench import (
     growth,
     history,
     hostile,
+    instances,
     instructions,
     prompts,
     recall,
@@ -50,7 +51,7 @@ from tests.support.postgrest import find_binary
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PARTS = (
-    *("turns", "streams", "instructions", "history", "starts"),
+    *("turns", "streams", "instances", "instructions", "history", "starts"),
     *("growth", "recall", "prompts", "soak", "hostile"),
 )
 
@@ -118,6 +119,10 @@ def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
             with Programs() as measured:
                 _compare(measured, environments, around, plan, parts, results)
             results.commands |= measured.commands
+        if "instances" in parts:
+            results.instances = instances.compare(
+                programs, environments, around, plan, say("instances")
+            )
         if "starts" in parts:
             results.starts = cold_start.starts(programs, environments, around, plan, say("starts"))
             results.imports = cold_start.imports(programs, environments, around)

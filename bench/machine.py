@@ -30,7 +30,7 @@ def measure_usage(group: int) -> Usage:
     processes = [path for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
     statuses = [_fields(path / "status") for path in processes]
     return Usage(
-        cpu_seconds=sum(_cpu_seconds(int(path.name)) for path in processes),
+        cpu_seconds=sum(cpu_seconds(int(path.name)) for path in processes),
         peak=max((status["VmHWM"] for status in statuses), default=0),
         resident=max((status["VmRSS"] for status in statuses), default=0),
         proportional=sum(_fields(path / "smaps_rollup")["Pss"] for path in processes),
@@ -40,6 +40,17 @@ def measure_usage(group: int) -> Usage:
 def newest_process(group: int) -> int:
     """The process of a group that was started last: the one that answers, if a server forks."""
     return max(int(path.name) for path in Path("/proc").glob("[0-9]*") if _group(path) == group)
+
+
+def cpu_seconds(process: int) -> float:
+    """The processor time of a process by its own clock, which is finer than the ticks of /proc.
+
+    0 for one that has ended.
+    """
+    try:
+        return time.clock_gettime(~process << 3 | _SCHEDULER)
+    except OSError:
+        return 0.0
 
 
 def describe() -> list[tuple[str, str]]:
@@ -74,14 +85,6 @@ def _stat(process: Path) -> list[str]:
 def _group(process: Path) -> int | None:
     stat = _stat(process)
     return int(stat[2]) if stat else None
-
-
-def _cpu_seconds(process: int) -> float:
-    """The processor time of a process by its own clock, which is finer than the ticks of /proc."""
-    try:
-        return time.clock_gettime(~process << 3 | _SCHEDULER)
-    except OSError:
-        return 0.0
 
 
 def _fields(path: Path) -> dict[str, int]:

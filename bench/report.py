@@ -8,6 +8,7 @@ from bench.cold_start import HELLO
 from bench.growth import Adoption
 from bench.history import HISTORY_TOKENS
 from bench.hostile import Hostile
+from bench.instances import CONCURRENCY, WAIT_MS
 from bench.machine import MEGABYTE
 from bench.programs import BENCH
 from bench.prompts import CONTEXTS
@@ -70,6 +71,8 @@ def tables(results: Results) -> Iterator[Table]:
         yield _costs(results.comparison)
     if results.streams:
         yield _streams(results)
+    if results.instances:
+        yield _instances(results)
     if results.instructions:
         yield _instructions(results)
     if results.histories:
@@ -182,6 +185,24 @@ def _streams(results: Results) -> Table:
     columns = ["system", "complete", "delay of a token, p50 ms", "p99 ms", "longest ms"]
     columns += ["CPU ms/turn", "share of a core"]
     return Table("Open streams", _STREAMS, columns, rows)
+
+
+def _instances(results: Results) -> Table:
+    one = results.instances[1]
+    rows = [
+        [
+            str(count),
+            _number(found.turns_per_second),
+            _number(found.turns_per_second / one.turns_per_second),
+            _number(found.function_ms),
+            _number(found.database_ms),
+            str(found.waits),
+        ]
+        for count, found in results.instances.items()
+    ]
+    columns = ["instances", "turns/s", "× one", "CPU ms/turn", "Postgres' CPU ms/turn"]
+    words = _INSTANCES.format(concurrency=CONCURRENCY, wait=WAIT_MS)
+    return Table("Several instances", words, [*columns, "waits for a lock"], rows)
 
 
 def _instructions(results: Results) -> Table:
@@ -430,6 +451,12 @@ _STREAMS = (
 _STARTS = (
     "Medians. The first byte is that of the response to a GET. Memory that the processes of an "
     "instance share counts once."
+)
+_INSTANCES = (
+    "{concurrency} streamed turns at once on one database, divided among the instances, in "
+    "alternating rounds. They share this machine's cores with all else, so three cannot answer "
+    "three times as much; what they would wait for is counted: locks of another connection, held "
+    "for {wait} ms or longer."
 )
 _INSTRUCTIONS = (
     "Of the process, by valgrind, for a streamed turn of {tokens} tokens: all at once, and each by "

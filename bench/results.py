@@ -6,6 +6,7 @@ from bench.cold_start import Imports, Start
 from bench.growth import Growth
 from bench.history import LongHistory
 from bench.hostile import Hostile
+from bench.instances import Instances
 from bench.instructions import Instructions
 from bench.recall import Recall
 from bench.soak import Soak
@@ -21,6 +22,8 @@ class Results:
     commands: dict[str, str] = field(default_factory=dict)
     comparison: Comparison | None = None
     streams: dict[str, Streams] = field(default_factory=dict)
+    instances: dict[int, Instances] = field(default_factory=dict)
+    """By their number."""
     starts: dict[str, Start] = field(default_factory=dict)
     imports: Imports | None = None
     instructions: dict[str, Instructions] = field(default_factory=dict)

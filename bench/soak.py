@@ -47,7 +47,7 @@ def soak(
         found = load.run(
             function.program.port, requests, concurrency=CONCURRENCY, tokens=TOKENS, turns=turns
         )
-        check_saved(function, found, around)
+        check_saved(function.name, [found], around)
         answered += found.turns
         memory[answered] = function.program.usage().proportional
         say(f"{answered} turns: {memory[answered] / 1e6:.1f} MB")

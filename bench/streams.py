@@ -47,7 +47,7 @@ def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
     )
     usage = system.program.usage()
     if system.has_database:
-        check_saved(system, found, around)
+        check_saved(system.name, [found], around)
     return Streams(
         complete=found.turns,
         opened=plan.streams,

@@ -153,6 +153,20 @@ def _most(recalled: str, figure: str = "processor", *, is_again: bool = False) -
     return find
 
 
+def _instances(figure: str) -> Figure:
+    """A figure of the most instances."""
+
+    def find(results: Results) -> float | None:
+        found = results.instances
+        return float(getattr(found[max(found)], figure)) if found else None
+
+    return find
+
+
+def _one_instance(results: Results) -> float | None:
+    return results.instances[1].turns_per_second if results.instances else None
+
+
 def _costly_reads(results: Results) -> float | None:
     return float(len(results.growth.costly_reads())) if results.growth else None
 
@@ -191,11 +205,21 @@ TARGETS = (
     Target("open streams that did not complete", 0, _streams(FUNCTION, "lost")),
     Target("delay of a token in open streams, p99", 20, _streams(FUNCTION, "delay_p99"), "ms"),
     Target("the same, later than the floor's by", 16, _LATER_TOKENS, "ms"),
+    Target(
+        "turns/s of three instances on one database, against one",
+        1,
+        _ratio(_instances("turns_per_second"), _one_instance),
+        "×",
+        True,
+    ),
+    Target("waits for locks of another turn, three instances", 0, _instances("waits")),
     Target("cold start to the first byte, against the floor", 1.1, _COLD_START, "×"),
     Target("cold start to the first turn's first token, against the floor", 1.15, _FIRST_TURN, "×"),
     Target("packages imported that no turn uses", 0, _unused_imports),
     Target("memory of an idle instance after its first turn", 100, _IDLE, "MB"),
-    Target("memory after all turns, against memory after the first ones", 1.1, _soaked_memory, "×"),
+    Target(
+        "memory after all turns, against memory after the first ones", 1.05, _soaked_memory, "×"
+    ),
     Target("longest wait caused by one request", 50, _longest_wait, "ms"),
     Target("peak memory with many imports or exports at once", 350, _hostile_memory, "MB"),
     Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),

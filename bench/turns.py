@@ -61,7 +61,7 @@ def compare(
     """Measure all systems. Raises `RuntimeError` if a turn of ours is not complete and saved."""
     around.use_upstream(TOKENS, 0)
     for system in systems:
-        _warm_up(system, plan)
+        warm_up(system, plan)
     measured: dict[Key, list[Figures]] = {}
     for number in range(plan.rounds):
         for mode, concurrency, system in _order(systems, plan, number):
@@ -85,7 +85,8 @@ def medians(rounds: Sequence[Figures]) -> Figures:
     )
 
 
-def _warm_up(system: System, plan: Plan) -> None:
+def warm_up(system: System, plan: Plan) -> None:
+    """Run the plan's number of turns in each mode, which no figure is made of."""
     for stream in (False, True):
         if requests := system.requests(stream=stream):
             load.run(
@@ -121,17 +122,18 @@ def _measure(
     )
     used, traffic = system.program.usage().cpu_seconds - used, around.traffic().since(traffic)
     if system.has_database:
-        check_saved(system, found, around)
+        check_saved(system.name, [found], around)
     return _figures(found, used, traffic if system.has_database else Traffic(0, 0, 0, 0))
 
 
-def check_saved(system: System, found: load.Load, around: Surroundings) -> None:
-    """Raise `RuntimeError` unless all turns are complete and saved: wrong results do not count."""
-    saved = around.turns()
-    if found.failures or saved != found.turns:
-        raise RuntimeError(
-            f"{system.name}: {found.turns} turns answered, {saved} saved, failed: {found.failures}"
-        )
+def check_saved(name: str, loads: Sequence[load.Load], around: Surroundings) -> int:
+    """The number of turns. Raises `RuntimeError` unless all are complete and saved: wrong results
+    do not count."""
+    turns, saved = sum(found.turns for found in loads), around.turns()
+    failures = [found.failures for found in loads if found.failures]
+    if failures or saved != turns:
+        raise RuntimeError(f"{name}: {turns} turns answered, {saved} saved, failed: {failures}")
+    return turns
 
 
 def _figures(found: load.Load, cpu_seconds: float, traffic: Traffic) -> Figures:

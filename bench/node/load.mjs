@@ -142,8 +142,8 @@ class Connection {
       const event = this.text.slice(0, at);
       this.text = this.text.slice(at + 2);
       if (event.startsWith("event: ") && !event.startsWith("event: delta")) continue;
-      const line = event.indexOf("data: {");
-      if (line >= 0) this.add(said(JSON.parse(event.slice(line + 6))).length);
+      const [, data] = event.match(/^data: (\{.*)$/m) ?? [];
+      if (data) this.add(said(JSON.parse(data)).length);
     }
   }
 
