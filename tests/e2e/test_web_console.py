@@ -20,7 +20,7 @@ class TestConsole:
         admin.page.get_by_role("link", name="Models", exact=True).click()
         admin.press("Make default for roleplay: Dolphin 3.0 Mistral 24B")
         row = admin.page.get_by_role("row").filter(has_text="dolphin-3.0-mistral-24b:free")
-        expect(row.filter(has_text="Default").first).to_be_visible()
+        expect(row.get_by_text("Default", exact=True)).to_be_visible()
         admin.page.get_by_role("link", name="Roleplay").click()
         expect(admin.said).to_have_count(1)
         assert admin.conversation_id
