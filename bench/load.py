@@ -55,7 +55,8 @@ def run(
 ) -> Load:
     """Run turns. The parameters are those of the generator's plan.
 
-    By default there is at least one turn per connection.
+    By default there is at least one turn per connection. Raises `RuntimeError` if the generator
+    fails.
     """
     plan = {
         "port": port,
@@ -69,8 +70,10 @@ def run(
         "times": times,
     }
     done = subprocess.run(
-        ["node", str(GENERATOR)], input=json.dumps(plan), capture_output=True, text=True, check=True
+        ["node", str(GENERATOR)], input=json.dumps(plan), capture_output=True, text=True
     )
+    if done.returncode:
+        raise RuntimeError(f"{GENERATOR.name} failed:\n{done.stderr}")
     result = json.loads(done.stdout)
     window = result["window"]
     return Load(

@@ -141,7 +141,8 @@ class Connection {
     while ((at = this.text.indexOf("\n\n")) >= 0) {
       const event = this.text.slice(0, at);
       this.text = this.text.slice(at + 2);
-      if (event.startsWith("event: ") && !event.startsWith("event: delta")) continue;
+      const [, name] = event.match(/^event: (.*)$/m) ?? [];
+      if (name && name !== "delta") continue;
       const [, data] = event.match(/^data: (\{.*)$/m) ?? [];
       if (data) this.add(said(JSON.parse(data)).length);
     }
