@@ -103,13 +103,14 @@ begin
   raise exception 'Say why, in at most 1000 characters.' using errcode = 'PT400';
 end $$;
 
-create function private.close_reports(p_character_id uuid, p_outcome text, p_reason text, p_admin_id uuid)
+create function private.close_reports(
+  p_character_id uuid, p_outcome text, p_reason text, p_admin_id uuid, p_newest_at timestamptz default 'infinity')
 returns integer
 language sql set search_path = '' as $$
   with closed as (
     update public.character_reports r
     set outcome = p_outcome, closed_at = now(), closed_by = p_admin_id, closed_reason = btrim(p_reason)
-    where r.character_id = p_character_id and r.closed_at is null
+    where r.character_id = p_character_id and r.closed_at is null and r.created_at <= p_newest_at
     returning r.id)
   select count(*)::integer from closed
 $$;
@@ -174,22 +175,24 @@ begin
       where o.character_id = r.character_id and o.user_id = r.user_id and o.closed_at is null);
 end $$;
 
--- Closes the reports of a character, which stays, and returns their number. For admins.
+-- Closes the reports of a character, which stays, and returns their number. p_newest_at is that of report_queue, as
+-- the admin read it: a report that came later stays open, because nobody has seen it. For admins.
 -- Errors: 42501, PT400.
-create function public.dismiss_reports(p_character_id uuid, p_reason text) returns integer
+create function public.dismiss_reports(
+  p_character_id uuid, p_reason text, p_newest_at timestamptz default 'infinity') returns integer
 language plpgsql security definer set search_path = '' as $$
 begin
-  return private.close_reports(p_character_id, 'dismissed', p_reason, private.deciding_admin(p_reason));
+  return private.close_reports(p_character_id, 'dismissed', p_reason, private.deciding_admin(p_reason), p_newest_at);
 end $$;
 
 revoke execute on function private.count_own_use(text), private.character_of_others(uuid, uuid),
   public.report_character(uuid, text, text), public.block_author(uuid), private.deciding_admin(text),
-  private.close_reports(uuid, text, text, uuid), public.take_down_character(uuid, text),
-  public.restore_character(uuid, text), public.undo_take_down(uuid, text), public.dismiss_reports(uuid, text)
+  private.close_reports(uuid, text, text, uuid, timestamptz), public.take_down_character(uuid, text),
+  public.restore_character(uuid, text), public.undo_take_down(uuid, text), public.dismiss_reports(uuid, text, timestamptz)
   from public, anon, authenticated, service_role;
 grant execute on function public.report_character(uuid, text, text), public.block_author(uuid),
   public.take_down_character(uuid, text), public.restore_character(uuid, text), public.undo_take_down(uuid, text),
-  public.dismiss_reports(uuid, text)
+  public.dismiss_reports(uuid, text, timestamptz)
   to authenticated;
 
 -- What admins read of a reported character while everybody may: {"description", "personality", "scenario",

@@ -507,11 +507,18 @@ def test_reported_character_is_taken_down_and_restored(admin: Person) -> None:
     operator(admin.copy, "POST", "/rest/v1/character_reports", report)
     page.reload()
     admin.press("Dismiss the reports of Reported One")
+    unseen = report | {"user_id": demo["id"], "details": "It came meanwhile."}
+    operator(admin.copy, "POST", "/rest/v1/character_reports", unseen)
     dialog.get_by_label("Reason").fill("Nothing is wrong.")
+    admin.press("Dismiss them")
+    expect(card).not_to_contain_text("The same words again.")
+    expect(card).to_contain_text("It came meanwhile.")
+    admin.press("Dismiss the reports of Reported One")
+    dialog.get_by_label("Reason").fill("Nor here.")
     admin.press("Dismiss them")
     expect(card).to_have_count(0)
     outcomes = admin.copy.rows(f"character_reports?character_id=eq.{row['id']}&select=outcome")
-    assert sorted(one["outcome"] for one in outcomes) == ["dismissed", "taken_down"]
+    assert sorted(one["outcome"] for one in outcomes) == ["dismissed", "dismissed", "taken_down"]
     operator(admin.copy, "DELETE", f"/rest/v1/characters?id=eq.{row['id']}", None)
 
 

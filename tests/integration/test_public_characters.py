@@ -329,6 +329,17 @@ class TestReports:
         assert kept == {"closed_by": boss.id, "closed_reason": "It is fine."}
         assert catalogue(stack, user) == ["Vera"]
 
+    def test_that_came_after_the_queue_was_read_stay_in_it(self, stack: Stack) -> None:
+        vera, boss = public(stack, stack.user()), admin(stack)
+        report(stack, stack.user(), vera, p_details="Seen.")
+        with stack.data_api(boss) as api:
+            (row,) = api.get("/report_queue").json()
+        report(stack, stack.user(), vera, p_details="Unseen.")
+        asked = {"p_character_id": str(vera), "p_reason": "It is fine."}
+        seen = {"p_newest_at": row["newest_at"]}
+        assert call(stack, boss, "dismiss_reports", **asked, **seen).json() == 1
+        assert open_reports(stack, vera) == ["Unseen."]
+
 
 class TestBlockedAuthors:
     def test_are_in_nobodys_catalogue_but_others(self, stack: Stack) -> None:

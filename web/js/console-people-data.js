@@ -79,8 +79,8 @@ export async function loadReports() {
   return { queue: queue.map((row) => named(row, row.name)), takeDowns: takeDowns.map((row) => named(row, row.character_name)) };
 }
 
-const decide = (name, character, reason, said) =>
-  changed(supabase.rpc(name, { p_character_id: character.character_id ?? character.id, p_reason: reason }), said);
+const decide = (name, character, reason, said, more = {}) =>
+  changed(supabase.rpc(name, { p_character_id: character.character_id ?? character.id, p_reason: reason, ...more }), said);
 
 export async function takeDown(character, reason) {
   const said = `${character.name} was taken down.`;
@@ -91,8 +91,9 @@ export async function takeDown(character, reason) {
 
 export const restore = (character, reason) => decide("restore_character", character, reason, `${character.name} is back.`);
 
-export const dismiss = (character, reason) =>
-  decide("dismiss_reports", character, reason, `The reports of ${character.name} were dismissed.`);
+/** Dismisses the reports of a row of the queue, and none that came after it was read. */
+export const dismiss = (row, reason) =>
+  decide("dismiss_reports", row, reason, `The reports of ${row.name} were dismissed.`, { p_newest_at: row.newest_at });
 
 export async function loadPeople() {
   const [verified, roles] = await Promise.all([
