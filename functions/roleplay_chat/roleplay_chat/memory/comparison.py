@@ -36,6 +36,7 @@ _SKIPPED = _set(
 )
 """Articles, auxiliaries and adverbs that change nothing."""
 _NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein keine")
+_CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
 _NUMBERS = _set(
     """one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty
     hundred thousand first second third half both twice once"""
@@ -117,10 +118,10 @@ class Words:
         """In order, without articles and negations."""
         words = [word.casefold() for word in self._all]
         kept = [
-            _stem(word)
+            _stem(affirmed)
             for before, word in zip(["", *words], words, strict=False)
-            if word not in _SKIPPED
-            and not _is_negation(word)
+            if (affirmed := _affirmed(word))
+            and affirmed not in _SKIPPED
             and not (word in ("longer", "more") and before in ("no", "any"))
         ]
         return kept or words
@@ -157,6 +158,13 @@ def _pairs(stem: str) -> list[str]:
 
 def _is_negation(word: str) -> bool:
     return word in _NEGATIONS or word.endswith("n't")
+
+
+def _affirmed(word: str) -> str:
+    """The word without its negation: "is" for "isn't", and "" for "not"."""
+    if word in _CONTRACTED:
+        return _CONTRACTED[word]
+    return "" if word in _NEGATIONS else word.removesuffix("n't")
 
 
 def _stem(word: str) -> str:
