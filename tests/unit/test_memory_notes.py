@@ -153,12 +153,14 @@ class TestAsOne:
         assert written.summary == "Twice."
         assert [(fact.text, fact.message) for fact in written.facts] == [("A", 2), ("B", 4)]
 
-    def test_number_that_names_no_message_still_names_none(self) -> None:
+    @pytest.mark.parametrize("message", [None, 4])
+    def test_number_that_names_no_message_still_names_none(self, message: int | None) -> None:
+        wrong = Fact("conversation", "A", message=message)
         told = [
-            (Batch(rows(3), 7), Written("Once.", [])),
-            (Batch(rows(2, first=11), 10), Written("Twice.", [Fact("conversation", "B")])),
+            (Batch(rows(3), 7), Written("Once.", [wrong])),
+            (Batch(rows(2, first=11), 10), Written("Twice.", [wrong])),
         ]
-        assert as_one(told, known=0)[1].facts[0].message is None
+        assert [fact.message for fact in as_one(told, known=0)[1].facts] == [None, None]
 
     @pytest.mark.parametrize(
         ("first", "second", "left"),

@@ -237,7 +237,9 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
         earlier, said = list(numbered), [row.content for row in batch.rows]
         for fact in written.facts:
             if fact.message:
-                fact = replace(fact, message=len(rows) + fact.message)
+                # A number that is too high is no message of the next batch.
+                is_one = fact.message <= len(batch.rows)
+                fact = replace(fact, message=len(rows) + fact.message if is_one else None)
             place = (fact.known or 0) - known - 1
             if 0 <= place < len(earlier) and facts.may_change(fact, earlier[place], said):
                 changes = [one for one in changes if one is not earlier[place]]
