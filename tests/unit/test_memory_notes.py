@@ -495,6 +495,10 @@ class TestSummaryAndFacts:
         assert saved["summary"] == "They met. Ada works as a cook."
         assert [change["content"] for change in saved["facts"]] == ["Ada works as a cook."]
 
+    def test_so_many_sentences_that_no_summary_has_them_are_not_all_compared(self) -> None:
+        saved = self.saved("Aye. " * 60 + "Ada works as a cook.", self.BOOKBINDER)
+        assert saved["facts"] == []
+
     def test_sentence_of_earlier_messages_is_outdated_by_a_later_fact(self) -> None:
         saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER, upto=40)
         assert (saved["summary"], saved["facts"]) == ("They met.", [])

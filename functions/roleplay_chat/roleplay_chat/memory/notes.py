@@ -42,6 +42,8 @@ MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
 MAX_FACT_CHARS = 300
+MAX_SENTENCES = 60
+"""Sentences of a summary that are compared with the known facts, each with each."""
 MAX_NAME_CHARS = 60
 """For a fact's subject and topic."""
 MAX_TOKENS = 1_200
@@ -543,10 +545,11 @@ def _material_of(batch: Batch, begun: BegunTurn, macros: Macros) -> Material:
 
 
 def _sentences(written: Written, begun: BegunTurn) -> tuple[list[str], list[str]]:
-    """The sentences of the summary that the old one had, and the new ones; no long ones."""
+    """The sentences of the summary that the old one had, and the new ones; no long ones, and not
+    more than a real summary has."""
     told = begun.memory.text if begun.memory else ""
     sentences = _SENTENCE.findall(written.summary)
-    possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS]
+    possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS][:MAX_SENTENCES]
     return [one for one in possible if one in told], [one for one in possible if one not in told]
 
 
