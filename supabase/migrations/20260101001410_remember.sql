@@ -63,7 +63,9 @@ begin
        where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content)))) then
     return;
   end if;
-  select max(m.created_at) as said_at, case when count(*) = 1 then min(m.id::text)::uuid end as message_id
+  -- A product's message may have any time, or none.
+  select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01') as said_at,
+         case when count(*) = 1 then min(m.id::text)::uuid end as message_id
   into v_source from shared.messages m
   where m.conversation_id = p_conversation.id and m.is_active and m.is_speech
     and m.position between v_note."from" and v_note."to";

@@ -317,6 +317,17 @@ class TestNoting:
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
         assert texts(told) == {OSLO}
 
+    @pytest.mark.parametrize("at", ["infinity", "20000-01-01", "0044-03-15 BC"])
+    def test_message_of_an_impossible_time_stops_no_turn(self, told: Talk, at: str) -> None:
+        told.stack.db.execute("update messages set created_at = %s", [at])
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, created_at=at)
+        step(told, {"text": OSLO, "said": MOVED})
+        told.stack.db.execute("update messages set created_at = now()")
+        assert texts(told) == {OSLO}
+        told.reply("Where do I live?")
+        assert OSLO in prompts(told.stack.upstream)[-1][0]["content"]
+
     def test_there_and_back_again_in_one_answer(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         back = "I live in Paris again."
