@@ -246,6 +246,23 @@ class TestNoting:
         act(told, "delete", MOVED)
         assert texts(told) == {PARIS}
 
+    @pytest.mark.parametrize("source", [STORY[4], STORY[2]])
+    def test_withdrawn_fact_does_not_come_back_when_older_messages_are_read_again(
+        self, told: Talk, source: str
+    ) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4]})
+        say(told, "The dog is gone.")
+        step(told, {"action": "withdraw", "of": "Ada has a dog.", "said": "The dog is gone."})
+        act(told, "edit", STORY[0], message="Good evening.")
+        if source == STORY[2]:
+            source = "I am Ada. This is my dog."
+            act(told, "edit", STORY[2], message=source)
+        step(told, {"text": "Ada has the dog.", "said": source}, upto=STORY[5])
+        assert texts(told) == set()
+        say(told, "The dog has come back.")
+        step(told, {"text": "Ada has a dog.", "said": "The dog has come back."})
+        assert texts(told) == {"Ada has a dog."}
+
     def test_withdrawn_fact_is_history(self, told: Talk) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4]})
         say(told, "The dog is gone.")
@@ -1055,6 +1072,20 @@ class TestPerson:
         step(told)
         assert texts(told) == {OSLO}
 
+    def test_fact_that_a_person_deleted_and_then_added_replaces_what_a_model_noted_before(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": OSLO, "said": STORY[2]}, upto=STORY[3])
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+            step(told, {"text": PARIS, "said": STORY[4]})
+            row = {"memory_id": str(memory), "content": OSLO}
+            assert api.post("/memory_facts", json=row).status_code == 201
+        say(told, "And then?")
+        step(told)
+        assert texts(told) == {OSLO}
+
     def test_fact_that_contradicts_a_persons_stands_beside_it_and_says_since_when(
         self, told: Talk
     ) -> None:
@@ -1127,11 +1158,20 @@ class TestPerson:
         self.change(told, is_active=True)
         assert current(told) == before
 
-    def test_fact_that_is_off_does_not_come_back_when_it_is_noted_again(self, told: Talk) -> None:
+    @pytest.mark.parametrize("again", ["ada lives in PARIS", "Ada now lives in the Paris"])
+    @pytest.mark.parametrize("how", ["off", "deleted", "reworded"])
+    def test_fact_that_a_person_does_not_want_does_not_come_back_when_it_is_noted_again(
+        self, told: Talk, again: str, how: str
+    ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
-        self.change(told, is_active=False)
-        step(told, {"text": "ada lives in PARIS"}, {"text": "Ada has a dog."})
-        assert texts(told) == {"Ada has a dog."}
+        if how == "deleted":
+            with told.stack.data_api(told.user) as api:
+                assert api.delete("/memory_facts", params={"content": f"eq.{PARIS}"}).is_success
+        else:
+            new = {"is_active": False} if how == "off" else {"content": "Ada is here."}
+            self.change(told, **new)
+        step(told, {"text": again}, {"text": "Ada has a dog."})
+        assert texts(told) - {"Ada is here."} == {"Ada has a dog."}
 
     @pytest.mark.parametrize("tier", ["conversation", "profile"])
     def test_fact_that_is_off_comes_back_in_no_other_memory(self, told: Talk, tier: str) -> None:
@@ -1159,6 +1199,36 @@ class TestPerson:
             say(told, said)
             step(told, {"text": again, "tier": "profile", "said": said})
         assert (len(texts(told)), texts(told, other)) == (1, set())
+
+    @pytest.mark.parametrize("again", [PARIS, "Ada lives in the Paris."])
+    def test_fact_that_a_person_moved_comes_back_after_its_message_as_they_had_it(
+        self, told: Talk, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 4})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        move(told, PARIS, "conversation")
+        self.change(told, importance=1)
+        said = "I am Ada, and I live in Paris!"
+        act(told, "edit", STORY[2], message=said)
+        assert texts(told) == set()
+        step(told, {"text": again, "said": said, "tier": "profile", "importance": 4})
+        assert (texts(told), texts(told, other)) == ({again}, set())
+        assert [fact["importance"] for fact in current(told)] == [1]
+
+    def test_fact_that_a_person_moved_stays_narrow_after_a_model_reworded_it(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other, third = (
+            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
+        )
+        move(told, PARIS, "conversation")
+        said = "As I said, I live in Paris."
+        say(told, said)
+        step(told, {"text": "Ada lives in the Paris.", "said": said})
+        say(told, said, conversation=other)
+        step(told, {"text": PARIS, "said": said, "tier": "profile"}, conversation=other)
+        assert texts(told, third) == set()
 
     def test_fact_that_a_person_moved_stays_narrow_where_it_says_more(self, told: Talk) -> None:
         more = "Ada lives in Paris with her sister."

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import Fact
 from roleplay_chat.memory.notes import (
     MAX_BATCH_TOKENS,
@@ -448,6 +449,7 @@ def test_saved_with_what_tells_whether_it_still_fits() -> None:
             {
                 "tier": "conversation",
                 "content": "Likes tea.",
+                "gist": Words("Likes tea.").gist,
                 "importance": 3,
                 "from": 9,
                 "to": 11,

@@ -103,6 +103,32 @@ class TestLikeness:
         assert contradicts(Words(new), Words(old)) is is_denied
 
 
+class TestGist:
+    """By it the database knows a fact that a person turned off or deleted, whose text it may not
+    have any more."""
+
+    @pytest.mark.parametrize(
+        ("one", "other", "is_same"),
+        [
+            ("Ada lives in Paris.", "ada now lives in the PARIS", True),
+            ("Ada often walks alone", "Ada walks alone often", True),
+            ("Ada has a boat", "Ada has no boat", False),
+            ("Ada has two boats", "Ada has three boats", False),
+            ("Ada loves Tom", "Tom loves Ada", False),
+            ("Mara says Ada loves Tom", "Mara says Tom loves Ada", False),
+            ("灯台守は犬を飼っている。", "灯台守は犬を飼っている", True),
+            ("灯台守は犬を飼っている", "灯台守は猫を飼っている", False),
+        ],
+    )
+    def test_is_that_of_texts_that_say_the_same(self, one: str, other: str, is_same: bool) -> None:
+        assert (Words(one).gist == Words(other).gist) is is_same
+
+    @given(st.text(), st.text())
+    def test_texts_that_share_it_say_the_same(self, one: str, other: str) -> None:
+        first, second = Words(one), Words(other)
+        assert first.gist != second.gist or likeness(first, second) == "same"
+
+
 class TestSlot:
     @pytest.mark.parametrize(
         ("text", "slot"),

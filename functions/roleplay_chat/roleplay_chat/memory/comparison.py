@@ -3,6 +3,8 @@
 The rules for single values know plain English. Where words cannot tell, the answer is no.
 """
 
+import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -148,6 +150,13 @@ class Words:
     def capitals(self) -> set[str]:
         """Words that may be names."""
         return {_stem(word.casefold()) for word in self._all if word[:1].isupper()}
+
+    @property
+    def gist(self) -> str:
+        """A hash that only texts have in common that say the same, as `likeness` has it. Where one
+        writes a name without its capital they may differ."""
+        told = [self.sorted_stems, _names(self, self), self.is_negated]
+        return hashlib.md5(json.dumps(told).encode(), usedforsecurity=False).hexdigest()
 
 
 def _pairs(stem: str) -> list[str]:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import Prompt
@@ -563,6 +564,9 @@ def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) ->
         "to": batch.upto,
         "digest": batch.digest,
         "person_digest": hashlib.sha256(person_summary.encode()).hexdigest(),
-        "facts": facts.resolve(written.facts, material, new),
+        "facts": [
+            change | {"gist": Words(change["content"]).gist}
+            for change in facts.resolve(written.facts, material, new)
+        ],
         "used": facts.used(material),
     }
