@@ -61,6 +61,10 @@ create table public.memory_facts (
   source_to bigint,
   -- The last message there that said it again.
   repeated_to bigint,
+  -- The last message of another conversation that said it again. No foreign key: a second one would make
+  -- embeddings of conversations ambiguous.
+  also_conversation_id uuid,
+  also_at bigint,
   -- When it was said last.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
@@ -82,6 +86,8 @@ create index memory_facts_shaped on public.memory_facts (digest) where is_shaped
 create index memory_facts_shaped_gist on public.memory_facts (gist) where is_shaped or not is_active;
 create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
+create index memory_facts_said_elsewhere on public.memory_facts (also_conversation_id, also_at)
+  where also_conversation_id is not null;
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
 -- What users chose for facts that are gone, by their digests and gists.

@@ -206,7 +206,8 @@ language sql stable set search_path = '' as $$
   from (
     select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by, f.subject, f.topic,
            f.said_at, f.since,
-           case when f.source_conversation_id = p_conversation_id then greatest(f.source_to, f.repeated_to) end as position
+           case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
+                                  when f.also_conversation_id then f.also_at end as position
     from known f
     where not f.is_withdrawal
       and (f.pinned or f.written_by = 'person' or f.id <> all (array(select unnest(h.hides) from known h where h.hides <> '{}')))

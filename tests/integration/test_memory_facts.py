@@ -695,6 +695,48 @@ class TestProvenance:
         left = told.stack.all("select content from memory_facts")
         assert left == [{"content": PARIS}]
 
+    SAID: ClassVar = "As I said, I live in Paris."
+
+    def tell_elsewhere(self, told: Talk, *conversations: object) -> None:
+        for conversation in conversations:
+            say(told, self.SAID, conversation=conversation)
+            noted = {"text": PARIS, "said": self.SAID, "tier": "profile"}
+            step(told, noted, conversation=conversation)
+
+    def test_fact_that_another_conversation_tells_stays_until_that_is_gone_too(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        act(told, "delete", STORY[2])
+        assert texts(told) == {PARIS}
+        row = told.stack.one("select * from memory_facts")
+        source = message(told, self.SAID, other)
+        assert (row["source_conversation_id"], row["source_message_id"]) == (other, source["id"])
+        assert row["source_from"] == row["source_to"] == source["position"]
+        act(told, "delete", self.SAID, within=other)
+        assert texts(told) == set()
+
+    def test_fact_goes_with_its_message_if_the_other_conversation_took_it_back(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        act(told, "edit", self.SAID, within=other, message="Never mind.")
+        assert texts(told) == {PARIS}
+        act(told, "delete", STORY[2])
+        assert texts(told) == set()
+
+    def test_fact_goes_with_its_message_if_the_other_conversation_is_gone(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        told.stack.db.execute("delete from conversations where id = %s", (other,))
+        act(told, "delete", STORY[2])
+        assert texts(told) == set()
+
     def test_change_of_another_column_of_a_message_forgets_nothing(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         told.stack.db.execute(
@@ -897,6 +939,26 @@ class TestBranch:
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
         assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+
+    def test_knows_what_other_conversations_said_and_its_own_part_of_it(self, told: Talk) -> None:
+        gulls = "Ada fears gulls."
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "I fear gulls.", conversation=other)
+        step(told, {"text": gulls, "said": "I fear gulls."}, conversation=other)
+        move(told, gulls, "conversation")
+        say(told, "Those gulls again.", "Aye.")
+        step(told, {"text": gulls, "said": "Those gulls again."})
+        before, after = (
+            act(told, "branch", at)["conversation_id"] for at in (STORY[4], "Those gulls again.")
+        )
+        act(told, "delete", "I fear gulls.", within=other)
+        assert [texts(told, one) for one in (told.conversation, before, after)] == [
+            {gulls},
+            set(),
+            {gulls},
+        ]
+        act(told, "delete", "Those gulls again.")
+        assert [texts(told, one) for one in (told.conversation, after)] == [set(), {gulls}]
 
     def test_takes_along_what_was_moved_in_from_another_conversation(self, told: Talk) -> None:
         other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
