@@ -154,6 +154,8 @@ create function private.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if exists (select from shared.conversations c where c.id = old.conversation_id) then
+    -- What is being saved meanwhile would not be seen: private.remember has locked this, too.
+    perform from private.conversation_versions v where v.conversation_id = old.conversation_id for update;
     perform private.forget_summary_from(old.conversation_id, old.position);
     perform private.forget_facts_of(old.conversation_id, old.position);
     perform private.forget_embedding(old.id);

@@ -208,6 +208,8 @@ begin
   end if;
   v_character_id := coalesce(p_turn.character_id, v_conversation.character_id);
 
+  -- No message is changed or deleted between here and the end: see private.note_change.
+  perform from private.conversation_versions v where v.conversation_id = v_conversation.id for update;
   insert into public.conversation_summaries as s (conversation_id, not_before)
   values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
   on conflict (conversation_id) do update set not_before = excluded.not_before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -22,8 +23,10 @@ from tests.integration.test_memory import (
 )
 from tests.support.answers import text
 from tests.support.notes import asked_for_notes, prompts
+from tests.support.postgres import Postgres
 from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.installations
 
@@ -736,6 +739,24 @@ class TestProvenance:
         told.stack.db.execute("delete from conversations where id = %s", (other,))
         act(told, "delete", STORY[2])
         assert texts(told) == set()
+
+    @pytest.mark.parametrize("before", [[], [STORY[0]]])
+    def test_of_a_message_that_goes_while_they_are_saved(
+        self, told: Talk, postgres: Postgres, before: list[str]
+    ) -> None:
+        for content in before:
+            step(told, upto=content)
+        kept = summary(told)
+        gone = message(told, STORY[2])["id"]
+        delete = "delete from public.messages where id = %s"
+        with postgres.connect("app") as elsewhere, ThreadPoolExecutor(1) as pool:
+            with told.stack.db.transaction():
+                step(told, {"text": PARIS, "said": STORY[2]})
+                deleted = pool.submit(elsewhere.execute, delete, (gone,))
+                waiting = "select from pg_locks where not granted"
+                wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
+            deleted.result(timeout=30)
+        assert (texts(told), summary(told)) == (set(), kept)
 
     def test_change_of_another_column_of_a_message_forgets_nothing(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
