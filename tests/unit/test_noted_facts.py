@@ -165,6 +165,11 @@ class TestSlot:
             ("Ada's sister is Tilda", None),
             ("Ada's oldest friend is Jon", None),
             ("Long ago in another life Ada lives in Paris", None),
+            # Words do not tell who.
+            ("She lives in Paris", None),
+            ("He now works as a baker", None),
+            ("She is called Tilda", None),
+            ("It is two now", None),
         ],
     )
     def test_plain_words_for_what_somebody_has_one_of(
@@ -189,6 +194,10 @@ class TestSlot:
 
     def test_plain_words_count_more_than_what_a_model_named(self) -> None:
         assert slot_of("Ada lives in Oslo", "Oslo", "town", "Ada") == ("Ada", "home")
+
+    @pytest.mark.parametrize("topic", ["home", "town", ""])
+    def test_model_names_whom_a_pronoun_means(self, topic: str) -> None:
+        assert slot_of("She lives in Oslo", "Ada", topic, "Ada") == ("Ada", "home")
 
     @pytest.mark.parametrize(
         ("text", "subject", "topic", "slot"),
@@ -272,10 +281,23 @@ class TestResolve:
         (change,) = changes([Fact("conversation", new)], known("It rained.", old))
         assert change["replaces"] == ids(2)
 
+    def test_contradiction_of_somebody_whom_only_the_model_names(self) -> None:
+        new = Fact("conversation", "She lives in Oslo.", subject="Ada", topic="home")
+        (change,) = changes([new], known("Ada lives in Paris."))
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize("action", ["replace", "withdraw"])
+    def test_name_that_no_word_of_the_messages_is_about_stays(self, action: Any) -> None:
+        rows = known("She is called Ada.")
+        text = "Mara keeps the lamp." if action == "replace" else ""
+        for change in changes([Fact("conversation", text, action, known=1)], rows):
+            assert "replaces" not in change
+
     @pytest.mark.parametrize(
         ("new", "old"),
         [
             ("Tom lives in Oslo.", "Ada lives in Paris."),
+            ("He works as a baker.", "He works as a smith."),
             ("Ada likes Oslo.", "Ada likes Paris."),
             ("Ada's sister is called Ruth.", "Ada's sister is called Tilda."),
             ("Ada's cat is named Miso.", "Ada's cat is named Rex."),

@@ -39,6 +39,8 @@ _SKIPPED = _set(
 """Articles, auxiliaries and adverbs that change nothing."""
 _NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein keine")
 _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
+_PRONOUNS = _set("he she they it")
+"""Whom they mean, the words of a fact do not tell."""
 _NUMBERS = _set(
     """one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty
     hundred thousand first second third half both twice once"""
@@ -262,9 +264,11 @@ def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
 def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> Slot | None:
     """The subject and topic of a fact, if it can be true of one thing at a time only.
 
-    Plain words count more than what a model named. `person` is the name of the user.
+    Plain words count more than what a model named, unless a pronoun stands there. `person` is the
+    name of the user.
     """
-    if (plain := plain_slot(text, person)) is not None:
+    subject = "" if subject.casefold() in _PRONOUNS else subject
+    if (plain := plain_slot(text, subject, person)) is not None:
         return plain
     found = _POSSESSION.match(text)
     if found and not topic and not _SEVERAL & set(found["what"].split()):
@@ -276,14 +280,16 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
     return _slot(_about(subject, person), topic)
 
 
-def plain_slot(text: str, person: str) -> Slot | None:
+def plain_slot(text: str, subject: str, person: str) -> Slot | None:
+    """The slot in plain words; `subject` is whom a pronoun means, if it is known."""
     for name, pattern in _SLOTS:
         found = pattern.match(text)
         if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
             what = f"{name} {found['what']}" if name == "favourite" else name
             what = what.casefold().replace("color", "colour")
-            is_none = _is_of_several(found["subject"], what)
-            return None if is_none else _slot(_about(found["subject"], person), what)
+            about = subject if found["subject"].casefold() in _PRONOUNS else found["subject"]
+            is_none = not about or _is_of_several(about, what)
+            return None if is_none else _slot(_about(about, person), what)
     return None
 
 
