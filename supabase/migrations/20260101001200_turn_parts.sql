@@ -198,7 +198,8 @@ language sql stable set search_path = '' as $$
       and (f.replaced_by is null or p_before is not null and exists (
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
-      and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before)
+      and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before
+           or f.also_conversation_id <> p_conversation_id)
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
            or m.tier = 'profile' and p_tier = 'profile'))

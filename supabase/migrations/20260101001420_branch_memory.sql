@@ -58,6 +58,11 @@ begin
   left join shared.messages source
     on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
   on conflict do nothing;
+  -- Facts of the character and the user that these messages told are told by the branch, too.
+  update public.memory_facts f set also_conversation_id = p_branch_id, also_at = f.source_to
+  from public.memories m
+  where m.id = f.memory_id and m.tier <> 'conversation' and f.source_conversation_id = p_parent_id
+    and f.source_message_id is not null and f.source_to <= p_position and f.also_conversation_id is null;
   perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;
 revoke execute on function private.branch_memory(uuid, uuid, bigint) from public, anon, authenticated;

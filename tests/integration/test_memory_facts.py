@@ -721,6 +721,21 @@ class TestProvenance:
         act(told, "delete", self.SAID, within=other)
         assert texts(told) == set()
 
+    def test_older_reply_that_is_written_again_knows_what_another_conversation_told(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        for expected in (set(), {PARIS}):
+            row = told.stack.one(
+                "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+                *(told.user.id, told.conversation, DEMO_CHARACTER),
+                message(told, STORY[1])["position"],
+            )
+            assert {fact["content"] for fact in row["facts"]} == expected
+            if not expected:
+                self.tell_elsewhere(told, other)
+
     def test_fact_goes_with_its_message_if_the_other_conversation_took_it_back(
         self, told: Talk
     ) -> None:
@@ -960,6 +975,18 @@ class TestBranch:
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
         assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+
+    def test_fact_of_the_person_stays_until_the_message_is_gone_from_the_branch_too(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, "I fear gulls.")
+        step(told, {"text": "Ada fears gulls.", "said": "I fear gulls.", "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        act(told, "delete", STORY[2], onwards=True)
+        assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+        act(told, "delete", STORY[2], within=branch)
+        assert texts(told) == set()
 
     def test_knows_what_other_conversations_said_and_its_own_part_of_it(self, told: Talk) -> None:
         gulls = "Ada fears gulls."
