@@ -34,6 +34,8 @@ create table public.memory_facts (
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
   digest text not null generated always as (md5(private.normalised(content))) stored,
+  -- The same for its words, which are equal in nearly equal texts (memory/comparison.py). Null: a user wrote it.
+  gist text check (char_length(gist) <= 32),
   pinned boolean not null default false,
   -- Whether prompts may have it. A user turns a fact off without deleting it; models do neither.
   is_active boolean not null default true,
@@ -59,6 +61,10 @@ create table public.memory_facts (
   source_to bigint,
   -- The last message there that said it again.
   repeated_to bigint,
+  -- The last message of another conversation that said it again. No foreign key: a second one would make
+  -- embeddings of conversations ambiguous.
+  also_conversation_id uuid,
+  also_at bigint,
   -- When it was said last.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
@@ -77,22 +83,29 @@ create unique index memory_facts_current on public.memory_facts (memory_id, dige
   where replaced_by is null and not is_withdrawal;
 create index memory_facts_by_memory on public.memory_facts (memory_id);
 create index memory_facts_shaped on public.memory_facts (digest) where is_shaped or not is_active;
+create index memory_facts_shaped_gist on public.memory_facts (gist) where is_shaped or not is_active;
 create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
+create index memory_facts_said_elsewhere on public.memory_facts (also_conversation_id, also_at)
+  where also_conversation_id is not null;
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
--- Digests of facts that a user deleted or reworded: models do not store them again.
+-- What users chose for facts that are gone, by their digests and gists.
 create table private.forgotten_facts (
   user_id uuid not null references auth.users (id) on delete cascade,
   digest text not null,
+  -- Null: the user deleted it, reworded it or turned it off, and models do not store it again. Else they moved
+  -- or rated it, and models store it in no wider tier and with this importance.
+  tier text check (tier in ('conversation', 'character', 'profile')),
+  importance integer,
   primary key (user_id, digest)
 );
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
 
 -- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their memory or
--- with their message, by another trigger, do not count as deleted by the user. A fact that was turned
--- off does not come back, however it goes.
+-- with their message, by another trigger, do not count as deleted by the user. However a fact goes, one
+-- that was turned off does not come back, and one that was moved or rated comes back as the user had it.
 create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -107,11 +120,15 @@ begin
     -- Those of the old text. Plain ones of the new text are found where facts are compared.
     new.subject := null;
     new.topic := null;
+    new.gist := null;
   end if;
-  if tg_op = 'DELETE' and (v_is_users or not old.is_active) or v_is_reworded then
-    insert into private.forgotten_facts (user_id, digest)
-    select m.user_id, old.digest from public.memories m where m.id = old.memory_id
-    on conflict do nothing;
+  if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then
+    insert into private.forgotten_facts as g (user_id, digest, tier, importance)
+    select m.user_id, d.digest, case when not v_is_users and old.is_active then m.tier end, old.importance
+    from public.memories m cross join unnest(array[old.digest, old.gist]) d (digest)
+    where m.id = old.memory_id and d.digest is not null
+    on conflict (user_id, digest) do update
+    set tier = case when g.tier is not null then excluded.tier end, importance = excluded.importance;
   end if;
   return case tg_op when 'DELETE' then old else new end;
 end $$;

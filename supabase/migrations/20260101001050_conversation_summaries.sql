@@ -129,14 +129,22 @@ begin
 end $$;
 
 -- Forgets what models noted from a message, and that it said a fact again. What these facts had replaced
--- is current again. Pinned facts and users' own stay.
+-- is current again. Pinned facts and users' own stay, and so does what another conversation said, too.
 create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
 language sql set search_path = '' as $$
+  update public.memory_facts f
+  set source_conversation_id = m.conversation_id, source_message_id = m.id, source_from = m.position,
+      source_to = m.position, repeated_to = null, also_conversation_id = null, also_at = null
+  from shared.messages m
+  where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
+    and m.conversation_id = f.also_conversation_id and m.position = f.also_at and m.is_active and m.is_speech;
   delete from public.memory_facts f
   where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
     and f.written_by = 'model' and not f.pinned;
   update public.memory_facts f set repeated_to = null
-  where f.source_conversation_id = p_conversation_id and f.repeated_to = p_position
+  where f.source_conversation_id = p_conversation_id and f.repeated_to = p_position;
+  update public.memory_facts f set also_conversation_id = null, also_at = null
+  where f.also_conversation_id = p_conversation_id and f.also_at = p_position
 $$;
 
 -- A trigger of the table of messages, for one that was changed, deleted or set aside, by whomever: what
@@ -146,6 +154,8 @@ create function private.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if exists (select from shared.conversations c where c.id = old.conversation_id) then
+    -- What is being saved meanwhile would not be seen: private.remember has locked this, too.
+    perform from private.conversation_versions v where v.conversation_id = old.conversation_id for update;
     perform private.forget_summary_from(old.conversation_id, old.position);
     perform private.forget_facts_of(old.conversation_id, old.position);
     perform private.forget_embedding(old.id);

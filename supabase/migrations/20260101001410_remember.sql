@@ -11,7 +11,7 @@ $$;
 
 -- Saves one fact that a model noted, and replaces those that it contradicts.
 -- p_note has
---   tier, content, importance, subject, topic    of memory_facts
+--   tier, content, gist, importance, subject, topic    of memory_facts
 --   from, to        the positions of the messages that it was drawn from
 --   replaces        ids of the facts that no longer hold; also those of its subject and topic
 --   extends         the id of a fact that says less of the same
@@ -20,8 +20,8 @@ $$;
 --   is_withdrawal   nothing holds in their place
 -- A fact that was said later wins. One of a narrower tier replaces none of a wider one, which holds
 -- elsewhere: it hides it where both are known. Pinned facts and those that a user wrote are not changed.
--- What a user turned off is not noted in any memory, and what they moved or rated is not lifted into a
--- wider one, or rated again.
+-- What a user turned off or deleted is not noted in any memory, and what they moved or rated is not lifted
+-- into a wider one, or rated again.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
@@ -29,6 +29,7 @@ declare
   v_note record;
   v_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
+  v_digest text := md5(private.normalised(p_note ->> 'content'));
   -- As a user shaped this fact.
   v_is_off boolean;
   v_widest integer;
@@ -38,6 +39,7 @@ declare
   v_fact public.memory_facts;
   v_is_same boolean := false;
   v_is_repeated boolean;
+  v_is_elsewhere boolean;
   v_replaced uuid[];
   v_hidden uuid[];
   v_changed uuid[];
@@ -45,25 +47,33 @@ declare
   v_newer uuid;
 begin
   select * into v_note from jsonb_to_record(p_note) as (
-    tier text, content text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
+    tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
     replaces uuid[], extends uuid, same_as uuid, is_change boolean);
   if not v_is_withdrawal then
-    select bool_or(not f.is_active), min(array_position(v_tiers, m.tier)) filter (where f.is_shaped),
-           min(f.importance) filter (where f.is_shaped)
+    select bool_or(s.is_off), min(array_position(v_tiers, s.tier)), min(s.importance)
     into v_is_off, v_widest, v_importance
-    from public.memory_facts f join public.memories m on m.id = f.memory_id
-    where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
-      and (f.digest = md5(private.normalised(v_note.content)) or f.id = v_note.extends);
+    from (
+      select not f.is_active as is_off, case when f.is_shaped then m.tier end as tier,
+             case when f.is_shaped then f.importance end as importance
+      from public.memory_facts f join public.memories m on m.id = f.memory_id
+      where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
+        and (f.digest = v_digest or f.gist = v_note.gist or f.id = v_note.extends)
+      union all
+      select g.tier is null, g.tier, case when g.tier is not null then g.importance end
+      from private.forgotten_facts g
+      where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist)) s;
     v_note.tier := v_tiers[least(array_position(v_tiers, v_note.tier), v_widest)];
     v_note.importance := coalesce(v_importance, v_note.importance);
   end if;
   if v_note.tier = 'character' and p_character_id is null
-     or not v_is_withdrawal and (v_is_off or exists (
-       select from private.forgotten_facts g
-       where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content)))) then
+     -- What a user wrote themselves since, they want.
+     or v_is_off and not exists (
+       select from public.memory_facts f where f.id = v_note.same_as and f.written_by = 'person' and f.is_active) then
     return;
   end if;
-  select max(m.created_at) as said_at, case when count(*) = 1 then min(m.id::text)::uuid end as message_id
+  -- A product's message may have any time, or none.
+  select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01') as said_at,
+         case when count(*) = 1 then min(m.id::text)::uuid end as message_id
   into v_source from shared.messages m
   where m.conversation_id = p_conversation.id and m.is_active and m.is_speech
     and m.position between v_note."from" and v_note."to";
@@ -77,10 +87,11 @@ begin
   if not v_is_withdrawal then
     select f.* into v_fact from public.memory_facts f join public.memories m on m.id = f.memory_id
     where m.user_id = p_conversation.user_id and f.replaced_by is null and not f.is_withdrawal
-      and (f.id = v_note.same_as or f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content)))
+      and (f.id = v_note.same_as or f.memory_id = v_memory_id and f.digest = v_digest)
     order by f.id = v_note.same_as desc nulls last limit 1;
     if found then
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
+      v_is_elsewhere := v_is_repeated and v_fact.source_conversation_id is distinct from p_conversation.id;
       update public.memory_facts f
       set last_used_at = now(),
           importance = case when f.is_shaped then f.importance else greatest(f.importance, v_note.importance) end,
@@ -88,13 +99,18 @@ begin
           repeated_to = case
             when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
             then greatest(f.repeated_to, v_note."to") else f.repeated_to end,
+          also_conversation_id = case when v_is_elsewhere then p_conversation.id else f.also_conversation_id end,
+          also_at = case
+            when not v_is_elsewhere then f.also_at
+            when f.also_conversation_id = p_conversation.id then greatest(f.also_at, v_note."to")
+            else v_note."to" end,
           since = case
             when v_is_repeated and v_note.is_change and v_source.said_at > f.said_at then v_source.said_at else f.since end,
           content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else p_tier end,
           content = case when f.written_by = 'person' or f.pinned or exists (
               select from public.memory_facts o
               where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
-                and o.digest = md5(private.normalised(v_note.content)))
+                and o.digest = v_digest)
             then f.content else v_note.content end
       where f.id = v_fact.id
       returning f.* into v_fact;
@@ -106,7 +122,7 @@ begin
     -- It was noted from the same messages before, and has been replaced since.
     if exists (
         select from public.memory_facts f
-        where f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content))
+        where f.memory_id = v_memory_id and (f.digest = v_digest or f.gist = v_note.gist)
           and f.replaced_by is not null and f.is_withdrawal = v_is_withdrawal
           and f.source_conversation_id = p_conversation.id
           and f.source_from <= v_note."to" and f.source_to >= v_note."from") then
@@ -114,12 +130,12 @@ begin
     end if;
 
     insert into public.memory_facts (
-      memory_id, content, written_by, content_tier, importance, is_shaped, subject, topic, source_conversation_id,
+      memory_id, content, gist, written_by, content_tier, importance, is_shaped, subject, topic, source_conversation_id,
       source_message_id, source_from, source_to, said_at, is_withdrawal,
       -- It has a replacement until all others are replaced: there is one current fact with a text.
       replaced_by)
-    values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3), v_widest is not null,
-            nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
+    values (v_memory_id, v_note.content, v_note.gist, 'model', p_tier, coalesce(v_note.importance, 3),
+            v_widest is not null, nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
             p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
             gen_random_uuid())
     returning * into v_fact;
@@ -138,8 +154,11 @@ begin
            array_position(v_tiers, m.tier) < array_position(v_tiers, own.tier) as is_narrower) o
   where m.user_id = p_conversation.user_id
     and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
-    and f.id <> v_fact.id and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
-    and (f.id = any (v_note.replaces) or not v_is_same and (f.id = v_note.extends or f.slot = v_fact.slot));
+    and f.id <> v_fact.id and f.replaced_by is null and f.written_by = 'model' and not f.pinned
+    and case
+      -- It was withdrawn later. An older withdrawal says nothing of what is said now.
+      when f.is_withdrawal then not v_is_same and o.is_later and (f.digest = v_digest or f.gist = v_note.gist)
+      else f.id = any (v_note.replaces) or not v_is_same and (f.id = v_note.extends or f.slot = v_fact.slot) end;
   v_changed := v_replaced || v_hidden;
   -- What a replaced fact hid stays hidden.
   select v_hidden || coalesce(array_agg(h.id), '{}') into v_hidden
@@ -189,6 +208,8 @@ begin
   end if;
   v_character_id := coalesce(p_turn.character_id, v_conversation.character_id);
 
+  -- No message is changed or deleted between here and the end: see private.note_change.
+  perform from private.conversation_versions v where v.conversation_id = v_conversation.id for update;
   insert into public.conversation_summaries as s (conversation_id, not_before)
   values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
   on conflict (conversation_id) do update set not_before = excluded.not_before

@@ -36,15 +36,19 @@ begin
     where m.conversation_id = p_parent_id
       and (f.source_to <= p_position or f.source_to is null or f.source_conversation_id is distinct from p_parent_id))
   insert into public.memory_facts (
-    id, memory_id, content, pinned, is_active, written_by, content_tier, importance, is_shaped, subject,
-    topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at, since,
-    replaced_by, hides, is_withdrawal, created_at)
-  select f.copy_id, v_memory_id, f.content, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance, f.is_shaped,
-         f.subject, f.topic,
+    id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_shaped, subject,
+    topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to,
+    also_conversation_id, also_at, said_at, last_used_at, since, replaced_by, hides, is_withdrawal, created_at)
+  select f.copy_id, v_memory_id, f.content, f.gist, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance,
+         f.is_shaped, f.subject, f.topic,
          case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
          case when f.source_conversation_id = p_parent_id then source.id else f.source_message_id end,
          f.source_from, f.source_to,
-         case when f.repeated_to <= p_position then f.repeated_to end, f.said_at, f.last_used_at, f.since,
+         case when f.repeated_to <= p_position then f.repeated_to end,
+         case when f.also_conversation_id <> p_parent_id then f.also_conversation_id
+              when f.also_at <= p_position then p_branch_id end,
+         case when f.also_conversation_id <> p_parent_id or f.also_at <= p_position then f.also_at end,
+         f.said_at, f.last_used_at, f.since,
          coalesce(newer.copy_id, wider.id),
          array(select coalesce(c.copy_id, h.id) from unnest(f.hides) h (id) left join copied c on c.id = h.id), f.is_withdrawal, f.created_at
   from copied f
@@ -54,6 +58,11 @@ begin
   left join shared.messages source
     on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
   on conflict do nothing;
+  -- Facts of the character and the user that these messages told are told by the branch, too.
+  update public.memory_facts f set also_conversation_id = p_branch_id, also_at = f.source_to
+  from public.memories m
+  where m.id = f.memory_id and m.tier <> 'conversation' and f.source_conversation_id = p_parent_id
+    and f.source_message_id is not null and f.source_to <= p_position and f.also_conversation_id is null;
   perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;
 revoke execute on function private.branch_memory(uuid, uuid, bigint) from public, anon, authenticated;

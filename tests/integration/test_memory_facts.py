@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -22,8 +23,10 @@ from tests.integration.test_memory import (
 )
 from tests.support.answers import text
 from tests.support.notes import asked_for_notes, prompts
+from tests.support.postgres import Postgres
 from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.installations
 
@@ -246,6 +249,23 @@ class TestNoting:
         act(told, "delete", MOVED)
         assert texts(told) == {PARIS}
 
+    @pytest.mark.parametrize("source", [STORY[4], STORY[2]])
+    def test_withdrawn_fact_does_not_come_back_when_older_messages_are_read_again(
+        self, told: Talk, source: str
+    ) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4]})
+        say(told, "The dog is gone.")
+        step(told, {"action": "withdraw", "of": "Ada has a dog.", "said": "The dog is gone."})
+        act(told, "edit", STORY[0], message="Good evening.")
+        if source == STORY[2]:
+            source = "I am Ada. This is my dog."
+            act(told, "edit", STORY[2], message=source)
+        step(told, {"text": "Ada has the dog.", "said": source}, upto=STORY[5])
+        assert texts(told) == set()
+        say(told, "The dog has come back.")
+        step(told, {"text": "Ada has a dog.", "said": "The dog has come back."})
+        assert texts(told) == {"Ada has a dog."}
+
     def test_withdrawn_fact_is_history(self, told: Talk) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4]})
         say(told, "The dog is gone.")
@@ -316,6 +336,17 @@ class TestNoting:
         step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
         assert texts(told) == {OSLO}
+
+    @pytest.mark.parametrize("at", ["infinity", "20000-01-01", "0044-03-15 BC"])
+    def test_message_of_an_impossible_time_stops_no_turn(self, told: Talk, at: str) -> None:
+        told.stack.db.execute("update messages set created_at = %s", [at])
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, created_at=at)
+        step(told, {"text": OSLO, "said": MOVED})
+        told.stack.db.execute("update messages set created_at = now()")
+        assert texts(told) == {OSLO}
+        told.reply("Where do I live?")
+        assert OSLO in prompts(told.stack.upstream)[-1][0]["content"]
 
     def test_there_and_back_again_in_one_answer(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
@@ -667,6 +698,81 @@ class TestProvenance:
         left = told.stack.all("select content from memory_facts")
         assert left == [{"content": PARIS}]
 
+    SAID: ClassVar = "As I said, I live in Paris."
+
+    def tell_elsewhere(self, told: Talk, *conversations: object) -> None:
+        for conversation in conversations:
+            say(told, self.SAID, conversation=conversation)
+            noted = {"text": PARIS, "said": self.SAID, "tier": "profile"}
+            step(told, noted, conversation=conversation)
+
+    def test_fact_that_another_conversation_tells_stays_until_that_is_gone_too(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        act(told, "delete", STORY[2])
+        assert texts(told) == {PARIS}
+        row = told.stack.one("select * from memory_facts")
+        source = message(told, self.SAID, other)
+        assert (row["source_conversation_id"], row["source_message_id"]) == (other, source["id"])
+        assert row["source_from"] == row["source_to"] == source["position"]
+        act(told, "delete", self.SAID, within=other)
+        assert texts(told) == set()
+
+    def test_older_reply_that_is_written_again_knows_what_another_conversation_told(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        for expected in (set(), {PARIS}):
+            row = told.stack.one(
+                "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+                *(told.user.id, told.conversation, DEMO_CHARACTER),
+                message(told, STORY[1])["position"],
+            )
+            assert {fact["content"] for fact in row["facts"]} == expected
+            if not expected:
+                self.tell_elsewhere(told, other)
+
+    def test_fact_goes_with_its_message_if_the_other_conversation_took_it_back(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        act(told, "edit", self.SAID, within=other, message="Never mind.")
+        assert texts(told) == {PARIS}
+        act(told, "delete", STORY[2])
+        assert texts(told) == set()
+
+    def test_fact_goes_with_its_message_if_the_other_conversation_is_gone(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        told.stack.db.execute("delete from conversations where id = %s", (other,))
+        act(told, "delete", STORY[2])
+        assert texts(told) == set()
+
+    @pytest.mark.parametrize("before", [[], [STORY[0]]])
+    def test_of_a_message_that_goes_while_they_are_saved(
+        self, told: Talk, postgres: Postgres, before: list[str]
+    ) -> None:
+        for content in before:
+            step(told, upto=content)
+        kept = summary(told)
+        gone = message(told, STORY[2])["id"]
+        delete = "delete from public.messages where id = %s"
+        with postgres.connect("app") as elsewhere, ThreadPoolExecutor(1) as pool:
+            with told.stack.db.transaction():
+                step(told, {"text": PARIS, "said": STORY[2]})
+                deleted = pool.submit(elsewhere.execute, delete, (gone,))
+                waiting = "select from pg_locks where not granted"
+                wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
+            deleted.result(timeout=30)
+        assert (texts(told), summary(told)) == (set(), kept)
+
     def test_change_of_another_column_of_a_message_forgets_nothing(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         told.stack.db.execute(
@@ -870,6 +976,38 @@ class TestBranch:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
         assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
 
+    def test_fact_of_the_person_stays_until_the_message_is_gone_from_the_branch_too(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, "I fear gulls.")
+        step(told, {"text": "Ada fears gulls.", "said": "I fear gulls.", "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        act(told, "delete", STORY[2], onwards=True)
+        assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+        act(told, "delete", STORY[2], within=branch)
+        assert texts(told) == set()
+
+    def test_knows_what_other_conversations_said_and_its_own_part_of_it(self, told: Talk) -> None:
+        gulls = "Ada fears gulls."
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "I fear gulls.", conversation=other)
+        step(told, {"text": gulls, "said": "I fear gulls."}, conversation=other)
+        move(told, gulls, "conversation")
+        say(told, "Those gulls again.", "Aye.")
+        step(told, {"text": gulls, "said": "Those gulls again."})
+        before, after = (
+            act(told, "branch", at)["conversation_id"] for at in (STORY[4], "Those gulls again.")
+        )
+        act(told, "delete", "I fear gulls.", within=other)
+        assert [texts(told, one) for one in (told.conversation, before, after)] == [
+            {gulls},
+            set(),
+            {gulls},
+        ]
+        act(told, "delete", "Those gulls again.")
+        assert [texts(told, one) for one in (told.conversation, after)] == [set(), {gulls}]
+
     def test_takes_along_what_was_moved_in_from_another_conversation(self, told: Talk) -> None:
         other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
         say(told, "I fear gulls.", conversation=other)
@@ -1044,6 +1182,20 @@ class TestPerson:
         step(told)
         assert texts(told) == {OSLO}
 
+    def test_fact_that_a_person_deleted_and_then_added_replaces_what_a_model_noted_before(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": OSLO, "said": STORY[2]}, upto=STORY[3])
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+            step(told, {"text": PARIS, "said": STORY[4]})
+            row = {"memory_id": str(memory), "content": OSLO}
+            assert api.post("/memory_facts", json=row).status_code == 201
+        say(told, "And then?")
+        step(told)
+        assert texts(told) == {OSLO}
+
     def test_fact_that_contradicts_a_persons_stands_beside_it_and_says_since_when(
         self, told: Talk
     ) -> None:
@@ -1116,11 +1268,20 @@ class TestPerson:
         self.change(told, is_active=True)
         assert current(told) == before
 
-    def test_fact_that_is_off_does_not_come_back_when_it_is_noted_again(self, told: Talk) -> None:
+    @pytest.mark.parametrize("again", ["ada lives in PARIS", "Ada now lives in the Paris"])
+    @pytest.mark.parametrize("how", ["off", "deleted", "reworded"])
+    def test_fact_that_a_person_does_not_want_does_not_come_back_when_it_is_noted_again(
+        self, told: Talk, again: str, how: str
+    ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
-        self.change(told, is_active=False)
-        step(told, {"text": "ada lives in PARIS"}, {"text": "Ada has a dog."})
-        assert texts(told) == {"Ada has a dog."}
+        if how == "deleted":
+            with told.stack.data_api(told.user) as api:
+                assert api.delete("/memory_facts", params={"content": f"eq.{PARIS}"}).is_success
+        else:
+            new = {"is_active": False} if how == "off" else {"content": "Ada is here."}
+            self.change(told, **new)
+        step(told, {"text": again}, {"text": "Ada has a dog."})
+        assert texts(told) - {"Ada is here."} == {"Ada has a dog."}
 
     @pytest.mark.parametrize("tier", ["conversation", "profile"])
     def test_fact_that_is_off_comes_back_in_no_other_memory(self, told: Talk, tier: str) -> None:
@@ -1148,6 +1309,36 @@ class TestPerson:
             say(told, said)
             step(told, {"text": again, "tier": "profile", "said": said})
         assert (len(texts(told)), texts(told, other)) == (1, set())
+
+    @pytest.mark.parametrize("again", [PARIS, "Ada lives in the Paris."])
+    def test_fact_that_a_person_moved_comes_back_after_its_message_as_they_had_it(
+        self, told: Talk, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 4})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        move(told, PARIS, "conversation")
+        self.change(told, importance=1)
+        said = "I am Ada, and I live in Paris!"
+        act(told, "edit", STORY[2], message=said)
+        assert texts(told) == set()
+        step(told, {"text": again, "said": said, "tier": "profile", "importance": 4})
+        assert (texts(told), texts(told, other)) == ({again}, set())
+        assert [fact["importance"] for fact in current(told)] == [1]
+
+    def test_fact_that_a_person_moved_stays_narrow_after_a_model_reworded_it(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        other, third = (
+            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
+        )
+        move(told, PARIS, "conversation")
+        said = "As I said, I live in Paris."
+        say(told, said)
+        step(told, {"text": "Ada lives in the Paris.", "said": said})
+        say(told, said, conversation=other)
+        step(told, {"text": PARIS, "said": said, "tier": "profile"}, conversation=other)
+        assert texts(told, third) == set()
 
     def test_fact_that_a_person_moved_stays_narrow_where_it_says_more(self, told: Talk) -> None:
         more = "Ada lives in Paris with her sister."

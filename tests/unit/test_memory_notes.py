@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import Fact
 from roleplay_chat.memory.notes import (
     MAX_BATCH_TOKENS,
@@ -153,12 +154,14 @@ class TestAsOne:
         assert written.summary == "Twice."
         assert [(fact.text, fact.message) for fact in written.facts] == [("A", 2), ("B", 4)]
 
-    def test_number_that_names_no_message_still_names_none(self) -> None:
+    @pytest.mark.parametrize("message", [None, 4])
+    def test_number_that_names_no_message_still_names_none(self, message: int | None) -> None:
+        wrong = Fact("conversation", "A", message=message)
         told = [
-            (Batch(rows(3), 7), Written("Once.", [])),
-            (Batch(rows(2, first=11), 10), Written("Twice.", [Fact("conversation", "B")])),
+            (Batch(rows(3), 7), Written("Once.", [wrong])),
+            (Batch(rows(2, first=11), 10), Written("Twice.", [wrong])),
         ]
-        assert as_one(told, known=0)[1].facts[0].message is None
+        assert [fact.message for fact in as_one(told, known=0)[1].facts] == [None, None]
 
     @pytest.mark.parametrize(
         ("first", "second", "left"),
@@ -446,6 +449,7 @@ def test_saved_with_what_tells_whether_it_still_fits() -> None:
             {
                 "tier": "conversation",
                 "content": "Likes tea.",
+                "gist": Words("Likes tea.").gist,
                 "importance": 3,
                 "from": 9,
                 "to": 11,
@@ -492,6 +496,10 @@ class TestSummaryAndFacts:
         saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER)
         assert saved["summary"] == "They met. Ada works as a cook."
         assert [change["content"] for change in saved["facts"]] == ["Ada works as a cook."]
+
+    def test_so_many_sentences_that_no_summary_has_them_are_not_all_compared(self) -> None:
+        saved = self.saved("Aye. " * 60 + "Ada works as a cook.", self.BOOKBINDER)
+        assert saved["facts"] == []
 
     def test_sentence_of_earlier_messages_is_outdated_by_a_later_fact(self) -> None:
         saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER, upto=40)

@@ -3,6 +3,8 @@
 The rules for single values know plain English. Where words cannot tell, the answer is no.
 """
 
+import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -36,6 +38,9 @@ _SKIPPED = _set(
 )
 """Articles, auxiliaries and adverbs that change nothing."""
 _NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein keine")
+_CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
+_PRONOUNS = _set("he she they it")
+"""Whom they mean, the words of a fact do not tell."""
 _NUMBERS = _set(
     """one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty
     hundred thousand first second third half both twice once"""
@@ -117,10 +122,10 @@ class Words:
         """In order, without articles and negations."""
         words = [word.casefold() for word in self._all]
         kept = [
-            _stem(word)
+            _stem(affirmed)
             for before, word in zip(["", *words], words, strict=False)
-            if word not in _SKIPPED
-            and not _is_negation(word)
+            if (affirmed := _affirmed(word))
+            and affirmed not in _SKIPPED
             and not (word in ("longer", "more") and before in ("no", "any"))
         ]
         return kept or words
@@ -148,6 +153,13 @@ class Words:
         """Words that may be names."""
         return {_stem(word.casefold()) for word in self._all if word[:1].isupper()}
 
+    @property
+    def gist(self) -> str:
+        """A hash that only texts have in common that say the same, as `likeness` has it. Where one
+        writes a name without its capital they may differ."""
+        told = [self.sorted_stems, _names(self, self), self.is_negated]
+        return hashlib.md5(json.dumps(told).encode(), usedforsecurity=False).hexdigest()
+
 
 def _pairs(stem: str) -> list[str]:
     if not _WITHOUT_SPACES.search(stem):
@@ -157,6 +169,13 @@ def _pairs(stem: str) -> list[str]:
 
 def _is_negation(word: str) -> bool:
     return word in _NEGATIONS or word.endswith("n't")
+
+
+def _affirmed(word: str) -> str:
+    """The word without its negation: "is" for "isn't", and "" for "not"."""
+    if word in _CONTRACTED:
+        return _CONTRACTED[word]
+    return "" if word in _NEGATIONS else word.removesuffix("n't")
 
 
 def _stem(word: str) -> str:
@@ -245,9 +264,11 @@ def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
 def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> Slot | None:
     """The subject and topic of a fact, if it can be true of one thing at a time only.
 
-    Plain words count more than what a model named. `person` is the name of the user.
+    Plain words count more than what a model named, unless a pronoun stands there. `person` is the
+    name of the user.
     """
-    if (plain := plain_slot(text, person)) is not None:
+    subject = "" if subject.casefold() in _PRONOUNS else subject
+    if (plain := plain_slot(text, subject, person)) is not None:
         return plain
     found = _POSSESSION.match(text)
     if found and not topic and not _SEVERAL & set(found["what"].split()):
@@ -259,14 +280,16 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
     return _slot(_about(subject, person), topic)
 
 
-def plain_slot(text: str, person: str) -> Slot | None:
+def plain_slot(text: str, subject: str, person: str) -> Slot | None:
+    """The slot in plain words; `subject` is whom a pronoun means, if it is known."""
     for name, pattern in _SLOTS:
         found = pattern.match(text)
         if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
             what = f"{name} {found['what']}" if name == "favourite" else name
             what = what.casefold().replace("color", "colour")
-            is_none = _is_of_several(found["subject"], what)
-            return None if is_none else _slot(_about(found["subject"], person), what)
+            about = subject if found["subject"].casefold() in _PRONOUNS else found["subject"]
+            is_none = not about or _is_of_several(about, what)
+            return None if is_none else _slot(_about(about, person), what)
     return None
 
 

@@ -191,7 +191,7 @@ class _Note:
         """Its slot; that of a known fact which differs in one value, if it has none of its own."""
         fact, person = self.fact, self.material.person
         named = slot_of(fact.text, fact.subject, fact.topic, person)
-        if fact.topic or plain_slot(fact.text, person):
+        if fact.topic or plain_slot(fact.text, fact.subject, person):
             return named
         twins = (old.slot for old in self.known if is_twin(self.words, old.words))
         return next(filter(None, twins), named)
@@ -361,7 +361,8 @@ def meant_by(
     bearing, new = material.bearing(old.words), material.bearing(words)
     shares_half = bool(new) and 2 * len(bearing & new) >= min(len(bearing), len(new)) > 0
     is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    return old if shares_half or is_said or bearing <= material.said else None
+    is_all_said = bool(bearing) and bearing <= material.said
+    return old if shares_half or is_said or is_all_said else None
 
 
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import Prompt
@@ -42,6 +43,8 @@ MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
 MAX_FACT_CHARS = 300
+MAX_SENTENCES = 60
+"""Sentences of a summary that are compared with the known facts, each with each."""
 MAX_NAME_CHARS = 60
 """For a fact's subject and topic."""
 MAX_TOKENS = 1_200
@@ -237,7 +240,9 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
         earlier, said = list(numbered), [row.content for row in batch.rows]
         for fact in written.facts:
             if fact.message:
-                fact = replace(fact, message=len(rows) + fact.message)
+                # A number that is too high is no message of the next batch.
+                is_one = fact.message <= len(batch.rows)
+                fact = replace(fact, message=len(rows) + fact.message if is_one else None)
             place = (fact.known or 0) - known - 1
             if 0 <= place < len(earlier) and facts.may_change(fact, earlier[place], said):
                 changes = [one for one in changes if one is not earlier[place]]
@@ -541,10 +546,11 @@ def _material_of(batch: Batch, begun: BegunTurn, macros: Macros) -> Material:
 
 
 def _sentences(written: Written, begun: BegunTurn) -> tuple[list[str], list[str]]:
-    """The sentences of the summary that the old one had, and the new ones; no long ones."""
+    """The sentences of the summary that the old one had, and the new ones; no long ones, and not
+    more than a real summary has."""
     told = begun.memory.text if begun.memory else ""
     sentences = _SENTENCE.findall(written.summary)
-    possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS]
+    possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS][:MAX_SENTENCES]
     return [one for one in possible if one in told], [one for one in possible if one not in told]
 
 
@@ -558,6 +564,9 @@ def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) ->
         "to": batch.upto,
         "digest": batch.digest,
         "person_digest": hashlib.sha256(person_summary.encode()).hexdigest(),
-        "facts": facts.resolve(written.facts, material, new),
+        "facts": [
+            change | {"gist": Words(change["content"]).gist}
+            for change in facts.resolve(written.facts, material, new)
+        ],
         "used": facts.used(material),
     }
