@@ -123,7 +123,7 @@ async def _check_health(
 
 
 def _has_no_health(found: Fetched) -> bool:
-    """Whether an OpenAI-compatible server has no /health. Some say so with status 200."""
+    """Whether an OpenAI-compatible server has no /health. Some report that with status 200."""
     is_error = isinstance(found.body, dict) and "error" in found.body and "status" not in found.body
     return found.status == 404 or (found.status == 200 and is_error)
 

@@ -1,4 +1,4 @@
-"""Keeps what turns have read, so that the next turn of a conversation reads only what is new.
+"""Keeps what turns have read, so that the next turn of a conversation only reads what is new.
 
 A copy is used only after `begin_turn` has compared it with the database (`private.history`), for
 the person whose turn it is, and only as far as it is unchanged.
@@ -52,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What a turn has read."""
+    """The messages, characters and books that a turn has read, and the catalogue of its task."""
 
     rows: Sequence[Row] = ()
     """The messages of the history up to a position, oldest first."""
@@ -67,7 +67,7 @@ class Copy:
 
     @property
     def size(self) -> int:
-        """The memory that it takes beside the catalogue, in bytes."""
+        """The memory that it takes without the catalogue, in bytes."""
         rows = (*self.rows, *self.backlog)
         texts = sum(sys.getsizeof(row["content"]) + _ROW_BYTES for row in rows)
         return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
@@ -104,12 +104,12 @@ class Copies:
         self._catalogues: dict[Task, Part | None] = {}
 
     def find(self, user_id: UUID, conversation_id: UUID | None, task: Task) -> Copy:
-        """What there is of a person's conversation, and the catalogue of a task."""
+        """The copy of a person's conversation, if any, and the catalogue of a task."""
         copy = conversation_id and self._copies.get((user_id, conversation_id))
         return replace(copy or Copy(), catalogue=self._catalogues.get(task))
 
     def keep(self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: Copy) -> None:
-        """Replace what there is of a person's conversation."""
+        """Replace the copy of a person's conversation."""
         self._catalogues[task] = copy.catalogue
         if conversation_id is None:
             return

@@ -1,4 +1,4 @@
-"""RisuAI's own format for characters. Mostly it writes cards, which need no conversion."""
+"""RisuAI's own format for characters. RisuAI mostly writes cards, which need no conversion."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,9 +1,9 @@
-"""What servers call their errors, as data: codes and sentences, each with its error policy.
+"""The codes and sentences of servers' errors, as data, each with its error policy.
 
-Servers agree on a few fields and on no sentence. The tables hold what is documented or was reported
-of them; tests/support/servers.py has the responses and where each is from. All texts are in lower
-case. Repetitions in patterns are bounded, and a text is cut before it is searched, so that a search
-takes linear time.
+Servers agree on a few fields and on no sentence. The tables contain documented or reported errors;
+tests/support/servers.py has the responses with their sources. All texts are in lower case.
+Repetitions in patterns are bounded, and a text is cut before it is searched, so that a search takes
+linear time.
 """
 
 from dataclasses import dataclass
@@ -222,7 +222,7 @@ def plain(code: str) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """Sentences that mean the same, if the status is one of `statuses`."""
+    """Sentences with the same meaning; they apply if the status is one of `statuses`."""
 
     policy: str
     statuses: frozenset[int]
@@ -272,7 +272,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"unknown (?:url|path|route|endpoint)",
         ),
     ),
-    # Too long, of which some name the parameter for the reply, too.
+    # Too long. Some also name the parameter for the reply.
     Wording(
         "context_too_long",
         frozenset({400, 413, 422, 429, 500, STREAM_STATUS}),

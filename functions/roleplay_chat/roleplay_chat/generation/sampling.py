@@ -29,7 +29,7 @@ def within_bounds(
     """The settings that may be sent, clamped to the bounds.
 
     `limits` is that of the row: [least, most] by name, and false for a parameter that nobody may
-    set. `own` are the row's parameters: a person may ask for as long a reply as the row does.
+    set. `own` are the row's parameters: a person may request a reply as long as the row does.
     """
     bounds = _bounds(limits, own)
     clamps = {

@@ -93,8 +93,8 @@ class BodyDecoder:
 
 
 def _whole_events(piece: bytes) -> list[str]:
-    """The data of a piece that consists of whole events of one line each, as most do; empty for any
-    other."""
+    """The data of a piece that consists of complete events of one line each, like most; empty for
+    any other."""
     if not piece.startswith(_FIRST) or not piece.endswith(_LAST) or b"\r" in piece:
         return []
     text = piece.decode(errors="surrogateescape")
@@ -103,8 +103,8 @@ def _whole_events(piece: bytes) -> list[str]:
 
 
 def _is_another_event(before: str, line: str) -> bool:
-    """Whether the line cannot continue JSON that stands on several lines: after "}", neither an
-    object nor a list may begin."""
+    """Whether the line cannot continue JSON of several lines: after "}", neither an object nor a
+    list may begin."""
     return line.lstrip()[:1] in ("{", "[") and before.rstrip()[-1:] == "}"
 
 
