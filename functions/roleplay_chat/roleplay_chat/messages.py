@@ -21,7 +21,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Cast:
-    """The names in a conversation: the character's, the person's and those of others."""
+    """The names in a conversation: the character's, the person's and everybody else's."""
 
     character: str = ""
     person: Sequence[str] = ()

@@ -43,8 +43,8 @@ class ConversationRow(Row):
 
 
 class SettingsRow(Row):
-    """What the person set for the conversation: the author's note, with the role of its message and
-    how many messages stand after it, and sampler settings by name."""
+    """The person's settings for the conversation: the author's note, the role of its message, how
+    many messages follow it, and sampler settings by name."""
 
     note: str = ""
     note_depth: int = 4
@@ -111,8 +111,8 @@ def _contents(book: Object) -> list[str]:
 
 
 class LorebookRow(Row):
-    """A lorebook beside that of the character, and what it belongs to. `content` has the format of
-    `character_book`."""
+    """A lorebook other than the character's own, and what it belongs to. `content` has the format
+    of `character_book`."""
 
     id: UUID
     scope: Literal["conversation", "persona", "person", "everyone"]
@@ -138,7 +138,7 @@ class MessageRow(Row):
 
 
 class RecalledRow(MessageRow):
-    """A message that bears on what the person says; it may be in the history as well."""
+    """A message that relates to what the person says; it may also be in the history."""
 
     score: float = 0
     """How much it bears on it, for the order only."""
@@ -309,5 +309,5 @@ class BegunTurn(Row):
 
     @property
     def key(self) -> str:
-        """What the worker of a turn depends on: its conversation, else the turn itself."""
+        """The key that decides the worker of a turn: its conversation, else the turn itself."""
         return str(self.conversation.id if self.conversation else self.turn.id)

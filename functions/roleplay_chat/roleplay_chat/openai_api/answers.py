@@ -119,7 +119,7 @@ class Answers:
 
 
 def finish_reason(answer: Mapping[str, Any]) -> str:
-    """Why the reply ended: "length" if its end is missing although nobody ended it."""
+    """Why the reply ended: "length" if its end is missing although nobody stopped it."""
     is_cut = answer.get("incomplete") and not answer.get("stopped")
     is_long = meaning_of(answer.get("finish_reason") or "") == "length"
     return "length" if is_cut or is_long else "stop"
@@ -159,7 +159,7 @@ def model(character: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
-    """An error in OpenAI's form. `param` is the parameter that its sentence begins with."""
+    """An error in OpenAI's form. `param` is the parameter with which its sentence begins."""
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     code = _CODES.get(error.code, error.code)
     return _error(_TYPES.get(error.status, kind), code, error.message)

@@ -1,7 +1,7 @@
-"""Notices a reply that runs in a circle, and one that is the same as the last.
+"""Detects a reply that loops, and one that is the same as the last.
 
 People repeat themselves, too: refrains, laughter, spells, dividers. So short units may repeat more
-often than long ones, and those with hardly a letter for longest.
+often than long ones, and those with hardly any letters most often.
 """
 
 import re
@@ -41,8 +41,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 class LoopFilter:
-    """Ends a reply that repeats the same words again and again. From the third time on they are
-    held back until it is clear what they are."""
+    """Ends a reply that repeats the same words again and again. From the third time on, they are
+    held back until it is clear whether they are a loop."""
 
     def __init__(self) -> None:
         self._window = ""
@@ -74,7 +74,7 @@ class LoopFilter:
         return "" if self.found else "".join(held or [])
 
     def _next_check(self, piece: str, at: int) -> int:
-        """Where to look at the text next; 0 if not in this piece."""
+        """Where to check the text next; 0 if not in this piece."""
         start = at - self._unread_chars
         if len(piece) < start + LEAST_CHECK_CHARS:
             return 0
@@ -127,7 +127,7 @@ def is_repeating(text: str) -> str | None:
 
 
 def _repeats(text: str, size: int, times: int) -> bool:
-    """Whether the text ends with its last `size` characters so many times."""
+    """Whether the text ends with its last `size` characters this many times."""
     length = size * times
     return length <= len(text) and text[-length:-size] == text[size - length :]
 
@@ -149,7 +149,7 @@ def _is_wide(sign: str) -> bool:
 
 
 def _is_plain(unit: str) -> bool:
-    """Whether the unit has hardly a letter."""
+    """Whether the unit has hardly any letters."""
     weight = 0
     for letter in _LETTER.finditer(unit):
         weight += 2 if _is_wide(letter[0]) else 1
@@ -159,7 +159,8 @@ def _is_plain(unit: str) -> bool:
 
 
 class RepeatFilter:
-    """Holds the reply back while it is the same as the last one, and drops it if it stays so."""
+    """Holds back the reply while it is the same as the last one, and drops it if it stays the
+    same."""
 
     def __init__(self, last: str) -> None:
         self._last = last.strip()

@@ -107,7 +107,7 @@ def _ends_sentence(text: str, at: int, end: int) -> bool:
 
 
 def _end_before_item(text: str) -> int:
-    """Where the text before the last line ends, if that line is a list item that was cut."""
+    """The end of the text before the last line, if that line is a list item that was cut."""
     start = text.rfind("\n")
     item = _ITEM.match(text, start) if start > 0 else None
     return len(text[:start].rstrip()) if item else 0
