@@ -523,7 +523,7 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
 
 
 def _as_told(properties: Schema, body: Schema) -> Schema:
-    """The schema of a JSON body whose values are the names of the fields that they come from."""
+    """The schema of a JSON body whose values are the names of their source fields."""
     told: dict[str, Schema] = {}
     for key, value in body.items():
         if isinstance(value, bool | int):
