@@ -35,7 +35,8 @@ create table public.memory_facts (
   content text not null check (char_length(content) between 1 and 2000),
   digest text not null generated always as (md5(private.normalised(content))) stored,
   pinned boolean not null default false,
-  -- Whether prompts may have it. A user turns a fact off without deleting it; models do neither.
+  -- Whether prompts may contain it. A user can turn a fact off without deleting it; models do
+  -- neither.
   is_active boolean not null default true,
   -- Who wrote the current text. Models never overwrite or drop a user's text.
   written_by text not null default 'person' check (written_by in ('person', 'model')),
@@ -57,18 +58,18 @@ create table public.memory_facts (
   source_message_id uuid,
   source_from bigint,
   source_to bigint,
-  -- The last message there that said it again.
+  -- The last message there that repeated it.
   repeated_to bigint,
-  -- When it was said last.
+  -- When it was last said.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
-  -- Since when it has held, where it replaced another fact that did not agree.
+  -- Since when it has held, if it replaced a fact that did not agree.
   since timestamptz,
   -- A newer fact. This one is history then, and current again when the newer one is deleted.
   replaced_by uuid,
   -- Facts of wider tiers that do not hold where this one does. They hold elsewhere.
   hides uuid[] not null default '{}',
-  -- Not a fact: that the facts it replaced no longer hold.
+  -- Not a fact, but a note that the facts it replaced no longer hold.
   is_withdrawal boolean not null default false,
   created_at timestamptz not null default now()
 );
