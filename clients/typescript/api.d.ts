@@ -298,7 +298,7 @@ export interface components {
          * @description A turn as requested by the client.
          *
          *     Unknown fields, such as those for images, are ignored, so that older and newer clients both
-         *     work. So is `user_id`: the token identifies the user. `""` is taken for no value.
+         *     work. `user_id` is ignored as well: the token identifies the user. `""` is taken for no value.
          */
         ChatRequest: {
             /** @description The user's message. Required for `send`, rejected with `kickoff`, otherwise ignored. At most `MAX_MESSAGE_CHARS`. */
@@ -385,7 +385,7 @@ export interface components {
              */
             format?: "json" | "png" | "charx";
         };
-        /** @description The id of a message, and whether models do not read it; false shows it to them again. */
+        /** @description The id of a message, and whether to hide it from models; false shows it to them again. */
         HideRequest: {
             /** @constant */
             action: "hide";
@@ -436,7 +436,7 @@ export interface components {
             /** Format: uuid */
             message_id: string;
         };
-        /** @description The id of a model, or of a provider, whose first model is tested. It may be switched off. */
+        /** @description The id of a model, or of a provider whose first model is tested. It may be switched off. */
         ModelTestRequest: {
             /** @constant */
             action: "test_model";
@@ -476,7 +476,10 @@ export interface components {
             /** Format: uuid */
             turn_id: string;
         };
-        /** @description Everything that the client is told about a finished turn. `processing_time` is in ms. */
+        /**
+         * @description Everything that the client learns about a finished turn. `processing_time` is in
+         *     milliseconds.
+         */
         Answer: {
             response: string;
             /** @constant */
@@ -816,7 +819,7 @@ export interface components {
             };
             request_id: string;
         };
-        /** @description What a worker says of itself. Fields that are not given keep their values. */
+        /** @description What a worker reports about itself. Omitted fields keep their values. */
         Registration: {
             url: string;
             protocol?: ("openai" | "chat_worker") | null;
@@ -845,7 +848,7 @@ export interface components {
             role: "system" | "developer" | "user" | "assistant";
             content?: string | components["schemas"]["ContentPart"][] | null;
         };
-        /** @description The body of a chat completion, as far as it is read. Unknown fields are ignored. */
+        /** @description The fields of a chat completion's body that we read. Unknown fields are ignored. */
         CompletionBody: {
             model: string;
             /** @description What was said so far. Leading system messages are directions for the scene, later ones are the person's words. With a conversation, only the person's words since the last reply count. */
