@@ -127,7 +127,7 @@ const isPhrase = (text) => text.toLowerCase().split(/\s+/).filter(Boolean).join(
 
 async function forget() {
   for (const turn of state.running.values()) turn.abort();
-  takeLeave(t("Your account was deleted, and what this device kept of it."));
+  takeLeave(t("Your account was deleted, with its data on this device."));
   const { error } = await signOut();
   localStorage.clear();
   sessionStorage.clear();
