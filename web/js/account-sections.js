@@ -1,4 +1,4 @@
-// What the account dialog shows beside name, email and password: limits, blocked authors, download and deletion.
+// The sections of the account dialog other than name, email and password: limits, blocked authors, download, deletion.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";

@@ -1,4 +1,4 @@
-// The dialogs of lorebooks: the list, one book with its entries, and what is asked before deleting.
+// The dialogs of lorebooks: the list, one book with its entries, and the question before deleting.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";

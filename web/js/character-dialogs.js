@@ -1,4 +1,4 @@
-// The dialogs of characters: the person's own, one with its details, and what is asked before deleting.
+// The dialogs of characters: the person's own, one with its details, and the question before deleting.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
@@ -31,7 +31,7 @@ export async function showLibrary(choice = { search: "", tag: "" }) {
   await loadLibrary();
 }
 
-/** Opens the list again with what was searched for last. */
+/** Opens the list again with the last search. */
 const resumeLibrary = () => showLibrary(last ?? undefined);
 
 /** Loads the list with other choices. An answer never replaces that of a later one. */

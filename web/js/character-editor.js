@@ -52,7 +52,7 @@ async function save(event) {
   if (isOpen) await finish(id, t("Saved."));
 }
 
-/** Saves the row, then the tags, then the picture. What is saved stays saved if a later one is refused. */
+/** Saves the row, then the tags, then the picture. If a later one is refused, the earlier ones stay saved. */
 async function store() {
   const { id, row, tags, form, picture } = state.dialog;
   await characters.saveRow(id, row && { ...row, updated_at: form.since }, form.values);
