@@ -41,7 +41,7 @@ _OWN_ROOTS = {
     "open.bigmodel.cn": "/api/paas/v4",
     "openrouter.ai": "/api/v1",
 }
-"""Where a provider's API begins, for hosts given without a path. All others have it at /v1."""
+"""The root of a provider's API, for hosts given without a path. For all others it is /v1."""
 _AZURE = ".openai.azure.com"
 _VERSION = re.compile(r"/v\d{1,3}(alpha|beta)?\d{0,3}$")
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -96,8 +96,8 @@ _OWN_NETWORKS = tuple(
         ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
     )
 )
-"""Where hosts of one's own network are. Link-local addresses, at which most clouds have their
-metadata service, are not among them."""
+"""The networks of an operator's own hosts. Not among them: link-local addresses, where most clouds
+have their metadata service."""
 _THIS_MACHINE = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
 _METADATA = tuple(
     map(
@@ -105,9 +105,9 @@ _METADATA = tuple(
         ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"),
     )
 )
-"""Metadata services of clouds that are at addresses of one's own networks."""
+"""Metadata services of clouds whose addresses are in these networks."""
 _LOCAL_NAME = re.compile(rf"({_LABEL}\.)*(?=[a-z]){_LABEL}")
-"""A host name of one's own network, which may be a single word."""
+"""A host name in the operator's own network, which may be a single word."""
 _METADATA_NAMES = ("metadata", "instance-data")
 """How the names of metadata services begin, such as metadata.google.internal."""
 

@@ -57,7 +57,7 @@ class ProbeResult:
     error: str | None
     response_ms: int
     busy: bool = False
-    """The worker answered that it is busy, which says nothing about its health."""
+    """The worker answered that it is busy, which does not affect its health."""
     deep: bool = False
     """The worker was asked to generate text."""
 

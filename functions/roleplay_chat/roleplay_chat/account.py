@@ -14,7 +14,7 @@ from roleplay_chat.turn_store import blocked
 _log = getLogger("roleplay_chat")
 
 CONFIRMATION = "delete my account"
-"""What the person types. Case and spaces around words do not matter."""
+"""The phrase that the person types. Case and spaces around words do not matter."""
 
 
 class DeleteAccountRequest(BaseModel):

@@ -106,8 +106,8 @@ class ChatRequest(BaseModel):
     greeting: Annotated[int, Field(ge=0, le=1_000)] | None = None
     """The index of the greeting that opens the conversation; 0 is the first message."""
     time_zone: TimeZone | None = None
-    """Where the person is, for macros that tell the time: "Europe/Berlin" or "+02:00". UTC if not
-    given."""
+    """The person's time zone, for macros that show the time: "Europe/Berlin" or "+02:00". UTC if
+    not given."""
 
     task: Task = "roleplay"
     requested_action: Literal["send", "regenerate", "continue", "impersonate"] | None = Field(
@@ -279,7 +279,7 @@ class Answer:
     saved: bool = True
     usage: Usage = field(default_factory=Usage)
     spent: Usage | None = None
-    """The same with our estimates where the model reported nothing. Clients are not told."""
+    """The same, with our estimates if the model reported nothing. Clients do not get it."""
     route: Sequence[AttemptSummary] = ()
 
     @property

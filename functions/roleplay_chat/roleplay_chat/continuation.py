@@ -20,7 +20,7 @@ LEAST_OVERLAP_CHARS = 6
 LEAST_WIDE_OVERLAP_CHARS = 4
 """The same in scripts without spaces."""
 LEAST_REPEATED_CHARS = 40
-"""A continuation that begins with so many characters of the reply began it again."""
+"""A continuation that begins with this many characters of the reply has begun it again."""
 MOST_WORD_CHARS = 40
 """A longer word is not waited for."""
 MOST_SHORT_CHARS = 3
@@ -136,8 +136,8 @@ war wax way web wed wet who why wig win wit woe won woo wow yak yam yap yaw yea 
 ah aw eh er ha hi hm ho hey hah huh mm mmm my nah oh ok oi ow pa ma shh ugh uh uhm um whoa yo ya hmm
 pm mr mrs ms dr st tv i'm o
 """
-"""English words of at most three letters, besides common ones. There are few more, so that other
-letters are a part of a word."""
+"""English words of at most three letters, in addition to common ones. There are few others, so
+other letters are a part of a word."""
 _COMPOUND = """
 afternoon airport another anybody anymore anyone anything anytime anyway anywhere armchair backpack
 backward backwards bathroom bathtub bedroom bedside bloodstream bluebird bookshelf boyfriend
@@ -169,7 +169,7 @@ waistcoat wallpaper warehouse warlord warship waterfall waterfront weekend whate
 wherever whichever whirlpool whoever wildflower wildflowers windowsill windshield wineglass within
 without woodland workshop worthwhile wristwatch yourself yourselves
 """
-"""English words of two words, which hardly ever stand beside each other otherwise."""
+"""English words that consist of two words which hardly ever stand next to each other otherwise."""
 _DOUBLED = """
 no so very more now again on up down you well still do and too off bis ja nein mehr oui non sí
 si más mais più да нет ну ещё так
@@ -213,7 +213,7 @@ class Continuation:
         self._beginning = beginning
         self._said = said[-SEEN_CHARS:]
         self._overlaps: _Overlaps | None = _Overlaps(beginning.rstrip())
-        """None once it is known what is repeated."""
+        """None once the repetition is known."""
         self._held: list[str] = []
         self._before = ""
         """The whitespace that the model wrote first."""
@@ -276,7 +276,7 @@ class _Repeated(NamedTuple):
 
     chars: int
     reaches_the_end: bool
-    """Whether the reply ends with it, so that what follows goes on exactly there."""
+    """Whether the reply ends with it, so that the rest continues exactly there."""
 
 
 class _Overlaps:

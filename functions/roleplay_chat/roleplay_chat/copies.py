@@ -21,7 +21,8 @@ from roleplay_chat.columns import message_rows
 MAX_BYTES = 16 * 2**20
 """Of all copies of an instance."""
 OTHER_BYTES = 192 * 2**20
-"""What an instance needs for the rest. Copies take a sixteenth of what it has beyond this."""
+"""The memory that an instance needs for everything else. Copies take a sixteenth of what it has
+beyond this."""
 MAX_BYTES_EACH = 2**20
 SECONDS = 900.0
 """A copy is dropped after this time without a turn."""
@@ -30,7 +31,7 @@ MAX_MESSAGES = 2_000
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where containers find the limit of their memory."""
 _ROW_BYTES = 300
-"""What Python needs for a message beside its text."""
+"""The memory of a message in Python without its text."""
 
 Row = dict[str, Any]
 

@@ -30,7 +30,7 @@ class Cast:
     impersonates: bool = False
     """Whether the model writes the person's words instead of the character's."""
     nickname: str = ""
-    """What the character is called."""
+    """The names of the character."""
 
     @property
     def own(self) -> Sequence[str]:

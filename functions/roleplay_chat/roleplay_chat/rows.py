@@ -141,7 +141,7 @@ class RecalledRow(MessageRow):
     """A message that relates to what the person says; it may also be in the history."""
 
     score: float = 0
-    """How much it bears on it, for the order only."""
+    """How closely it is related, for the order only."""
     said_at: datetime | None = None
 
 
@@ -235,7 +235,7 @@ class ModelRow(Row):
     token_ratios: Object = Field(default_factory=dict)
     """The calibration of token estimates: see `tokens`."""
     repairs: Object = Field(default_factory=dict)
-    """What was learned of the form that requests need: see `private.remember_repairs`."""
+    """The learned form of requests: see `private.remember_repairs`."""
     provider: ProviderRow
 
 
@@ -290,7 +290,7 @@ class BegunTurn(Row):
     """
     history: list[MessageRow] = Field(default_factory=list)
     recalled: list[RecalledRow] = Field(default_factory=list)
-    """The messages that bear on the person's message, the best first."""
+    """The messages that relate to the person's message, the best first."""
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
     """Those that matter most first: pinned ones, then by importance and use."""
@@ -303,7 +303,7 @@ class BegunTurn(Row):
     moderators: list[ModelRow] = Field(default_factory=list)
     """Classifiers, including inactive ones."""
     embedders: list[ModelRow] = Field(default_factory=list)
-    """Embeddings models, if messages can be found by what they mean."""
+    """Embeddings models, if messages can be found by meaning."""
     workers: list[WorkerRow] = Field(default_factory=list)
     cooldowns: list[CooldownRow] = Field(default_factory=list)
 

@@ -14,7 +14,7 @@ _log = getLogger("roleplay_chat")
 LARGE_ANSWER_SECONDS = 120
 """The time limit for a client to receive a large answer."""
 PIECE_BYTES = 65_536
-"""How much is sent at once, because the server buffers what a client has not received yet."""
+"""The bytes sent at once, because the server buffers whatever a client has not received yet."""
 
 
 _STREAM_HEADERS = (

@@ -38,7 +38,7 @@ class Outcome:
     cooldowns: Sequence[CooldownRow] = ()
     first_text_ms: int | None = None
     ingredients: Ingredients | None = None
-    """What the prompt of the last call was made of."""
+    """The ingredients of the last call's prompt."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The variables of the conversation after the reply."""
 

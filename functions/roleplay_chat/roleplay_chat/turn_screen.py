@@ -54,8 +54,8 @@ READ_AT_ONCE_CHARS = 10_000
 """Texts up to this length are screened on the event loop: usually within a millisecond (`make
 policy-report`), at worst in a dozen, while handing them to a thread costs one."""
 MANY_MACROS = 1_000
-"""Texts with more signs that may begin or end a macro are expanded in a thread: each takes some ten
-microseconds."""
+"""Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
+ten microseconds."""
 
 
 class PromptScreen:

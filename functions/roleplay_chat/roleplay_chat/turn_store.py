@@ -66,7 +66,7 @@ class TurnEnd:
     memory: dict[str, Any] | None = None
     """The memory to save, in the format of private.remember."""
     prompt: dict[str, Any] | None = None
-    """What the prompt of the reply was made of: `composition.compose`."""
+    """The composition of the reply's prompt: `composition.compose`."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ KINDS: Mapping[str, str] = {
     "saga-session": "a saga of Agnai",
     "apikey": "a key of Agnai",
 }
-"""What Agnai's other files are, by their `kind`."""
+"""The names of Agnai's other files, by their `kind`."""
 _CHARACTERS = ("character", "library-character")
 _TEXTS = {
     "name": "name",

@@ -25,7 +25,7 @@ _JPEG = b"\xff\xd8\xff"
 _PICTURES = (_JPEG, b"GIF8", b"RIFF", b"BM")
 _SPACE = b"\xef\xbb\xbf \t\r\n"
 MAX_LINE_BYTES = 64 * 2**10
-"""The part of a file that is read to say what it is."""
+"""The part of a file that is read to recognise it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CardFile:
     """The card in a file, and warnings about what is not imported."""
 
     card: dict[str, Any]
-    """As it is to be stored: without the picture that its JSON may have."""
+    """The card to store: without the picture that its JSON may contain."""
     warnings: tuple[str, ...] = ()
     picture: bytes | None = None
     """The character's picture, not decoded."""

@@ -88,7 +88,7 @@ CHATS_READ = (
 )
 """The files that can be imported as chats."""
 _CHATS = ("messages", "history", "histories", "internal", "data_visible", "chats")
-"""Lists of these names hold what was said."""
+"""Lists with these names contain messages."""
 _OWN_TO_CHARACTERS = ("personality", "first_mes", "mes_example")
 
 

@@ -82,7 +82,7 @@ class Lorebook:
 
     book: Object
     program: str | None = None
-    """Where it comes from; None for a card's own form."""
+    """The program that it comes from; None for a card's own form."""
 
     @property
     def entries(self) -> int:

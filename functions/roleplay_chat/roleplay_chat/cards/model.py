@@ -186,7 +186,7 @@ class Card:
     version: Version
     fields: Fields
     book: Object | None
-    """The lorebook, with what was wrong in it read or left out."""
+    """The lorebook, with invalid values repaired or left out."""
     warnings: tuple[str, ...] = ()
 
     @classmethod

@@ -17,14 +17,14 @@ THE_PICTURE_ITSELF = "ccdefault:"
 _JPEG = b"\xff\xd8\xff"
 _DATA = "data:"
 _TAKEN_OUT = "data:,"
-"""Stands in a stored card for the picture that its file had there: a data URI without data."""
+"""Replaces a picture in a stored card: a data URI without data."""
 _AVATARS = ("avatar", "avatar_url", "image", "picture")
-"""The fields in which programs put the picture where there are no assets."""
+"""The fields in which programs put the picture if there are no assets."""
 _ELSEWHERE = ("http:", "https:", "//")
 _OF_URLS = bytes.maketrans(b"-_", b"+/")
-"""The two signs in which base64 for URLs differs."""
+"""The two characters in which base64 for URLs differs."""
 MAX_ESCAPES = 200_000
-"""Signs of a data URI that are written as `%2B`; each takes some memory for a moment."""
+"""The most percent-encoded characters in a data URI; each takes some memory for a moment."""
 
 
 def find_picture(raw: bytes, card: Object) -> bytes | None:

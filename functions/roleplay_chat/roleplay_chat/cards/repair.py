@@ -18,7 +18,7 @@ MAX_SHOWN = 200
 """Characters of a field's name in a warning."""
 
 MISSING: Any = object()
-"""What a value of the wrong type is read as if it cannot be read."""
+"""The result of reading a value that cannot be read."""
 
 Path = tuple[str | int, ...]
 

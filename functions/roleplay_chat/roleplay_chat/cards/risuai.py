@@ -39,7 +39,7 @@ _KEPT = (
     *("customscript", "triggerscript", "virtualscript", "backgroundHTML", "additionalText"),
     *("defaultVariables", "bias", "license"),
 )
-"""What its cards have in the extension `risuai`."""
+"""The fields of its cards in the extension `risuai`."""
 _RENAMED = {"customscript": "customScripts"}
 
 

@@ -42,7 +42,7 @@ NOTE_ROLES = ("system", "user", "assistant")
 IN_CHAT = 1
 """The number of the position among the messages."""
 _NOT_KEPT = ("variables", "world_info", "scenario", "mes_example", "system_prompt")
-"""What a header may have that conversations here do not."""
+"""Fields of a header that conversations here do not have."""
 _MEDIA = ("image", "image_swipes", "video", "file", "files", "media")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 
@@ -53,7 +53,7 @@ class Said:
 
     sender: Literal["user", "character"]
     name: str | None
-    """The character's, where it is not the one of the conversation."""
+    """The character's name, if it is not the conversation's character."""
     is_hidden: bool
     said_at: datetime | None
     versions: Sequence[str]
@@ -88,7 +88,7 @@ class _Warnings:
     sentences: list[str] = field(default_factory=list)
     more: int = 0
     parts: str = "Line"
-    """What the parts of the file are called."""
+    """The names of the parts of the file."""
 
     def add(self, number: int, name: str, sentence: str) -> None:
         part = f"{self.parts} {number}" if number else "Header"

@@ -102,7 +102,7 @@ class _Facts:
     limit_source: str = ""
     reason: str = ""
     texts: tuple[str, ...] = ()
-    """All messages, whoever wrote them."""
+    """All messages, from the server or from a provider behind it."""
     own_texts: tuple[str, ...] = ()
     """The messages in which the server that answered us speaks of itself or of our account."""
     passed_on: bool = False
@@ -255,7 +255,8 @@ _OF_A_PROVIDER = {
     "worker_out_of_memory": "server_error",
     "worker_broken_context": "server_error",
 }
-"""What an error means if it is about the account or the machine of a provider behind the server."""
+"""The policies of errors that are about the account or the machine of a provider behind the
+server."""
 
 
 def _is_about_form(facts: _Facts) -> bool:

@@ -169,7 +169,7 @@ CODES: dict[str, tuple[str, ...]] = {
         "1210",
     ),
 }
-"""Codes and types that say what happened, whatever the status. Compare them with `plain`."""
+"""Codes and types that identify an error regardless of the status. Compare them with `plain`."""
 
 STATUSES: dict[int, tuple[str, ...]] = {
     400: (
@@ -212,7 +212,7 @@ STATUSES: dict[int, tuple[str, ...]] = {
     ),
     504: ("deadline_exceeded", "request_timeout", "timeout", "timeout_error"),
 }
-"""Codes and types that say no more than a status. They stand in for one in a stream."""
+"""Codes and types that mean no more than a status. They replace it in a stream."""
 
 
 def plain(code: str) -> str:
@@ -469,7 +469,7 @@ LIMITS: tuple[str, ...] = (
     rf"\blimit(?: is| of)?[:= (]{{1,3}}{_N}",
     rf"\bmax(?:imum)?(?: is| of)?[:= (]{{1,3}}{_N}",
 )
-"""Where a sentence has the limit that was exceeded, in order of precedence."""
+"""Patterns for the exceeded limit in a sentence, in order of precedence."""
 
 DELAY = (
     r"(?:try again|retry) (?:in|after) (?:(\d{1,3}) ?m(?:in\w{0,5})? ?)?"

@@ -643,7 +643,7 @@ def network_failure(error: Exception, *, shown: bool = False) -> Failure:
 
 
 CALL_ERRORS = (UpstreamError, *NETWORK_ERRORS, httpx.InvalidURL, ValueError)
-"""What a call can raise because of an upstream or of its row."""
+"""The exceptions that a call can raise because of an upstream or its row."""
 
 
 def call_failure(error: Exception) -> Failure:

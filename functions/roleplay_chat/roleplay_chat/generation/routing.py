@@ -23,7 +23,7 @@ from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_PROMPT_TOKENS = 32_768
-"""The most tokens of a prompt where the row does not say: long prompts cost money and time."""
+"""The most tokens of a prompt if the row does not say: long prompts cost money and time."""
 DEFAULT_WORKER_TOKENS = 4096
 """The context of a worker whose configuration does not say."""
 DEFAULT_MAX_TOKENS = 400
@@ -32,7 +32,7 @@ MAX_TOKENS = 10_000_000
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The names of the longest reply; some models take only the newer one."""
 REJECTED = "rejected"
-"""The entry of what was learned with the parameters that the model rejects."""
+"""The key of the learned repairs that has the parameters which the model rejects."""
 MOST_REJECTED = 10
 """How many are remembered: the row that keeps them is small."""
 RENAME = "rename"
@@ -84,7 +84,8 @@ class Target:
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
     timeouts: Mapping[str, Any] = field(default_factory=dict)
-    """Seconds by name (connect, first_token, idle, total), where the row overrides the settings."""
+    """The row's overrides of the settings, in seconds by name (connect, first_token, idle,
+    total)."""
     prompt_usd_per_1k: float | None = None
     completion_usd_per_1k: float | None = None
 

@@ -18,8 +18,8 @@ BOUNDS: Mapping[str, Bounds] = {
     "max_tokens": (16, 1_024),
     "seed": (0, 1_000_000),
 }
-"""What a person may set, and within which bounds where the model's row does not say. The database
-has the same names: private.check_sampling."""
+"""The settings that a person may change, and their bounds if the model's row does not say. The
+database has the same names: private.check_sampling."""
 WHOLE = ("top_k", "max_tokens", "seed")
 
 

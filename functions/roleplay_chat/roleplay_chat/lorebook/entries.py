@@ -201,7 +201,7 @@ class Entry:
     source: int = 0
     """The place of its book among those of the turn. Set when it is activated, as are these:"""
     part: Part = "character"
-    """What the screening takes it for."""
+    """The part of the turn as which it is screened."""
     trigger: Trigger = Trigger()
 
     @property
@@ -216,7 +216,7 @@ class Book:
 
     content: Mapping[str, Any]
     part: Part = "character"
-    """What the screening takes its entries for."""
+    """The part of the turn as which its entries are screened."""
     id: str | None = None
     """Its row in `books`; None for the character's own."""
 

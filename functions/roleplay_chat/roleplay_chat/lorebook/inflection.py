@@ -13,7 +13,7 @@ _CYRILLIC = re.compile(r"[\u0400-\u04ff]+")
 _VOWELS = "аеиоуыэюяіїє"
 _FLEETING = ("ок", "ек", "ец", "ел", "ень", "ен")
 _FOLLOW_FLEETING = "кнлр"
-"""The consonants before which a vowel stands in some forms."""
+"""The consonants before which some forms insert a vowel."""
 
 
 def _endings(written: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ more than 729 parts. Authors' patterns have tens."""
 MAX_JOINED = 16
 """Joined texts that are cached: one for each depth and form."""
 MAX_INFLECTED_PARTS = 16
-"""The words, signs and spaces of a key that is also found inflected."""
+"""The words, punctuation and spaces of a key that is also found inflected."""
 MAX_PLACES = 100
 """The places of a key's rarest word where an inflected key is looked for."""
 
@@ -54,7 +54,7 @@ _SPACE = regex.compile(r"\s+")
 _INFLECTED = regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
 """Keys that may be found in other forms: with Cyrillic words, or of several words."""
 _SAME_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\ufe0f": None})
-"""Signs that programs put in the place of what was typed, and the sign for emoji in colour."""
+"""Characters that programs substitute for typed ones, and the selector for emoji in colour."""
 
 Also = tuple[str, ...]
 """The names of other texts that a key searches."""

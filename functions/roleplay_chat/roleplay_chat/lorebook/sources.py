@@ -15,7 +15,7 @@ _PARTS: Mapping[str, Part] = {
     "person": "persona",
     "everyone": "scene",
 }
-"""What the screening takes the entries of a book for, by what the book belongs to."""
+"""The part of the turn as which a book's entries are screened, by what the book belongs to."""
 
 
 _ALSO_CALLED = {"swipe": ("regenerate",)}

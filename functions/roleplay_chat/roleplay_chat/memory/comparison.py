@@ -14,7 +14,7 @@ from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 
 MAX_ADDED_WORDS = 8
-"""A fact that goes on for longer than this says something else."""
+"""A fact that continues for longer than this says something else."""
 MAX_SUBJECT_WORDS = 4
 MAX_NAME_CHARS = 80
 """Of a subject and of a topic: `memory_facts` takes no more."""

@@ -46,7 +46,7 @@ _LASTING = re.compile(
 )
 """Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
-"""Importance of these, and of anything else, where a model says nothing."""
+"""The importance of these, and of other facts, if a model did not rate them."""
 
 
 def importance_of(text: str) -> int:

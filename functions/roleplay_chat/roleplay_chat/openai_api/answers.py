@@ -21,7 +21,7 @@ _TURN_FIELDS = (
     *("turn_id", "message_id", "user_message_id", "character_id", "content_tier", "model_used"),
     *("notice", "saved", "incomplete"),
 )
-"""What the field `roleplay_chat` tells beyond OpenAI's form."""
+"""The contents of the field `roleplay_chat`, in addition to OpenAI's form."""
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {
     "unauthorized": "invalid_api_key",
@@ -30,7 +30,7 @@ _CODES = {
     "character_not_found": "model_not_found",
     "conversation_too_long": "context_length_exceeded",
 }
-"""OpenAI's codes, where it has one that programs know."""
+"""OpenAI's codes, for errors that programs know by these."""
 _PARAMETER = re.compile(r"`([^`]{1,200})`")
 
 

@@ -159,7 +159,7 @@ class Completion:
     sampling: Mapping[str, float] = field(default_factory=dict)
     stop: Sequence[str] = ()
     history: Sequence[MessageRow] | None = None
-    """What was said before, as the request tells it; None: the conversation has it."""
+    """The history in the request; None: the conversation has it."""
 
     def applied_to(self, begun: BegunTurn) -> BegunTurn:
         """The turn with the request's history, and its settings in place of the conversation's."""

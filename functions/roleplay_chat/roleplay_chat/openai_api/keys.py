@@ -14,7 +14,7 @@ from edge.identity import UserTokens, bearer_token
 from roleplay_chat.turn_store import blocked
 
 PREFIX = "rpk_"
-"""What API keys begin with. Tokens never do."""
+"""The beginning of API keys, with which tokens never begin."""
 MAX_WRONG_KEYS = 120
 """Unknown keys per minute that the database is asked about. A key that this instance has seen
 admitted is always asked about."""

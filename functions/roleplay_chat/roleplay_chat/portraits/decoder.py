@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Format = Literal["webp", "png"]
-"""What is written: WebP is stored, and PNG is put into cards, which all programs can read."""
+"""The output formats: WebP is stored, and PNG, which all programs can read, is put into cards."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """The formats that are read: those of cards. Others only add decoders that can be attacked."""
@@ -28,7 +28,7 @@ MEMORY_BYTES = 400 * 2**20
 """Address space: Python with the decoders takes 50 MB, the largest picture 240 MB."""
 CPU_SECONDS = 10
 NICENESS = 10
-"""Turns come first where there is one processor."""
+"""Turns come first if there is only one processor."""
 
 DONE, UNREADABLE, TOO_LARGE, BLANK = 0, 3, 4, 5
 """Exit codes. BLANK: one colour alone, as in cards that were exported without a picture."""

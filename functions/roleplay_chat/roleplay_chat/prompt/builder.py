@@ -95,7 +95,7 @@ HOUSE_RULES: dict[Tier, str] = {
 """Part of every prompt, even if the author replaced the template."""
 
 _Fitted = tuple[PromptMessage, PromptMessage]
-"""A message, uncut and as it is sent."""
+"""A message, uncut and as sent."""
 _SEARCHED = {"depth_prompt": "chardepthprompt"}
 """The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
@@ -153,7 +153,7 @@ class PromptSpec:
     lore: Sequence[Entry] | None = None
     """The result of `activated_entries`; None to search the book."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """The variables after `activated_entries`; ignored where the book is searched."""
+    """The variables after `activated_entries`; ignored while the book is searched."""
     roles: Roles = "as_is"
     """The form of the messages."""
     rule: str = ""

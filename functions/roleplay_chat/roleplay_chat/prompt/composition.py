@@ -63,9 +63,9 @@ class Ingredients:
     recalled: Sequence[RecalledRow]
     """The recalled messages."""
     recalled_messages: Sequence[PromptMessage]
-    """What was written of both."""
+    """The formatted text of both."""
     others: int
-    """The tokens of everything but the history and what was recalled."""
+    """The tokens of everything except the history and recalled messages."""
 
 
 def compose(made_of: Ingredients, total: int) -> dict[str, Any]:

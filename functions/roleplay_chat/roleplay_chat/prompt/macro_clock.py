@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_FORMAT = 200
 """Characters of a format."""
 _WAKING = range(8 * 60, 22 * 60)
-"""The minutes of a day that a clock may show that stands still."""
+"""The minutes of a day that a standing clock may show."""
 
 _OFFSET = re.compile(
     r"(?:utc)?\s*(?P<hours>[+-]?\s*\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE

@@ -436,7 +436,7 @@ VALUES = (
     *("chardepthprompt", *SAID, "lastmessageid", "lastgenerationtype", "ismobile"),
     *("maxprompt", "maxcontext", "maxresponse"),
 )
-"""Those that stand for a value, in lower case, without their other names."""
+"""The macros that stand for a value, in lower case, without their other names."""
 
 
 def source_without_placeholders(text: str, macros: Macros) -> str:

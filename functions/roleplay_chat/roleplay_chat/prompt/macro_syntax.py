@@ -20,9 +20,10 @@ _VARIABLE = re.compile(
     r"(?P<sign>\+\+|--|[+-]=|\|\|=?|\?\?=?|[=!<>]=|[=<>])?(?P<rest>.*)",
     re.DOTALL,
 )
-"""What is written for a variable: {{.lamps += 2}}."""
+"""The shorthand for a variable: {{.lamps += 2}}."""
 OPERATION = "variable operation"
-"""The name of a macro with such a sign, which is its second argument. No author can write it."""
+"""The name of a macro with such an operator, which is its second argument. No author can write
+it."""
 _UTC = re.compile(r"time_utc(?P<offset>.*)", re.IGNORECASE | re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")
 _BLOCKS = frozenset(
@@ -45,7 +46,7 @@ class Call:
     end: int
     arguments: "list[list[Node]]" = field(default_factory=list)
     block: "list[Node] | None" = None
-    """What is between it and its end."""
+    """The nodes between it and its end."""
     keeps_space: bool = False
     """Whether the white space around the block stays."""
     depth: int = 1
@@ -68,7 +69,7 @@ class _Frame:
     start: int = 0
     place: int = 0
     blocks: dict[str, deque[int]] = field(default_factory=dict)
-    """Where macros stand that a later {{/name}} may end."""
+    """The places of macros that a later {{/name}} may end."""
 
 
 def parse(text: str) -> list[Node]:

@@ -8,7 +8,7 @@ from roleplay_chat.prompt.macro_variables import Variables
 
 NAMES = ("char", "user", "character_name", "user_name")
 SAID = ("lastmessage", "lastusermessage", "lastcharmessage", "input")
-"""The macros that quote what was said."""
+"""The macros that quote messages."""
 
 ALIASES = {
     "bot": "char",

@@ -49,7 +49,7 @@ _OF_A_CHARACTER = {
 }
 """Texts of the speaker, by the names of their macros."""
 _GENERATION = {"send": "normal", "kickoff": "normal", "regenerate": "swipe"}
-"""SillyTavern's names of what a turn does, where they differ from ours."""
+"""SillyTavern's names of the kinds of turns, if they differ from ours."""
 
 
 def build_macros(begun: BegunTurn, request: ChatRequest) -> Macros:

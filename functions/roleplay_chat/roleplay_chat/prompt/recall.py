@@ -31,7 +31,7 @@ MAX_TOKENS, SHORT, LONG_TOKENS = 1_200, 8_192, 400
 more of the history and leaves less to be found, the limit falls with the length to
 `LONG_TOKENS`."""
 NAMED_WEIGHT = 1.5
-"""How much more the messages of somebody count whom the person's message names."""
+"""The factor for messages of somebody whom the person's message names."""
 _WORD = re.compile(r"\w+")
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
 
@@ -44,7 +44,7 @@ FACTS_TITLE = "[Also known, as far as it bears on the next message:]"
 MAX_FACTS = 8
 """The most facts beside the recalled messages."""
 MAX_SHARE_OF_FACTS = 0.2
-"""A word in a larger share of the facts tells nothing, unless only two have it."""
+"""A word in a larger share of the facts means nothing, unless only two have it."""
 LEAST_SCORE = 0.5
 """Facts with a smaller share of the best one's score are left out."""
 MAX_SAID_CHARS = 1_000
@@ -63,7 +63,7 @@ _FUNCTION_WORDS = _set(
     " thing think this those too two use very want was way well went were what when where which"
     " while who whom why will with without would yes yet you your"
 )
-"""English words that say nothing about a subject. In other languages their number decides."""
+"""English words that carry no meaning. In other languages, the frequency of a word decides."""
 
 
 def budget(prompt: int) -> int:

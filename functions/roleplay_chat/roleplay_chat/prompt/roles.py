@@ -14,9 +14,9 @@ from roleplay_chat.prompt.passages import Piece, joined
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
 
 BEGIN = "[The scene begins.]"
-"""What the person says before a conversation that begins with the character's words."""
+"""The person's line before a conversation that begins with the character's words."""
 GO_ON = "[Go on.]"
-"""What the person says after one that ends with them."""
+"""The person's line after a conversation that ends with the character's words."""
 _BETWEEN = "\n\n"
 
 

@@ -8,12 +8,12 @@ import re
 
 _PARTS = re.compile(r"\n|`+|~+|[^\n`~]+")
 _FENCE = 3
-"""The least number of signs that open a code block."""
+"""The least number of back-ticks or tildes that open a code block."""
 _PAIRS = {
     '"': '"', "'": "'", "“": "”", "‘": "’", "„": "“”", "«": "»", "»": "«", "「": "」", "『": "』",
     "（": "）", "(": ")", "*": "*", "_": "_",
 }  # fmt: skip
-"""Opening signs, and those that close them."""
+"""Opening marks, and those that close them."""
 _FOLLOWS_A_MENTION = frozenset(",.;:!?)…，。、；：！？）،؟।")
 _JOINS_WORDS = frozenset(",;:/–—-")
 _KEPT = 2

@@ -67,7 +67,7 @@ _FIELDS_TEXT = (
 _FIELDS = frozenset(_FIELDS_TEXT.split())
 """Words that label something about the scene, and nobody who speaks."""
 _SAYS = ("说", "說", "道", "问", "問", "答", "喊", "叫", "想", "た", "て", "는", "은", "다")
-"""Ends of words before a colon that tell, and do not name, in scripts without capitals."""
+"""Ends of words before a colon that narrate instead of naming, in scripts without capitals."""
 _TITLES = ("mr", "mrs", "ms", "miss", "mx", "dr", "sir", "lady", "lord", "herr", "frau", "monsieur",
            "madame", "mme", "m", "señor", "señora", "sr", "sra", "signor", "signora", "don", "doña",
            "captain", "professor")  # fmt: skip
@@ -203,7 +203,7 @@ class Names:
 
 
 Words = Literal["story", "draft", "reply"]
-"""Which words stand for somebody: a draft is the person's, a reply the character's."""
+"""The words that stand for the speaker: a draft is the person's, a reply the character's."""
 _WORDS_FOR_OWN: Mapping[Words, tuple[str, ...]] = {
     "story": (),
     "draft": (*USER, *YOU),

@@ -10,12 +10,12 @@ from math import ceil
 WINDOW_CHARS = 4_096
 """The end of the text that is compared with itself."""
 PROBE_CHARS = 24
-"""The last characters, whose place before tells the length of a unit."""
+"""The number of last characters whose previous position gives the length of a unit."""
 MOST_TRIES = 3
 """How many such places are tried."""
 LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 64, 128, 256
-"""The text is looked at behind a sentence, if it has so many characters; without one, behind a
-word; without spaces, wherever it stands."""
+"""The text is checked after a sentence once it has this many more characters; without one, after a
+word; without spaces, anywhere."""
 WIDE_CHECK_CHARS = 96
 """The same in scripts without an alphabet, whose characters say more."""
 MOST_REPEATS = ((40, 12), (120, 8), (300, 6), (WINDOW_CHARS + 1, 4))

@@ -9,7 +9,7 @@ from functools import cache
 from roleplay_chat.reply.labels import Label, Names
 
 MOST_QUOTED_CHARS = 1_500
-"""A quotation that is still open after so many characters was never closed."""
+"""A quotation that is still open after this many characters was never closed."""
 _HEAD_CHARS = 200
 """The beginning of a line that may be a label."""
 
@@ -62,7 +62,7 @@ class Surroundings:
         """Called with each piece of the text. It is nothing else, because it is called for each."""
         self._fence = ""
         self._closers = ""
-        """The signs that close the open quotation."""
+        """The quotation marks that close the open quotation."""
         self._quoted_chars = 0
         self._letter: str | None = None
         """"open", or "signed" after its last words."""

@@ -28,7 +28,7 @@ on ecc es dhr mevr mej drs ir bijv blz enz evt nl o.a d.w.z i.p.v np tzn tj itd 
 inż hab św ks г гг в вв ул пр д кв стр т т.е т.д т.п т.к др проф акад им св тов рис см напр
 млн млрд тыс руб коп гл п ст р вул буд сп о sn doç yrd vb bkz sf dl dna dra
 """
-"""What stands before a full stop that ends no sentence."""
+"""Abbreviations, whose full stop does not end a sentence."""
 _MAY_END = """
 a.m p.m etc usw ecc itd itp т.д т.п др vb al jr sr no est st mar may sat sun es os on ex av
 s mm me ir in ed p v c d о о. п р в т ст

@@ -42,7 +42,7 @@ _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
 _TALK: tuple[Part, ...] = ("history", "message")
-"""What is read again in later turns, each with what stood before it: a message is history then."""
+"""The parts that later turns read again with the text before them: then a message is history."""
 REMEMBERED_TEXTS = 16_384
 """Three megabytes."""
 REMEMBERED_PROMPTS = 4_096

@@ -313,7 +313,7 @@ def _part(part: str) -> str:
 
 IN_A_ROW = 3
 _IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{{IN_A_ROW}}}")
-"""The codes of at least `IN_A_ROW` single letters or digits with only signs between them."""
+"""The codes of at least `IN_A_ROW` single letters or digits with only punctuation between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
 
 
@@ -342,7 +342,7 @@ def _stands_alone(word: str) -> bool:
 SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 """The scripts of the lexicon that are written without spaces."""
 _STREWN = r"-·・*_~/\\|"
-"""Signs that are ignored between two characters of these scripts."""
+"""Punctuation that is ignored between two characters of these scripts."""
 _TERMS = {
     fold(w): CODE[name] for name, line in lexicon.WRITTEN_TOGETHER.items() for w in line.split()
 }
@@ -487,7 +487,7 @@ _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
 """Up to a complete word that cannot be part of a row of single letters."""
 _SPACE = re.compile(r".*(?=\s)", re.DOTALL)
 _ONE_SIGN = re.compile(rf"([{_STREWN}])[{_STREWN}]*$")
-"""Signs at the end, which the next character may turn into ignored ones."""
+"""Punctuation at the end, which the next character may turn into ignored one."""
 MAX_UNSETTLED_CHARS = 400
 """The limit for the text that is read again, if it has no spaces or only single letters."""
 AHEAD_CHARS = 100

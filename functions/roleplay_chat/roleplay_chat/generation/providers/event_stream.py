@@ -26,7 +26,7 @@ from edge.json_text import MAX_PARSED_VALUES, value_count_bound
 DONE = "[DONE]"
 """The data of the event after the last one."""
 _GLUE = re.compile(r"\s*(?:data:\s*)?")
-"""What stands between documents in one event."""
+"""The text between documents in one event."""
 _JSON = JSONDecoder()
 _FIRST, _NEXT, _LAST = b"data: ", "\n\ndata: ", b"\n\n"
 

@@ -45,7 +45,7 @@ from roleplay_chat.generation.providers.event_stream import DONE, BodyDecoder, d
 MAX_STREAM_BYTES = 32 * 2**20
 """The limit for a whole stream. The longest reply, in events of one character, is smaller."""
 MANY_EVENTS = 100
-"""After so many events at once, other tasks run; one network read may bring thousands."""
+"""After this many events at once, other tasks run; one network read may bring thousands."""
 FAST_SECONDS = 0.025
 """Events that come faster than this on average are passed on in twos or more: nobody reads faster,
 and screening and sending cost the same for two tokens as for one."""
@@ -89,7 +89,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """A character in two halves, as JSON escapes it."""
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]+")
-"""Bytes that were no text where they stood, as `BodyDecoder` passes them on."""
+"""Bytes that were not valid text, as `BodyDecoder` passes them on."""
 _HALF = re.compile(
     "(?:[\ud800-\udbff]|[\udcc2-\udcdf]|[\udce0-\udcef][\udc80-\udcbf]?"
     r"|[\udcf0-\udcf4][\udc80-\udcbf]{0,2})\Z"
