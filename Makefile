@@ -61,7 +61,7 @@ up: $(READY)/stack ## The same in the background; or restart parts that are down
 down: $(READY)/python ## Stop the stack
 	@$(BIN)/python -m dev down
 
-status: $(READY)/python ## Show the parts, the page and who signs in; ARGS="--json"
+status: $(READY)/python ## Show the parts, the page and the demo account; ARGS="--json"
 	@$(BIN)/python -m dev status $(ARGS)
 
 reset: $(READY)/python ## Delete the local data
@@ -94,13 +94,13 @@ settings: $(READY)/python ## Show all settings, their source, and wrong values; 
 usage: $(READY)/python ## Show cost, tokens, errors and latency by day, model and user; DAYS=14; ARGS="--json"
 	@$(BIN)/python -m dev usage $(ARGS)
 
-worker: $(READY)/python ## Make a worker and print its key once: NAME=gpu-1; DRAIN=1 or 0, or REMOVE=1, for one that exists
+worker: $(READY)/python ## Create a worker and print its key once: NAME=gpu-1; DRAIN=1 or 0, or REMOVE=1, for an existing one
 	@$(BIN)/python -m dev worker $(call argument,NAME)
 
-admin: $(READY)/python ## Give somebody the console: EMAIL=ada@example.com; REMOVE=1 takes it back
+admin: $(READY)/python ## Give somebody the console: EMAIL=ada@example.com; REMOVE=1 undoes it
 	@$(BIN)/python -m dev admin $(call argument,EMAIL)
 
-verify-age: $(READY)/python ## Record that somebody's age was verified: EMAIL=ada@example.com; REMOVE=1 takes it back
+verify-age: $(READY)/python ## Record that somebody's age was verified: EMAIL=ada@example.com; REMOVE=1 undoes it
 	@$(BIN)/python -m dev verify-age $(call argument,EMAIL)
 
 backup: $(READY)/python ## Write rows, pictures and settings of DATABASE_URL into FILE=backup.zip; never keys; ARGS=--help
@@ -129,7 +129,7 @@ build: $(READY)/python ## Assemble dist/<function>/ for deployment
 web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/ for the configured project (docs/deploying.md)
 	@$(BIN)/python -m dev.web
 
-adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo takes it back
+adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo undoes it
 	@$(BIN)/python -m dev adopt $(ARGS)
 
 ##@ Test
@@ -173,7 +173,7 @@ chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick --json"
 	@$(BIN)/python -m bench $(ARGS)
 
-first-reply: $(READY)/test chromium ## Clone and start this with a stop watch, up to a reply on the page and in the terminal; ARGS="--json"
+first-reply: $(READY)/test chromium ## Time a fresh clone and start, up to a reply on the page and in the terminal; ARGS="--json"
 	@$(BIN)/python -m bench.first_reply $(ARGS)
 
 memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write --json"
@@ -182,7 +182,7 @@ memory-report: $(READY)/test ## Measure what prompts know of long conversations;
 policy-report: $(READY)/test ## Print misses and false refusals of the content screening; ARGS="--json"
 	@$(BIN)/python -m tests.policy $(ARGS)
 
-metrics: $(READY)/python ## Print function lengths, import depth and import cycles; ARGS="--json" or another working copy
+metrics: $(READY)/python ## Print function lengths, import depth and import circles; ARGS="--json" or another working copy
 	@$(BIN)/python -m dev.metrics $(ARGS)
 
 ##@ Develop

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: the local stack, operating a project, printed documents.
+"""The commands behind the Makefile: the local stack, operating a project, generated documents.
 
 `make help` lists them.
 """

@@ -172,7 +172,7 @@ def down(settings: Settings) -> None:
 @json_option
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
-    """Show the parts, the pages' address and who signs in. Exit code 0 if all parts are up."""
+    """Show the parts, the pages' address and the demo account. Exit code 0 if all parts are up."""
     from dev.operate import report, status
 
     if read_state(settings) is None:
@@ -261,7 +261,7 @@ def verify(settings: Settings, token: str | None, stored: bool, as_json: bool) -
 @click.option("--remove", is_flag=True, envvar="REMOVE", help="Remove it with its key.")
 @click.pass_obj
 def worker(settings: Settings, name: str, drain: bool | None, remove: bool) -> None:
-    """Make a worker and print its key, once. A worker that exists gets another key."""
+    """Create a worker and print its key, once. An existing worker gets a new key."""
     from dev.operate import worker as operate
 
     sys.exit(operate.main(settings, name, drain=drain, remove=remove))
@@ -456,7 +456,7 @@ Ctrl-C itself and would also complain about the command."""
 
 
 def explain(error: click.ClickException) -> None:
-    """Print what is wrong with a command, in the names of make's variables."""
+    """Print what is wrong with a command, under the names of make's variables."""
     parameter = error.param if isinstance(error, click.BadParameter) else None
     name = parameter and make_variable(parameter)
     if not name:
@@ -468,7 +468,7 @@ def explain(error: click.ClickException) -> None:
 
 
 def make_variable(parameter: click.Parameter) -> str | None:
-    """The variable by which make passes a parameter on, or None if it has none."""
+    """The variable with which make passes on a parameter, or None if it has none."""
     if isinstance(parameter, click.Argument):
         is_target = isinstance(parameter.type, click.Choice)  # a part of the target's name
         return None if is_target else parameter.human_readable_name

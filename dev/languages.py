@@ -1,4 +1,4 @@
-"""`python -m dev.languages`: what the dictionaries of the pages lack, or have too much of."""
+"""`python -m dev.languages`: the missing and superfluous sentences of the pages' dictionaries."""
 
 import json
 import re
@@ -110,7 +110,7 @@ def _once(pairs: list[tuple[str, Translation]]) -> Dictionary:
 
 
 def bare(script: str, source: str) -> Iterator[str]:
-    """The texts of templates that are not given to t, one sentence for each."""
+    """The texts of templates that are not passed to t, one sentence for each."""
     for text in templates.texts(source):
         line = source.count("\n", 0, text.start) + 1
         yield f"{script}:{line}: give “{text.text}” to t."

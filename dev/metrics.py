@@ -219,7 +219,7 @@ def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """What `make metrics` tells of a working copy, as JSON."""
+    """The figures of `make metrics` for a working copy, as JSON."""
     texts = {area: sources(root, area) for area in AREAS}
     texts["all"] = {name: text for area in AREAS for name, text in texts[area].items()}
     graph, web = import_graph(texts["all"]), web_import_graph(web_sources(root))

@@ -1,4 +1,4 @@
-"""Options of several commands, apart from what carries them out, which is slow to import."""
+"""Options of several commands. Separate from their implementations, which are slow to import."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Finds the text that stands in lit-html templates of scripts as it is."""
+"""Finds literal text in scripts' lit-html templates."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ class _Scanner:
         return self._found
 
     def _script(self) -> None:
-        """Goes to the end of the script, or to the brace that ends an expression."""
+        """Go to the end of the script, or to the brace that ends an expression."""
         depth = 0
         while self._at < len(self._source):
             if self._skipped():
@@ -61,7 +61,7 @@ class _Scanner:
             self._at += 1
 
     def _skipped(self) -> bool:
-        """Skips a comment, a string or a pattern. Returns whether there was one."""
+        """Skip a comment, a string or a pattern. Returns whether there was one."""
         kinds = [_COMMENT, _STRING, *([_PATTERN] if self._may_be_pattern() else [])]
         for kind in kinds:
             if found := kind.match(self._source, self._at):
@@ -96,7 +96,7 @@ class _Scanner:
         self._at += 1
 
     def _tag(self) -> None:
-        """Goes behind a tag, and notes the attributes that are shown."""
+        """Go to the end of a tag, and note the attributes that are shown."""
         while self._source[self._at] != ">":
             if found := _ATTRIBUTE.match(self._source, self._at):
                 self._at = found.end()
@@ -108,7 +108,7 @@ class _Scanner:
         self._at += 1
 
     def _value(self, quote: str, *, is_shown: bool) -> None:
-        """Goes behind the value of an attribute."""
+        """Go to the end of an attribute's value."""
         start = self._at
         while self._source[self._at] != quote:
             if self._source.startswith("${", self._at):
@@ -121,7 +121,7 @@ class _Scanner:
         self._at += 1
 
     def _note(self, start: int, is_shown: bool) -> None:
-        """Notes what stands between `start` and here, if it is shown and has letters."""
+        """Note the text between `start` and here, if it is shown and has letters."""
         text = " ".join(self._source[start : self._at].split())
         if is_shown and _LETTER.search(_ENTITY.sub("", text)):
             self._found.append(Text(start, self._at, text))

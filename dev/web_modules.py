@@ -1,4 +1,5 @@
-"""Which modules a page loads. Browsers learn of each only from the module that imports it."""
+"""Lists the modules that a page loads. Browsers learn of each only from the module that imports
+it."""
 
 import re
 from collections.abc import Callable

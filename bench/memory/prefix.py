@@ -75,7 +75,7 @@ async def compare(
             steps += function.steps
         results[context] = sum_up(turns, steps)
         plain = results[context].plain or 0
-        say(f"context {context:,}: {plain:.1%} of a prompt is as before")
+        say(f"context {context:,}: {plain:.1%} of a prompt stays the same")
     return results
 
 

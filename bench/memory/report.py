@@ -59,7 +59,7 @@ def _prefix(now: Mapping[int, Beginnings], before: Mapping[int, Beginnings]) -> 
             rows.append([_context(context, BEFORE), *_beginnings(before[context])])
         rows.append([_context(context, NOW), *_beginnings(found, context)])
     return Table(
-        "How much of a prompt is as before",
+        "How much of a prompt stays the same",
         "",
         [
             "context",

@@ -12,8 +12,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Check that the function is running, or go on reading a stream
-         * @description With `Last-Event-ID`, the events of that turn after this one: the rest of the reply where the instance runs the turn, else heartbeats and then the saved reply, which begins with another `start`. A POST with this header gets the same.
+         * Check that the function is running, or continue reading a stream
+         * @description With `Last-Event-ID`, the events of that turn after this one: the rest of the reply if this instance runs the turn, otherwise heartbeats and then the saved reply, which begins with another `start`. A POST with this header gets the same.
          */
         get: operations["roleplay_chat_alive"];
         put?: never;
@@ -206,7 +206,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A page of one's conversations, pinned ones first, then the newest */
+        /** A page of the caller's conversations, pinned ones first, then the newest */
         post: operations["list_conversations"];
         delete?: never;
         options?: never;
@@ -240,7 +240,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What is left of one's limits and budget */
+        /** The caller's remaining limits and budget */
         post: operations["read_limits"];
         delete?: never;
         options?: never;
@@ -298,7 +298,7 @@ export interface components {
          * @description A turn as requested by the client.
          *
          *     Unknown fields, such as those for images, are ignored, so that older and newer clients both
-         *     work. So is `user_id`: the token identifies the user. `""` is taken for no value.
+         *     work. `user_id` is ignored as well: the token identifies the user. `""` is taken for no value.
          */
         ChatRequest: {
             /** @description The user's message. Required for `send`, rejected with `kickoff`, otherwise ignored. At most `MAX_MESSAGE_CHARS`. */
@@ -307,7 +307,7 @@ export interface components {
             kickoff?: boolean | null;
             /** @description Required for roleplay and for actions on a conversation. */
             conversation_id?: string | null;
-            /** @description One of the characters of the conversation; its own when left out. */
+            /** @description One of the characters of the conversation; default: its own. */
             character_id?: string | null;
             /** @description `chat_worker` (any worker), `chat_worker:<name>` or a model key; default: the default model. */
             model_provider?: string | null;
@@ -385,7 +385,7 @@ export interface components {
              */
             format?: "json" | "png" | "charx";
         };
-        /** @description The id of a message, and whether models do not read it; false shows it to them again. */
+        /** @description The id of a message, and whether to hide it from models; false shows it to them again. */
         HideRequest: {
             /** @constant */
             action: "hide";
@@ -423,7 +423,7 @@ export interface components {
             card_base64?: string;
             /**
              * Format: uuid
-             * @description Where a lorebook applies; without it and `persona_id` everywhere.
+             * @description Where a lorebook applies; everywhere without it and `persona_id`.
              */
             conversation_id?: string;
             /** Format: uuid */
@@ -436,7 +436,7 @@ export interface components {
             /** Format: uuid */
             message_id: string;
         };
-        /** @description The id of a model, or of a provider, whose first model is tested. It may be switched off. */
+        /** @description The id of a model, or of a provider whose first model is tested. It may be switched off. */
         ModelTestRequest: {
             /** @constant */
             action: "test_model";
@@ -476,7 +476,10 @@ export interface components {
             /** Format: uuid */
             turn_id: string;
         };
-        /** @description Everything that the client is told about a finished turn. `processing_time` is in ms. */
+        /**
+         * @description Everything that the client learns about a finished turn. `processing_time` is in
+         *     milliseconds.
+         */
         Answer: {
             response: string;
             /** @constant */
@@ -538,7 +541,7 @@ export interface components {
             message_id: string;
             request_id: string;
         };
-        /** @description The account is gone; the numbers of its rows, such as `conversations`. */
+        /** @description The account was deleted: the numbers of its rows, such as `conversations`. */
         DeleteAccountAnswer: {
             /** @constant */
             success: true;
@@ -590,7 +593,7 @@ export interface components {
             chat: string;
             request_id: string;
         };
-        /** @description The message, and whether models do not read it. */
+        /** @description The message, and whether it is hidden from models. */
         HideAnswer: {
             /** @constant */
             success: true;
@@ -652,7 +655,7 @@ export interface components {
             calls: number;
             request_id: string;
         };
-        /** @description The prompt that the template makes for a conversation made up for it. For admins. */
+        /** @description The prompt that the template produces for an invented conversation. For admins. */
         PreviewAnswer: {
             /** @constant */
             success: true;
@@ -661,7 +664,7 @@ export interface components {
             messages: components["schemas"]["PreviewMessage"][];
             request_id: string;
         };
-        /** @description A message as a model gets it. */
+        /** @description A message as sent to a model. */
         PreviewMessage: {
             /** @enum {string} */
             role: "system" | "user" | "assistant";
@@ -709,7 +712,7 @@ export interface components {
             cost_usd?: number | null;
             cached_tokens?: number | null;
         };
-        /** @description What every failure is answered with. */
+        /** @description The body of every error. */
         Error: {
             /** @constant */
             success: false;
@@ -816,7 +819,7 @@ export interface components {
             };
             request_id: string;
         };
-        /** @description What a worker says of itself. Fields that are not given keep their values. */
+        /** @description What a worker reports about itself. Omitted fields keep their values. */
         Registration: {
             url: string;
             protocol?: ("openai" | "chat_worker") | null;
@@ -833,7 +836,7 @@ export interface components {
             /** Format: date-time */
             lease_expires_at: string;
             lease_seconds: number;
-            /** @description Whether it gets no new turns, by its own wish or an operator's. */
+            /** @description Whether it gets no new turns, at its own or an operator's request. */
             draining: boolean;
             /** @description The result of the probe at a new address; null: it was not probed. */
             healthy: boolean | null;
@@ -845,7 +848,7 @@ export interface components {
             role: "system" | "developer" | "user" | "assistant";
             content?: string | components["schemas"]["ContentPart"][] | null;
         };
-        /** @description The body of a chat completion, as far as it is read. Unknown fields are ignored. */
+        /** @description The fields of a chat completion's body that we read. Unknown fields are ignored. */
         CompletionBody: {
             model: string;
             /** @description What was said so far. Leading system messages are directions for the scene, later ones are the person's words. With a conversation, only the person's words since the last reply count. */
@@ -898,7 +901,7 @@ export interface components {
             /** @default false */
             include_usage?: boolean;
         };
-        /** @description What every failure is answered with in OpenAI's form. */
+        /** @description The body of every error in OpenAI's form. */
         OpenAiError: {
             error: {
                 /** @description A sentence for the person. */
@@ -910,7 +913,7 @@ export interface components {
         };
         /** @description A character. */
         Model: {
-            /** @description Valid also after the name has changed. */
+            /** @description Stays valid when the name changes. */
             id: string;
             /** @constant */
             object: "model";
@@ -919,7 +922,7 @@ export interface components {
             owned_by: "you" | "public";
             name: string;
         };
-        /** @description The characters that one may begin to talk with: one's own, then public ones. */
+        /** @description The characters with whom the caller may begin to talk: their own, then public ones. */
         Models: {
             /** @constant */
             object: "list";
@@ -934,7 +937,7 @@ export interface components {
                 cached_tokens: number;
             };
         };
-        /** @description What the turn has beyond OpenAI's form. */
+        /** @description Facts about the turn that OpenAI's form does not have. */
         CompletionTurn: {
             turn_id: string | null;
             message_id: string | null;
@@ -992,7 +995,7 @@ export interface components {
             usage?: components["schemas"]["CompletionUsage"] | null;
             roleplay_chat?: components["schemas"]["CompletionTurn"];
         };
-        /** @description A character that one may talk with: one's own, or a public one. */
+        /** @description A character with whom the caller may talk: their own, or a public one. */
         CharacterRow: {
             /** Format: uuid */
             id: string;
@@ -1024,7 +1027,7 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
-        /** @description A conversation of one's own. */
+        /** @description A conversation of the caller. */
         ConversationRow: {
             /** Format: uuid */
             id: string;
@@ -1063,7 +1066,7 @@ export interface components {
             created_at: string;
             edited_at: string | null;
         };
-        /** @description A turn: one request for a reply. It tells whether a reply is being written, and what became of it. */
+        /** @description A turn: one request for a reply. It shows whether a reply is being written, and how the turn ended. */
         TurnRow: {
             /** Format: uuid */
             id: string;
@@ -1101,7 +1104,7 @@ export interface components {
             created_at: string;
             finished_at: string | null;
         };
-        /** @description An API key of one's own, without what opens anything. */
+        /** @description An API key of the caller, without the secret. */
         ApiKeyRow: {
             /** Format: uuid */
             id: string;
@@ -1168,7 +1171,7 @@ export interface components {
                 completion: number;
             };
         };
-        /** @description The key is told this once. */
+        /** @description The key is shown only this once. */
         CreateApiKeyResult: {
             /** Format: uuid */
             id: string;
@@ -1209,7 +1212,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is running; or the events. */
+            /** @description The function is running; or the events. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1241,25 +1244,25 @@ export interface operations {
                         /** @constant */
                         event: "start";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     } | {
                         /** @constant */
                         event: "delta";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     } | {
                         /** @constant */
                         event: "done";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     } | {
                         /** @constant */
                         event: "error";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     };
                 };
@@ -1460,25 +1463,25 @@ export interface operations {
                         /** @constant */
                         event: "start";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     } | {
                         /** @constant */
                         event: "delta";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     } | {
                         /** @constant */
                         event: "done";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     } | {
                         /** @constant */
                         event: "error";
                         data: string;
-                        /** @description Send it as `Last-Event-ID` to go on. */
+                        /** @description Send it as `Last-Event-ID` to continue. */
                         id: string;
                     };
                 };
@@ -2771,7 +2774,7 @@ export interface operations {
                 /** @description Such as `created_at.desc`. */
                 order?: string;
                 limit?: number;
-                /** @description A filter, such as `eq.<id>`. So for each column. */
+                /** @description A filter, such as `eq.<id>`. Each column has one. */
                 id?: string;
             };
             header?: never;
@@ -2780,7 +2783,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rows that one may see. */
+            /** @description The rows that the caller may see. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2808,7 +2811,7 @@ export interface operations {
                 /** @description Such as `created_at.desc`. */
                 order?: string;
                 limit?: number;
-                /** @description A filter, such as `eq.<id>`. So for each column. */
+                /** @description A filter, such as `eq.<id>`. Each column has one. */
                 id?: string;
             };
             header?: never;
@@ -2817,7 +2820,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rows that one may see. */
+            /** @description The rows that the caller may see. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2845,7 +2848,7 @@ export interface operations {
                 /** @description Such as `created_at.desc`. */
                 order?: string;
                 limit?: number;
-                /** @description A filter, such as `eq.<id>`. So for each column. */
+                /** @description A filter, such as `eq.<id>`. Each column has one. */
                 id?: string;
             };
             header?: never;
@@ -2854,7 +2857,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rows that one may see. */
+            /** @description The rows that the caller may see. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2882,7 +2885,7 @@ export interface operations {
                 /** @description Such as `created_at.desc`. */
                 order?: string;
                 limit?: number;
-                /** @description A filter, such as `eq.<id>`. So for each column. */
+                /** @description A filter, such as `eq.<id>`. Each column has one. */
                 id?: string;
             };
             header?: never;
@@ -2891,7 +2894,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rows that one may see. */
+            /** @description The rows that the caller may see. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2919,7 +2922,7 @@ export interface operations {
                 /** @description Such as `created_at.desc`. */
                 order?: string;
                 limit?: number;
-                /** @description A filter, such as `eq.<id>`. So for each column. */
+                /** @description A filter, such as `eq.<id>`. Each column has one. */
                 id?: string;
             };
             header?: never;
@@ -2928,7 +2931,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rows that one may see. */
+            /** @description The rows that the caller may see. */
             200: {
                 headers: {
                     [name: string]: unknown;

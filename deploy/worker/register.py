@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts a model server and registers it as a worker, for as long as it runs. Needs Python alone.
+"""Starts a model server and registers it as a worker, for as long as it runs. Needs only Python.
 
     python3 register.py -- llama-server -m model.gguf --port 8080 --parallel 4 --ctx-size 32768
 
@@ -38,7 +38,7 @@ RUNNING = re.compile(r"^vllm:num_requests_running(?:\{[^}]*\})? ([0-9.e+]+)$", r
 
 @dataclass
 class Worker:
-    """What the environment says."""
+    """The settings in the environment."""
 
     health_check_url: str
     name: str
@@ -77,7 +77,7 @@ class Worker:
 
 
 def number(environ: "os._Environ[str] | dict[str, str]", name: str) -> str:
-    """A variable's digits, or "" if it is not set. Raises `SystemExit` if it is no number."""
+    """A variable's digits, or "" if it is not set. Raises `SystemExit` if it is not a number."""
     text = environ.get(name, "").strip()
     if text and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
         raise SystemExit(f"{name}: {text!r} is not a number.")
@@ -114,7 +114,7 @@ def is_ready(local_url: str) -> bool:
 
 
 def count_running(local_url: str) -> "int | None":
-    """How many requests are answered now, as llama.cpp or vLLM says; None if nobody says it."""
+    """How many requests are running, as reported by llama.cpp or vLLM; None if not reported."""
     slots = fetch_json(f"{local_url}/slots")
     if isinstance(slots, list):
         return sum(bool(slot.get("is_processing")) for slot in slots)
@@ -123,7 +123,7 @@ def count_running(local_url: str) -> "int | None":
 
 
 def describe(worker: Worker) -> dict[str, Any]:
-    """What the worker says of itself: what the environment has, else what the server says."""
+    """What the worker reports about itself: from the environment, else from the server."""
     listed = (fetch_json(f"{worker.local_url}/v1/models") or {}).get("data") or [{}]
     props = fetch_json(f"{worker.local_url}/props") or {}
     said = {
@@ -184,7 +184,7 @@ def serve(worker: Worker, server: "subprocess.Popen[bytes]", stopped: threading.
 
 
 def drain(worker: Worker, server: "subprocess.Popen[bytes]") -> None:
-    """Wait until the server answers nothing, or the time is over."""
+    """Wait until the server has no running requests, or the time is over."""
     left = worker.drain_seconds
     while left > 0 and server.poll() is None and count_running(worker.local_url) != 0:
         threading.Event().wait(min(left, POLL_SECONDS))

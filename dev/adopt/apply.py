@@ -23,7 +23,7 @@ Tell = Callable[[str], None]
 
 
 class AdoptionError(Exception):
-    """A sentence that says why a step was not done, and what to do."""
+    """A step was not done; the sentence says why, and what to do."""
 
 
 BOOKS = """
@@ -62,7 +62,7 @@ class Made(NamedTuple):
 
     @property
     def described(self) -> str:
-        """For a sentence: what belongs to a table with its kind."""
+        """The object for a sentence: with its kind, and the table that it belongs to."""
         return f"{self.kind} {self.name}" if self.parent else self.name
 
 
@@ -73,7 +73,7 @@ def steady(database: Database) -> None:
 
 
 def done(database: Database) -> dict[str, str]:
-    """The digests of the steps that are done, by name; empty where nothing was adopted."""
+    """The digests of the steps that are done, by name; empty if nothing was adopted."""
     if not _there(database, "private.adoption_steps"):
         return {}
     rows = database.execute("select name, digest from private.adoption_steps")
@@ -81,14 +81,14 @@ def done(database: Database) -> dict[str, str]:
 
 
 def without_position(database: Database) -> int:
-    """How many messages were loaded with triggers off since: they are in no prompt."""
+    """How many messages were later loaded with triggers off: they are in no prompt."""
     query = "select private.messages_without_position() as messages"
     row = database.execute(query.encode()).fetchone()
     return int(row["messages"]) if row else 0
 
 
 def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) -> None:
-    """Does what is not done yet. Raises `AdoptionError`; what was done stays done."""
+    """Apply the steps that are not done yet. Raises `AdoptionError`; completed steps stay done."""
     database.autocommit = True
     steady(database)
     _claim(database)
@@ -203,7 +203,7 @@ def _patiently(do: Callable[[], Any], step: Step, tell: Tell) -> Any:
 
 
 def undo(database: Database, tell: Tell) -> None:
-    """Takes away everything that `apply` added. Raises `AdoptionError`, then nothing is changed.
+    """Remove everything that `apply` added. Raises `AdoptionError`, and then nothing is changed.
 
     Rows of ours go with their tables: summaries, facts, turns, versions of replies. Replies that
     people were shown are rows of the product's and stay.
@@ -237,7 +237,7 @@ def undo(database: Database, tell: Tell) -> None:
 
 
 def _of_others(objects: Iterable[Made], ours: set[tuple[str, str]]) -> set[Made]:
-    """The objects that no step made, and that do not belong to one."""
+    """The objects that no step created, and that do not belong to one that a step created."""
     names = {name for kind, name in ours if kind in ("table", "view")}
     return {
         made for made in objects if (made.kind, made.name) not in ours and made.parent not in names
@@ -310,7 +310,7 @@ def _is_valid(database: Database, index: str) -> bool:
 
 
 def _claim(database: Database) -> None:
-    """One run at a time, until the connection ends. Raises `AdoptionError`."""
+    """Allow one run at a time, until the connection ends. Raises `AdoptionError`."""
     key = "select pg_try_advisory_lock(hashtextextended('adoption', 0)) as is_ours"
     row = database.execute(key.encode()).fetchone()
     if not (row and row["is_ours"]):

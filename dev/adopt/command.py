@@ -1,4 +1,4 @@
-"""The command: what was found, what would be done, and doing it."""
+"""The command: prints what was found and what would be done, and does it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,8 @@ from dev.operate.report import complain, show, tell
 
 
 def main(database_url: str, command: Callable[[Database], int], *, as_json: bool = False) -> int:
-    """Run one of the commands below on a database; its exit code. `as_json`: also what is wrong."""
+    """Run one of the commands below on a database; returns its exit code. With `as_json`, errors
+    are JSON, too."""
     try:
         _check_address(database_url)
         with _connect(database_url) as database:
@@ -53,7 +54,8 @@ def main(database_url: str, command: Callable[[Database], int], *, as_json: bool
 
 
 def _check_address(url: str) -> None:
-    """A password with characters of an address would end up in messages. Raises `AdoptionError`."""
+    """Raise `AdoptionError` for a password with an address's special characters: it would end up in
+    messages."""
     scheme, _, rest = url.partition("://")
     login, sign, _ = rest.rpartition("@")
     try:
@@ -97,7 +99,7 @@ def _check_session(database: Database, url: str) -> None:
 
 
 def adopt(database: Database, *, apply: bool, as_json: bool = False) -> int:
-    """Print what was found and what there is to do, and do it where it is to be applied."""
+    """Print what was found and what there is to do, and apply it if requested."""
     plan = _plan(database)
     show(plan.report(), plan.data(), as_json=as_json)
     if plan.is_refused:
@@ -140,7 +142,7 @@ def undo(database: Database, *, apply: bool) -> int:
 
 
 def rehearse(database: Database) -> int:
-    """Build the next prompt of every conversation. 1 where a turn would fail."""
+    """Build the next prompt of every conversation. Returns 1 if a turn would fail."""
     _check_adopted(database)
     rehearsal = rehearse_turns(database, tell)
     tell(*sentences(rehearsal))

@@ -1,4 +1,4 @@
-"""What a product's database is like, and whether an adoption understands it."""
+"""Inspects a product's database, and decides whether it can be adopted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found. With `refusals` nothing is done."""
+    """The findings. With `refusals` nothing is done."""
 
     state: str
     refusals: list[str]
@@ -101,7 +101,7 @@ select (select count(*) from private.character_details d where d.age is not null
 
 
 def lacking(facts: Facts) -> dict[str, list[str]]:
-    """The columns that are read and are not there, by table."""
+    """The columns that we read but that are missing, by table."""
     found = facts["columns"]
     missing = {
         table: [name for name in names if name not in found.get(table, ())]
@@ -116,7 +116,7 @@ def is_ours(facts: Facts) -> bool:
 
 
 def judge(facts: Facts) -> Findings:
-    """What the facts mean for an adoption."""
+    """Judge what the facts mean for an adoption."""
     if refusals := list(_unreadable(facts)):
         return Findings(_state(facts), refusals, [], [])
     return Findings(

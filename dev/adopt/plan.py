@@ -1,4 +1,4 @@
-"""What adopting a database would do: as a report for people, and as JSON."""
+"""The plan of an adoption: as a report for people, and as JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -41,7 +41,7 @@ select public.begin_turn(p_turn_id => %(turn)s, p_user_id => %(user)s, p_task =>
 
 @dataclass
 class Rehearsal:
-    """What became of the rehearsed turns."""
+    """The results of the rehearsed turns."""
 
     ready: int = 0
     """Turns whose prompt was built."""
@@ -75,7 +75,7 @@ class _Threads:
 
 
 def rehearse(database: Database, tell: Callable[[str], None]) -> Rehearsal:
-    """Rehearse all turns. Tells how far it is every hundred conversations."""
+    """Rehearse all turns. Reports progress every hundred conversations."""
     rehearsal = Rehearsal()
     conversations = database.execute(_CONVERSATIONS).fetchall()
     for number, conversation in enumerate(conversations, 1):

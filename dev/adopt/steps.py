@@ -1,7 +1,7 @@
 """The steps of an adoption, in order, read from supabase/migrations and supabase/adoption.
 
-Migrations named `own` make the tables that a product has already; the files of the same number in
-supabase/adoption stand in their place.
+Migrations named `own` create the tables that a product already has; the files of the same number in
+supabase/adoption replace them.
 """
 
 import re
@@ -40,8 +40,8 @@ class Step:
 INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
     "conversations_by_person": "public.conversations (user_id, updated_at desc, id desc)",
-    # Not kept in a list that is searched as a whole before it is sorted in: turns wait for it.
-    # The expression is the view's.
+    # Without a pending list, which every search would have to read: turns wait for it. The
+    # expression is the view's.
     "messages_by_term": "public.messages using gin ("
     "private.search_terms(conversation_id, position, coalesce(content, '')))"
     " with (fastupdate = off)",
@@ -66,7 +66,8 @@ def _schema() -> Iterator[Step]:
 
 
 def placing() -> tuple[Step, Step, Step]:
-    """What gives messages without a position theirs: an index, the batches, and its end."""
+    """The steps that give positions to messages without one: an index, the batches, and its
+    removal."""
     order = "(conversation_id, created_at, (sender = 'assistant'), id) where position is null"
     return (
         _index(WAITING, f"public.messages {order}"),
@@ -94,7 +95,8 @@ def _afterwards() -> Iterator[Step]:
 
 
 def public_names() -> set[str]:
-    """The names of what the steps make in the schema public: tables, views, functions, indexes."""
+    """The names of the objects that the steps create in the schema public: tables, views,
+    functions, indexes."""
     made = r"create (?:table|view|function) public\.(\w+)"
     indexes = r"create (?:unique )?index (\w+)\s+on public\."
     found = [pair for step in steps() for pair in re.findall(f"{made}|{indexes}", step.sql)]
@@ -102,7 +104,7 @@ def public_names() -> set[str]:
 
 
 def templates() -> str:
-    """The statement of the seed that writes our templates, for the table that holds them here."""
+    """The seed's statement for our templates, rewritten for the table that holds them here."""
     seed = SEED.read_text()
     statement = re.search(
         r"insert into public\.prompt_templates .*?\non conflict do nothing;", seed, re.DOTALL

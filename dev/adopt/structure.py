@@ -1,6 +1,5 @@
-"""Whether the product's tables are built in a way that the views and functions of ours can use.
-
-All of it is read from the catalog, before any row is.
+"""Checks whether our views and functions can use the product's tables. Everything is read from the
+catalog, before any row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -117,10 +116,7 @@ _ROWS = (
 
 
 def refusals(database: Database, *, is_adopted: bool) -> list[str]:
-    """Sentences that say why nothing can be adopted.
-
-    The columns of `NEEDED` are there.
-    """
+    """Sentences that say why nothing can be adopted. Expects the columns of `NEEDED`."""
     tables = {row["name"]: row for row in database.execute(_TABLES, [list(NEEDED)])}
     columns = database.execute(_COLUMNS, [list(NEEDED)]).fetchall()
     found = [
@@ -186,7 +182,7 @@ def _of_column(column: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _checks(database: Database) -> Iterator[str]:
-    """Checks of messages that refuse what is written there."""
+    """Check constraints of messages that would refuse our rows."""
     for check in database.execute(_CHECKS).fetchall():
         if not all(_allows(database, check["expression"], row) for row in _ROWS):
             yield (
@@ -210,7 +206,7 @@ def _allows(database: Database, expression: str, row: Mapping[str, str]) -> bool
 
 
 def _as_written(expression: str) -> sql.SQL:
-    """An expression that the server gave."""
+    """An expression as the server prints it."""
     return sql.SQL(expression.replace("{", "{{").replace("}", "}}"))
 
 
@@ -232,7 +228,7 @@ def _clashes(database: Database, columns: list[dict[str, Any]]) -> Iterator[str]
 
 
 def _filling(database: Database) -> Iterator[str]:
-    """What would refuse or notice that old messages get their positions."""
+    """Whatever would refuse or notice that old messages get their positions."""
     for row in database.execute(_TRIGGERS).fetchall():
         if row["table"] == "messages" and row["is_on_update"]:
             yield (

@@ -1,7 +1,7 @@
 """`make adopt ARGS="--write FOLDER"`: the steps as migrations for the owner's own repository.
 
-A database that is built from the repository then has them too. Each does nothing where its step is
-done already, so it may run on the adopted database.
+A database that is built from the repository then has them too. Each does nothing if its step is
+already done, so it may run on the adopted database.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ end $adopt$;
 
 
 def write(folder: Path, steps: Sequence[Step], newest: str | None) -> list[Path]:
-    """Write the steps that no file of the folder has yet; the paths.
+    """Write the steps that no file in the folder has yet, and return the paths.
 
     Their versions are later than `newest`, the newest that the database records, and than all in
     the folder.

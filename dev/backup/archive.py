@@ -23,7 +23,7 @@ BLOCK = 2**20
 
 
 class BackupError(Exception):
-    """A backup cannot be made or restored: why, and what to do."""
+    """A backup cannot be made or restored; the sentence says why, and what to do."""
 
 
 class Table(BaseModel):
@@ -34,7 +34,7 @@ class Table(BaseModel):
 
 
 class Person(BaseModel):
-    """Somebody whom rows are about, as Supabase's Auth knows them. Never with a password."""
+    """Somebody whom rows concern, as Supabase's Auth knows them. Never with a password."""
 
     id: str
     email: str
@@ -62,7 +62,7 @@ class Manifest(BaseModel):
 
 
 class Writer:
-    """Writes a new file, which gets its name only when it is whole."""
+    """Writes a new file, which gets its name only when it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -139,7 +139,7 @@ class Reader:
             raise self._damaged(name) from error
 
     def check(self) -> None:
-        """Read all of it once, before anything is changed."""
+        """Read the whole file once, before anything is changed."""
         wanted = [f"tables/{name}" for name in self.manifest.tables]
         for name in [*wanted, *(f"files/{path}" for path in self.manifest.files)]:
             for _ in self.blocks(name):

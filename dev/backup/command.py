@@ -1,4 +1,4 @@
-"""The commands: where to, from where, and what is said."""
+"""The commands: their addresses, and what they print."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ T = TypeVar("T", Pictures, Accounts)
 
 
 def backup(path: Path | None) -> int:
-    """Write a backup to a file, and say what is in it. Returns the exit code."""
+    """Write a backup to a file, and print its contents. Returns the exit code."""
     path = path or Path(f"backup-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip")
 
     def run(environment: Mapping[str, str], url: str) -> None:
@@ -42,7 +42,7 @@ def backup(path: Path | None) -> int:
 
 
 def restore_from(path: Path) -> int:
-    """Restore a backup, and say what is left to do. Returns the exit code."""
+    """Restore a backup, and print what is left to do. Returns the exit code."""
 
     def run(environment: Mapping[str, str], url: str) -> None:
         reader = Reader(path)

@@ -1,4 +1,4 @@
-"""What is ours in a database: which tables, columns and sequences a backup has."""
+"""Finds our own tables, columns and sequences in a database, for a backup."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def sequences(database: Database) -> dict[str, int]:
 
 
 def rows_of_people(database: Database, tables: Sequence[OwnTable]) -> Mapping[str, int]:
-    """How many rows there are that a new installation does not have, by table."""
+    """The numbers of rows that a new installation does not have, by table."""
     new = NEW | (ADOPTED if kind_of(database) == "adopted" else {})
     counts = {}
     for table in tables:
@@ -127,7 +127,7 @@ def rows_of_people(database: Database, tables: Sequence[OwnTable]) -> Mapping[st
 
 
 def orphans(database: Database, tables: Sequence[OwnTable]) -> dict[str, int]:
-    """Rows that refer to rows that are not there, counted by "table to other table"."""
+    """The numbers of rows that refer to missing rows, by "table to other table"."""
     names = [table.name for table in tables]
     found = {}
     for key in database.execute(_FOREIGN_KEYS, [names]).fetchall():

@@ -29,7 +29,7 @@ class Pictures:
         return answer.content
 
     def upload(self, path: str, content: bytes) -> None:
-        """Store a picture, in place of one that is there. Raises `BackupError`."""
+        """Store a picture; it replaces an existing one. Raises `BackupError`."""
         headers = {
             "Content-Type": "image/webp",
             "Cache-Control": "private, max-age=31536000, immutable",

@@ -37,7 +37,7 @@ def restore(
     accounts: Accounts | None,
     tell: Tell,
 ) -> None:
-    """Put everything back, or change no rows at all. Raises `BackupError`.
+    """Restore everything, or change no rows at all. Raises `BackupError`.
 
     A database without a schema first gets the migrations that the backup was made with.
     """
@@ -59,7 +59,7 @@ def restore(
 
 
 def _check_versions(manifest: Manifest, migrations: Sequence[Migration]) -> None:
-    """Whether this copy has everything that the schema of the backup was made of."""
+    """Raise `BackupError` unless this copy has all migrations of the backup's schema."""
     here = {one.version: digest(one.sql) for one in migrations}
     if manifest.kind == "adopted":
         here = {step.name: step.digest for step in steps()}
@@ -175,7 +175,7 @@ def _upload(reader: Reader, pictures: Pictures | None, tell: Tell) -> None:
 
 def _load(database: Database, reader: Reader, tables: Sequence[OwnTable], tell: Tell) -> None:
     """Replace all rows, within a transaction."""
-    # Triggers have run for these rows already. Foreign keys are checked below.
+    # Triggers have already run for these rows. Foreign keys are checked below.
     database.execute("set local session_replication_role = replica")
     for table in (OwnTable(VERSIONS, ()), *tables):
         database.execute(sql.SQL("delete from {}").format(table.identifier))

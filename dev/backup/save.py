@@ -1,4 +1,4 @@
-"""Making a backup."""
+"""Makes a backup."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +75,7 @@ def save(
 
 
 def versions(database: Database, kind: Kind, migrations: Sequence[Migration]) -> dict[str, str]:
-    """What made the schema, with the digests that this copy has. Raises `BackupError`."""
+    """The migrations of the schema, with this copy's digests. Raises `BackupError`."""
     if kind == "adopted":
         wanted = {step.name: step.digest for step in steps()}
         rows = database.execute("select name, digest from private.adoption_steps")
@@ -153,7 +153,7 @@ def _workers(database: Database) -> list[str]:
 
 
 def public_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings of the functions that are set and are no secrets."""
+    """The settings of the functions that are set and not secret."""
     found = {}
     for model in FUNCTIONS.values():
         for name, info in model.model_fields.items():

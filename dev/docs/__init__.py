@@ -1,1 +1,1 @@
-"""Printers of documents that are generated from code."""
+"""Generators of documents from code."""

@@ -37,7 +37,7 @@ ROWS: Mapping[str, tuple[str, Schema]] = {
     "CharacterRow": (
         "characters",
         _row(
-            "A character that one may talk with: one's own, or a public one.",
+            "A character with whom the caller may talk: their own, or a public one.",
             {
                 "id": UUID,
                 "user_id": _or_null(UUID),
@@ -69,7 +69,7 @@ ROWS: Mapping[str, tuple[str, Schema]] = {
     "ConversationRow": (
         "conversations",
         _row(
-            "A conversation of one's own.",
+            "A conversation of the caller.",
             {
                 "id": UUID,
                 "user_id": UUID,
@@ -111,8 +111,8 @@ ROWS: Mapping[str, tuple[str, Schema]] = {
     "TurnRow": (
         "turns",
         _row(
-            "A turn: one request for a reply. It tells whether a reply is being written, and what"
-            " became of it.",
+            "A turn: one request for a reply. It shows whether a reply is being written, and how"
+            " the turn ended.",
             {
                 "id": UUID,
                 "user_id": UUID,
@@ -148,7 +148,7 @@ ROWS: Mapping[str, tuple[str, Schema]] = {
     "ApiKeyRow": (
         "api_keys",
         _row(
-            "An API key of one's own, without what opens anything.",
+            "An API key of the caller, without the secret.",
             {
                 "id": UUID,
                 "name": TEXT,
@@ -164,7 +164,7 @@ ROWS: Mapping[str, tuple[str, Schema]] = {
 """The rows of tables and views: the name of the schema, the table, the columns."""
 
 _LISTED = _row(
-    "A conversation as the list has it.",
+    "A conversation in the list.",
     {
         "id": UUID,
         "title": _or_null(TEXT),
@@ -195,7 +195,7 @@ _FOUND = _row(
     },
 )
 _LIMIT = _row(
-    "What is left of a limit.",
+    "The rest of a limit.",
     {
         "name": TEXT,
         "limit": NUMBER,
@@ -212,7 +212,7 @@ def _list(items: Schema) -> Schema:
 
 CALLS: Mapping[str, tuple[str, Schema, list[str], Schema]] = {
     "list_conversations": (
-        "A page of one's conversations, pinned ones first, then the newest",
+        "A page of the caller's conversations, pinned ones first, then the newest",
         {"p_limit": WHOLE, "p_after": _or_null({"type": "object"}), "p_deleted": YES_OR_NO},
         [],
         _row(
@@ -235,7 +235,7 @@ CALLS: Mapping[str, tuple[str, Schema, list[str], Schema]] = {
         ),
     ),
     "read_limits": (
-        "What is left of one's limits and budget",
+        "The caller's remaining limits and budget",
         {},
         [],
         _row(
@@ -256,7 +256,7 @@ CALLS: Mapping[str, tuple[str, Schema, list[str], Schema]] = {
         {"p_name": TEXT, "p_days": _or_null(WHOLE), "p_turns_per_day": _or_null(WHOLE)},
         ["p_name"],
         _row(
-            "The key is told this once.",
+            "The key is shown only this once.",
             {"id": UUID, "key": TEXT, "prefix": TEXT, "expires_at": _or_null(TIME)},
         ),
     ),
@@ -311,7 +311,7 @@ def _table(table: str, schema: str) -> Schema:
         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 0}},
         {
             "name": "id",
-            "description": "A filter, such as `eq.<id>`. So for each column.",
+            "description": "A filter, such as `eq.<id>`. Each column has one.",
             **parameter,
         },
     ]
@@ -322,7 +322,7 @@ def _table(table: str, schema: str) -> Schema:
             "summary": f"Read rows of {table}",
             "security": [{"user": [], "publishable": []}],
             "parameters": asked,
-            "responses": {"200": _answered("The rows that one may see.", rows), **_FAILED},
+            "responses": {"200": _answered("The rows that the caller may see.", rows), **_FAILED},
         }
     }
 

@@ -83,7 +83,7 @@ _TITLES: dict[Kind, str] = {
     "context_too_long": "Prompts that are too long",
     "bad_request": "Rejected requests",
     "overloaded": "Outages",
-    "unreadable": "Answers that are no reply",
+    "unreadable": "Answers without a reply",
     "timeout": "Timeouts",
     "empty": "Empty replies",
     "repeated": "Replies that repeat",

@@ -86,7 +86,7 @@ class ImportRequest(BaseModel):
     )
     conversation_id: UUID | SkipJsonSchema[None] = Field(
         default=None,
-        description="Where a lorebook applies; without it and `persona_id` everywhere.",
+        description="Where a lorebook applies; everywhere without it and `persona_id`.",
     )
     persona_id: UUID | SkipJsonSchema[None] = None
     model_config = {
@@ -107,7 +107,7 @@ class ImportAnswer(BaseModel):
 
 
 class DeleteAccountAnswer(BaseModel):
-    """The account is gone; the numbers of its rows, such as `conversations`."""
+    """The account was deleted: the numbers of its rows, such as `conversations`."""
 
     deleted: dict[str, int]
 
@@ -190,7 +190,7 @@ class SetPortraitAnswer(BaseModel):
 
 
 class HideAnswer(ChooseAnswer):
-    """The message, and whether models do not read it."""
+    """The message, and whether it is hidden from models."""
 
     hidden: bool
 
@@ -246,14 +246,14 @@ class PreviewPart(BaseModel):
 
 
 class PreviewMessage(BaseModel):
-    """A message as a model gets it."""
+    """A message as sent to a model."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
 class PreviewAnswer(BaseModel):
-    """The prompt that the template makes for a conversation made up for it. For admins."""
+    """The prompt that the template produces for an invented conversation. For admins."""
 
     tokens: int
     parts: list[PreviewPart]
@@ -345,7 +345,7 @@ _FIELDS: Mapping[str, str] = {
     "kickoff": "The character opens the conversation; send no message.",
     "conversation_id": "Required for roleplay and for actions on a conversation.",
     "message_id": "The reply to `regenerate` or `continue`; default: the newest.",
-    "character_id": "One of the characters of the conversation; its own when left out.",
+    "character_id": "One of the characters of the conversation; default: its own.",
     "model_provider": "`chat_worker` (any worker), `chat_worker:<name>` or a model key; default: "
     "the default model.",
     "memory_tier": "The scope of new facts; default: `conversation`.",
@@ -466,7 +466,7 @@ def _schemas() -> dict[str, Schema]:
     answer, chosen = _answer(found["Answer"], found.pop("ModelChoice"))
     error: Schema = {
         "type": "object",
-        "description": "What every failure is answered with.",
+        "description": "The body of every error.",
         "properties": {
             "success": {"const": False},
             "error": {"type": "string", "description": "A sentence for the person."},
@@ -523,7 +523,7 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
 
 
 def _as_told(properties: Schema, body: Schema) -> Schema:
-    """The schema of a JSON body whose values are the names of the fields that they come from."""
+    """The schema of a JSON body whose values are the names of their source fields."""
     told: dict[str, Schema] = {}
     for key, value in body.items():
         if isinstance(value, bool | int):
@@ -610,7 +610,7 @@ def _health() -> dict[str, Schema]:
         "lease_seconds": {"type": "integer", "minimum": 20},
         "draining": {
             "type": "boolean",
-            "description": "Whether it gets no new turns, by its own wish or an operator's.",
+            "description": "Whether it gets no new turns, at its own or an operator's request.",
         },
         "healthy": {
             "type": ["boolean", "null"],
@@ -688,7 +688,7 @@ def document() -> Schema:
                 "api_key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key that a user made: `rpk_` and 64 digits.",
+                    "description": "An API key that a user created: `rpk_` and 64 digits.",
                 },
                 "publishable": {
                     "type": "apiKey",
@@ -714,85 +714,92 @@ def document() -> Schema:
 
 def _roleplay_chat() -> Schema:
     failures = _failures("_shared", "roleplay_chat")
-    alive = {"status": {"const": "ok"}, "function": {"const": "roleplay_chat"}}
-    not_allowed = {status: failures[status] for status in ("405", "500")}
+    return {
+        "post": _run_action(failures),
+        "get": _read_stream(failures),
+        "options": _preflight(failures),
+    }
+
+
+def _run_action(failures: Schema) -> Schema:
     actions = {name: {"action": name, **action.example} for name, action in ACTIONS.items()}
     examples = {**_TURN_EXAMPLES, **actions}
     bodies = ["ChatRequest", *(action.request.__name__ for action in ACTIONS.values())]
     answers = ["Answer", *(action.answer.__name__ for action in ACTIONS.values())]
     return {
-        "post": {
-            "operationId": "roleplay_chat",
-            "summary": "Run a turn or another action",
-            "security": [{"user": []}],
-            "requestBody": {
-                "required": True,
-                "description": "Unknown fields are ignored.",
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "anyOf": [_ref(name) for name in bodies],
-                            "discriminator": {"propertyName": "action", "mapping": _mapping()},
-                        },
-                        "examples": {name: {"value": body} for name, body in examples.items()},
-                    }
-                },
-            },
-            "responses": {
-                "200": _answered(
-                    "The saved reply, or the result of the action.",
-                    {
-                        "application/json": {"schema": {"anyOf": [_ref(a) for a in answers]}},
-                        "text/event-stream": _stream(),
+        "operationId": "roleplay_chat",
+        "summary": "Run a turn or another action",
+        "security": [{"user": []}],
+        "requestBody": {
+            "required": True,
+            "description": "Unknown fields are ignored.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "anyOf": [_ref(name) for name in bodies],
+                        "discriminator": {"propertyName": "action", "mapping": _mapping()},
                     },
-                ),
-                **_but_for_other_methods(failures),
-            },
-        },
-        "get": {
-            "operationId": "roleplay_chat_alive",
-            "summary": "Check that the function is running, or go on reading a stream",
-            "description": "With `Last-Event-ID`, the events of that turn after this one: the rest"
-            " of the reply where the instance runs the turn, else heartbeats and then the saved"
-            " reply, which begins with another `start`. A POST with this header gets the same.",
-            "security": [{}, {"user": []}],
-            "parameters": [
-                {
-                    "name": "Last-Event-ID",
-                    "in": "header",
-                    "description": "The `id` of the last event that was read; `<turn_id>/0.0` for"
-                    " all events. Anything else is ignored.",
-                    "schema": {"type": "string"},
+                    "examples": {name: {"value": body} for name, body in examples.items()},
                 }
-            ],
-            "responses": {
-                "200": _answered(
-                    "It is running; or the events.",
-                    {**_json(alive), "text/event-stream": _stream()},
-                ),
-                **{status: failures[status] for status in _ON_READING},
             },
         },
-        "options": {
-            "operationId": "roleplay_chat_preflight",
-            "summary": "CORS preflight",
-            "security": [],
-            "parameters": [
-                {"name": name, "in": "header", "schema": {"type": "string"}}
-                for name in (
-                    "Origin",
-                    "Access-Control-Request-Method",
-                    "Access-Control-Request-Headers",
-                )
-            ],
-            "responses": {
-                "200": {"description": "Allowed.", "content": _text("OK")},
-                "400": {
-                    "description": "Not allowed: see `CORS_ALLOW_ORIGINS`, or an unknown method.",
-                    "content": _text("Disallowed CORS method"),
+        "responses": {
+            "200": _answered(
+                "The saved reply, or the result of the action.",
+                {
+                    "application/json": {"schema": {"anyOf": [_ref(a) for a in answers]}},
+                    "text/event-stream": _stream(),
                 },
-                **not_allowed,
+            ),
+            **_but_for_other_methods(failures),
+        },
+    }
+
+
+def _read_stream(failures: Schema) -> Schema:
+    alive = {"status": {"const": "ok"}, "function": {"const": "roleplay_chat"}}
+    return {
+        "operationId": "roleplay_chat_alive",
+        "summary": "Check that the function is running, or continue reading a stream",
+        "description": "With `Last-Event-ID`, the events of that turn after this one: the rest of"
+        " the reply if this instance runs the turn, otherwise heartbeats and then the saved reply,"
+        " which begins with another `start`. A POST with this header gets the same.",
+        "security": [{}, {"user": []}],
+        "parameters": [
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "The `id` of the last event that was read; `<turn_id>/0.0` for all"
+                " events. Anything else is ignored.",
+                "schema": {"type": "string"},
+            }
+        ],
+        "responses": {
+            "200": _answered(
+                "The function is running; or the events.",
+                {**_json(alive), "text/event-stream": _stream()},
+            ),
+            **{status: failures[status] for status in _ON_READING},
+        },
+    }
+
+
+def _preflight(failures: Schema) -> Schema:
+    headers = ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
+    return {
+        "operationId": "roleplay_chat_preflight",
+        "summary": "CORS preflight",
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "schema": {"type": "string"}} for name in headers
+        ],
+        "responses": {
+            "200": {"description": "Allowed.", "content": _text("OK")},
+            "400": {
+                "description": "Not allowed: see `CORS_ALLOW_ORIGINS`, or an unknown method.",
+                "content": _text("Disallowed CORS method"),
             },
+            **{status: failures[status] for status in ("405", "500")},
         },
     }
 
@@ -821,26 +828,26 @@ def _completion_schemas() -> dict[str, Schema]:
         " the person's words. With a conversation, only the person's words since the last reply"
         " count."
     )
-    text_or_null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     error: Schema = {
         "type": "object",
         "properties": {
             "message": {"type": "string", "description": "A sentence for the person."},
             "type": {"type": "string"},
-            "param": text_or_null,
+            "param": _TEXT_OR_NULL,
             "code": {"type": "string", "pattern": "^[a-z_]+$"},
         },
         "required": ["message", "type", "param", "code"],
     }
-    example = _completion_example()
-    return request | {
-        "OpenAiError": _object(
-            "What every failure is answered with in OpenAI's form.", {"error": error}
-        ),
+    failed = _object("The body of every error in OpenAI's form.", {"error": error})
+    return request | {"OpenAiError": failed} | _model_schemas() | _reply_schemas()
+
+
+def _model_schemas() -> dict[str, Schema]:
+    return {
         "Model": _object(
             "A character.",
             {
-                "id": {"type": "string", "description": "Valid also after the name has changed."},
+                "id": {"type": "string", "description": "Stays valid when the name changes."},
                 "object": {"const": "model"},
                 "created": {"type": "integer"},
                 "owned_by": {"enum": ["you", "public"]},
@@ -848,9 +855,14 @@ def _completion_schemas() -> dict[str, Schema]:
             },
         ),
         "Models": _object(
-            "The characters that one may begin to talk with: one's own, then public ones.",
+            "The characters with whom the caller may begin to talk: their own, then public ones.",
             {"object": {"const": "list"}, "data": {"type": "array", "items": _ref("Model")}},
         ),
+    }
+
+
+def _reply_schemas() -> dict[str, Schema]:
+    return {
         "CompletionUsage": _object(
             "Tokens of the reply.",
             {
@@ -861,10 +873,10 @@ def _completion_schemas() -> dict[str, Schema]:
             },
         ),
         "CompletionTurn": _object(
-            "What the turn has beyond OpenAI's form.",
+            "Facts about the turn that OpenAI's form does not have.",
             {
-                name: {"type": "boolean"} if isinstance(value, bool) else text_or_null
-                for name, value in example["roleplay_chat"].items()
+                name: {"type": "boolean"} if isinstance(value, bool) else _TEXT_OR_NULL
+                for name, value in _completion_example()["roleplay_chat"].items()
             },
         ),
         "ChatCompletion": _object(
@@ -894,6 +906,7 @@ def _completion_schemas() -> dict[str, Schema]:
     }
 
 
+_TEXT_OR_NULL: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 _REASON: Schema = {"enum": ["stop", "length"]}
 _MESSAGE: Schema = {
     "type": "object",
@@ -1069,7 +1082,7 @@ def _stream() -> Schema:
                     "contentMediaType": "application/json",
                     "contentSchema": _ref(schema),
                 },
-                "id": {"type": "string", "description": "Send it as `Last-Event-ID` to go on."},
+                "id": {"type": "string", "description": "Send it as `Last-Event-ID` to continue."},
             },
             "required": ["event", "data", "id"],
         }

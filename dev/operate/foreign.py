@@ -1,4 +1,4 @@
-"""Whether the tables of a database are a product's own, in which migrations must not be run."""
+"""Detects a product's own tables in a database, where migrations must not be run."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ WHAT_TO_DO = (
 
 
 class CannotTell(Exception):
-    """A sentence that says why, and what to do."""
+    """It cannot be told; the sentence says why, and what to do."""
 
 
 def has_foreign_tables(environment: Mapping[str, str]) -> bool:
@@ -37,7 +37,7 @@ def has_foreign_tables(environment: Mapping[str, str]) -> bool:
 
 
 def is_foreign(url: str, key: str) -> bool:
-    """Whether the tables behind a Data API are a product's own; false where it cannot be told."""
+    """Whether the tables behind a Data API are a product's own; false if that cannot be told."""
     try:
         return _behind_data_api(url, key)
     except CannotTell:

@@ -24,10 +24,9 @@ CALLER = {"health_check_secret": "x" * 16}
 
 
 def ask_about_key(project: Project) -> Found | None:
-    """What health_check would find about the key now; `error` if the key is rejected.
-
-    None if it would not ask, if the key is not on this machine, or if nothing can be said from
-    here. Raises `Unreachable`.
+    """What health_check would find about the key now; `error` if the key is rejected. None if it
+    would not ask, if the key is not on this machine, or if this machine gets no answer. Raises
+    `Unreachable`.
     """
     provider, settings = _provider(project.call("read_providers")), _settings(project)
     if not provider or not settings or not settings.key_check_minutes:

@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 
 class MigrationError(Exception):
-    """A migration cannot be applied: why, and what to do."""
+    """A migration cannot be applied; the sentence says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def applied(database: Database) -> list[str]:
 
 
 def missing(database: Database, wanted: Sequence[Migration]) -> list[Migration]:
-    """Those that are not applied. Raises `MigrationError` where that cannot be told."""
+    """The migrations that are not applied. Raises `MigrationError` if that cannot be told."""
     done = applied(database)
     versions = {migration.version for migration in wanted}
     if strange := [version for version in done if version not in versions]:
@@ -160,7 +160,7 @@ def _has_tables(database: Database) -> bool:
 
 
 def _claim(database: Database) -> None:
-    """One run at a time, until the connection ends. Raises `MigrationError`."""
+    """Allow one run at a time, until the connection ends. Raises `MigrationError`."""
     lock = "select pg_try_advisory_lock(hashtextextended('migrations', 0)) as is_ours"
     row = database.execute(lock).fetchone()
     if not (row and row["is_ours"]):

@@ -1,4 +1,4 @@
-"""`make admin` and `make verify-age`: what only operators decide about people."""
+"""`make admin` and `make verify-age`: decisions about people that only operators make."""
 
 from collections.abc import Callable
 

@@ -21,7 +21,7 @@ DEEP_SECONDS = HealthCheck.model_fields["deep_probe_timeout_seconds"].default
 
 
 def probe_workers(project: Project) -> dict[str, ProbeResult]:
-    """What each worker answers, by the name of its health record.
+    """What each worker answers now, by the name of its health record.
 
     Leaves out workers whose key only the Secret Manager has. Raises `Unreachable`.
     """

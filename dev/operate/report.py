@@ -1,5 +1,5 @@
-"""How a report is shown: as one line a row for other programs, within the width of a terminal for
-people, or as JSON."""
+"""Prints reports: one line per row for other programs, within the width of a terminal for people,
+or as JSON."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ INDENT = 4
 
 @dataclass(frozen=True)
 class Block:
-    """A thing of a table as a terminal shows it: its name, and lines below that are wrapped."""
+    """A row of a table on a terminal: its name, and wrapped lines below."""
 
     name: str
     lines: Sequence[str] = ()
@@ -53,7 +53,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of its own, such as a result."""
+    """A separate line, such as a result."""
 
     text: str
     style: str = ""
@@ -74,7 +74,7 @@ def show(parts: Iterable[Part], data: Any, *, as_json: bool) -> None:
 
 
 def tell(*sentences: str, err: bool = False) -> None:
-    """Print sentences, each on a line of its own; words are not broken at a terminal's edge."""
+    """Print sentences, each on its own line; words are not broken at a terminal's edge."""
     _print(map(Line, sentences), err=err)
 
 
@@ -140,7 +140,7 @@ def plain(value: object) -> str:
 
 
 def short_names(names: Iterable[str]) -> Mapping[str, str]:
-    """The last part of each model's name, or the whole name where two would be the same."""
+    """The last part of each model's name, or the whole name if two would be the same."""
     found = dict.fromkeys(names)
     ends = [name.rpartition("/")[2] for name in found]
     return {

@@ -1,4 +1,5 @@
-"""`make add-server`: one's own OpenAI-compatible server (Ollama, vLLM, llama.cpp, LM Studio)."""
+"""`make add-server`: adds your own OpenAI-compatible server (Ollama, vLLM, llama.cpp, LM
+Studio)."""
 
 import os
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ PRIORITY = 10
 
 @dataclass(frozen=True)
 class Server:
-    """What the command was told."""
+    """The command's arguments."""
 
     name: str
     url: str
@@ -76,7 +77,7 @@ def main(settings: Settings, server: Server) -> tuple[int, bool]:
 
 
 def _is_private_origin(url: str, project: Project) -> bool:
-    """Whether the environment says that the functions may call it in one's own network. Raises
+    """Whether the environment allows the functions to call it in the operator's own network. Raises
     `Rejected`."""
     try:
         return is_private_origin(url, project.environment.get("PRIVATE_ORIGINS", ""))
@@ -112,7 +113,7 @@ def list_models(server: Server) -> Mapping[str, Mapping[str, Any]]:
 
 
 def choose(models: Mapping[str, Mapping[str, Any]], server: Server) -> tuple[str, int | None]:
-    """The model that is asked for, and its context if it is known. Raises `Rejected`."""
+    """The requested model, and its context if known. Raises `Rejected`."""
     names = plain(", ".join(models))
     if not server.model and len(models) > 1:
         raise Rejected(f"The server has several models. Choose one with MODEL=...: {names}")

@@ -82,7 +82,8 @@ def main(settings: Settings, days: int, *, as_json: bool = False) -> int:
 
 
 def data(found: Mapping[str, Sequence[Usage]], sides: Sequence[Side], days: int) -> dict[str, Any]:
-    """The reports as JSON; of each day, model and user all that the database counts."""
+    """The reports as JSON, with everything that the database counts for each day, model and
+    user."""
     reports = {name: [row.model_dump(mode="json") for row in rows] for name, rows in found.items()}
     functions = [side.model_dump(mode="json") for side in sides]
     return {"days": days, **reports, "compare_functions": functions}
@@ -110,7 +111,7 @@ def read(rows: object) -> list[Usage]:
 
 
 def read_sides(project: Project, days: int) -> list[Side]:
-    """Old and new, day by day; empty where nothing was adopted."""
+    """Old and new, day by day; empty if nothing was adopted."""
     try:
         return read_sides_of(project.call("compare_functions", p_days=days))
     except NoSuchFunction:
@@ -204,7 +205,7 @@ def blocks_of_numbers(
     rows: Sequence[Sequence[str]],
     notes: Iterable[str] = repeat(""),
 ) -> list[Block]:
-    """Each name on a line of its own, below it its numbers in columns, and its note."""
+    """Each name on its own line, with its numbers in columns and its note below."""
     lines = [list(headings), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = [" ".join(map(str.rjust, line, widths)).rstrip() for line in lines]
@@ -232,7 +233,7 @@ def _errors(row: Usage) -> str:
 
 
 def _cached(row: Usage) -> str:
-    """The share of the prompts that came from providers' caches, as far as they say."""
+    """The share of the prompts that came from providers' caches, if they report it."""
     return (
         f"{row.cached_tokens / row.prompt_tokens:.0%}"
         if row.cached_tokens and row.prompt_tokens

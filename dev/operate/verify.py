@@ -140,7 +140,7 @@ def _positions(missing: int) -> Check:
 
 
 def _product(changed: Sequence[str]) -> Check:
-    """What became different about the product's own tables; that is theirs to decide."""
+    """Changes to the product's own tables, which are for the product to decide."""
     if changed:
         return Check(
             "the product's tables",
@@ -302,7 +302,7 @@ def _models(models: Sequence[Facts], task: str, is_adopted: bool) -> Iterator[Ch
     defaults = [model for model in models if model["task"] == task and model["is_default"]]
     name, keys = f"default for {task}", [model["model_key"] for model in defaults]
     if is_adopted:
-        # A product may mark several, and its own programs read the marks.
+        # A product may have several defaults, which its own programs read.
         first = [m["model_key"] for m in usable if m["is_default"]] or [
             m["model_key"] for m in usable
         ]
@@ -345,7 +345,7 @@ def _catalog(models: Sequence[Facts], is_adopted: bool) -> Iterator[Check]:
 
 
 def _prices(models: Sequence[Facts], is_adopted: bool) -> Iterator[Check]:
-    """Models that money can be spent on without any limit counting it."""
+    """Models on which money can be spent without any limit counting it."""
     priced = [model for model in models if model["is_active"] and "pricing" in model]
     unknown = {
         model["model_key"]
@@ -396,7 +396,7 @@ def _steps(facts: Facts, environment: Mapping[str, str], key_now: Facts | None) 
 
 
 def _is_off(step: str, environment: Mapping[str, str]) -> bool:
-    """Whether a setting turns a step off: then its last result says nothing any more."""
+    """Whether a setting turns a step off: then its last result no longer means anything."""
     given = (find_variable(environment, INTERVALS.get(step, "")) or "").strip()
     return given.replace(".", "", 1).isdecimal() and float(given) == 0
 
@@ -461,7 +461,7 @@ def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) 
 
 
 def _restart(name: str, url: str, is_local: bool) -> str:
-    """What to do about a worker that is down: some of them are parts of the local stack."""
+    """What to do about a worker that is down: it may be a part of the local stack."""
     is_part = is_local and name.startswith(("worker chatWorker", "worker worker-"))
     return "make up restarts it" if is_part else f"check the machine at {url}"
 
@@ -503,7 +503,7 @@ def _scheduler(facts: Facts, is_local: bool) -> Check:
 
 
 def _site(environment: Mapping[str, str]) -> Check:
-    """Whether providers are told which site asks; OpenRouter ranks sites by it."""
+    """Whether requests tell providers the site's name; OpenRouter ranks sites by it."""
     missing = [name for name in ("SITE_URL", "SITE_NAME") if not environment.get(name, "").strip()]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
@@ -577,7 +577,8 @@ def verify(
 ) -> tuple[list[Check], Sequence[Facts]]:
     """Run all checks; returns them and the models. Raises `Unreachable`.
 
-    With `stored`, neither workers nor OpenRouter are asked: what health_check stored counts.
+    With `stored`, neither workers nor OpenRouter are asked: only the results that health_check
+    stored count.
     """
     database = Check("database", "ok", f"answers at {project.url}")
     try:

@@ -1,4 +1,4 @@
-"""`make worker`: makes, drains and removes the workers that register themselves."""
+"""`make worker`: creates, drains and removes the workers that register themselves."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ BAD_NAME = (
 
 
 def main(settings: Settings, name: str, *, drain: bool | None, remove: bool) -> int:
-    """Do one thing with a worker and say what was done. Returns the exit code."""
+    """Create, drain or remove a worker, and print the result. Returns the exit code."""
     if not NAME.fullmatch(name):
         return _fail(BAD_NAME)
     try:

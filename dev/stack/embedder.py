@@ -1,6 +1,6 @@
 """A small embeddings model (all-MiniLM-L6-v2 on llama.cpp) with OpenAI's POST /v1/embeddings.
 
-Its package has it as its authors published it, in safetensors. llama.cpp reads GGUF, so the same
+Its package contains the published weights, in safetensors. llama.cpp reads GGUF, so the same
 numbers are written once in that format. No code of the package runs.
 """
 
@@ -108,7 +108,7 @@ def _is_special(token: str) -> bool:
 
 
 def _spelled(token: str) -> str:
-    """A token as GGUF has it: marked where a word begins, not where it goes on."""
+    """A token as GGUF spells it: with a mark where a word begins, not where it continues."""
     if _is_special(token):
         return token
     return token.removeprefix("##") if token.startswith("##") else f"\u2581{token}"
@@ -125,7 +125,7 @@ def serve(model: Path, port: int) -> Any:
     params.embedding = True
     params.n_parallel = SLOTS
     params.n_ctx = params.n_batch = params.n_ubatch = CONTEXT_TOKENS * SLOTS
-    # Several would wait for each other busily, and gain little with so small a model.
+    # Several threads would wait for each other busily, and gain little with so small a model.
     params.cpuparams.n_threads = 1
     params.port = port
     params.ui = False

@@ -33,18 +33,19 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
     # Local traffic must not go through the machine's proxy.
     outside = environment.get("NO_PROXY", environment.get("no_proxy", ""))
     environment["NO_PROXY"] = environment["no_proxy"] = f"{outside},127.0.0.1,localhost"
+    provider_key = settings.openrouter_roleplay_api_key
 
     def model(name: str, port: int, setting: str, key: str, **more: str) -> Part:
+        own = {
+            "WORKER_PORT": str(port),
+            "CHAT_WORKER_API_KEY": key,
+            "WORKER_GRAMMAR": settings.worker_grammar,
+            **more,
+        }
         return Part(
             name=name,
             command=[sys.executable, "-m", "dev.stack.worker"],
-            env={
-                **environment,
-                "WORKER_PORT": str(port),
-                "CHAT_WORKER_API_KEY": key,
-                "WORKER_GRAMMAR": settings.worker_grammar,
-                **more,
-            },
+            env={**environment, **own},
             port=port,
             port_setting=setting,
             health_path="/health",
@@ -60,23 +61,6 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         own = {"WORKER_REGISTERS_AT": at, "WORKER_KEY": secrets.token_urlsafe(32)}
         return model(name, port, "WORKER_PORT", "", **own)
 
-    provider_key = settings.openrouter_roleplay_api_key
-    functions = {
-        "SUPABASE_URL": settings.database_url,
-        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
-        "SUPABASE_SECRET_KEY": keys.secret_key,
-        "SUPABASE_JWT_SECRET": keys.jwt_secret,
-        "ALLOW_LOCAL_UPSTREAMS": "true",
-        "CHAT_WORKER_API_KEY": keys.worker_key,
-        "HEALTH_CHECK_SECRET": keys.health_check_secret,
-        "OpenRouter_Roleplay_API_KEY": provider_key or keys.stand_in_key,
-        "FUNCTIONS_PORT": str(settings.functions_port),
-        "DEMO_EMAIL": EMAIL,
-        "DEMO_PASSWORD": keys.demo_password,
-        "FUNCTION_USE_ASGI": "1",
-    }
-    if not provider_key:  # The stand-in has neither an account nor a catalog to check.
-        functions |= {"KEY_CHECK_MINUTES": "0", "CATALOG_HOURS": "0"}
     stand_in = model("stand-in", settings.stand_in_port, "STAND_IN_PORT", keys.stand_in_key)
     return [
         Part(
@@ -96,7 +80,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         Part(
             name="functions",
             command=[sys.executable, "-m", "dev.stack.functions"],
-            env={**environment, **functions},
+            env={**environment, **_functions_environment(settings, keys)},
             port=settings.functions_port,
             port_setting="FUNCTIONS_PORT",
             health_path="/",
@@ -104,6 +88,27 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
             essential=True,
         ),
     ]
+
+
+def _functions_environment(settings: Settings, keys: Keys) -> dict[str, str]:
+    provider_key = settings.openrouter_roleplay_api_key
+    # The stand-in has neither an account nor a catalog to check.
+    unchecked = {} if provider_key else {"KEY_CHECK_MINUTES": "0", "CATALOG_HOURS": "0"}
+    return {
+        "SUPABASE_URL": settings.database_url,
+        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
+        "SUPABASE_SECRET_KEY": keys.secret_key,
+        "SUPABASE_JWT_SECRET": keys.jwt_secret,
+        "ALLOW_LOCAL_UPSTREAMS": "true",
+        "CHAT_WORKER_API_KEY": keys.worker_key,
+        "HEALTH_CHECK_SECRET": keys.health_check_secret,
+        "OpenRouter_Roleplay_API_KEY": provider_key or keys.stand_in_key,
+        "FUNCTIONS_PORT": str(settings.functions_port),
+        "DEMO_EMAIL": EMAIL,
+        "DEMO_PASSWORD": keys.demo_password,
+        "FUNCTION_USE_ASGI": "1",
+        **unchecked,
+    }
 
 
 class Stack:

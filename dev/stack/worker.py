@@ -273,7 +273,7 @@ async def register(client: httpx.AsyncClient, *, draining: bool = False) -> floa
 
 
 async def stay_registered(client: httpx.AsyncClient) -> None:
-    """Register, and renew the lease in time, for ever."""
+    """Register, and renew the lease in time, forever."""
     while True:
         try:
             pause = await register(client) / 2
@@ -285,7 +285,7 @@ async def stay_registered(client: httpx.AsyncClient) -> None:
 
 @asynccontextmanager
 async def registered(loading: asyncio.Task[None]) -> AsyncIterator[None]:
-    """Registered once the model is loaded, until the end."""
+    """Register once the model is loaded, and stay registered until the end."""
 
     async def once_loaded() -> None:
         await loading

@@ -1,4 +1,4 @@
-"""Chats of SillyTavern in and out of the terminal's conversation."""
+"""Imports and exports SillyTavern chats in the terminal."""
 
 import base64
 from pathlib import Path
@@ -9,7 +9,7 @@ from dev.terminal.output import tell
 
 
 def bring_chat(chat: Chat, path: str) -> None:
-    """Make a conversation of a file, with the current character, and continue there."""
+    """Create a conversation from a file, with the current character, and continue there."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise CommandFailed(f"There is no file {path}." if path else "Which file? /import FILE")

@@ -99,7 +99,7 @@ def _add(chat: Chat, content: str) -> None:
 
 
 def _memory(chat: Chat, tier: str) -> str:
-    """The id of this memory, which is made if there is none."""
+    """The id of this memory, which is created if there is none."""
     row = chat.memory_row(tier)
     which = "&".join(f"{name}=eq.{value}" for name, value in row.items())
     found = chat.data("GET", f"memories?select=id&{which}")
@@ -107,7 +107,7 @@ def _memory(chat: Chat, tier: str) -> str:
 
 
 def _write_summary(chat: Chat, words: str) -> None:
-    """Replace the summary; without words a model writes it anew."""
+    """Replace the summary; without words, a model rewrites it."""
     row = {"conversation_id": chat.conversation_id, "person_content": words}
     path = f"conversation_summaries?conversation_id=eq.{chat.conversation_id}"
     if not chat.data("PATCH", path, {"person_content": words}):

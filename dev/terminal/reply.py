@@ -22,7 +22,7 @@ WAITING = "(Another reply is still being written; this is sent then. Ctrl-C take
 
 
 class NotSent(Exception):
-    """The person took back what waited to be sent; the text is their message."""
+    """The person withdrew a message that waited to be sent; the text is the message."""
 
 
 def say(chat: Chat, speaker: str = "", **fields: Any) -> bool:

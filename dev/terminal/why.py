@@ -1,4 +1,4 @@
-"""Says in the terminal what the prompt of the last reply was made of."""
+"""Shows the composition of the last reply's prompt in the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -59,7 +59,7 @@ def _entries(
 
 
 def lines(composition: Mapping[str, Any], texts: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that are printed."""
+    """The lines to print."""
     recalled, left_out, more = (composition[name] for name in ("recalled", "left_out", "more"))
     yield f"The prompt had about {composition['tokens']} tokens:"
     for part in composition["parts"]:

@@ -4,7 +4,7 @@
 
 alter table public.messages add column position bigint, add column edited_at timestamptz;
 
--- Messages that are there are numbered from 1 in each conversation, new ones from here.
+-- Existing messages are numbered from 1 in each conversation, new ones from here.
 create sequence private.message_positions start 1000000000;
 
 -- Nobody but our functions chooses or changes a position, also where a policy of the product's lets

@@ -1,7 +1,7 @@
 -- People of a product that runs already: its public.profiles and public.user_roles, as functions see
 -- them. Somebody without a profile is a person too.
 
--- What the product has no column for, or cannot store.
+-- Values for which the product has no column, or which it cannot store.
 create table private.person_details (
   user_id uuid primary key references auth.users (id) on delete cascade,
   display_name text check (char_length(display_name) between 1 and 80),
@@ -13,9 +13,9 @@ create trigger person_details_touch before update on private.person_details
 alter table private.person_details enable row level security;
 revoke all on private.person_details from public, anon, authenticated;
 
--- profiles.username is no name to be called by: it is mostly the part of an email before the @. Our pages
--- put the name that somebody gives into the data of their sign-up. It is read there, so that nothing of
--- ours runs when the product makes an account.
+-- profiles.username is not a name for addressing people: it is mostly the part of an email before the @.
+-- Our pages put the name that somebody gives into the metadata of their sign-up. It is read there, so
+-- that nothing of ours runs when the product creates an account.
 create view shared.profiles as
 select u.id, coalesce(d.display_name, private.given_name(u.raw_user_meta_data)) as display_name,
   coalesce(p.age_verified, false) or coalesce(d.age_verified, false) as age_verified

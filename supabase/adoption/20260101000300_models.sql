@@ -19,7 +19,8 @@ insert into private.provider_keys (provider_id, base_url, secret_name)
 select p.id, 'https://openrouter.ai/api/v1', 'OpenRouter_Roleplay_API_KEY'
 from public.api_providers p where p.name = 'openrouter';
 
--- What the product's rows do not say of a chat model, and what its provider's catalog says.
+-- Facts about a chat model that the product's rows do not have, and the results of its catalog
+-- check.
 create table private.model_details (
   model_id uuid primary key references public.api_models (id) on delete cascade,
   context_tokens integer check (context_tokens > 0),
@@ -65,7 +66,7 @@ create table private.embedding_models (
 alter table private.embedding_models enable row level security;
 revoke all on private.embedding_models from public, anon, authenticated;
 
--- An object of the product's that is within our bounds; else an empty one. In plpgsql, which is called
+-- An object of the product if it is within our bounds, else an empty one. In plpgsql, which is called
 -- faster: every turn does so for each model.
 create function private.bounded_object(p_value jsonb) returns jsonb
 language plpgsql immutable set search_path = '' as $$
@@ -129,7 +130,7 @@ select m.id, m.provider_id, m.model_key, m.display_name, null, 'embedding', 'emb
        m.catalog, null, null
 from private.embedding_models m;
 
--- Only what a provider's catalog says is written. The product's own columns stay, and its prices
+-- Only the results of catalog checks are written. The product's own columns stay, and its prices
 -- count until the catalog has others.
 create function private.write_model() returns trigger
 language plpgsql set search_path = '' as $$

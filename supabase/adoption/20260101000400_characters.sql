@@ -1,6 +1,7 @@
 -- Characters of a product that runs already, as functions see them.
 
--- What the product has no column for. An age is declared by somebody, never read out of a text.
+-- Values for which the product has no column. An age is declared by somebody, never inferred from a
+-- text.
 create table private.character_details (
   character_id uuid primary key references public.characters (id) on delete cascade,
   age integer check (age between 0 and 1000000),
@@ -39,7 +40,7 @@ language sql immutable strict set search_path = '' as $$
     where jsonb_typeof(e.value) = 'string' limit 64) t
 $$;
 
--- The values of a JSON object as "key: value" lines, or a JSON text as it is.
+-- The values of a JSON object as "key: value" lines, or a JSON text unchanged.
 create function private.described(p_value jsonb) returns text
 language sql immutable strict set search_path = '' as $$
   select case jsonb_typeof(p_value)

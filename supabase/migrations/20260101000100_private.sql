@@ -19,8 +19,8 @@ begin
 end $$;
 revoke execute on function private.touch_updated_at() from public, anon, authenticated;
 
--- A foreign number cut to what a column can hold: at most p_most; null if it is negative or not a
--- number.
+-- A number from outside, limited to what a column can hold: at most p_most; null if it is negative
+-- or not a number.
 create function private.bounded(p_value jsonb, p_most numeric) returns numeric
 language sql immutable set search_path = '' as $$
   select case when jsonb_typeof(p_value) = 'number' and p_value::numeric >= 0

@@ -1,5 +1,5 @@
--- Who somebody is and what they may use, as policies and functions ask. In plpgsql, because the
--- tables and the schema `shared` come later.
+-- Who somebody is and what they may use, for policies and functions. In plpgsql, because the tables
+-- and the schema `shared` come later.
 
 -- Whether the user is an admin whose account is not blocked.
 create function private.is_admin() returns boolean
@@ -12,7 +12,7 @@ revoke execute on function private.is_admin() from public, anon, authenticated;
 grant execute on function private.is_admin() to authenticated, service_role;
 
 -- The name that somebody gave when they signed up, from auth.users.raw_user_meta_data; null if none.
--- Whoever signs up writes these data, so any value may be in them.
+-- People write these data themselves when they sign up, so they may contain any value.
 create function private.given_name(p_metadata jsonb) returns text
 language sql immutable set search_path = '' as $$
   select nullif(btrim(left(btrim(regexp_replace(left(p_metadata ->> 'display_name', 500), '[[:cntrl:][:space:]]+', ' ', 'g')), 80)), '')
@@ -28,7 +28,7 @@ end $$;
 revoke execute on function private.is_age_verified() from public, anon, authenticated;
 grant execute on function private.is_age_verified() to authenticated;
 
--- Whether an admin took the character down, for everybody and its author too.
+-- Whether an admin took the character down, for everybody including its author.
 create function private.is_taken_down(p_character_id uuid) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin

@@ -1,5 +1,5 @@
--- One row of operator settings, for admins and the functions. The table is private, so that it is
--- changed through functions alone:
+-- One row of operator settings, for admins and the functions. The table is private, so that only
+-- functions change it:
 --   chatWorkerUrl     address of the team's own worker, null while there is none
 --   chatWorker        {"protocol", "model", "context_tokens", "priority", "slots", "is_draining",
 --                     "input_defaults", "wake"}; wake is {"url", "secret_name"}. Further workers are

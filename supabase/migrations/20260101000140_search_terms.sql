@@ -1,6 +1,6 @@
--- The terms by which messages are found again: stems of words, or pairs of letters in scripts without
--- spaces, each hashed together with its conversation. An index of them finds those of one
--- conversation, however many others use the same words, and needs no extension.
+-- The terms for finding messages: stems of words, or pairs of letters in scripts without spaces, each
+-- hashed together with its conversation. An index of them finds those of one conversation, however
+-- many others use the same words, and needs no extension.
 
 -- The configuration of text search for a text: by its script, else by the language that most of its
 -- function words belong to, else English. Languages that share function words may be confused; what
@@ -47,15 +47,15 @@ begin
 end $$;
 
 -- The terms of a text in a conversation, by the stemmer of a language. Reads the first 8,000
--- characters. Accents may be signs of their own, and letters wide or narrow: all are read as the same.
+-- characters. Combining accents, and full-width or half-width letters, are read as the usual ones.
 create function private.terms_in(p_conversation_id uuid, p_text text, p_language regconfig) returns bigint[]
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
   -- Thai, Lao, Burmese, Khmer, Kana, Han and Hangul (whose particles are attached to words).
   c_unspaced constant text := '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]';
-  -- A Chinese sign among others is a word, often a name.
+  -- A single Chinese character among other text is a word, often a name.
   c_one_sign constant text := '(?<![\u3400-\u9FFF])[\u3400-\u9FFF](?![\u3400-\u9FFF])';
-  -- Accents as signs of their own, parts of Hangul, and other forms of letters, such as wide ones.
+  -- Combining accents, parts of Hangul, and other forms of letters, such as full-width ones.
   c_odd constant text := '[\u0300-\u036F\u1100-\u11FF\u3099\u309A\uF900-\uFFEF]';
   c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
   v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
@@ -91,7 +91,7 @@ end $$;
 -- have it. The position is hashed, because a conversation may have only every second one.
 --
 -- Null without a position. Never raises, because an index calls it for every message that is written.
--- The cost says how slow it is beside reading an index.
+-- The cost is relative to reading an index.
 create function private.search_terms(p_conversation_id uuid, p_position bigint, p_content text) returns bigint[]
 language plpgsql immutable strict parallel safe cost 10000 set search_path = '' as $$
 declare
@@ -103,7 +103,7 @@ begin
     || case when v_hash & 63 = 0 then array(select t.term # 1 from unnest(v_terms) t (term)) end
     || case when v_hash & 4095 = 0 then array(select t.term # 2 from unnest(v_terms) t (term)) end;
 end $$;
--- Whoever writes a message runs it.
+-- Everybody who writes a message runs it.
 revoke execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
   private.search_terms(uuid, bigint, text) from public, anon, authenticated;
 grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),

@@ -35,8 +35,8 @@ grant select on public.user_roles to authenticated;
 create policy user_roles_select on public.user_roles for select to authenticated
   using (user_id = (select auth.uid()) or (select private.is_admin()));
 
--- Who gives a name when they sign up has a profile with it, also where they have to confirm their
--- email first and so have no session to write it with.
+-- People who give a name when they sign up get a profile with it, even if they have to confirm
+-- their email first and so have no session to write it with.
 create function private.name_new_person() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

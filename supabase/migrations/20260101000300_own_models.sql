@@ -51,7 +51,8 @@ create table public.api_models (
   is_active boolean not null default true,
   is_default boolean not null default false,
   priority integer not null default 100,
-  -- What the provider's catalog said last, written by health_check (record_catalog):
+  -- The result of the last check of the provider's catalog, written by health_check
+  -- (record_catalog):
   --   listed    as configured            changed   another price, or less context than configured
   --   expiring  listed, until a date     not_free  configured as free, and costs money
   --   renamed   listed under a new name  missing   not listed, to be confirmed

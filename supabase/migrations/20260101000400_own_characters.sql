@@ -22,10 +22,10 @@ create table public.characters (
   -- Replaces the template if set; {{original}} in it inserts the template.
   system_prompt text not null default '' check (char_length(system_prompt) <= 20000),
   post_history_instructions text not null default '' check (char_length(post_history_instructions) <= 8000),
-  -- A note among the messages of every prompt, with so many messages after it.
+  -- A note among the messages of every prompt, with this many messages after it.
   depth_prompt text not null default '' check (char_length(depth_prompt) <= 8000),
   depth_prompt_depth integer not null default 4 check (depth_prompt_depth between 0 and 1000),
-  -- A keyword and no text, which would be screened.
+  -- A keyword, because any other text would have to be screened.
   depth_prompt_role varchar not null default 'system' check (depth_prompt_role in ('system', 'user', 'assistant')),
   -- The lorebook in the format of Character Card V2 and V3; matching entries are added to the
   -- prompt.

@@ -30,8 +30,8 @@ select c.id, c.user_id, c.character_id, c.user_character_id, c.title, c.content_
        c.parent_conversation_id, c.branched_from, c.client_message_id, c.created_at, c.updated_at
 from public.conversations c;
 
--- is_speech: not what clients store for themselves. Asked as such, because the planner knows how many
--- rows it is true of.
+-- is_speech: not what clients store for themselves. Written like this because the planner knows how
+-- many rows match it.
 create view shared.messages as
 select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content, m.message_type, m.parent_id,
        m.variant_of, m.is_active, m.created_at, m.edited_at, m.message_type = 'text' as is_speech
@@ -50,8 +50,8 @@ language sql volatile set search_path = '' as $$
   select nextval('public.messages_position_seq')
 $$;
 
--- Whether a message of a character may answer another message than the one before it, although no turn
--- says so. Here turns say it of all.
+-- Whether a character's message may answer another message than the one before it, although no turn
+-- records that. Here turns record it for all messages.
 create function shared.may_answer_another(p_message_id uuid) returns boolean
 language sql immutable set search_path = '' as 'select false';
 
@@ -61,7 +61,7 @@ language sql volatile set search_path = '' as $$
   select ch.age from public.characters ch where ch.id = any (p_character_ids) for share
 $$;
 
--- Keeps a conversation from being deleted until the transaction ends. Returns whether it is there.
+-- Keeps a conversation from being deleted until the transaction ends. Returns whether it exists.
 create function shared.hold_conversation(p_conversation_id uuid) returns boolean
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -69,7 +69,7 @@ begin
   return found;
 end $$;
 
--- Changes a character of a person's, from what it was to what it shall be. Its id and owner stay.
+-- Changes a person's character from its old to its new values. Its id and owner stay.
 create function shared.edit_character(p_old shared.characters, p_new shared.characters) returns void
 language sql volatile set search_path = '' as $$
   update public.characters ch
@@ -90,14 +90,14 @@ language sql volatile set search_path = '' as $$
   delete from public.characters ch where ch.id = p_character_id
 $$;
 
--- What a person is called; null: nothing.
+-- A person's name; null: none.
 create function shared.set_display_name(p_user_id uuid, p_name text) returns void
 language sql volatile set search_path = '' as $$
   insert into public.profiles (id, display_name) values (p_user_id, p_name)
   on conflict (id) do update set display_name = excluded.display_name
 $$;
 
--- The title that a conversation was given, null if it has only the default one.
+-- The title given to a conversation; null if it has only the default one.
 create function shared.given_title(p_title text) returns text
 language sql immutable set search_path = '' as $$
   select nullif(p_title, '')
@@ -111,7 +111,7 @@ begin
   return true;
 end $$;
 
--- Deletes our rows about conversations that stay although their person is gone. Here none stays.
+-- Deletes our rows about conversations that outlive their person. Here none do.
 create function shared.forget_conversations(p_conversation_ids uuid[]) returns void
 language sql immutable set search_path = '' as 'select';
 
@@ -120,8 +120,8 @@ language sql immutable set search_path = '' as 'select';
 create function shared.has_our_policies() returns boolean
 language sql immutable set search_path = '' as 'select true';
 
--- What kind of installation this is: {"kind": "own"}, or of one that moved into a product "adopted",
--- with more.
+-- The kind of installation: {"kind": "own"}, or "adopted", with more, for one that moved into a
+-- product.
 create function shared.installation() returns jsonb
 language sql stable set search_path = '' as $$
   select '{"kind": "own"}'::jsonb

@@ -14,17 +14,17 @@ create table private.workers (
   secret_name text check (secret_name ~ '^[A-Za-z][A-Za-z0-9_]*_API_KEY$'),
   is_draining boolean not null default false,
   -- As chatWorker in the settings: {"input_defaults", "timeouts", "stop", "memory", "wake",
-  -- "display_name", ...}. Replaces what the worker says of itself.
+  -- "display_name", ...}. Replaces what the worker reports about itself.
   options jsonb not null default '{}' check (jsonb_typeof(options) = 'object'),
 
-  -- What the worker says of itself.
+  -- What the worker reports about itself.
   url text check (private.why_address_rejected(url, true) is null),
   protocol text not null default 'openai' check (protocol in ('chat_worker', 'openai')),
   model text check (char_length(model) <= 300),
   context_tokens integer check (context_tokens > 0),
   -- How many turns it answers at the same time; null: any number.
   slots integer check (slots > 0),
-  -- How many it was answering when it last said so, for anybody.
+  -- How many it was answering at its last report, for anybody.
   told_running integer check (told_running >= 0),
   told_at timestamptz,
   wants_to_drain boolean not null default false,

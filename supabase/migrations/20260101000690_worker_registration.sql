@@ -1,7 +1,7 @@
--- How workers come and go: operators make them with the secret key, workers register themselves through
--- health_check, which has checked their key and address.
+-- Creating, registering and removing workers: operators create them with the secret key, and workers
+-- register themselves through health_check, which has checked their key and address.
 
--- Makes a worker, or gives it another key. Returns whether it is new.
+-- Creates a worker, or gives it another key. Returns whether it is new.
 create function public.make_worker(p_name text, p_key_hash text) returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -16,7 +16,7 @@ end $$;
 -- Adds a server that cannot register itself, or replaces it. It has no lease. The functions send it the
 -- key in the environment variable p_secret_name, if there is one, and the chats, so only https on public
 -- hosts is accepted (see allowLocalWorkers). p_is_private_origin: the address is in PRIVATE_ORIGINS of the
--- environment, which the functions look at again before each call.
+-- environment, which the functions check again before each call.
 create function public.add_worker(
   p_name text, p_url text, p_model text, p_context_tokens integer default null, p_secret_name text default null,
   p_priority integer default 100, p_is_private_origin boolean default false) returns void
@@ -74,10 +74,9 @@ language sql stable security definer set search_path = '' as $$
   select coalesce(jsonb_object_agg(w.name, w.key_hash), '{}') from private.workers w where w.key_hash is not null
 $$;
 
--- Stores what a worker says of itself, and begins or renews its lease. What it does not say stays as it
--- is. p_key_hash is that of the key that was checked: it may have been replaced since. p_is_private_origin
--- as in add_worker. Returns
--- {"outcome": ...}:
+-- Stores a worker's report about itself, and begins or renews its lease. Omitted values stay unchanged.
+-- p_key_hash is the hash of the key that was checked: it may have been replaced since. p_is_private_origin
+-- as in add_worker. Returns {"outcome": ...}:
 --   registered       with is_moved (it has another address than before), is_draining, lease_expires_at
 --   unknown_worker   the worker or the key is gone
 --   rate_limited     with retry_after_seconds: more than 30 calls in a minute

@@ -16,13 +16,13 @@ create table public.turns (
     check (status in ('running', 'complete', 'incomplete', 'failed', 'stopped')),
   -- After this time the process that ran the turn counts as dead.
   lease_expires_at timestamptz not null,
-  -- The person asked for its end; the instance that runs it looks for this.
+  -- The person asked to stop it; the instance that runs it checks this.
   stop_requested boolean not null default false,
   -- The speaking character.
   character_id uuid references public.characters (id) on delete set null,
   -- The user's persona.
   user_character_id uuid references public.characters (id) on delete set null,
-  -- The worker that it was meant for when it began, for the count of turns in progress.
+  -- The worker that was its first choice when it began, for the count of turns in progress.
   worker text,
   user_message_id uuid references public.messages (id) on delete set null,
   replaces_message_id uuid references public.messages (id) on delete set null,

@@ -1,5 +1,5 @@
--- What the prompt of a reply was made of, for the user who asks why a character said something: ids,
--- positions, names and counts. The texts are where they are written and nowhere else.
+-- The composition of a reply's prompt, for the user who asks why a character said something: ids,
+-- positions, names and counts. The texts are not copied.
 
 create table public.turn_prompts (
   turn_id uuid primary key references public.turns (id) on delete cascade,
@@ -7,13 +7,13 @@ create table public.turn_prompts (
   composition jsonb not null check (jsonb_typeof(composition) = 'object' and pg_column_size(composition) <= 32768),
   created_at timestamptz not null default now()
 );
--- Compressing what is deleted in a few days would take longer than the rest of the insert.
+-- Compression would take longer than the rest of the insert, and rows are deleted in a few days.
 alter table public.turn_prompts alter column composition set storage external;
 -- For the retention.
 create index turn_prompts_by_time on public.turn_prompts (created_at);
 
--- Stores a composition. One that the table does not take is left out, because the reply is saved in the
--- same transaction.
+-- Stores a composition. One that violates the table's constraints is left out, because the reply is
+-- saved in the same transaction.
 create function private.keep_prompt(p_turn_id uuid, p_composition jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -24,7 +24,7 @@ begin
 end $$;
 revoke execute on function private.keep_prompt(uuid, jsonb) from public, anon, authenticated;
 
--- With the reply goes what its prompt was made of.
+-- The composition is deleted with its reply.
 create function private.forget_prompt() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

@@ -1,5 +1,5 @@
 -- The variables of a conversation, which macros in authors' texts set: {"name": "text"}. Each version of a
--- reply has those after it, so that a reply that is written again starts from those before it, and a
+-- reply stores the variables after it, so that a regenerated reply starts from those before it, and a
 -- branch from those at its end.
 
 create table private.message_variables (
@@ -13,14 +13,15 @@ create index message_variables_in_order on private.message_variables (conversati
 alter table private.message_variables enable row level security;
 revoke all on private.message_variables from public, anon, authenticated;
 
--- Those after a message that is gone.
+-- The variables after a deleted message.
 create function private.forget_variables(p_message_id uuid) returns void
 language sql set search_path = '' as $$
   delete from private.message_variables v
   where v.message_id = p_message_id and not exists (select from shared.messages m where m.id = p_message_id)
 $$;
 
--- Those of the newest reply before a position. A conversation without any costs one look at the index.
+-- The variables of the newest reply before a position. For a conversation without any, this reads the
+-- index once.
 create function private.variables_before(p_conversation_id uuid, p_position bigint) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce((
@@ -30,8 +31,8 @@ language sql stable set search_path = '' as $$
     order by v.position desc limit 1), '{}')
 $$;
 
--- Keeps those after a reply. What the table does not take is left out, because the reply is saved in the
--- same transaction.
+-- Stores the variables after a reply. Values that violate the table's constraints are left out, because
+-- the reply is saved in the same transaction.
 create function private.keep_variables(p_message_id uuid, p_variables jsonb) returns void
 language sql set search_path = '' as $$
   insert into private.message_variables (message_id, conversation_id, position, variables)
@@ -39,7 +40,7 @@ language sql set search_path = '' as $$
   where m.id = p_message_id and jsonb_typeof(p_variables) = 'object' and pg_column_size(p_variables) <= 65536
 $$;
 
--- Copies them to a branch, which has its messages already, at the same positions.
+-- Copies the variables to a branch, which already has its messages, at the same positions.
 create function private.branch_variables(p_parent_id uuid, p_branch_id uuid, p_message_id uuid, p_position bigint)
 returns void
 language sql set search_path = '' as $$

@@ -1,5 +1,5 @@
--- Publishes turns to Supabase's realtime where it is there, so that a page notices a reply that is
--- written for another device. Realtime shows a row only to those whom its policies let read it.
+-- Publishes turns to Supabase's realtime, if it exists, so that a page notices a reply that is
+-- written for another device. Realtime shows a row only to those whose policies allow it.
 do $$
 begin
   if exists (select from pg_catalog.pg_publication p where p.pubname = 'supabase_realtime' and not p.puballtables) then

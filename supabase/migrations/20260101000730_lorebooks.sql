@@ -64,7 +64,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke execute on function private.lorebooks_for(uuid, uuid, uuid) from public, anon, authenticated;
 
--- Those of a conversation that a branch takes along: the oldest, as many as its user may still have.
+-- The books of a conversation that a branch gets: the oldest, as many as its user may still have.
 create function private.lorebooks_to_branch(p_conversation_id uuid) returns setof public.lorebooks
 language sql stable set search_path = '' as $$
   select b.* from public.lorebooks b

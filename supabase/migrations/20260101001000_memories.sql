@@ -37,7 +37,8 @@ create table public.memory_facts (
   -- The same for its words, which are equal in nearly equal texts (memory/comparison.py). Null: a user wrote it.
   gist text check (char_length(gist) <= 32),
   pinned boolean not null default false,
-  -- Whether prompts may have it. A user turns a fact off without deleting it; models do neither.
+  -- Whether prompts may contain it. A user can turn a fact off without deleting it; models do
+  -- neither.
   is_active boolean not null default true,
   -- Who wrote the current text. Models never overwrite or drop a user's text.
   written_by text not null default 'person' check (written_by in ('person', 'model')),
@@ -59,22 +60,22 @@ create table public.memory_facts (
   source_message_id uuid,
   source_from bigint,
   source_to bigint,
-  -- The last message there that said it again.
+  -- The last message there that repeated it.
   repeated_to bigint,
-  -- The last message of another conversation that said it again. No foreign key: a second one would make
+  -- The last message of another conversation that repeated it. No foreign key: a second one would make
   -- embeddings of conversations ambiguous.
   also_conversation_id uuid,
   also_at bigint,
-  -- When it was said last.
+  -- When it was last said.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
-  -- Since when it has held, where it replaced another fact that did not agree.
+  -- Since when it has held, if it replaced a fact that did not agree.
   since timestamptz,
   -- A newer fact. This one is history then, and current again when the newer one is deleted.
   replaced_by uuid,
   -- Facts of wider tiers that do not hold where this one does. They hold elsewhere.
   hides uuid[] not null default '{}',
-  -- Not a fact: that the facts it replaced no longer hold.
+  -- Not a fact, but a note that the facts it replaced no longer hold.
   is_withdrawal boolean not null default false,
   created_at timestamptz not null default now()
 );

@@ -1,4 +1,4 @@
--- Messages that people see and models do not: no prompt, no summary and no fact is made of them.
+-- Messages that people see but models do not: they are in no prompt, summary or fact.
 --
 -- By position, so that all versions of a reply are hidden together, and a version that becomes active
 -- is hidden too. Rows are written by public.hide_message and public.import_chat.

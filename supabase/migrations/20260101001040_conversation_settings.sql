@@ -1,9 +1,9 @@
--- What a person sets for one conversation. A turn reads it in begin_turn.
+-- A person's settings for one conversation. A turn reads them in begin_turn.
 
 create table public.conversation_settings (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
-  -- The author's note: text about the story that stands among the messages of each prompt, as a
-  -- message of this role with so many messages after it.
+  -- The author's note: text about the story among the messages of each prompt, as a message of this
+  -- role with this many messages after it.
   note text not null default '' check (char_length(note) <= 8000),
   note_depth integer not null default 4 check (note_depth between 0 and 1000),
   note_role text not null default 'system' check (note_role in ('system', 'user', 'assistant')),

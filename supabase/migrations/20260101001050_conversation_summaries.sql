@@ -2,9 +2,9 @@
 
 create table public.conversation_summaries (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
-  -- What a model wrote. It goes on after the user's words.
+  -- The model's part. It continues after the user's words.
   content text not null default '' check (char_length(content) <= 8000),
-  -- What the user wrote instead of a model's text. No model changes it.
+  -- The user's part, which replaces a model's text. No model changes it.
   person_content text not null default '' check (char_length(person_content) <= 4000),
   -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
@@ -30,7 +30,7 @@ alter table private.summary_versions enable row level security;
 revoke all on private.summary_versions from public, anon, authenticated;
 
 -- A user's words replace all that models wrote so far; the messages that it retold stay covered. Without
--- words there is no summary, and one is written anew.
+-- words there is no summary, and a new one is written.
 create function private.take_person_summary() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -86,7 +86,8 @@ language sql stable set search_path = '' as $$
     then 'nsfw' else 'sfw' end
 $$;
 
--- Bytes of messages that a turn reads at most, beside the newest one: more than most models read.
+-- The maximum number of bytes of messages that a turn reads, not counting the newest one: more than
+-- most models read.
 create function private.most_history_bytes() returns integer
 language sql immutable set search_path = '' as 'select 1048576';
 
@@ -110,8 +111,8 @@ begin
     where m.bytes <= private.most_history_bytes());
 end $$;
 
--- Forgets what the summary tells of the message at p_position, and of later ones: the newest version
--- that covers neither takes its place. The rest is retold in steps. A summary that is being written
+-- Removes the message at p_position, and later ones, from the summary: the newest version that
+-- covers neither replaces it. The rest is summarised again in steps. A summary that is being written
 -- meanwhile is refused by private.remember.
 create function private.forget_summary_from(p_conversation_id uuid, p_position bigint) returns void
 language plpgsql set search_path = '' as $$
@@ -147,9 +148,9 @@ language sql set search_path = '' as $$
   where f.also_conversation_id = p_conversation_id and f.also_at = p_position
 $$;
 
--- A trigger of the table of messages, for one that was changed, deleted or set aside, by whomever: what
--- was drawn from it is forgotten and noted anew, from what stands there now. It never fails, because
--- messages are more than what is remembered of them. With its conversation everything goes anyway.
+-- A trigger on messages, for one that anybody changed, deleted or set aside: what was drawn from it is
+-- forgotten, and noted again from the present text. It never fails, because messages matter more than
+-- the memory of them. If the conversation is deleted, everything is deleted anyway.
 create function private.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

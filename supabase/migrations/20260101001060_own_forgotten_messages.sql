@@ -1,4 +1,4 @@
--- Messages that change or go take along what was noted from them.
+-- When messages are changed or deleted, what was noted from them is forgotten.
 
 create trigger messages_forget_deleted after delete on public.messages
   for each row execute function private.forget_message();

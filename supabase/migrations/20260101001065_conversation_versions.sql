@@ -3,11 +3,11 @@
 
 create table private.conversation_versions (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
-  -- Another one if a conversation comes back with the same id.
+  -- Changes if a conversation is created again with the same id.
   incarnation uuid not null default gen_random_uuid(),
   -- Counts changes other than messages that were added at the end.
   version integer not null default 0,
-  -- The last position that a message has had. What is added after it is no change.
+  -- The last position that a message has had. Messages added after it are not a change.
   newest bigint not null,
   -- The lowest positions of the last changes, the newest first.
   changed bigint[] not null default '{}'
@@ -30,7 +30,7 @@ begin
     -- Always in the same order, to avoid deadlocks.
     group by t.conversation_id order by t.conversation_id
   loop
-    -- Twice where another transaction makes the row meanwhile.
+    -- Runs twice if another transaction creates the row meanwhile.
     loop
       update private.conversation_versions v
       set newest = greatest(v.newest, v_touched.newest),

@@ -11,7 +11,7 @@ create table public.usage_events (
   -- 'ok', or the kind of failure.
   outcome text not null,
   prompt_tokens integer,
-  -- Of these, the ones that the provider had in its cache. Null: it did not say.
+  -- Of these, the ones that came from the provider's cache. Null: not reported.
   cached_tokens integer,
   completion_tokens integer,
   -- The provider did not report the tokens: tokens and cost are our estimate.

@@ -1,5 +1,5 @@
 -- What the paid calls of all people cost on a day (UTC), for the budget of the project. Adding up the day's
--- events would read more in every turn, the more turns there were.
+-- events would make turns slower with every turn of the day.
 
 -- Each connection adds to one of 32 rows of a day, so that turns hardly wait for each other.
 create table private.spent_daily (

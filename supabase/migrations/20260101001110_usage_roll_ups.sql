@@ -92,10 +92,9 @@ end $$;
 -- Deletes up to p_limit rows of each kind that are past their retention period, and returns the
 -- numbers: {"usage_events", "turn_results"}.
 --
--- Events are deleted once their day and a later one are rolled up. Turns only lose their result,
--- but turns of deleted conversations are deleted like events. What prompts were made of is deleted after
--- prompt_days, or 7 where the settings say nothing. All three count as turn_results. Messages are never
--- deleted.
+-- Events are deleted once their day and a later one are rolled up. Turns only lose their result, but
+-- turns of deleted conversations are deleted like events. Compositions of prompts are deleted after
+-- prompt_days (default 7). All three count as turn_results. Messages are never deleted.
 create function public.apply_retention(p_limit integer default 1000) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -43,7 +43,7 @@ language sql security definer set search_path = '' as $$
   update public.health_check_steps set error = left(p_error, 1000) where step = p_step
 $$;
 
--- What a provider's catalog says of configured models: [{"id", "status", "catalog", "pricing"}].
+-- The results of a catalog check for configured models: [{"id", "status", "catalog", "pricing"}].
 -- Prices replace the configured ones where there are any. Returns how many rows that were.
 create function public.record_catalog(p_models jsonb) returns integer
 language sql security definer set search_path = '' as $$

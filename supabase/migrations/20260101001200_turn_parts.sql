@@ -139,7 +139,7 @@ begin
     v_speakers := v_speakers || v_known.speakers;
   end if;
   select coalesce(array_agg(ch.id), '{}') into speakers from shared.characters ch where ch.id = any (v_speakers);
-  -- Messages of a character that is gone may be somebody else's now.
+  -- Messages of a deleted character may now belong to somebody else.
   if v_upto > 0 and not v_known.speakers <@ speakers then
     select h.* into messages, kept, copy, changed_from, speakers, bytes, is_cut, is_whole
     from private.history(

@@ -1,9 +1,10 @@
--- Which workers a turn may use, and how busy they are. generation/workers.py decides; here is only what
--- it is told, and a copy of its first choice, so that turns in progress can be counted for each worker
+-- Which workers a turn may use, and how busy they are. generation/workers.py decides; here are only its
+-- inputs, and a copy of its first choice, so that turns in progress can be counted for each worker
 -- without another round trip. A test compares the two.
 
--- Turns that a worker is answering, without p_turn_id. What it said within the last minute counts, with
--- the turns that began since; otherwise all turns that are meant for it. Null for a worker without slots.
+-- The number of turns that a worker is answering, without p_turn_id: the number that it reported within
+-- the last minute, plus the turns that began since; otherwise all turns that are meant for it. Null for a
+-- worker without slots.
 create function private.running_on(p_worker private.registered_workers, p_turn_id uuid, p_now timestamptz)
 returns integer
 language sql stable set search_path = '' as $$

@@ -1,7 +1,7 @@
 -- Characters that admins took down, and authors whom people blocked. Turns and policies ask both.
 
--- Each take-down, also those that were taken back. No foreign key to characters: an author who deletes
--- a character does not delete what was decided about it. It goes with the author's account.
+-- Each take-down, including those that were undone. No foreign key to characters: an author who
+-- deletes a character does not delete what was decided about it. It goes with the author's account.
 create table private.take_downs (
   id uuid primary key default gen_random_uuid(),
   character_id uuid not null,
@@ -27,7 +27,7 @@ revoke all on private.take_downs from public, anon, authenticated;
 create table public.blocked_authors (
   user_id uuid not null references auth.users (id) on delete cascade,
   author_id uuid not null references auth.users (id) on delete cascade,
-  -- The character by which the person knows the author, as it was called then.
+  -- The character by which the person knows the author, under its name at that time.
   character_name text not null check (char_length(character_name) <= 120),
   created_at timestamptz not null default now(),
   primary key (user_id, author_id),
@@ -44,7 +44,7 @@ create policy blocked_authors_delete on public.blocked_authors for delete to aut
 select private.guard_writes('public.blocked_authors', null);
 
 -- Whether a character may speak, or be played, in a person's conversation that began at p_since: it is
--- not taken down, and its author was not blocked before. A conversation that runs goes on.
+-- not taken down, and its author was not blocked before. An existing conversation continues.
 create function private.may_answer(p_user_id uuid, p_character_id uuid, p_author_id uuid, p_since timestamptz)
 returns boolean
 language plpgsql stable set search_path = '' as $$

@@ -64,11 +64,11 @@ end $$;
 
 -- Selects the character who speaks in a turn; null if the request names one who is not a member.
 --
--- A reply that is regenerated or continued keeps its speaker. Otherwise it is the character named in
--- the request, else the one mentioned in the message. Otherwise the members take turns: each waits for a
--- number of replies that is the smaller the more talkative the member is, so that equals speak in order
--- and somebody twice as talkative about twice as often. A member whose talkativeness is 0 speaks only
--- when named, or if it is 0 for all.
+-- A reply that is regenerated or continued keeps its speaker. Otherwise it is the character named in the
+-- request, else the one mentioned in the message. Otherwise the members take turns: more talkative
+-- members wait for fewer replies, so that equally talkative ones speak in order and one that is twice as
+-- talkative about twice as often. A member whose talkativeness is 0 speaks only when named, or if it is
+-- 0 for all.
 create function private.speaker(
   p_conversation shared.conversations, p_character_id uuid, p_action text, p_message text,
   -- The reply to regenerate or continue; null: the newest reply.

@@ -1,7 +1,7 @@
--- Messages of a conversation that have words of what a person says, wherever they are in it.
+-- Messages anywhere in a conversation that share words with a person's message.
 
--- The language of a message that somebody writes at p_before: a short one may not tell its own, but what
--- was said before it does.
+-- The language of a message at p_before: a short message may not reveal its language, but the messages
+-- before it do.
 create function private.spoken_language(p_conversation_id uuid, p_before bigint) returns regconfig
 language plpgsql stable set search_path = '' as $$
 begin
@@ -18,9 +18,9 @@ end $$;
 -- p_before or later, and the message that asks, at p_own. p_languages has two languages: that of the query and
 -- that of what was said before it. p_terms has the query's terms in the first of them.
 --
--- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
--- of its question, so the messages beside one that was found get a share of its score. Nothing is found
--- if the best has hardly any of the terms: what was said then bears on nothing in particular.
+-- A message scores the sum of its terms' weights; rarer terms weigh more. An answer often repeats no word of
+-- its question, so the messages beside one that was found get a share of its score. Nothing is found if the
+-- best has hardly any of the terms: then the person's message relates to nothing in particular.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
@@ -34,7 +34,7 @@ language plpgsql stable set search_path = ''
 set enable_bitmapscan = on set enable_seqscan = off as $$
 declare
   c_most_terms constant integer := 24;
-  -- Of one term: a word that is in more messages tells nothing.
+  -- For one term: a word that is in more messages means nothing.
   c_most_hits constant integer := 300;
   -- Messages in 64 that have a term, and that have any of the terms: so many more may be read.
   c_most_sampled constant integer := 9;

@@ -1,6 +1,5 @@
--- Messages that are found again by what they mean. Only where the extension vector is installed and a
--- model has the task "embedding"; else nothing here is used. The operator installs the extension, then
--- calls private.install_embeddings().
+-- Finding messages by meaning. Used only if the extension vector is installed and a model has the task
+-- "embedding". The operator installs the extension, then calls private.install_embeddings().
 
 -- Finds the messages of a conversation that are nearest in meaning to a text. Returns their positions; `place`
 -- is 1 for the best. p_embedding is {"model", "embedding"}; the embedding is a list of numbers, or that list as
@@ -12,8 +11,8 @@ create function private.nearest(p_conversation_id uuid, p_before bigint, p_own b
 returns table (found_at bigint, place bigint)
 language sql stable set search_path = '' as 'select null::bigint, null::bigint where false';
 
--- Makes the table of embeddings, if the extension is there. Returns whether it is. Called again it
--- changes nothing.
+-- Creates the table of embeddings, if the extension is installed. Returns whether it is. Calling it
+-- again changes nothing.
 create function private.install_embeddings() returns boolean
 language plpgsql set search_path = '' as $install$
 declare
@@ -42,7 +41,7 @@ begin
       p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)
     returns table (found_at bigint, place bigint)
     language sql stable rows 40 set search_path = ''
-    -- In the order of the index: sorting what it reads would take longer than all else.
+    -- In the order of the index: sorting would take longer than everything else.
     set enable_seqscan = off set enable_sort = off as $nearest$
       with asked as materialized (
         select r.embedding, r.model
@@ -72,7 +71,7 @@ begin
       from spread s where s.score >= 0.3 * s.best
       order by 2 limit 120
     $nearest$ $function$, v_schema);
-  -- So that undoing an adoption takes it away, too.
+  -- So that undoing an adoption removes it, too.
   if to_regclass('private.adopted_objects') is not null then
     insert into private.adopted_objects (kind, name) values ('table', 'private.message_embeddings');
   end if;

@@ -1,4 +1,4 @@
--- Messages of a conversation that bear on what a person says, by words and by meaning.
+-- Messages of a conversation that relate to a person's message, by words and by meaning.
 
 -- `messages` has a list for each column, the best message first, as private.history has them: {"content",
 -- "position", "sender", "character_id", "score", "said_at": seconds since 1970}; null if nothing is found. It has
@@ -13,9 +13,9 @@ create function private.recall(
   out messages json, out speakers uuid[])
 language plpgsql stable set search_path = '' as $$
 declare
-  -- How little the first ranks count more than the next ones.
+  -- The larger, the less the first ranks count more than the next ones.
   c_rank constant double precision := 20;
-  -- Of a long message the beginning and the end, where the question often is.
+  -- Of a long message, the beginning and the end: the question is often there.
   v_query constant text := case when char_length(p_query) <= 1000 then p_query
                                 else left(p_query, 500) || ' ' || right(p_query, 500) end;
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
@@ -42,7 +42,7 @@ begin
       from unnest(v_positions) with ordinality w (position, place)
       full join private.nearest(p_conversation_id, p_before, p_own, v_hidden, p_embedding) m on m.found_at = w.position;
       v_most_bytes := 65536;
-    -- Whatever is wrong with an embedding, what was found by words remains.
+    -- If anything is wrong with an embedding, the messages found by words remain.
     exception when others then
       raise warning 'nothing is found by meaning in %: % %', p_conversation_id, sqlstate, sqlerrm;
     end;

@@ -2,7 +2,7 @@
 -- message it is about.
 
 -- Which messages a new request is about. `refused` is the outcome of begin_turn for a request that
--- nothing can be done about, or that was answered before.
+-- cannot run, or that was answered before.
 create function private.place_request(
   p_user_id uuid, p_action text, p_conversation_id uuid, p_message text, p_client_message_id text,
   p_message_id uuid, p_now timestamptz,

@@ -2,7 +2,7 @@
 create function private.turn_context(
   p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
-  -- As the request has them: for the policy, whom it names counts as there.
+  -- As in the request: for the policy, characters that it names count as present.
   p_character_id uuid, p_message text, p_memory_tier text,
   p_embedding jsonb, p_known jsonb
 ) returns json
@@ -48,7 +48,7 @@ begin
     v_message := case when v_own.position = any (private.hidden_positions(p_turn.conversation_id)) then p_message
                       else coalesce(v_own.content, p_message) end;
   end if;
-  -- A short conversation stands in every prompt as a whole.
+  -- A short conversation is in every prompt as a whole.
   if not (v_history.is_whole and v_history.bytes <= v_room.short) then
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
     from private.recall(
@@ -115,7 +115,7 @@ begin
     'names', (
       select json_object_agg(ch.id, ch.name) from shared.characters ch
       where ch.id = any (v_history.speakers || v_recalled_speakers)),
-    -- A summary that reaches beyond v_before tells of what came later.
+    -- A summary that reaches beyond v_before covers later messages.
     'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
       json_build_object(
         'summary', coalesce(v_summary.content, ''),

@@ -16,8 +16,8 @@
 --   unknown_user, banned_user, conversation_not_found, character_not_found, persona_not_found,
 --   message_not_found, nothing_to_regenerate, nothing_to_continue
 --
--- json, not jsonb: most of it is the texts of messages, which jsonb would take apart and put together
--- again at each level.
+-- json, not jsonb: most of it is the texts of messages, which jsonb would take apart and build again
+-- at each level.
 create function public.begin_turn(
   -- Chosen by the caller: a call repeated with the same id resumes the turn.
   p_turn_id uuid,
@@ -35,9 +35,9 @@ create function public.begin_turn(
   p_lease_seconds integer default 150,
   -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
   p_worker text default null,
-  -- What p_message means: {"model", "embedding"}, as private.nearest takes it.
+  -- The embedding of p_message: {"model", "embedding"}, in the format of private.nearest.
   p_embedding jsonb default null,
-  -- What the caller has of the history: the columns of private.known_history.
+  -- The part of the history that the caller has: the columns of private.known_history.
   p_known jsonb default null
 ) returns json
 language plpgsql security definer set search_path = ''

@@ -1,8 +1,8 @@
 -- Parts of what finish_turn writes.
 
--- A cooldown is extended, never shortened, and ends within a day. What failed again after its
--- cooldown had passed gets a longer one each time, up to five times as long; a time that the upstream
--- named (more than an hour away) is taken as it is.
+-- A cooldown is extended, never shortened, and ends within a day. If a target fails again after its
+-- cooldown, the next cooldown is longer each time, up to five times as long; a time that the upstream
+-- named (more than an hour away) is used unchanged.
 create function private.cool_down(p_cooldowns jsonb) returns void
 language sql set search_path = '' as $$
   insert into public.model_cooldowns as d (scope, key, until, reason)
@@ -36,8 +36,9 @@ language sql set search_path = '' as $$
   set interaction_count = m.interaction_count + 1, last_interaction_at = now()
 $$;
 
--- Writes the usage_events of a turn, each once: their ids are made of the turn's. Of a turn that is
--- gone with its person (p_turn is null) the numbers stay, for what all of them spent.
+-- Writes the usage_events of a turn, each once: their ids are derived from the turn's. For a turn
+-- that was deleted with its person (p_turn is null), the numbers are kept for the spending of the
+-- project.
 create function private.record_usage(p_turn_id uuid, p_turn public.turns, p_usage jsonb) returns void
 language sql set search_path = '' as $$
   insert into public.usage_events (id, turn_id, user_id, provider, model_key, purpose, outcome, prompt_tokens,

@@ -1,4 +1,4 @@
--- What keeps the memory small.
+-- Bounds of the memory.
 
 -- Stores the current summary of a conversation as a version, and drops one if there are too many: the
 -- one that leaves the smallest gap, in proportion to its age. The newest stay.
@@ -22,9 +22,9 @@ language sql set search_path = '' as $$
   where v.conversation_id = p_conversation_id and v.covers_position = dropped.covers_position;
 $$;
 
--- Drops what matters least from a memory that has too much: of current facts those of the least
--- importance, then those that were not of use for the longest time, then the oldest, each with what it
--- replaced. Pinned facts and users' own are never dropped.
+-- Drops the least important facts from a memory that has too many: current facts by lowest importance,
+-- then longest without use, then age, each with the facts that it replaced. Pinned facts and users'
+-- own are never dropped.
 create function private.drop_facts(p_memory_id uuid) returns void
 language sql set search_path = '' as $$
   with recursive dropped as (

@@ -1,5 +1,5 @@
--- Whether a fact was said later than another: by their places in one conversation, by their times in two,
--- or where a user wrote one of them.
+-- Whether a fact was said later than another: by position within a conversation, by time between two, or
+-- if a user wrote one of them.
 create function private.is_later(p_fact public.memory_facts, p_other public.memory_facts) returns boolean
 language sql stable set search_path = '' as $$
   select coalesce(
@@ -178,8 +178,8 @@ begin
   where f.id = v_fact.id and (not v_is_same or v_hidden <> '{}');
 end $$;
 
--- Saves what a model wrote down for later: a summary of the messages up to a position, and facts.
--- p_memory is null or has
+-- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
+-- or has
 --   wait_seconds   no other summary of this conversation is begun for so long; absent: at once
 --   summary        absent: nothing was written, only the wait counts
 --   from, to       the positions between which the messages lie that the summary adds
@@ -187,8 +187,8 @@ end $$;
 --   person_digest  the same of the user's part of the summary, which the model was told
 --   facts          what private.note_fact takes
 --   used           ids of facts that these messages speak of
--- A summary is saved only while it continues the one that is there and what it was made of still
--- stands. A fact that cannot be saved is left out alone. Returns whether anything changed.
+-- A summary is saved only if it continues the current one and its messages are unchanged. A fact
+-- that cannot be saved does not affect the others. Returns whether anything changed.
 create function private.remember(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 declare
@@ -265,7 +265,7 @@ revoke execute on function private.is_later(public.memory_facts, public.memory_f
   private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 
--- Saves what was written down after the reply was saved: p_memory as private.remember takes it,
+-- Saves what a model noted, after the reply was saved: p_memory as private.remember takes it,
 -- p_usage rows of usage_events. Called again it changes nothing. Returns whether anything changed.
 create function public.remember(p_turn_id uuid, p_memory jsonb, p_usage jsonb default '[]') returns boolean
 language plpgsql security definer set search_path = '' as $$

@@ -1,4 +1,4 @@
--- Copies to a branch what is remembered of its messages: the newest summary that tells of nothing after
+-- Copies the memory of its messages to a branch: the newest summary that covers nothing after
 -- p_position, and the facts of the conversation that were drawn from nothing later, with those that a
 -- user wrote, or moved here from another conversation. Facts that were replaced later are current there,
 -- but not what a fact of the character or the user has replaced. The branch has its messages already.
@@ -14,7 +14,7 @@ begin
     select s.content, s.person_content, s.covers_position from public.conversation_summaries s
     where s.conversation_id = p_parent_id
     union all
-    -- One without content is part of what a user wrote since, which may tell of what came later.
+    -- One without content belongs to what a user wrote since, which may mention later messages.
     select v.content, '', v.covers_position from private.summary_versions v
     where v.conversation_id = p_parent_id and v.content <> '') v
   where v.covers_position <= p_position

@@ -1,5 +1,5 @@
--- Whether conversations are remembered, for the people whose they are: in any installation a client
--- reads and changes it here.
+-- Whether conversations are remembered, for their owners: clients read and change it here in any
+-- installation.
 
 create view public.conversation_memory with (security_barrier = true) as
 select c.id as conversation_id, c.remembers

@@ -125,7 +125,7 @@ begin
 end $$;
 
 -- Hides a message with all its versions from models, or shows it again. What was drawn from it is
--- forgotten, as after a change; where it is shown again, the summary is made anew with it. Returns
+-- forgotten, as after a change; when it is shown again, a new summary is written with it. Returns
 -- conversation_id.
 create function public.hide_message(p_user_id uuid, p_message_id uuid, p_hidden boolean) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -226,7 +226,7 @@ begin
   where s.conversation_id = v_message.conversation_id;
   perform private.branch_lorebooks(v_message.conversation_id, v_branch_id);
   perform private.branch_variables(v_message.conversation_id, v_branch_id, p_message_id, v_message.position);
-  -- What is remembered of its position tells of the active version.
+  -- The memory of its position is about the active version.
   perform private.branch_memory(
     v_message.conversation_id, v_branch_id, v_message.position - (not v_message.is_active)::integer);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);

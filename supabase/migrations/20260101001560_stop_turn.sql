@@ -1,7 +1,7 @@
--- Stopping a turn that another instance runs: the request is noted in the turn's row, and the instance
--- that runs it looks there from time to time.
+-- Stopping a turn that another instance runs: the request is noted in the turn's row, which the
+-- running instance checks from time to time.
 
--- Asks for the end of a turn. Counts as an action. Returns {"outcome": "done", "running"}, or
+-- Requests that a turn stop. Counts as an action. Returns {"outcome": "done", "running"}, or
 -- turn_not_found if the user has no such turn, or the result of private.count_use. Repeating it changes
 -- nothing.
 create function public.stop_turn(p_user_id uuid, p_turn_id uuid) returns jsonb
@@ -24,7 +24,7 @@ end $$;
 revoke execute on function public.stop_turn(uuid, uuid) from public, anon, authenticated;
 grant execute on function public.stop_turn(uuid, uuid) to service_role;
 
--- Whether somebody asked for the end of this turn.
+-- Whether somebody asked to stop this turn.
 create function public.is_stop_requested(p_turn_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (select from public.turns t where t.id = p_turn_id and t.stop_requested)

@@ -1,4 +1,4 @@
--- What became of a turn, for a reader who comes back to its stream: the result of begin_turn for the same
+-- The state of a turn, for a reader who comes back to its stream: the result of begin_turn for the same
 -- request: in_progress, replayed or reply_deleted; turn_not_found if the user has no such turn; failed,
 -- with error_code, if it has no reply.
 create function public.read_turn(p_user_id uuid, p_turn_id uuid) returns jsonb

@@ -1,10 +1,9 @@
--- Pictures of characters. The bytes are in Supabase Storage, where there is one, in a bucket of ours;
--- a row here says which of them is the picture of a character. Everybody who may meet the character
--- sees it.
+-- Pictures of characters. The bytes are in Supabase Storage, if there is one, in a bucket of ours; a
+-- row here says which picture belongs to a character. Everybody who may see the character sees it.
 --
 -- Only what the function re-encoded can be stored: it reserves a path that nobody else knows, uploads
--- to it with the person's own token, and makes it the character's picture. Whatever is no picture of
--- a character any more, or never became one, is in private.portraits_to_remove until health_check has
+-- to it with the person's own token, and makes it the character's picture. A file that is no longer a
+-- character's picture, or never became one, is in private.portraits_to_remove until health_check has
 -- removed it through Storage's API, because deleting rows of storage.objects would leave the files.
 
 create table public.character_portraits (
@@ -16,7 +15,7 @@ create table public.character_portraits (
 
 create table private.portraits_to_remove (
   path text primary key,
-  -- A path that was reserved for an upload: by whom. Null: a picture of nobody.
+  -- Who reserved the path for an upload. Null: the picture belongs to nobody.
   reserved_by uuid,
   due_at timestamptz not null default now()
 );
@@ -40,7 +39,8 @@ create policy character_portraits_delete on public.character_portraits for delet
   using (private.owns_character(character_id));
 select private.guard_writes('public.character_portraits', null);
 
--- However a picture goes: replaced, removed, with its character, or with its person's account.
+-- However a picture is removed: replaced, deleted, with its character, or with its person's
+-- account.
 create function private.remove_portrait() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -102,7 +102,7 @@ begin
       select from public.character_portraits p where p.path = objects.name));
   create policy character_portraits_upload on storage.objects for insert to authenticated
     with check (bucket_id = 'character-portraits' and private.may_upload_portrait(name));
-  -- So that undoing an adoption takes them away, too.
+  -- So that undoing an adoption removes them, too.
   if to_regclass('private.adopted_objects') is not null then
     insert into private.adopted_objects (kind, name)
     select 'policy', policy || ' on storage.objects'
@@ -136,7 +136,7 @@ begin
   return jsonb_build_object('outcome', 'reserved', 'path', v_path);
 end $$;
 
--- Makes what was uploaded the picture of the character: {"outcome": "saved"}, or character_not_found,
+-- Makes an uploaded file the picture of the character: {"outcome": "saved"}, or character_not_found,
 -- or reservation_gone. Called again with the same path it changes nothing.
 create function public.keep_portrait(p_user_id uuid, p_character_id uuid, p_path text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -157,7 +157,7 @@ begin
   on conflict (character_id) do update set path = excluded.path, created_at = now();
   return '{"outcome": "saved"}';
 exception when foreign_key_violation then
-  -- Deleted at this moment. The reservation is there again.
+  -- Deleted just now. The reservation exists again.
   return '{"outcome": "character_not_found"}';
 end $$;
 

@@ -1,5 +1,5 @@
--- Conversations that are written by other programs, and ours in their form. Users import and export
--- them through the function, which reads and writes the files.
+-- Import of other programs' conversations, and export of ours in their form. Users import and
+-- export them through the function, which reads and writes the files.
 
 -- Whether a user may start a conversation with a character, or play it.
 create function private.may_use(p_user_id uuid, p_character shared.characters) returns boolean
@@ -10,8 +10,8 @@ language sql stable set search_path = '' as $$
            select from shared.profiles p where p.id = p_user_id and p.age_verified)))
 $$;
 
--- The characters of the user's that have the names in p_names, eight at most, in the order of the
--- names. A name says nothing of whose character it is, so only the user's own are meant.
+-- The user's characters with the names in p_names, at most eight, in the order of the names. A name
+-- does not say whose character it is, so only the user's own count.
 create function private.own_named(p_user_id uuid, p_names text[], p_except uuid)
 returns table (name text, character_id uuid, place bigint)
 language sql stable set search_path = '' as $$
@@ -47,7 +47,7 @@ begin
     -- time.
     v_ids := array(
       select gen_random_uuid() from generate_series(1, jsonb_array_length(v_message.versions)) order by 1);
-    -- What nobody known here says keeps its name, so that it is not taken for somebody else's.
+    -- Messages of unknown speakers keep their names, so that nobody takes them for somebody else's.
     v_name := case when v_message.name is not null and not p_speakers ? v_message.name
                 then v_message.name || ': ' else '' end;
     for v_version in
@@ -72,7 +72,7 @@ begin
   end loop;
 end $$;
 
--- Makes a conversation with a character of messages from a file.
+-- Creates a conversation with a character from the messages of a file.
 --   p_messages   [{"sender", "name", "is_hidden", "said_at", "versions": [texts], "active": an index}];
 --                "name" only of characters, where the file has several
 --   p_settings   columns of conversation_settings, or null

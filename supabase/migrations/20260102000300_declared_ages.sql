@@ -1,5 +1,5 @@
 -- The declared ages of characters, for admins in the console and for `make adopt`. An age is declared
--- by somebody, never read out of a text.
+-- by somebody, never inferred from a text.
 
 -- The characters whose ages an admin may declare: their own, public ones, and all where the policies
 -- of characters are not ours and let admins see all. Only the age can be changed.

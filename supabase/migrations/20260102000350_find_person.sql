@@ -1,4 +1,4 @@
--- The account with an email address, for operators, who know people by it; null if there is none.
+-- The account with an email address, for operators; null if there is none.
 create function public.find_person(p_email text) returns uuid
 language sql stable security definer set search_path = '' as $$
   select a.id from auth.users a where lower(a.email) = lower(trim(p_email)) limit 1

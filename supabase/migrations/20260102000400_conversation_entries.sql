@@ -18,7 +18,7 @@ create index conversation_entries_deleted on public.conversation_entries (user_i
 create index conversation_entries_by_deletion on public.conversation_entries (deleted_at) where is_deleted;
 
 -- A text on one line, cut to p_most characters at a space if there is one near. Without the marks of
--- emphasis, and without characters that turn the direction of what stands behind them.
+-- emphasis, and without characters that change the direction of the text after them.
 create function private.one_line(p_text text, p_most integer) returns text
 language sql immutable strict parallel safe set search_path = '' as $$
   select case when char_length(l.line) <= p_most then l.line

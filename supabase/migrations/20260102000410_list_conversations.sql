@@ -1,7 +1,7 @@
--- The list of one's conversations, a page at a time.
+-- The list of the caller's conversations, one page at a time.
 
 -- Whether a deleted conversation is still deleted: its owner has written nothing in it since. A reply
--- that was on its way does not count.
+-- that was being written does not count.
 create function private.stays_deleted(p_conversation_id uuid, p_deleted_at timestamptz) returns boolean
 language sql stable set search_path = '' as $$
   select p_deleted_at is not null
@@ -14,8 +14,8 @@ language sql stable set search_path = '' as $$
       order by m.position desc limit 1), true)
 $$;
 
--- The title of a conversation: one of its owner's, else that it was given, else the beginning of what
--- its owner said first, where the first words are not just a greeting. Null without any.
+-- The title of a conversation: its owner's own, else the one that it was given, else the beginning of
+-- the owner's first message that is not just a greeting. Null if there is none.
 create function private.conversation_title(p_conversation_id uuid, p_own text, p_given text) returns text
 language sql stable set search_path = '' as $$
   select coalesce(nullif(p_own, ''), shared.given_title(p_given), (

@@ -1,8 +1,8 @@
--- Search in one's own conversations, over titles, names and messages. It uses the index of terms by which
--- turns find old messages (20260101000140_search_terms.sql): each term is hashed together with its
--- conversation, so a search goes through the conversations, the newest first, until it has enough.
+-- Search in the caller's own conversations, over titles, names and messages. It uses the index of terms
+-- with which turns find old messages (20260101000140_search_terms.sql): each term is hashed together with
+-- its conversation, so a search goes through the conversations, the newest first, until it has enough.
 
--- What a search looks for.
+-- The parts of a query.
 --   words   the words as they were written, for titles and snippets
 --   parts   at most four, [["<lexeme>", ...], ...]: a message has one of each. A word has its stem in
 --           every language, because messages are stemmed by their own; of scripts without spaces each
@@ -22,7 +22,7 @@ begin
   runs := array(select distinct r.found[1] from regexp_matches(v_query, c_unspaced || '+', 'g') r (found) limit 4);
   select array_agg(l.lexeme order by l.positions[1]) into v_said
   from unnest(to_tsvector('pg_catalog.simple', v_spaced)) l;
-  -- Words that say nothing are in no index of their language.
+  -- Stop words are in no index of their language.
   words := array(
     select s.word from unnest(v_said) with ordinality s (word, place)
     where to_tsvector(v_language, s.word) <> '' order by s.place limit 8);
@@ -98,7 +98,7 @@ set plan_cache_mode = force_generic_plan set enable_bitmapscan = on set enable_s
 declare
   v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
   v_first constant bigint[] := private.search_hashes(p_parts -> 0, v_seed);
-  -- A part that is there twice costs nothing.
+  -- A duplicate part costs nothing.
   v_second constant bigint[] := coalesce(private.search_hashes(p_parts -> 1, v_seed), v_first);
   v_third constant bigint[] := coalesce(private.search_hashes(p_parts -> 2, v_seed), v_first);
   v_fourth constant bigint[] := coalesce(private.search_hashes(p_parts -> 3, v_seed), v_first);
@@ -125,7 +125,7 @@ language sql immutable set search_path = '' as $$
   select array_agg(hashtextextended(l, p_seed)) from jsonb_array_elements_text(p_lexemes) l
 $$;
 
--- What the caller's conversations have of a query, the newest conversation first: {"results":
+-- The matches of a query in the caller's conversations, the newest conversation first: {"results":
 -- [{"conversation_id", "title", "character_id", "character_name", "message_id", "position", "sender",
 -- "said_at", "snippet"}], "next"}. A message has all words of the query; of one conversation the newest
 -- five. Where its title or its character's name has them, there is a result without a message. snippet

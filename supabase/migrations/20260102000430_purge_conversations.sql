@@ -1,6 +1,6 @@
--- Deletes conversations for good that their owners deleted retention.deleted_days ago, 30 where the
--- settings say nothing; null: never. One that somebody wrote in since is not deleted any more. At most
--- p_limit at a time. Returns how many it has dealt with.
+-- Purges conversations that their owners deleted retention.deleted_days ago (default 30); null: never.
+-- One in which somebody has written since no longer counts as deleted. At most p_limit at a time.
+-- Returns how many it has processed.
 create function public.purge_conversations(p_limit integer default 20) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -21,7 +21,7 @@ begin
     if not private.stays_deleted(v_id, (select e.deleted_at from public.conversation_entries e where e.conversation_id = v_id)) then
       update public.conversation_entries e set is_deleted = false where e.conversation_id = v_id;
     elsif not shared.delete_conversation(v_id) then
-      -- Tried again another time, after the others.
+      -- Retried later, after the others.
       update public.conversation_entries e set deleted_at = now() where e.conversation_id = v_id;
     end if;
   end loop;

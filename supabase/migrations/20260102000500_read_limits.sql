@@ -1,4 +1,4 @@
--- What is left of a person's limits and budget, for a page that says so before a request is refused.
+-- A person's remaining limits and budget, for a page that shows them before a request is refused.
 
 -- When a limit per minute lets one more through: the moment at which enough of these times, oldest
 -- first, are older than a minute. Null where none is counted.

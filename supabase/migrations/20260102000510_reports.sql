@@ -1,4 +1,4 @@
--- Reports of public characters, and what admins decide about them.
+-- Reports of public characters, and admins' decisions about them.
 
 create table public.character_reports (
   id uuid primary key default gen_random_uuid(),

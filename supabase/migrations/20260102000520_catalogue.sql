@@ -34,7 +34,7 @@ create policy character_tags_all on public.character_tags for all to authenticat
   using (private.owns_character(character_id)) with check (private.owns_character(character_id));
 select private.guard_writes('public.character_tags', 'insert');
 
--- The tags that an imported card names. Those that are no tags are left out.
+-- The tags of an imported card. Invalid ones are left out.
 create function private.take_tags() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -86,8 +86,8 @@ $$;
 --                    "content_rating", "author_id", "is_own", "created_at"}],
 --    "next": {"created_at", "id"} for p_after, or null at the end}
 -- p_search: words, all of which must be found; eight of them count. p_tags: all of them; eight count. A
--- page looks at 2,000 characters at most, so it may be short, or empty, and have a next one. p_limit: 1 to
--- 100.
+-- page examines at most 2,000 characters, so it may be short, or empty, and still have a next one.
+-- p_limit: 1 to 100.
 create function public.search_catalogue(
   p_search text default '', p_tags text[] default '{}', p_after jsonb default null, p_limit integer default 30)
 returns jsonb
@@ -96,7 +96,7 @@ language sql stable security definer set search_path = '' as $$
     select (string_to_array(nullif(private.normalised(nullif(btrim(left(p_search, 200)), '')), ' '), ' '))[:8] as words,
            array(select btrim(lower(normalize(left(t, 200), nfkc))) from unnest(p_tags[:8]) t) as tags,
            least(100, greatest(1, coalesce(p_limit, 30))) as most),
-  -- Without a question, what is looked at is the page.
+  -- Without a query, the page contains all characters that are examined.
   bound as (select case when a.words is null and a.tags = '{}' then a.most else 2000 end as looks from asked a),
   looked_at as materialized (
     select c as character, c.created_at, c.id, private.tags_of(c.id) as tags

@@ -1,8 +1,8 @@
--- Deleting an account. The function asks the Auth server for it, whose one transaction takes along all
--- that belongs to the person, or nothing.
+-- Deleting an account. The function asks the Auth server, which deletes everything that belongs to the
+-- person in one transaction, or nothing.
 
--- Accounts whose deletion was asked for. With the account goes its row, and then what refers to the
--- person by way of others alone.
+-- Accounts whose deletion was asked for. The row is deleted with its account, and with it whatever
+-- refers to the person only indirectly.
 create table private.leaving_users (
   user_id uuid primary key references auth.users (id) on delete cascade,
   asked_at timestamptz not null default now()
@@ -21,7 +21,7 @@ end $$;
 create trigger leaving_users_forget after delete on private.leaving_users
   for each row execute function private.forget_leaving_user();
 
--- What goes with an account, as numbers of rows.
+-- The numbers of rows that are deleted with an account.
 create function private.account_contents(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -41,8 +41,8 @@ language sql stable security definer set search_path = '' as $$
   select private.account_contents(u.id) from (select auth.uid() as id) u where u.id is not null
 $$;
 
--- Prepares the deletion of an account, which then is the Auth server's. Counts as an action. Returns
--- {"outcome": "ready", "contents": see private.account_contents}, or the result of private.count_use.
+-- Prepares the deletion of an account by the Auth server. Counts as an action. Returns {"outcome":
+-- "ready", "contents": see private.account_contents}, or the result of private.count_use.
 create function public.begin_account_deletion(p_user_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,4 +1,5 @@
--- Everything that is kept about a person, for them to download: pages of JSON, section by section.
+-- Everything that is stored about a person, for them to download: pages of JSON, section by
+-- section.
 
 -- The sections, in order. Numbers of rows of a page: fewer where rows are large.
 create function private.account_sections() returns table (section text, most integer)
@@ -9,7 +10,7 @@ language sql immutable set search_path = '' as $$
          ('blocked_authors', 200), ('take_downs', 200), ('api_keys', 200)
 $$;
 
--- Who the person is to this installation: account, roles, and whether their age is verified.
+-- What this installation knows about the person: account, roles, and whether their age is verified.
 create function private.account_profile(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(

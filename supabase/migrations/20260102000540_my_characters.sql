@@ -1,5 +1,5 @@
--- A person's own characters, as they read, make, change and delete them in any installation. Their texts
--- are screened by the turns that use them.
+-- A person's own characters, which they read, create, change and delete here in any installation. Their
+-- texts are screened by the turns that use them.
 
 create function private.my_characters() returns setof shared.characters
 language sql stable security definer set search_path = '' as $$
@@ -25,8 +25,8 @@ grant select, delete,
   on public.my_characters to authenticated;
 select private.guard_writes('public.my_characters', null);
 
--- Raises what is wrong with a character that a person writes: PT400, with the column as DETAIL, so that a
--- page can say it there. The tables have the same bounds.
+-- Raises PT400 for an invalid character that a person writes, with the column as DETAIL, so that a page
+-- can show the error there. The tables have the same bounds.
 create function private.check_my_character(p_row public.my_characters) returns void
 language plpgsql set search_path = '' as $$
 declare

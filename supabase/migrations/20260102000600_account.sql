@@ -1,4 +1,4 @@
--- A person's account, as they see and change it in any installation.
+-- A person's account, which they read and change here in any installation.
 
 -- Their profile. A function, because views of a product's tables call some that people may not.
 create function private.own_profile() returns shared.profiles

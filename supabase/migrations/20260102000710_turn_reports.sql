@@ -1,4 +1,4 @@
--- Turns for admins who look for what went wrong: numbers, names of models and codes, no words.
+-- Turns for admins who investigate errors: numbers, names of models and codes, no texts.
 
 create view public.turn_reports with (security_barrier = true) as
 select t.id, t.user_id, t.created_at, t.finished_at, t.task, t.action, t.status, t.error_code, t.model_used, t.worker,
@@ -8,8 +8,8 @@ where (select private.is_admin());
 revoke all on public.turn_reports from public, anon, authenticated, service_role;
 grant select on public.turn_reports to authenticated;
 
--- One turn as an admin sees it: {"turn": a row of turn_reports, "calls": [{"purpose", "provider",
--- "model_key", "outcome", "prompt_tokens", "cached_tokens", "completion_tokens", "is_estimated", "cost_usd",
+-- One turn for an admin: {"turn": a row of turn_reports, "calls": [{"purpose", "provider", "model_key",
+-- "outcome", "prompt_tokens", "cached_tokens", "completion_tokens", "is_estimated", "cost_usd",
 -- "first_token_ms", "duration_ms", "created_at"}] in their order, "prompt": null or {"tokens", "parts",
 -- "history", "entries", "facts", "recalled", "left_out"}, with numbers in place of what a person sees there}.
 create function public.turn_report(p_turn_id uuid) returns json

@@ -1,6 +1,6 @@
--- What else admins see in the console, in any installation.
+-- Other views for admins in the console, in any installation.
 
--- Configured models and what their providers' catalogs say of them; see api_models.catalog_status.
+-- Configured models, and the results of their catalog checks; see api_models.catalog_status.
 create view public.model_catalog with (security_barrier = true) as
 select m.id, p.name as provider, m.model_key, m.display_name, m.task, m.is_active, m.catalog_status,
        m.catalog_checked_at, m.catalog ->> 'expires_on' as expires_on, m.catalog ->> 'listed_as' as listed_as
@@ -31,9 +31,9 @@ where (select private.is_admin());
 revoke all on public.limit_settings from public, anon, authenticated, service_role;
 grant select on public.limit_settings to authenticated;
 
--- Replaces the limits of a role, of "default" or of "project", as an admin; null removes those of a
--- role. Names and meanings: private.limits_for. p_before: the limits that the caller saw, {} if none; null replaces
--- whatever there is. Errors: 42501, PT400, PT409 if they are others by now.
+-- Replaces the limits of a role, of "default" or of "project", as an admin; null removes those of a role. Names
+-- and meanings: private.limits_for. p_before: the limits that the caller saw, {} if none; null replaces any.
+-- Errors: 42501, PT400, PT409 if they have changed.
 create function public.set_limits(p_role text, p_limits jsonb, p_before jsonb default null) returns void
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,4 +1,4 @@
--- What roleplay_chat asks for the actions of admins: who may, how often, and which model is meant.
+-- Functions for the actions of admins: who may call them, how often, and which model is meant.
 
 -- Counts an action of an admin before it is carried out, and returns null; {"outcome": "not_admin"}, or the
 -- result of private.count_use.

@@ -158,7 +158,7 @@ def test_author_is_blocked_and_unblocked_in_the_account(person: Person, author: 
     dialog.get_by_role("button", name="Details of Quince", exact=True).click()
     details = page.get_by_role("dialog", name="Quince")
     details.get_by_role("button", name="Block the author").click()
-    expect(details.locator(".notice")).to_contain_text("You see no characters of this author")
+    expect(details.locator(".notice")).to_contain_text("You no longer see this author's characters")
     details.get_by_role("button", name="Public characters").click()
     look(dialog, "quince")
     expect(names(dialog)).to_have_count(0)

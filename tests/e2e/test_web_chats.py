@@ -82,7 +82,7 @@ def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Ups
     page = person.page
     person.press("Settings")
     page.get_by_label("Text about the story").fill("It is autumn.")
-    page.get_by_label("How many messages stand after it").fill("1")
+    page.get_by_label("How many messages follow it").fill("1")
     page.get_by_text("Sampler settings").click()
     page.get_by_label("Temperature").fill("0.3")
     page.get_by_label("Temperature").press("Tab")
@@ -90,7 +90,7 @@ def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Ups
     page.keyboard.press("Escape")
     person.press("Settings")
     expect(page.get_by_label("Text about the story")).to_have_value("It is autumn.")
-    expect(page.get_by_label("How many messages stand after it")).to_have_value("1")
+    expect(page.get_by_label("How many messages follow it")).to_have_value("1")
     page.keyboard.press("Escape")
     person.say("Hello")
     person.answered(3)

@@ -173,8 +173,8 @@ def test_further_keys_and_looking_back_decide_what_models_read(
     add_book(reader, {"keys": ["fog"], "content": "It is thick.", "comment": "Fog"})
     dialog = open_book(reader)
     reader.press("Change: Fog")
-    expect(dialog.get_by_label("Words that decide as well")).to_have_value("")
-    dialog.get_by_label("Words that decide as well").fill("night, dawn")
+    expect(dialog.get_by_label("Further words that decide")).to_have_value("")
+    dialog.get_by_label("Further words that decide").fill("night, dawn")
     dialog.get_by_label("of these words").select_option("none is found")
     reader.press("Save")
     reader.hears("Saved.")
@@ -285,7 +285,7 @@ def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None
     dialog.get_by_role("button", name="Change: bay").click()
     dialog.get_by_label("Text", exact=True).fill("Ice until May.")
     dialog.get_by_label("Position").select_option("Among the messages")
-    dialog.get_by_label("How many messages stand after").fill("7")
+    dialog.get_by_label("How many messages follow").fill("7")
     # Another form keeps the first one.
     dialog.get_by_role("button", name="Add an entry").click()
     expect(dialog.get_by_label("Keys, with")).to_have_value("")
@@ -305,7 +305,7 @@ def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None
     expect(dialog.get_by_role("button", name="Add an entry")).to_be_focused()
     dialog.get_by_role("button", name="Change: bay").click()
     expect(dialog.get_by_label("Text", exact=True)).to_have_value("Ice until May.")
-    expect(dialog.get_by_label("How many messages stand after")).to_have_value("7")
+    expect(dialog.get_by_label("How many messages follow")).to_have_value("7")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_label("Text", exact=True)).to_have_count(0)
     [entry] = books(reader)[0]["content"]["entries"]

@@ -55,7 +55,8 @@ def nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def rows_read(node: Mapping[str, Any]) -> int:
     """The rows that a node read from a table or an index, including those that it discarded."""
     discarded = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-    return round((node["Actual Rows"] + discarded) * node["Actual Loops"])
+    rows: int = round((node["Actual Rows"] + discarded) * node["Actual Loops"])
+    return rows
 
 
 def scanned(plans: list[Plan]) -> int:

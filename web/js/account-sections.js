@@ -1,4 +1,4 @@
-// What the account dialog shows beside name, email and password: limits, blocked authors, download and deletion.
+// The sections of the account dialog other than name, email and password: limits, blocked authors, download, deletion.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
@@ -95,9 +95,9 @@ function deletion(state) {
   const isWrong = state.trouble?.field === "confirmation";
   const going = Object.entries(CONTENTS).filter(([name]) => contents?.[name]);
   return modal(t("Delete the account"), html`
-    <p>${t("This deletes your account with everything in it. Nobody can bring it back.")}</p>
+    <p>${t("This deletes your account with everything in it. It cannot be undone.")}</p>
     <section>
-      <h3>${t("What goes")}</h3>
+      <h3>${t("What will be deleted")}</h3>
       <ul class="needs">
         ${going.map(([name, say]) => html`<li>${say(contents[name])}</li>`)}
         <li>${t("Your name, your email and your settings")}</li>

@@ -11,7 +11,7 @@ import { loadLimits } from "./own-limits.js";
 import { modal } from "./parts.js";
 import { state } from "./state.js";
 
-/** Opens the account; `done`: a sentence above the forms. What is left and who is blocked follows. */
+/** Opens the account; `done`: a sentence above the forms. Remaining limits and blocked authors are loaded afterwards. */
 export async function showAccount(done = "") {
   openDialog("account", { done });
   await Promise.all([loadLimits(), loadBlocked()]);

@@ -25,7 +25,7 @@ async function make(form, keys) {
   const days = form.elements.days.value;
   const made = await data(supabase.rpc("create_api_key", { p_name: name, p_days: days ? Number(days) : null }));
   form.reset();
-  // At once, whatever the person does meanwhile: the key is shown this once.
+  // At once, whatever the person does meanwhile: the key is shown only this once.
   openDialog("api-keys", { keys, made, revoking: null });
   const isStill = watchDialog();
   const now = await loadKeys();

@@ -1,4 +1,4 @@
-// The dialogs of lorebooks: the list, one book with its entries, and what is asked before deleting.
+// The dialogs of lorebooks: the list, one book with its entries, and the question before deleting.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
@@ -24,7 +24,7 @@ function list(state) {
   });
   return modal(t("Lorebooks"), html`
     <section>
-      <p class="quiet">${t("Their entries are added to what models read when the conversation has their keys.")}</p>
+      <p class="quiet">${t("Models read their entries when the conversation contains their keys.")}</p>
       ${all.length ? nothing : html`<p class="quiet">${t("There are no lorebooks. Add one, or import a file.")}</p>`}
       <ul class="rows">${repeat(all, ({ id }) => id, (book) => html`<li>${row(book, state)}</li>`)}</ul>
     </section>
@@ -134,7 +134,7 @@ function backwards({ content }, change) {
           && change({ content: withLookingBack(content, { least, most, [name]: target.valueAsNumber }) })} />
     </label>`;
   return html`
-    ${number("least", t("Search older messages until so many entries are found (0: only the newest)"), 100, least)}
+    ${number("least", t("Search older messages until this many entries are found (0: only the newest)"), 100, least)}
     ${least ? number("most", t("How many messages are searched at most (0: all)"), 1000, most) : nothing}`;
 }
 

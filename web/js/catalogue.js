@@ -23,7 +23,7 @@ export async function showCatalogue(choice = { search: "", tags: [] }) {
   await Promise.all([loadTags(), find(choice)]);
 }
 
-/** Opens the catalogue again with what was searched for last. */
+/** Opens the catalogue again with the last search. */
 export const resumeCatalogue = () => showCatalogue(last ?? undefined);
 
 async function loadTags() {
@@ -31,7 +31,7 @@ async function loadTags() {
   if (isOpen()) set({ dialog: { ...state.dialog, allTags } });
 }
 
-/** Searches anew. An answer never replaces that of a later question. */
+/** Searches again. An answer never replaces that of a later search. */
 export async function find(changes) {
   const mine = ++asked;
   const { search, tags } = { ...state.dialog, ...changes };

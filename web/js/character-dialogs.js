@@ -1,4 +1,4 @@
-// The dialogs of characters: the person's own, one with its details, and what is asked before deleting.
+// The dialogs of characters: the person's own, one with its details, and the question before deleting.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
@@ -31,7 +31,7 @@ export async function showLibrary(choice = { search: "", tag: "" }) {
   await loadLibrary();
 }
 
-/** Opens the list again with what was searched for last. */
+/** Opens the list again with the last search. */
 const resumeLibrary = () => showLibrary(last ?? undefined);
 
 /** Loads the list with other choices. An answer never replaces that of a later one. */
@@ -85,7 +85,7 @@ function library(state) {
 }
 
 const nobody = ({ search, tag }) =>
-  search.trim() || tag ? t("No character of yours is called or tagged like this.") : t("You have no characters yet. Create one, or import a character card.");
+  search.trim() || tag ? t("None of your characters has this name or tag.") : t("You have no characters yet. Create one, or import a character card.");
 
 const own = (row, { takeDowns }) => html`
   ${portrait(row)}
@@ -130,7 +130,7 @@ const backButton = (back) =>
 function details(state) {
   const { character, back, done, warnings } = state.dialog;
   if (!character) {
-    return modal(t("Character"), html`<p>${t("This character is not available any more.")}</p><div class="choices">${backButton(back)}</div>`, state);
+    return modal(t("Character"), html`<p>${t("This character is no longer available.")}</p><div class="choices">${backButton(back)}</div>`, state);
   }
   return modal(character.name, html`
     ${done ? html`<p class="notice" role="status">${done}</p>` : nothing}
@@ -200,7 +200,7 @@ function complaints({ dialog }) {
   const block = doing(async () => {
     const isStill = watchDialog();
     const author_id = await blockAuthor(character);
-    const sentence = t("You see no characters of this author any more. Your account lists whom you blocked.");
+    const sentence = t("You no longer see this author's characters. Your account lists the authors you blocked.");
     if (isStill()) changeDialog({ done: sentence, blocked: author_id });
     else set({ said: sentence });
   });

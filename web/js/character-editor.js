@@ -52,7 +52,7 @@ async function save(event) {
   if (isOpen) await finish(id, t("Saved."));
 }
 
-/** Saves the row, then the tags, then the picture. What is saved stays saved if a later one is refused. */
+/** Saves the row, then the tags, then the picture. If a later one is refused, the earlier ones stay saved. */
 async function store() {
   const { id, row, tags, form, picture } = state.dialog;
   await characters.saveRow(id, row && { ...row, updated_at: form.since }, form.values);
@@ -127,10 +127,10 @@ function editor(state) {
       ${passage("description", t("Who the character is. {placeholder} stands for the name of the person who talks with it.", { placeholder: "{{user}}" }))}
       ${passage("personality")}
       ${passage("scenario")}
-      ${passage("first_message", t("With this the character begins a conversation."))}
+      ${passage("first_message", t("The character begins a conversation with this."))}
       ${greetings("alternate_greetings", t("Further greeting"))}
       ${passage("example_messages", t("Lines that show how the character speaks."))}
-      ${line("tags", t("Tags, with commas between them"), "", 1000)}
+      ${line("tags", t("Tags, separated by commas"), "", 1000)}
       ${number("age", t("Stated age in years"), t("Without a stated age of 18 or more there is no adult content."))}
       ${choice("content_rating", t("Written for"), RATINGS)}
       <label class="check"><input type="checkbox" name="is_public" .checked=${live(form.values.is_public)}
@@ -145,7 +145,7 @@ function editor(state) {
           ${passage("system_prompt", t("{placeholder} inserts the usual ones.", { placeholder: "{{original}}" }))}
           ${passage("post_history_instructions")}
           ${passage("depth_prompt")}
-          ${number("depth_prompt_depth", t("How many messages stand after the note"))}
+          ${number("depth_prompt_depth", t("How many messages follow the note"))}
           ${choice("depth_prompt_role", t("The note is read as"), READ_AS)}
         </div>
       </details>

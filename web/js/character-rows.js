@@ -41,7 +41,7 @@ export const readable = (row) => ({
   is_public: row.is_public === true,
 });
 
-/** What the form shows of a row of my_characters; of null, a new character. Numbers are text. */
+/** The values of the form for a row of my_characters, or for a new character (null). Numbers are text. */
 export function formOf(row, tags = []) {
   const given = (name, otherwise) => row?.[name] ?? otherwise;
   return {
@@ -75,10 +75,10 @@ export function changes(row, form) {
 
 const spelled = (tag) => tag.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").trim();
 
-/** The tags of a text with commas between them, in the database's spelling, each once. */
+/** The tags in a comma-separated text, in the database's spelling, each once. */
 export const tagsIn = (text) => [...new Set(text.split(/[,，、،]/).map(spelled).filter(Boolean))];
 
-/** Whether a form has what is not saved: {row, tags} is what it was made from. */
+/** Whether a form has unsaved changes: {row, tags} are the values from which it was made. */
 export const isChanged = ({ row, tags }, form) =>
   Object.keys(changes(row, form)).length > 0 || !isSame(tagsIn(form.tags).sort(), [...tags].sort());
 

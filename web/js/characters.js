@@ -125,7 +125,7 @@ export async function saveTags(character_id, before, text) {
   }
 }
 
-/** Shows a character in the lists as it is now. */
+/** Updates a character in the lists. */
 export async function refreshCharacter(id) {
   const [character] = await readCharacters((query) => query.eq("id", id));
   if (!character) return;
@@ -138,7 +138,7 @@ export async function refreshCharacter(id) {
 
 const TYPES = { json: "application/json", png: "image/png", charx: "application/zip" };
 
-/** Saves a character as a file: "json", "png" or "charx". Returns what was left out, as sentences. */
+/** Saves a character as a file: "json", "png" or "charx". Returns sentences about what was left out. */
 export async function exportCard({ id, name }, format) {
   const { card, card_base64, warnings } = await act({ action: "export_card", character_id: id, format });
   const content = card ? JSON.stringify(card, null, 2) : Uint8Array.from(atob(card_base64), (char) => char.charCodeAt(0));

@@ -80,7 +80,7 @@ function why(state) {
   const { why: found } = state.dialog;
   if (!found) {
     return modal(t("Why this reply?"), html`
-      <p>${t("This is not known any more. What a model read is kept for a few days only.")}</p>`, state);
+      <p>${t("There is no record of this any more. What a model read is kept for only a few days.")}</p>`, state);
   }
   const { parts, entries, facts: known, recalled, left, more } = found;
   return modal(t("Why this reply?"), html`
@@ -96,7 +96,7 @@ function why(state) {
     ${listed(t("Lorebook"), entries, entry, more.entries)}
     ${listed(t("Lorebook entries without room"), left.entries, entry, more.left_out_entries)}
     ${found.changed && (entries.length || left.entries.length)
-      ? html`<p class="quiet">${t("The card was changed since, so entries may be others now.")}</p>`
+      ? html`<p class="quiet">${t("The card has changed since then, so these entries may be different now.")}</p>`
       : nothing}
     ${listed(t("Facts"), known, fact, more.facts)}
     ${listed(t("Recalled facts"), recalled.facts, fact, more.recalled_facts)}

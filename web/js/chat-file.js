@@ -1,4 +1,4 @@
-// Tells files of messages from cards and lorebooks by what is in them, as roleplay_chat reads them. Pure functions.
+// Distinguishes chat files from cards and lorebooks by their content, as roleplay_chat does. Pure functions.
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const someHave = (rows, ...names) =>

@@ -108,7 +108,7 @@ function tool(action) {
   return action();
 }
 
-/** What is shown instead of messages: that they are loading, that they could not be loaded, or that there are none. */
+/** The notice in place of messages: that they are loading, that they could not be loaded, or that there are none. */
 function phase(state, places, members) {
   if (state.phase === "loading" && !places.length) return html`<p class="quiet" role="status">${t("Loading the messages …")}</p>`;
   if (state.phase === "failed") {

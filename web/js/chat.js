@@ -29,7 +29,7 @@ show(state, page, (draw) => {
   document.title = windowTitle(state);
 });
 
-// First, so that whoever comes by a link of an email is signed in by it.
+// First, so that a link in an email signs in the person who follows it.
 let link = await redeem().then((isForPassword) => ({ isForPassword }), (error) => ({ error }));
 
 onUser(
@@ -76,7 +76,7 @@ addEventListener(
 );
 addEventListener("online", () => {
   const { code, body } = state.trouble ?? {};
-  // What the person wrote instead is theirs to send.
+  // The person sends their own text themselves.
   const isCurrent = !body?.message || state.draft === body.message;
   if (code === "dropped" && body && isCurrent) doing(tryAgain)();
 });

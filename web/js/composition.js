@@ -1,4 +1,4 @@
-// What the page makes of a composition: what the prompt of a reply was made of. Pure functions.
+// Reads a composition, the record of a reply's prompt, for the page. Pure functions.
 //
 // A composition has no texts. They come from the rows as they are now, so some may be gone.
 

@@ -1,4 +1,4 @@
-// What a form changes of a row, and what others changed meanwhile. Pure functions.
+// Compares a form's changes to a row with changes that others made meanwhile. Pure functions.
 
 const isObject = (value) => typeof value === "object" && value !== null;
 

@@ -139,7 +139,7 @@ export const offerUndo = (sentence, undo) => set({ undo: { sentence, act: undo }
 
 const STALE = "stale"; // somebody else changed it meanwhile
 
-/** Says why a change is not made, and shows the page as it is now, from which the change can be made again. */
+/** Says why a change was not made, and shows the current page, on which the change can be repeated. */
 export async function refuse(sentence) {
   await load();
   throw new UserError(sentence, STALE);

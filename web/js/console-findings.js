@@ -1,4 +1,4 @@
-// What the database says is wrong, as `make verify` would. Pure functions.
+// Problems that the database reports, in the words of `make verify`. Pure functions.
 //
 // A finding is {state: "problem" | "warning" | "ok", what, found, remedy, page}: `page` is where it is mended.
 

@@ -17,7 +17,7 @@ function valuesOf(form) {
   return { ...values, adult: values.adult === "yes" };
 }
 
-/** Notes in the dialog what is wrong with a JSON field while it is written. */
+/** Shows in the dialog what is wrong with a JSON field while it is edited. */
 const check = ({ target }) => {
   const problem = jsonProblem(target.value, valuesOf(target.form), target.name);
   if (!problem && state.trouble?.field === target.name) set({ trouble: null });

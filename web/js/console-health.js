@@ -1,4 +1,4 @@
-// The pages "Health", what the database knows is wrong, and "Workers".
+// The pages "Health", with the problems that the database reports, and "Workers".
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { workerHealth } from "./availability.js";

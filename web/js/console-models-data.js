@@ -16,10 +16,10 @@ export async function loadModels({ adopted }) {
   return { providers, models, catalog };
 }
 
-/** What tells whether a row is as it was read. Not a provider's updated_at, which browsers may not read. */
+/** The values that show whether a row is unchanged. Not a provider's updated_at, which browsers may not read. */
 const MARKS = { api_models: ["updated_at"], api_providers: ["display_name", "is_active"] };
 
-/** A row of a table as `change` takes it. */
+/** A row of a table, for `change`. */
 const stored = (table, { id, display_name: name }, columns) => ({
   name,
   read: async () => {

@@ -49,7 +49,7 @@ export async function loadCharacters({ params }) {
 
 const whereAge = (query, age) => (age === null ? query.is("age", null) : query.eq("age", age));
 
-/** The declared age of a character as `change` takes it. */
+/** The declared age of a character, for `change`. */
 const ageOf = ({ id, name }) => ({
   name: `the age of ${name}`,
   read: async () => (await data(supabase.from("declared_ages").select("age").eq("id", id)))[0],

@@ -28,7 +28,7 @@ export function sorted(rows, { value }, isDescending) {
   return [...order, ...valued.filter((pair) => !has(pair))].map(([, row]) => row);
 }
 
-// What a spreadsheet takes for the beginning of a formula, also after spaces and as full-width signs.
+// Text that a spreadsheet would read as the beginning of a formula, even after spaces or as full-width characters.
 const FORMULA = /^[\s\u0000-\u001F\uFEFF]*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/u;
 
 /** One value in a CSV file. A text that a spreadsheet could run gets an apostrophe before it. */

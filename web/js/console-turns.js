@@ -29,7 +29,7 @@ const TURNS = [
 export function turnsPage(state) {
   const { rows, next } = state.list;
   const { after, ...filters } = state.params;
-  // A form of its own for each address: one that is kept would keep what was chosen in it for another.
+  // Each address has its own form: a form that is reused would keep what was chosen for another address.
   return section("turns", "Turns", html`
     ${repeat([state], ({ params }) => params, filterForm)}
     ${dataTable({ id: "turns-table", label: "Turns", columns: TURNS, rows, none: "No turn is like this. Change the filter, or take it away." })}

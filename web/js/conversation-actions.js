@@ -1,4 +1,4 @@
-// What the menu of a listed conversation does: rename, pin, delete and restore it, and write it to a file.
+// The actions in the menu of a listed conversation: rename, pin, delete, restore, and write to a file.
 
 import { act } from "./backend.js";
 import { changeEntry, findDeleted } from "./conversation-list.js";
@@ -11,7 +11,7 @@ import { isOpen, whereabouts } from "./whereabouts.js";
 
 export const showRename = ({ id, title }) => openDialog("rename", { id, title: title ?? "" });
 
-/** Gives a conversation a title; "" takes it back. */
+/** Gives a conversation a title; "" removes it. */
 export async function rename(id, title) {
   await changeEntry(id, { title });
   if (isOpen(id)) await reread(id);

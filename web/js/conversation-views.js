@@ -20,7 +20,7 @@ export function when(time) {
   return at.toDateString() === new Date().toDateString() ? clock.format(at) : day.format(at);
 }
 
-/** What a listed conversation is called. */
+/** The title of a listed conversation. */
 export const titleOf = ({ title, names }) => title ?? (names.join(", ") || t("Somebody"));
 
 /** The picture of the first character of a listed conversation. */
@@ -76,7 +76,7 @@ export function conversationMenu({ menuOf: row }) {
     </div>`;
 }
 
-/** What was done, with a button that takes it back. */
+/** The last action, with a button that undoes it. */
 export const undoNotice = ({ undo }) => undo
   ? html`
       <section class="undo" data-refuge=".shell button" aria-label=${t("Undo")}>

@@ -73,7 +73,7 @@ export async function open(conversation, instead = false, place = null) {
   await loadOpen(place);
 }
 
-/** Loads what the open conversation shows, or says that this failed. */
+/** Loads the open conversation, or says that this failed. */
 export async function loadOpen(place = null) {
   const { conversation } = state;
   set({ phase: "loading" });
@@ -113,7 +113,7 @@ function shower(id) {
   };
 }
 
-/** What is known of a listed conversation until its row is there. */
+/** The known columns of a listed conversation until its row is loaded. */
 const fromList = ({ id, character_id, user_character_id }) =>
   ({ id, character_id, user_character_id, title: "", conversation_characters: [], isListed: true });
 
@@ -190,7 +190,7 @@ export async function refresh() {
   if (isOpen(conversation.id)) await follow();
 }
 
-/** Opens what the address names after back, forward or a changed address. */
+/** Opens the conversation that the address names after back, forward or a changed address. */
 export async function followAddress() {
   const id = addressed();
   if (id === (state.conversation?.id ?? null)) return;

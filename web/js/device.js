@@ -33,7 +33,7 @@ export function keptJson(key) {
   }
 }
 
-/** Removes what a person leaves on this device when they sign out. */
+/** Removes a person's data from this device when they sign out. */
 export function forgetDraftsOf(person_id) {
   const begins = [...[DRAFT, REPLACED, EDIT, FORM, SCENE].map((kind) => `${kind}${person_id}:`), TIER];
   const isTheirs = (name) => begins.some((begin) => name.startsWith(begin));

@@ -1,4 +1,4 @@
-// What somebody writes: a draft for each conversation, kept on this device until it is sent or its person signs out.
+// Drafts: one for each conversation, kept on this device until it is sent or its person signs out.
 
 import { draftKey, keepText, replacedKey } from "./device.js";
 import { t } from "./language.js";
@@ -25,7 +25,7 @@ function write(conversation_id, text) {
 
 export const changeDraft = (text) => write(state.conversation.id, text);
 
-// Another tab has the same conversation open: what is written there is shown here, so that neither overwrites the other.
+// If another tab has the same conversation open, its draft is shown here, so that neither overwrites the other.
 addEventListener("storage", ({ key: name }) => {
   if (state.me && state.conversation && name === key(state.conversation.id)) showDraft();
 });

@@ -15,14 +15,14 @@ function keptEdits(conversation_id) {
 
 const keep = (conversation_id, edits) => keepText(key(conversation_id), edits.size ? JSON.stringify([...edits]) : null);
 
-/** Opens the editor of a message of the open conversation, with what was written there before, and gives it the focus. */
+/** Opens the editor of a message of the open conversation, with the unsaved text, and gives it the focus. */
 export async function beginEdit({ id, content }) {
   set({ editing: { id, text: keptEdits(state.conversation.id).get(id) ?? content } });
   await drawn();
   document.querySelector(".editor textarea")?.focus();
 }
 
-/** Keeps what is in the open editor. */
+/** Keeps the text in the open editor. */
 export function changeEdit(text) {
   const { id } = state.editing;
   const edits = keptEdits(state.conversation.id);
@@ -31,10 +31,10 @@ export function changeEdit(text) {
   set({ editing: { id, text } });
 }
 
-/** Closes the open editor, forgets what is in it, and opens the one that was open before it. */
+/** Closes the open editor, discards its text, and opens the one that was open before it. */
 export const cancelEdit = () => endEdit(state.conversation.id, state.editing.id);
 
-/** Forgets what was written in a message's editor, and closes it. */
+/** Discards the text in a message's editor, and closes it. */
 export function endEdit(conversation_id, id) {
   if (!state.me) return; // They signed out meanwhile.
   const edits = keptEdits(conversation_id);

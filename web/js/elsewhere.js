@@ -22,7 +22,7 @@ async function look() {
   try {
     await refresh();
   } catch {
-    // The next look may succeed. What the person does themselves says what is wrong.
+    // The next check may succeed. The person's own actions show what is wrong.
   }
   looking = false;
   if (again) look();
@@ -31,7 +31,7 @@ async function look() {
 /** Our own turns are shown as they come. */
 const isOurs = (conversation_id) => state.running.has(conversation_id);
 
-/** Listens to the changes of a person's turns. Ends what was listened to before. */
+/** Subscribes to the changes of a person's turns. Ends the previous subscription. */
 export async function listen(user_id) {
   const before = channel;
   channel = null;

@@ -1,4 +1,4 @@
-// What the page makes of the entries of a lorebook. Pure functions.
+// Reads and changes the entries of a lorebook for the page. Pure functions.
 //
 // Books come from many programs. An entry keeps every field that is not changed, known or not.
 
@@ -105,7 +105,7 @@ function changed(entry, form) {
 
 const extensionsOf = ({ extensions }) => (isEntry(extensions) ? extensions : {});
 
-/** What a place changes of an entry: {fields, more}, of which `more` are extensions. */
+/** The fields of an entry that its position sets: {fields, more}; `more` are extensions. */
 function placed(entry, { where, depth }) {
   const place = PLACES[where];
   if (!place) return {};
@@ -134,7 +134,7 @@ export const withLookingBack = (book, { least, most }) =>
 
 const PATTERN = /\/(?:\\.|[^\\/\n])+\/[a-z]*(?=\s*(?:,|$))/y;
 
-/** The keys of a text with commas between them. Commas stay in patterns, `/a{1,2}/`, and in `known` keys. */
+/** The keys in a comma-separated text. Commas stay in patterns, `/a{1,2}/`, and in `known` keys. */
 export function splitKeys(text, known = []) {
   const whole = known.filter((key) => key.includes(",")).sort((a, b) => b.length - a.length);
   const keys = [];

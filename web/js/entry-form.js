@@ -35,8 +35,8 @@ export function entryForm({ dialog }, place) {
   return html`
     <form class="add" @submit=${save} @input=${noting(entry.form)}>
       ${keptNotice(entry.form, () => books.changeEntry(anew(entry.form)))}
-      <label>${t("Keys, with commas between them")} <input id="entry-keys" name="keys" dir="auto" .value=${live(values.keys)} /></label>
-      <label>${t("Words that decide as well, with commas between them")} <input name="further" dir="auto" .value=${live(values.further)} /></label>
+      <label>${t("Keys, separated by commas")} <input id="entry-keys" name="keys" dir="auto" .value=${live(values.keys)} /></label>
+      <label>${t("Further words that decide, separated by commas")} <input name="further" dir="auto" .value=${live(values.further)} /></label>
       <label>${t("The entry is used if, of these words,")}
         <select name="logic" .value=${live(values.logic)}>
           ${Object.entries(FURTHER).map(([value, text]) => html`<option value=${value} ?selected=${value === values.logic}>${text}</option>`)}
@@ -51,7 +51,7 @@ export function entryForm({ dialog }, place) {
         </select>
       </label>
       ${values.where === "depth"
-        ? html`<label>${t("How many messages stand after it")}
+        ? html`<label>${t("How many messages follow it")}
             <input name="depth" type="number" min="0" max="1000" required .value=${live(values.depth)} /></label>`
         : nothing}
       <div class="choices">

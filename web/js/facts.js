@@ -1,8 +1,8 @@
-// What the page makes of the rows of a memory.
+// Reads the rows of a memory for the page.
 
 import { dateFormat } from "./language.js";
 
-/** The whole summary: what the person wrote, and what a model wrote after it. */
+/** The whole summary: the person's part, then the model's. */
 export function joined(summary) {
   return summary ? [summary.person_content, summary.content].filter(Boolean).join("\n") : "";
 }

@@ -30,7 +30,7 @@ async function importCard(file) {
   if (!isShown && name) tellOf(t("{name} is here", { name }));
 }
 
-/** Says what was imported to somebody who does something else meanwhile. */
+/** Announces an import to somebody who has gone on to something else. */
 const tellOf = (sentence) => set({ notice: sentence, said: sentence });
 
 /**

@@ -55,7 +55,7 @@ export const { t, plural } = translator(await dictionary(language), language, lo
 
 if (globalThis.document) document.documentElement.lang = language;
 
-/** Changes the language. The page starts anew, because every sentence on it changes. */
+/** Changes the language. Reloads the page, because every sentence on it changes. */
 export function chooseLanguage(code) {
   localStorage.setItem("language", code);
   location.reload();

@@ -31,7 +31,7 @@ function amount(name, value) {
   return name.includes("bytes") ? size.format(value / 1e6) : count.format(value);
 }
 
-/** What a person reads about a limit: {name, left, of, share, again}. `again`: when there is more, or "". */
+/** A limit for display: {name, left, of, share, again}. `again`: when there is more, or "". */
 export function describe({ name, limit, left, resets_at }) {
   return {
     name: NAMES[name] ?? name.replaceAll("_", " "),

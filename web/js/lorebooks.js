@@ -33,7 +33,7 @@ export async function showBook({ id }) {
   if (isShown) await focusOn("#book-name");
 }
 
-/** What a person calls a book. */
+/** The name of a book for display. */
 export const bookName = ({ name }) => (name.trim() ? line(name) : t("Lorebook"));
 
 /** The places of a book, as a form has them: the value is split again by `columns`. */
@@ -146,7 +146,7 @@ const sum = (text) => [...text].reduce((total, char) => (Math.imul(total, 31) + 
 /** Shows the open entry with another form. */
 export const changeEntry = (form) => changeDialog({ entry: { ...state.dialog.entry, form } });
 
-/** Closes an entry's form, and forgets what was typed there. */
+/** Closes an entry's form, and discards its changes. */
 export async function giveEntryUp({ form }) {
   forget(form);
   await closeEntry();

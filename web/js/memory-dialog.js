@@ -11,7 +11,7 @@ import { modal } from "./parts.js";
 import { REACH, findCharacter, listMembers } from "./state.js";
 import { keptNotice, noting } from "./unsaved.js";
 
-/** The dialog of what is remembered in the open conversation. */
+/** The dialog with the memory of the open conversation. */
 export function memory(state) {
   const { summary, facts: noted, changing, form } = state.memory;
   const add = submitting(async (event) => {

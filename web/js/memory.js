@@ -64,13 +64,13 @@ function saved(changing) {
 /** Where a fact counts, as its form has it: the tier, and for the tier `character` whose. */
 const placeOf = ({ tier, character_id }) => (tier === "character" ? `character ${character_id}` : tier);
 
-/** Closes the form, and forgets what was typed there. */
+/** Closes the form, and discards its changes. */
 export function giveUp() {
   forget(state.memory.form);
   change(null);
 }
 
-/** Shows the open form without what was not saved last time. */
+/** Shows the open form without the unsaved changes of last time. */
 export function changeAnew() {
   set({ memory: { ...state.memory, form: anew(state.memory.form) } });
 }

@@ -37,7 +37,7 @@ export function details(state) {
     ])}
     ${turns.map((turn) => section(state, turn))}
     ${message.sender === "character" && !turns.length
-      ? html`<p class="quiet">${t("Nothing is known of how it was written: it was copied, or it is too old.")}</p>`
+      ? html`<p class="quiet">${t("There is no record of how it was written: it was copied, or it is too old.")}</p>`
       : nothing}
     ${turns.some(isKept) ? html`<button @click=${doing(() => showWhy(message))}>${t("Why this reply?")}</button>` : nothing}`, state);
 }

@@ -91,10 +91,10 @@ async function pictures(paths, progress) {
 
 // --- deletion -------------------------------------------------------------------------------
 
-/** What a person types. The service compares it, in every language. */
+/** The confirmation to type. The service compares it; it is the same in every language. */
 export const PHRASE = "delete my account";
 
-/** Opens the question with what goes. */
+/** Opens the question, with what will be deleted. */
 export async function showDeletion() {
   isUnclear = false;
   await openWhenLoaded("delete-account", async () => ({ contents: await data(supabase.rpc("account_contents")), isBusy: false }));
@@ -102,7 +102,7 @@ export async function showDeletion() {
 
 let isUnclear = false; // whether an earlier request may have deleted the account
 
-/** Deletes the account, signs out, and forgets what this device keeps. */
+/** Deletes the account, signs out, and removes what this device stores. */
 export async function deleteAccount(confirmation) {
   if (!isPhrase(confirmation)) throw new UserError(t("Type exactly: {phrase}", { phrase: PHRASE }), "", 0, "confirmation");
   const isStill = watchDialog();
@@ -127,7 +127,7 @@ const isPhrase = (text) => text.toLowerCase().split(/\s+/).filter(Boolean).join(
 
 async function forget() {
   for (const turn of state.running.values()) turn.abort();
-  takeLeave(t("Your account was deleted, and what this device kept of it."));
+  takeLeave(t("Your account was deleted, with its data on this device."));
   const { error } = await signOut();
   localStorage.clear();
   sessionStorage.clear();

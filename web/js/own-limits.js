@@ -1,10 +1,10 @@
-// What is left of a person's limits and budget.
+// A person's remaining limits and budget.
 
 import { data, supabase } from "./backend.js";
 import { set } from "./page.js";
 import { state } from "./state.js";
 
-/** Loads what is left. This is a courtesy: without it the page works as well. */
+/** Loads the remaining limits. The page also works without them. */
 export async function loadLimits() {
   try {
     const limits = await data(supabase.rpc("read_limits"));

@@ -118,7 +118,7 @@ export async function openWhenLoaded(name, load, isWanted = () => true) {
   }
 }
 
-/** Changes what the open dialog shows; does nothing if none is open. */
+/** Changes the content of the open dialog; does nothing if none is open. */
 export function changeDialog(changes) {
   if (page.state.dialog) set({ dialog: { ...page.state.dialog, ...changes } });
 }

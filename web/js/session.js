@@ -12,7 +12,7 @@ const form = { mode: "in", busy: false, error: "", sent: false, note: "" };
 const MODES = {
   in: { hint: t("Sign in to continue."), action: t("Sign in"), send: signIn },
   up: { hint: t("Create an account to save your conversations."), action: t("Create the account"), send: ({ email, password, name }) => signUp(email, password, name.trim()) },
-  forgotten: { hint: t("We send you a link with which you can choose a new password. Open it in this browser."), action: t("Send the link"), send: recover },
+  forgotten: { hint: t("We will send you a link to choose a new password. Open it in this browser."), action: t("Send the link"), send: recover },
 };
 
 /** The sign-in form; `redraw` is called when it changes. On success, `onUser` is notified. */

@@ -66,7 +66,7 @@ function noteForm(id, kept) {
         <textarea name="note" rows="4" maxlength="8000" dir="auto" .value=${kept.note}
           @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
       </label>
-      <label>${t("How many messages stand after it")}
+      <label>${t("How many messages follow it")}
         <input name="depth" type="number" min="0" max="1000" .value=${String(kept.note_depth)}
           @change=${({ target }) => target.reportValidity() && change({ note_depth: target.valueAsNumber || 0 })} />
       </label>

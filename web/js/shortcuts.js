@@ -23,7 +23,7 @@ const LIST = [
 
 export const shortcuts = (state) => modal(t("Keyboard shortcuts"), html`
   <dl class="keys">${LIST.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-  <p class="quiet">${t("Keys that are letters or signs work while you are not typing in a field.")}</p>`, state);
+  <p class="quiet">${t("Shortcuts that are letters or symbols work while you are not typing in a field.")}</p>`, state);
 
 export const showShortcuts = () => openDialog("shortcuts");
 

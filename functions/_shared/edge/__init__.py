@@ -6,7 +6,7 @@ connections     httpx's clients over aiohttp's connections
 storage         Supabase Storage: pictures are uploaded, read, removed
 identity        verifies tokens: who is calling
 errors          errors that callers see, in one shape
-loading         imports what is needed later than a cold start
+loading         imports modules after the cold start
 logs            one JSON object per line, without what people wrote
 timing          measures the stages of a request
 addresses       which addresses a function may call

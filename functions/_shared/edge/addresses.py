@@ -41,7 +41,7 @@ _OWN_ROOTS = {
     "open.bigmodel.cn": "/api/paas/v4",
     "openrouter.ai": "/api/v1",
 }
-"""Where a provider's API begins, for hosts given without a path. All others have it at /v1."""
+"""The root of a provider's API, for hosts given without a path. For all others it is /v1."""
 _AZURE = ".openai.azure.com"
 _VERSION = re.compile(r"/v\d{1,3}(alpha|beta)?\d{0,3}$")
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -96,8 +96,8 @@ _OWN_NETWORKS = tuple(
         ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
     )
 )
-"""Where hosts of one's own network are. Link-local addresses, at which most clouds have their
-metadata service, are not among them."""
+"""The networks of an operator's own hosts. Not among them: link-local addresses, where most clouds
+have their metadata service."""
 _THIS_MACHINE = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
 _METADATA = tuple(
     map(
@@ -105,9 +105,9 @@ _METADATA = tuple(
         ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"),
     )
 )
-"""Metadata services of clouds that are at addresses of one's own networks."""
+"""Metadata services of clouds whose addresses are in these networks."""
 _LOCAL_NAME = re.compile(rf"({_LABEL}\.)*(?=[a-z]){_LABEL}")
-"""A host name of one's own network, which may be a single word."""
+"""A host name in the operator's own network, which may be a single word."""
 _METADATA_NAMES = ("metadata", "instance-data")
 """How the names of metadata services begin, such as metadata.google.internal."""
 
@@ -172,7 +172,7 @@ def is_origin(url: str) -> bool:
 
 
 def _why_not_private(host: str) -> str | None:
-    """Why a host cannot be one of one's own network; None if it can."""
+    """Why a host cannot be in the operator's own network; None if it can."""
     try:
         is_own = is_own_network(host.strip("[]"), host)
     except ValueError:
@@ -183,10 +183,10 @@ def _why_not_private(host: str) -> str | None:
 
 
 def is_own_network(address: str, host: str) -> bool:
-    """Whether an IP address at which `host` was found is in one's own network.
+    """Whether an IP address to which `host` resolves is in the operator's own network.
 
-    This machine counts only for hosts that are called so: localhost, 127.0.0.1, [::1]. Metadata
-    services never count.
+    This machine counts only under its own names: localhost, 127.0.0.1, [::1]. Metadata services
+    never count.
     """
     ip = ipaddress.ip_address(address)
     if ip in _METADATA or (ip.version == 6 and ip.scope_id):
@@ -214,9 +214,9 @@ def endpoint(
 ) -> str:
     """The URL of an endpoint of a server.
 
-    `base` is the server's address as people write it: alone, with its version (`/v1`), or whole
-    (`/v1/chat/completions`), each with or without a slash and a query. `path` begins with `/v1/`
-    where the server's own address has no version. A host alone gets the path at which its API is,
+    `base` is the server's address as people write it: the host alone, with a version (`/v1`), or
+    complete (`/v1/chat/completions`), each with or without a slash and a query. `path` begins with
+    `/v1/` where the server's own address has no version. A host alone gets the path of its API,
     unless `path` is the row's own.
     """
     address, mark, query = base.partition("?")
@@ -235,7 +235,7 @@ def endpoint(
 
 
 def _root_of(address: str) -> str:
-    """Where the API of a host is that was given alone, such as "https://api.groq.com"."""
+    """The root of a host's API, for an address without a path such as "https://api.groq.com"."""
     host = address.rpartition("/")[2].partition(":")[0].lower()
     return "/openai/v1" if host.endswith(_AZURE) else _OWN_ROOTS.get(host, "/v1")
 
@@ -289,8 +289,8 @@ def is_public(address: str) -> bool:
 
 
 class PublicResolver(AbstractResolver):
-    """Returns only the public addresses of a host name, or, of one of `private_origins`, only those
-    in one's own network.
+    """Returns only the public addresses of a host name, or, for one of `private_origins`, only
+    those in the operator's own network.
 
     The connection uses the checked addresses, so DNS rebinding gains nothing.
     """

@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Bounded:
     """A semaphore with `at_once` places and a bounded wait.
 
-    One person holds at most `each` of the places, if it is given. Raises `ApiError` 503 after
+    If `each` is given, one person holds at most that many places. Raises `ApiError` 503 after
     waiting `wait_seconds` for a place. Belongs to one event loop.
     """
 

@@ -99,7 +99,7 @@ class Clients:
         self._database_headers = {"apikey": key, "Authorization": f"Bearer {key}"}
 
     def http(self) -> httpx.AsyncClient:
-        """The client for everything but Supabase. Ignores redirects and cookies.
+        """The client for everything except Supabase. Ignores redirects and cookies.
 
         Connects to public addresses and `PRIVATE_ORIGINS` only, unless `ALLOW_LOCAL_UPSTREAMS` is
         set.
@@ -117,8 +117,8 @@ class Clients:
         return f"{self._settings.supabase_url}/{path}"
 
     def supabase_headers(self, token: str | None = None) -> dict[str, str]:
-        """The headers of a call to Supabase as the person whose `token` it is, or, without one,
-        with the secret key."""
+        """The headers of a call to Supabase with a person's `token`, or without one, with the
+        secret key."""
         if token is None:
             return dict(self._database_headers)
         return self._database_headers | {"Authorization": f"Bearer {token}"}
@@ -145,13 +145,13 @@ class Clients:
         except APIError as error:
             failed = _database_error(error)
         if failed.is_outdated:
-            # A few seconds of it are usual. If it lasts, a migration was not applied.
+            # This usually lasts a few seconds. If it persists, a migration was not applied.
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
         raise database_unavailable() if failed.is_transient else failed
 
     def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
-        """The Supabase client's call of a function. Its address and headers are made once."""
+        """The Supabase client's call of a function. Its address and headers are built once."""
         made = self._calls.get(function)
         if made is None:
             made = self._calls[function] = self._database.rpc(function, {})

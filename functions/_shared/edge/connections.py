@@ -1,4 +1,5 @@
-"""HTTP clients: httpx's interface over aiohttp's connections, without what no call here uses.
+"""HTTP clients: httpx's interface over aiohttp's connections, without the features that no call
+uses.
 
 A turn makes three requests. Of the processor time of each, httpx's client would take half: for
 cookies, redirects, authentication, hooks, and copies of headers and addresses.
@@ -90,8 +91,8 @@ class SupabaseResponse(httpx.Response):
 
 
 class _Result(SupabaseResponse):
-    """A response as far as the Supabase client reads it: making all of one takes as long as a third
-    of the call."""
+    """The parts of a response that the Supabase client reads. Building a whole one takes a third of
+    the time of the call."""
 
     def __init__(self, content: bytes, request: httpx.Request) -> None:
         self.status_code = OK
@@ -113,7 +114,7 @@ class SupabaseClient(Client):
         raise_unavailable(response)
 
     async def request(self, method: str, url: httpx.URL | str, **given: Any) -> httpx.Response:
-        """Send a request. The Supabase client's calls of functions take the short way."""
+        """Send a request. The Supabase client's calls of functions bypass httpx."""
         content, headers = given.get("content"), given.get("headers")
         if (
             method != "POST"
@@ -137,7 +138,7 @@ class SupabaseClient(Client):
 
 @lru_cache(maxsize=256)
 def _call(url: str) -> httpx.Request:
-    """The request of a call, as far as the Supabase client reads it: it has no `Prefer`."""
+    """The request of a call, as far as the Supabase client reads it: it has no `Prefer` header."""
     return httpx.Request("POST", url)
 
 
@@ -239,7 +240,7 @@ def _body(request: httpx.Request) -> Any:
 
 
 class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """The body of a response. No generator, so that waiting for a piece can be given up."""
+    """The body of a response. Not a generator, so that waiting for a piece can be abandoned."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

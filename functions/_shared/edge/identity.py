@@ -116,7 +116,7 @@ class PublishedKeys:
 
     @property
     def version(self) -> int | None:
-        """A number for the keys at hand; None if they are too old to trust."""
+        """The version of the cached keys; None if they are too old to trust."""
         return None if self._older_than(KEYS_LIVE_SECONDS) else self._version
 
     def _older_than(self, seconds: float) -> bool:
@@ -145,7 +145,7 @@ class PublishedKeys:
 
 
 class _Known(NamedTuple):
-    """What is known of a verified token."""
+    """What is known about a verified token."""
 
     user_id: UUID
     expires: float

@@ -1,4 +1,4 @@
-"""Imports what is needed later than a cold start."""
+"""Imports modules after the cold start."""
 
 import asyncio
 import gc
@@ -9,8 +9,8 @@ T = TypeVar("T")
 
 
 async def load(imported: Callable[[], T]) -> T:
-    """The result of a function that imports modules, in a thread, so that others are answered
-    meanwhile."""
+    """Run a function that imports modules in a thread, so that other requests are answered
+    meanwhile, and return its result."""
     return await asyncio.to_thread(_without_collections, imported)
 
 

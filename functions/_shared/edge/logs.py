@@ -82,7 +82,7 @@ def configure(name: str, level: str) -> logging.Logger:
         handler.setFormatter(JsonFormatter())
         logger.addHandler(handler)
         logger.propagate = False
-        # Lines have no place in the code, and looking for it is half of the cost of a line.
+        # Lines do not name their place in the code: finding it is half of the cost of a line.
         logger.findCaller = lambda *_, **__: ("", 0, "", None)  # type: ignore[method-assign]
     logger.setLevel(level.upper())
     return logger

@@ -10,7 +10,7 @@ _METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split
 
 
 def compiled_later(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """As `re.compile`, for a pattern that most turns do not need. It has the methods alone."""
+    """As `re.compile`, for a pattern that most turns do not need. Only a pattern's methods work."""
     return cast(re.Pattern[str], _Later(pattern, flags))
 
 
@@ -19,7 +19,7 @@ class _Later:
         self._given = pattern, flags
 
     def __getattr__(self, name: str) -> Any:
-        """Asked for what is not there yet, so before the first use."""
+        """Compile the pattern: called when an attribute is missing, so before the first use."""
         if name not in _METHODS:
             raise AttributeError(name)
         compiled = re.compile(*self._given)

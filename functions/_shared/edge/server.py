@@ -1,7 +1,7 @@
 """Serves a function in a container: `python -m edge.server`.
 
 After SIGTERM, the framework's own server gives running requests 30 seconds, and ends turns whose
-client has left at once. This one gives both as long as SHUTDOWN_SECONDS.
+client has left at once. This one gives both SHUTDOWN_SECONDS.
 """
 
 import asyncio

@@ -38,8 +38,8 @@ class EdgeSettings(BaseSettings):
     allow_local_upstreams: bool = False
     """Allow http and private addresses for workers and providers. For local development only."""
     private_origins: str = ""
-    """Origins in one's own network that may be called although they use http or are not public:
-    http://gpu.lan:8000, separated by commas."""
+    """Origins in the operator's own network that may be called although they use http or are not
+    public: http://gpu.lan:8000, separated by commas."""
     key_origins: str = "OpenRouter_Roleplay_API_KEY=https://openrouter.ai"
     """Where each key that a row names may be sent: NAME_API_KEY=https://host, separated by commas.
     A key may have several entries."""

@@ -74,7 +74,8 @@ class App:
         await self._caller.admit(request.headers)
 
     async def _register(self, name: str, request: Request, request_id: str) -> dict[str, Any]:
-        """Register a worker. One with a new address is probed at once, to get turns at once."""
+        """Register a worker. A new address is probed immediately, so that it gets turns without
+        delay."""
         stored = await self._registrar.register(name, request)
         run, healthy = self._begin(request_id), None
         if stored["is_moved"]:

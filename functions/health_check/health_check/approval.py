@@ -1,4 +1,5 @@
-"""Reports addresses that nobody with the secret key has approved: of providers and of a worker."""
+"""Reports the addresses of providers and of a worker that nobody with the secret key has
+approved."""
 
 from datetime import datetime, timedelta
 
@@ -18,8 +19,8 @@ async def check_approval(
 ) -> None:
     """Report the providers that have an address and are not approved.
 
-    And `refused_worker`, the address of a worker that registered with a product and is not allowed
-    (`workerRefused` of the settings); None if there is none.
+    Also reports `refused_worker`: the address of a worker that registered with an adopted product
+    but is not allowed (`workerRefused` in the settings); None if there is none.
     """
     providers = await run.clients.rpc("read_providers")
     named = [row for row in providers if row["base_url"] and not row["is_approved"]]

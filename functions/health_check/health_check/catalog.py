@@ -52,13 +52,13 @@ class CatalogModel:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The models by id. If it is not `whole`, a model that it lacks may be on another page."""
+    """The models by id. If it is not `whole`, a missing model may be on another page."""
 
     entries: Mapping[str, CatalogModel]
     whole: bool = True
 
     def find(self, model_key: str) -> CatalogModel | None:
-        """The model's entry, also if it is now listed under another id."""
+        """The model's entry, even if it is now listed under another id."""
         if model_key in self.entries:
             return self.entries[model_key]
         for entry in self.entries.values():

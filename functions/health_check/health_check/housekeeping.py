@@ -25,7 +25,7 @@ async def clear_cooldowns(run: Run, found: Found) -> None:
 
 
 async def remove_portraits(run: Run, found: Found) -> None:
-    """Remove the pictures that belong to no character any more from Supabase Storage.
+    """Remove pictures that no longer belong to a character from Supabase Storage.
 
     Raises `StepFailed`; the next run tries again.
     """
@@ -63,7 +63,7 @@ async def apply_retention(run: Run, found: Found) -> None:
 
 
 async def purge_conversations(run: Run, found: Found) -> None:
-    """Delete the conversations for good that their owners deleted long enough ago, in batches."""
+    """Purge conversations that their owners deleted long enough ago, in batches."""
     found["conversations"] = 0
     parameters = {"p_limit": CONVERSATIONS_AT_ONCE}
     while purged := await run.clients.rpc("purge_conversations", parameters):

@@ -15,7 +15,8 @@ _MAX_NUMBER = 1e12
 
 @dataclass(frozen=True)
 class KeyStatus:
-    """The response to GET /key, without the key's label. None means unknown; for limits, none."""
+    """The response to GET /key, without the key's label. None means unknown; for limits, no
+    limit."""
 
     limit_usd: float | None
     remaining_usd: float | None

@@ -57,7 +57,7 @@ class ProbeResult:
     error: str | None
     response_ms: int
     busy: bool = False
-    """The worker answered that it is busy, which says nothing about its health."""
+    """The worker answered that it is busy, which does not affect its health."""
     deep: bool = False
     """The worker was asked to generate text."""
 
@@ -123,7 +123,7 @@ async def _check_health(
 
 
 def _has_no_health(found: Fetched) -> bool:
-    """Whether an OpenAI-compatible server has no /health. Some say so with status 200."""
+    """Whether an OpenAI-compatible server has no /health. Some report that with status 200."""
     is_error = isinstance(found.body, dict) and "error" in found.body and "status" not in found.body
     return found.status == 404 or (found.status == 200 and is_error)
 

@@ -40,7 +40,7 @@ def _readable(value: str) -> str:
 
 
 class Registration(BaseModel):
-    """What a worker says of itself. Fields that are not given keep their values."""
+    """What a worker reports about itself. Omitted fields keep their values."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -60,7 +60,7 @@ class Registration(BaseModel):
 
 
 def registering(path: str) -> str | None:
-    """The name of the worker whose registration a path is for; None for any other path."""
+    """The worker that a registration's path names; None for any other path."""
     found = re.search(_PATH.pattern + r"\Z", path)
     return found[1] if found else None
 

@@ -61,7 +61,7 @@ class Run:
 class Step:
     """A named task. `do` fills the first mapping with its report and gets its last report.
 
-    `every` is in seconds; 0 means every run; None means every run, without storing a report.
+    `every` is in seconds; 0 means in every run; None means in every run, without storing a report.
     `found["alerts"]` are sentences for the operator: "What is wrong: what to do."
     """
 

@@ -85,7 +85,8 @@ def next_record(
 
 
 def is_deep_due(previous: object, worker: Worker, every: int) -> bool:
-    """Whether this probe asks for text: every `every`th one, and all while the last one failed."""
+    """Whether this probe asks for text: every `every`th one does, and after a failure all of
+    them."""
     before = _before(previous, worker)
     if not every or before is None or not worker.can_generate:
         return False

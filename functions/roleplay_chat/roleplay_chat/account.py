@@ -14,7 +14,7 @@ from roleplay_chat.turn_store import blocked
 _log = getLogger("roleplay_chat")
 
 CONFIRMATION = "delete my account"
-"""What the person types. Case and spaces around words do not matter."""
+"""The phrase that the person types. Case and spaces around words do not matter."""
 
 
 class DeleteAccountRequest(BaseModel):
@@ -27,11 +27,9 @@ class DeleteAccountRequest(BaseModel):
 
 async def delete_account(clients: Clients, caller: Caller, body: Object) -> Object:
     """Delete the account. Raises `ApiError` 400, 401, 403, 409 or 429, and then nothing is deleted.
-
-    After a 503 it may have been; then the same request gets 401.
-
-    The Auth server deletes it, and the database what refers to it, in one transaction. The token is
-    of no use afterwards. Returns the numbers of deleted rows.
+    After a 503 the account may have been deleted; then the same request gets 401. In one
+    transaction, the Auth server deletes the account and the database everything that refers to it.
+    The token is useless afterwards. Returns the numbers of deleted rows.
     """
     request = validated(DeleteAccountRequest, body)
     if " ".join(request.confirmation.lower().split()) != CONFIRMATION:

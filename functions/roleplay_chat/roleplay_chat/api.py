@@ -56,7 +56,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Caller:
-    """The person who sent a request, and their token, with which row level security decides."""
+    """The person who sent a request, and their token, on which row level security relies."""
 
     user_id: UUID
     token: str = field(repr=False)
@@ -67,7 +67,7 @@ Handler = Callable[[Clients, Caller, Object], Awaitable[Object]]
 
 
 def on_first_use(actions: Iterable[str], module: str) -> dict[str, Handler]:
-    """The handlers of the actions, from `HANDLERS` of a module that is imported when one is needed:
+    """Handlers of actions from a module's `HANDLERS`. The module is imported on first use, because
     turns need none of them."""
 
     def handler(action: str) -> Handler:
@@ -84,7 +84,7 @@ class ChatRequest(BaseModel):
     """A turn as requested by the client.
 
     Unknown fields, such as those for images, are ignored, so that older and newer clients both
-    work. So is `user_id`: the token identifies the user.
+    work. `user_id` is ignored as well: the token identifies the user.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -106,8 +106,8 @@ class ChatRequest(BaseModel):
     greeting: Annotated[int, Field(ge=0, le=1_000)] | None = None
     """The index of the greeting that opens the conversation; 0 is the first message."""
     time_zone: TimeZone | None = None
-    """Where the person is, for macros that tell the time: "Europe/Berlin" or "+02:00". UTC if not
-    given."""
+    """The person's time zone, for macros that show the time: "Europe/Berlin" or "+02:00". UTC if
+    not given."""
 
     task: Task = "roleplay"
     requested_action: Literal["send", "regenerate", "continue", "impersonate"] | None = Field(
@@ -161,7 +161,8 @@ def validated(model: type[Model], data: dict[str, Any]) -> Model:
 
 
 def from_base64(text: str, field: str, invalid: Callable[[str], ApiError]) -> bytes:
-    """The bytes in a field of a body. Raises what `invalid` makes of a sentence."""
+    """The bytes in a base64 field of a body. Raises the exception that `invalid` returns for a
+    sentence."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -207,8 +208,8 @@ class Usage:
     """The part of the prompt that the provider had in its cache."""
 
     def to_json(self) -> dict[str, Any]:
-        """The usage under the names that clients and the columns of `turns` have. Only what a
-        provider reports of its cache is in it."""
+        """The usage under the names that clients and the columns of `turns` use. Cached tokens are
+        included only if the provider reports them."""
         usage = {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -257,7 +258,8 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Answer:
-    """Everything that the client is told about a finished turn. `processing_time` is in ms."""
+    """Everything that the client learns about a finished turn. `processing_time` is in
+    milliseconds."""
 
     response: str
     chosen: ModelChoice
@@ -277,7 +279,7 @@ class Answer:
     saved: bool = True
     usage: Usage = field(default_factory=Usage)
     spent: Usage | None = None
-    """The same with our estimates where the model reported nothing. Clients are not told."""
+    """The same, with our estimates if the model reported nothing. Clients do not get it."""
     route: Sequence[AttemptSummary] = ()
 
     @property
@@ -286,7 +288,7 @@ class Answer:
         return self.incomplete and not self.stopped
 
     def metadata(self) -> dict[str, Any]:
-        """Everything but the reply's text, under the names that clients know."""
+        """Everything except the reply's text, under the names that clients know."""
         body = {
             "success": True,
             **self.chosen.to_json(),

@@ -1,7 +1,7 @@
-"""HTTP: says that the function is there, and hands everything else to `posts`.
+"""HTTP: answers status requests, and hands everything else to `posts`.
 
-What only that needs is imported with the first request: most of a cold start would be spent on it
-before the instance could answer at all.
+The modules that only `posts` needs are imported with the first request: otherwise most of a cold
+start would be spent on them before the instance could answer at all.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class App:
     """The function's ASGI application."""
 
     def __init__(self, settings: Settings, posts: "Posts | None" = None) -> None:
-        """`posts` answers turns and actions; without it, it is made at the first request."""
+        """`posts` answers turns and actions; if omitted, it is created at the first request."""
         self._settings = settings
         self._posts = posts
         self._loading: asyncio.Task[Posts] | None = None
@@ -48,7 +48,7 @@ class App:
         )
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application. After its first response it loads what the first turn needs."""
+        """The application. After its first response it imports what the first turn needs."""
         await self._cors(scope, receive, send)
         if self._posts is None and self._loading is None:
             self._loading = asyncio.create_task(self._load())
@@ -107,7 +107,7 @@ class App:
         return await posts.respond(request, request_id, held)
 
     async def _load(self) -> "Posts":
-        """Import what answers turns, in a thread, so that others are answered meanwhile."""
+        """Import what answers turns in a thread, so that other requests are answered meanwhile."""
         made = await load(_import_posts)
         if self._posts is None:
             self._posts = made(self._settings, self._telemetry)

@@ -1,4 +1,4 @@
-"""Unpacks messages as begin_turn returns them: with a list for each column."""
+"""Unpacks messages as begin_turn returns them: as one list per column."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ def message_rows(
     """A row for each message, with "speaker" and "character_id" if a character in `names` wrote it.
 
     `columns` are `messages` of `private.history` or `private.recall`; None and {} stand for no
-    messages. `names` are names by id. A message of a character without an id is that of
+    messages. `names` are names by id. A character's message without an id belongs to
     `first_character_id`.
     """
     rows = []

@@ -23,9 +23,9 @@ def content_tier(
 ) -> tuple[Tier, str | None]:
     """`nsfw` only if every condition of the turn allows it, else `sfw`.
 
-    With it a sentence for the user, if `nsfw` was requested and is not given. `others` are all
-    other characters who are present, are named or have spoken. An undeclared age is not an adult
-    age. Whether a model allows the tier too is decided by `routing.plan`.
+    Also returns a sentence for the user if `nsfw` was requested and denied. `others` are all other
+    characters who are present, are named or have spoken. An undeclared age is not an adult age.
+    Whether a model allows the tier too is decided by `routing.plan`.
     """
     if requested != "nsfw":
         return "sfw", None

@@ -1,7 +1,7 @@
-"""Joins a reply and its continuation: where a space belongs, and what was written twice.
+"""Joins a reply and its continuation: adds a space where one belongs, and drops repeated text.
 
-Whitespace that the model wrote decides. Most models begin without any, whether they go on with a
-word or begin another. Then the language decides: scripts without spaces get none, and words are
+Whitespace that the model wrote decides. But most models begin without any, whether they continue a
+word or begin a new one. Then the language decides: scripts without spaces get none, and words are
 put together if the second part cannot be a word.
 """
 
@@ -20,7 +20,7 @@ LEAST_OVERLAP_CHARS = 6
 LEAST_WIDE_OVERLAP_CHARS = 4
 """The same in scripts without spaces."""
 LEAST_REPEATED_CHARS = 40
-"""A continuation that begins with so many characters of the reply began it again."""
+"""A continuation that begins with this many characters of the reply has begun it again."""
 MOST_WORD_CHARS = 40
 """A longer word is not waited for."""
 MOST_SHORT_CHARS = 3
@@ -136,8 +136,8 @@ war wax way web wed wet who why wig win wit woe won woo wow yak yam yap yaw yea 
 ah aw eh er ha hi hm ho hey hah huh mm mmm my nah oh ok oi ow pa ma shh ugh uh uhm um whoa yo ya hmm
 pm mr mrs ms dr st tv i'm o
 """
-"""English words of at most three letters, besides common ones. There are few more, so that other
-letters are a part of a word."""
+"""English words of at most three letters, in addition to common ones. There are few others, so
+other letters are a part of a word."""
 _COMPOUND = """
 afternoon airport another anybody anymore anyone anything anytime anyway anywhere armchair backpack
 backward backwards bathroom bathtub bedroom bedside bloodstream bluebird bookshelf boyfriend
@@ -169,7 +169,7 @@ waistcoat wallpaper warehouse warlord warship waterfall waterfront weekend whate
 wherever whichever whirlpool whoever wildflower wildflowers windowsill windshield wineglass within
 without woodland workshop worthwhile wristwatch yourself yourselves
 """
-"""English words of two words, which hardly ever stand beside each other otherwise."""
+"""English words that consist of two words which hardly ever stand next to each other otherwise."""
 _DOUBLED = """
 no so very more now again on up down you well still do and too off bis ja nein mehr oui non sí
 si más mais più да нет ну ещё так
@@ -202,9 +202,9 @@ def joined(beginning: str, continuation: str) -> str:
 
 
 class Continuation:
-    """Makes of a continuation, as it streams, what has to be added to the reply.
+    """Turns a continuation, as it streams, into the text to add to the reply.
 
-    Drops what it repeats of the reply, and puts in whitespace that is missing. Holds text back only
+    Drops text that it repeats from the reply, and inserts missing whitespace. Holds text back only
     while it repeats the reply, then until its first word is whole.
     """
 
@@ -213,7 +213,7 @@ class Continuation:
         self._beginning = beginning
         self._said = said[-SEEN_CHARS:]
         self._overlaps: _Overlaps | None = _Overlaps(beginning.rstrip())
-        """None once it is known what is repeated."""
+        """None once the repetition is known."""
         self._held: list[str] = []
         self._before = ""
         """The whitespace that the model wrote first."""
@@ -236,7 +236,7 @@ class Continuation:
         return self._decide(piece, ends=False)
 
     def flush(self) -> str:
-        """End the continuation and return what was still held back."""
+        """End the continuation and return the text that was still held back."""
         return self._decide("", ends=True) if self._held else ""
 
     def _decide(self, piece: str, *, ends: bool) -> str:
@@ -272,11 +272,11 @@ class Continuation:
 
 
 class _Repeated(NamedTuple):
-    """What a continuation repeats."""
+    """The repeated text at the beginning of a continuation."""
 
     chars: int
     reaches_the_end: bool
-    """Whether the reply ends with it, so that what follows goes on exactly there."""
+    """Whether the reply ends with it, so that the rest continues exactly there."""
 
 
 class _Overlaps:
@@ -294,7 +294,7 @@ class _Overlaps:
         """How many characters it has in common with the reply, if it began like it."""
 
     def feed(self, piece: str, *, ends: bool) -> _Repeated | None:
-        """Read a piece; None while the answer depends on what follows."""
+        """Read a piece and return what it repeats; None while that depends on what follows."""
         if self._alive is None:
             self._alive = _starts(self._reply, piece[:1])
         for start, after in self._whole.items():
@@ -330,8 +330,8 @@ class _Overlaps:
         return _Repeated(self._sentences(), reaches_the_end=False)
 
     def _sentences(self) -> int:
-        """The length of the sentences with which the reply and the continuation begin; if they
-        differ in the reply's last one, that of its words."""
+        """The length of the whole sentences with which both the reply and the continuation begin.
+        If they differ in the reply's last sentence, its common words count, too."""
         if self._begins_alike < LEAST_REPEATED_CHARS:
             return 0
         alike = self._reply[: self._begins_alike]
@@ -342,7 +342,7 @@ class _Overlaps:
 
 
 def _starts(reply: str, first: str) -> list[int]:
-    """The places where a repetition that begins with this character may begin."""
+    """The places in the reply where a repetition that begins with this character may start."""
     least = max(len(reply) - MOST_OVERLAP_CHARS, 0)
     places = [0, *range(max(least, 1), len(reply))] if reply else []
     return [
@@ -356,7 +356,7 @@ def _starts(reply: str, first: str) -> list[int]:
 
 
 def _alike(one: str, other: str) -> int:
-    """The number of characters with which both begin."""
+    """The length of the common beginning."""
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
 
 
@@ -447,7 +447,7 @@ def _may_be_english(text: str) -> bool:
 
 
 def _is_part(word: str) -> bool:
-    """Whether these letters, which are no common word of English, are only a part of one."""
+    """Whether these letters, which are not a common English word, are only a part of a word."""
     return len(word) <= MOST_SHORT_CHARS and word not in _listed(_SHORT)
 
 
@@ -470,7 +470,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _may_be_word(word: str) -> bool:
-    """Whether a word of an alphabet with vowels has one, and does not begin with two of a kind."""
+    """Whether a word has a vowel and does not begin with a doubled letter. Always true for scripts
+    other than Latin, Cyrillic and Greek."""
     if _script(word) not in ("LATIN", "CYRILLIC", "GREEK"):
         return True
     plain = unicodedata.normalize("NFD", word)

@@ -1,4 +1,4 @@
-"""Keeps what turns have read, so that the next turn of a conversation reads only what is new.
+"""Keeps what turns have read, so that the next turn of a conversation only reads what is new.
 
 A copy is used only after `begin_turn` has compared it with the database (`private.history`), for
 the person whose turn it is, and only as far as it is unchanged.
@@ -21,7 +21,8 @@ from roleplay_chat.columns import message_rows
 MAX_BYTES = 16 * 2**20
 """Of all copies of an instance."""
 OTHER_BYTES = 192 * 2**20
-"""What an instance needs for the rest. Copies take a sixteenth of what it has beyond this."""
+"""The memory that an instance needs for everything else. Copies take a sixteenth of what it has
+beyond this."""
 MAX_BYTES_EACH = 2**20
 SECONDS = 900.0
 """A copy is dropped after this time without a turn."""
@@ -30,7 +31,7 @@ MAX_MESSAGES = 2_000
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where containers find the limit of their memory."""
 _ROW_BYTES = 300
-"""What Python needs for a message beside its text."""
+"""The memory of a message in Python without its text."""
 
 Row = dict[str, Any]
 
@@ -52,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What a turn has read."""
+    """The messages, characters and books that a turn has read, and the catalogue of its task."""
 
     rows: Sequence[Row] = ()
     """The messages of the history up to a position, oldest first."""
@@ -67,7 +68,7 @@ class Copy:
 
     @property
     def size(self) -> int:
-        """The memory that it takes beside the catalogue, in bytes."""
+        """The memory that it takes without the catalogue, in bytes."""
         rows = (*self.rows, *self.backlog)
         texts = sum(sys.getsizeof(row["content"]) + _ROW_BYTES for row in rows)
         return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
@@ -104,12 +105,12 @@ class Copies:
         self._catalogues: dict[Task, Part | None] = {}
 
     def find(self, user_id: UUID, conversation_id: UUID | None, task: Task) -> Copy:
-        """What there is of a person's conversation, and the catalogue of a task."""
+        """The copy of a person's conversation, if any, and the catalogue of a task."""
         copy = conversation_id and self._copies.get((user_id, conversation_id))
         return replace(copy or Copy(), catalogue=self._catalogues.get(task))
 
     def keep(self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: Copy) -> None:
-        """Replace what there is of a person's conversation."""
+        """Replace the copy of a person's conversation."""
         self._catalogues[task] = copy.catalogue
         if conversation_id is None:
             return

@@ -52,7 +52,7 @@ class DeleteRequest(MessageRequest):
 
 
 class HideRequest(MessageRequest):
-    """The id of a message, and whether models do not read it; false shows it to them again."""
+    """The id of a message, and whether to hide it from models; false shows it to them again."""
 
     hidden: bool = True
 
@@ -72,9 +72,8 @@ async def choose(clients: Clients, caller: Caller, body: Object) -> Object:
 
 
 async def edit(clients: Clients, caller: Caller, body: Object, *, max_message_chars: int) -> Object:
-    """Replace a message's text. Raises `ApiError` 400, 403, 404, 409 or 429.
-
-    Counts as one action, for a long text as two.
+    """Replace a message's text. Raises `ApiError` 400, 403, 404, 409 or 429. Counts as one action;
+    a long text counts as two.
     """
     request = validated(EditRequest, body)
     if not request.message.strip():

@@ -21,7 +21,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Cast:
-    """The names in a conversation: the character's, the person's and those of others."""
+    """The names in a conversation: the character's, the person's and everybody else's."""
 
     character: str = ""
     person: Sequence[str] = ()
@@ -30,7 +30,7 @@ class Cast:
     impersonates: bool = False
     """Whether the model writes the person's words instead of the character's."""
     nickname: str = ""
-    """What the character is called."""
+    """The names of the character."""
 
     @property
     def own(self) -> Sequence[str]:

@@ -1,5 +1,5 @@
-"""Answers turns, whose events it sends as JSON or as a stream, actions, readers who come back to a
-stream, and programs written for OpenAI's API.
+"""Answers turns (as JSON or as a stream), actions, readers who come back to a stream, and programs
+written for OpenAI's API.
 
 A turn's own modules are imported while the database begins the first one.
 """
@@ -55,7 +55,7 @@ RETURNING_WAIT_SECONDS = 5
 
 
 class Posts:
-    """The state that all of these requests share."""
+    """The state that all these requests share, and their handlers."""
 
     def __init__(self, settings: Settings, telemetry: "Telemetry | None" = None) -> None:
         self._settings = settings
@@ -119,7 +119,7 @@ class Posts:
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
         timing = Timing()
-        # Before the first turn, no model for embeddings is known.
+        # Before the first turn, the embeddings model is unknown.
         query = await turns.result().query(chat, user_id) if turns.done() else None
         with timing.measure("begin"):
             begun = await turn_store.begin(
@@ -150,7 +150,7 @@ class Posts:
     async def respond_to_openai(
         self, request: Request, request_id: str, held: AsyncExitStack
     ) -> Response:
-        """The response to a program that is written for OpenAI's API. Raises `ApiError`."""
+        """The response to a program written for OpenAI's API. Raises `ApiError`."""
         if self._openai is None:
             turns = await asyncio.shield(self._load_turns())
             self._openai = self._make_openai(turns)
@@ -175,7 +175,7 @@ class Posts:
         return self._event_stream(awaited(*asked, seconds=self._settings.follow_check_seconds))
 
     def _make_openai(self, turns: "TurnTasks") -> "OpenAiApi":
-        """Imported by the first request for it: turns do not need it."""
+        """Import it at the first request for it, because turns do not need it."""
         from roleplay_chat.openai_api.handlers import OpenAiApi, Server
         from roleplay_chat.openai_api.keys import Keys
 
@@ -197,7 +197,7 @@ class Posts:
         await self._clients.aclose()
 
     def _load_turns(self) -> "asyncio.Task[TurnTasks]":
-        """The task that imports what turns need: begun once, by the first request."""
+        """The task that imports the modules of a turn; the first request starts it."""
         if self._turns is None:
             self._turns = asyncio.create_task(self._make_turns())
         return self._turns

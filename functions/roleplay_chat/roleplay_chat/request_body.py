@@ -36,7 +36,7 @@ _TOO_LARGE = {
 
 
 def places_for_large() -> Bounded:
-    """The places of large requests, or of large answers."""
+    """The places for large requests, or for large answers."""
     return Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS, each=LARGE_EACH)
 
 

@@ -1,4 +1,5 @@
-"""For readers who come back to the stream of a turn that another instance runs or that is over."""
+"""Serves readers who come back to the stream of a turn that another instance runs or that is
+over."""
 
 import asyncio
 from collections.abc import AsyncGenerator

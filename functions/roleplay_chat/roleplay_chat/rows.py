@@ -43,8 +43,8 @@ class ConversationRow(Row):
 
 
 class SettingsRow(Row):
-    """What the person set for the conversation: the author's note, with the role of its message and
-    how many messages stand after it, and sampler settings by name."""
+    """The person's settings for the conversation: the author's note, the role of its message, how
+    many messages follow it, and sampler settings by name."""
 
     note: str = ""
     note_depth: int = 4
@@ -111,8 +111,8 @@ def _contents(book: Object) -> list[str]:
 
 
 class LorebookRow(Row):
-    """A lorebook beside that of the character, and what it belongs to. `content` has the format of
-    `character_book`."""
+    """A lorebook other than the character's own, and what it belongs to. `content` has the format
+    of `character_book`."""
 
     id: UUID
     scope: Literal["conversation", "persona", "person", "everyone"]
@@ -138,10 +138,10 @@ class MessageRow(Row):
 
 
 class RecalledRow(MessageRow):
-    """A message that bears on what the person says; it may be in the history as well."""
+    """A message that relates to what the person says; it may also be in the history."""
 
     score: float = 0
-    """How much it bears on it, for the order only."""
+    """How closely it is related, for the order only."""
     said_at: datetime | None = None
 
 
@@ -235,7 +235,7 @@ class ModelRow(Row):
     token_ratios: Object = Field(default_factory=dict)
     """The calibration of token estimates: see `tokens`."""
     repairs: Object = Field(default_factory=dict)
-    """What was learned of the form that requests need: see `private.remember_repairs`."""
+    """The learned form of requests: see `private.remember_repairs`."""
     provider: ProviderRow
 
 
@@ -290,7 +290,7 @@ class BegunTurn(Row):
     """
     history: list[MessageRow] = Field(default_factory=list)
     recalled: list[RecalledRow] = Field(default_factory=list)
-    """The messages that bear on the person's message, the best first."""
+    """The messages that relate to the person's message, the best first."""
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
     """Those that matter most first: pinned ones, then by importance and use."""
@@ -303,11 +303,11 @@ class BegunTurn(Row):
     moderators: list[ModelRow] = Field(default_factory=list)
     """Classifiers, including inactive ones."""
     embedders: list[ModelRow] = Field(default_factory=list)
-    """Embeddings models, if messages can be found by what they mean."""
+    """Embeddings models, if messages can be found by meaning."""
     workers: list[WorkerRow] = Field(default_factory=list)
     cooldowns: list[CooldownRow] = Field(default_factory=list)
 
     @property
     def key(self) -> str:
-        """What the worker of a turn depends on: its conversation, else the turn itself."""
+        """The key that decides the worker of a turn: its conversation, else the turn itself."""
         return str(self.conversation.id if self.conversation else self.turn.id)

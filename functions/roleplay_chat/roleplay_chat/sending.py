@@ -1,4 +1,5 @@
-"""Sends events and large answers as the client takes them, and gives up on one that does not."""
+"""Sends events and large answers as the client reads them, and gives up on a client that does not
+read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ _log = getLogger("roleplay_chat")
 LARGE_ANSWER_SECONDS = 120
 """The time limit for a client to receive a large answer."""
 PIECE_BYTES = 65_536
-"""How much is sent at once, because the server buffers what a client has not received yet."""
+"""The bytes sent at once, because the server buffers whatever a client has not received yet."""
 
 
 _STREAM_HEADERS = (
@@ -24,13 +25,13 @@ _STREAM_HEADERS = (
 
 
 class EventStream(Response):
-    """Sends server-sent events. It does not watch for a disconnect, which would need another task:
-    the turn ends by itself, and the server drops what is sent to nobody."""
+    """Sends server-sent events. Does not watch for a disconnect, which would need another task: the
+    turn ends by itself, and the server drops data for a client that has left."""
 
     media_type = "text/event-stream"
 
     def __init__(self, chunks: AsyncIterator[str], send_seconds: float) -> None:
-        # Not the base class's, which counts an empty body.
+        # Not the base class's constructor, which would set the length of an empty body.
         self.status_code, self.background, self.body = 200, None, b""
         self.raw_headers = list(_STREAM_HEADERS)
         self._chunks = chunks
@@ -47,7 +48,7 @@ class EventStream(Response):
 
 
 class InPieces(Response):
-    """A JSON answer that may be large, sent as the client takes it."""
+    """A JSON answer that may be large, sent as the client reads it."""
 
     media_type = "application/json"
 

@@ -15,7 +15,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def allowed_origin(written: str) -> str | None:
-    """An entry of CORS_ALLOW_ORIGINS as browsers send it; None if it is no origin."""
+    """An entry of CORS_ALLOW_ORIGINS as browsers send it; None if it is not an origin."""
     found = written.lower().rstrip("/")
     if written != "*" and not _ORIGIN.fullmatch(found):
         return None

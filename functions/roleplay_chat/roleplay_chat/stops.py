@@ -26,7 +26,7 @@ class Stops:
     """The turns that run on this instance, and how each is stopped.
 
     A request to stop may reach another instance, which notes it in the turn's row. So the row of a
-    running turn is looked at every `seconds`; shorter turns make no such call.
+    running turn is read every `seconds`; shorter turns make no such call.
     """
 
     def __init__(self, clients: Clients, seconds: float) -> None:
@@ -39,7 +39,7 @@ class Stops:
         self._watches[turn_id] = _Watch(self._clients, turn_id, user_id, stop, self._seconds)
 
     def forget(self, turn_id: UUID) -> None:
-        """End the watch of a turn that has ended."""
+        """Stop watching a turn that has ended."""
         if watch := self._watches.pop(turn_id, None):
             watch.end()
 
@@ -61,7 +61,7 @@ class Stops:
 
 
 class _Watch:
-    """Looks into a running turn's row every `seconds`, and stops the turn if that was asked for."""
+    """Reads a running turn's row every `seconds`, and stops the turn if that was requested."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class _Watch:
                 "is_stop_requested", {"p_turn_id": str(self._turn_id)}
             )
         except Exception:
-            # The next look may succeed; the turn itself needs nothing from it.
+            # The next attempt may succeed; the turn does not depend on it.
             _log.warning("stop requests cannot be read", exc_info=True)
             return
         if requested:

@@ -98,7 +98,7 @@ class Telemetry:
         span.end(_nanoseconds(ended))
 
     def shutdown(self) -> None:
-        """Export what is left. Blocks for a few seconds at most."""
+        """Export the remaining data. Blocks for a few seconds at most."""
         self._spans.shutdown()
         self._metrics.shutdown(timeout_millis=3000)
 

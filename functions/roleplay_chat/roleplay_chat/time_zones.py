@@ -11,7 +11,7 @@ def parse_time_zone(name: str) -> tzinfo:
     """The time zone of a name of the IANA database ("Europe/Berlin") or of an offset ("+02:00",
     "UTC-3").
 
-    Raises ValueError for what has the form of neither. A name that this machine does not know is
+    Raises ValueError for a text of any other form. A name that this machine does not know means
     UTC: browsers also send old names, which not every database has.
     """
     if name.upper() in ("UTC", "GMT", "Z"):

@@ -1,10 +1,10 @@
 """Estimates how many tokens a text has, without the model's tokenizer.
 
 Characters are counted by class with a weight each, too high rather than too low. Latin text with
-its spaces, digits and marks ("latin"), where tokenizers are similar, is kept apart from everything
-else ("other"), where they differ by a factor of three. For each model, the database learns a ratio
-for both from the usage that providers report (`private.calibrate`). So a model that has only been
-used in English is not assumed to be efficient in Japanese.
+its spaces, digits and punctuation ("latin"), where tokenizers are similar, is counted separately
+from everything else ("other"), where they differ by a factor of three. For each model, the database
+learns a ratio for both from the usage that providers report (`private.calibrate`). So a model that
+has only been used in English is not assumed to be efficient in Japanese.
 """
 
 import math

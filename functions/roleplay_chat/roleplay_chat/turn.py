@@ -230,7 +230,7 @@ async def _generate(
     try:
         await running.generate(generating)
     except Exception:
-        # A bug of ours. The turn must be closed all the same.
+        # A bug of ours. The turn must be closed nevertheless.
         _log.exception("generation failed", extra={"fields": accepted.ids})
 
 

@@ -1,5 +1,5 @@
-"""The events of a running turn, kept until it ends for everybody who reads them: whoever sent the
-request, and readers whose connection was lost and who come back."""
+"""The events of a running turn. They are kept until it ends, for all readers: the sender of the
+request, and readers who come back after their connection was lost."""
 
 import asyncio
 import re
@@ -59,8 +59,8 @@ class EventId:
 
 
 class TurnEvents:
-    """The events of one turn. What it keeps is bounded by the length of a reply: the last `Start`,
-    the text since then, and the end."""
+    """The events of one turn. Its size is bounded by the length of a reply: it keeps the last
+    `Start`, the text since then, and the end."""
 
     def __init__(self, turn_id: UUID, user_id: UUID, *, shows_text: bool) -> None:
         """With `shows_text`, readers get text as it arrives, otherwise all of it at the end, when
@@ -98,8 +98,8 @@ class TurnEvents:
                 reader.close()
 
     def since(self, place: Place) -> list[Placed]:
-        """The events after a place, each with the place after it. Text that arrived since is one
-        event. A place where the turn has not been counts as the beginning."""
+        """The events after a place, each with the place after it. The text since then is one event.
+        A place that the turn has not reached counts as the beginning."""
         here = Place(self._starts, self._chars)
         starts, chars = place if place <= here else BEGINNING
         found: list[Placed] = []
@@ -148,8 +148,8 @@ class Reader:
         self._wait_for_heartbeat()
 
     async def next(self) -> list[Placed]:
-        """What came since the last call, once there is anything; nothing when a heartbeat is due,
-        so that no proxy closes a silent connection."""
+        """Wait for events since the last call and return them; empty when a heartbeat is due, so
+        that no proxy closes a silent connection."""
         if not (found := self._events.since(self._place)):
             self._woken = asyncio.get_running_loop().create_future()
             await self._woken
@@ -184,7 +184,7 @@ class Reader:
 async def written(
     reader: Reader, events: list[Placed], request_id: str
 ) -> AsyncGenerator[str, None]:
-    """The events and all that follow them as server-sent events. Those that come together are sent
+    """These events and all that follow, as server-sent events. Events that arrive together are sent
     together."""
     event_ids, heartbeat = f"{reader.turn_id}/", HEARTBEAT
     try:

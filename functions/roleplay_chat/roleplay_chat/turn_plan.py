@@ -79,7 +79,8 @@ class Planned:
 
     @property
     def last_reply(self) -> str:
-        """The speaker's last message, which a reply should not repeat; empty for a continuation."""
+        """The speaker's last message, which the reply should not repeat; empty for a
+        continuation."""
         character = self.begun.character
         if character is None or self.cast.impersonates or self.begun.turn.continues is not None:
             return ""
@@ -95,7 +96,7 @@ class Planned:
         return "\n".join(row.content for row in self.begun.history[-1 - WORDS_OF_MESSAGES : -1])
 
     def chosen(self, target: Target) -> ModelChoice:
-        """What the client is told about the target that answers."""
+        """What the client learns about the target that answers."""
         used_fallback = self.plan.used_fallback(target)
         return ModelChoice(
             model_used=target.name,
@@ -106,7 +107,7 @@ class Planned:
 
     @property
     def greeted(self) -> ModelChoice:
-        """What the client is told when the author's greeting answers."""
+        """What the client learns when the author's greeting answers."""
         return ModelChoice(MODEL_USED, notice=self.tier_notice)
 
 

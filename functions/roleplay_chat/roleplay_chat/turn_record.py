@@ -38,7 +38,7 @@ class Outcome:
     cooldowns: Sequence[CooldownRow] = ()
     first_text_ms: int | None = None
     ingredients: Ingredients | None = None
-    """What the prompt of the last call was made of."""
+    """The ingredients of the last call's prompt."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The variables of the conversation after the reply."""
 
@@ -49,7 +49,7 @@ class Outcome:
 
     @property
     def content_refused(self) -> dict[str, Any]:
-        """What is stored about refused content: the rule and the part, never the text."""
+        """The record of refused content: the rule and the part, never the text."""
         return {"refused": self.finding.to_json()} if self.finding else {}
 
     @property
@@ -68,13 +68,13 @@ class Outcome:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is all of a reply, also where the person ended it when it just had."""
+        """Whether the reply is complete, even if the person stopped it just after its end."""
         is_generated = self.target is not None and self.replies[-1].failure is None
         return self.greeting is not None or is_generated
 
     @property
     def is_as_wished(self) -> bool:
-        """Whether there is a reply, or its absence was decided by us or the person."""
+        """Whether there is a reply, or we or the person decided that there is none."""
         return bool(self.target or self.greeting or self.error or self.finding or self.is_stopped)
 
 
@@ -181,7 +181,7 @@ def _variables(accepted: Accepted, outcome: Outcome) -> dict[str, Any]:
 
 
 def _composition(outcome: Outcome) -> dict[str, Any] | None:
-    """What the prompt of the reply was made of; None if no model wrote one."""
+    """The composition of the reply's prompt; None if no model wrote the reply."""
     if outcome.target is None or outcome.ingredients is None:
         return None
     total = outcome.target.tokens.total(outcome.replies[-1].estimate)

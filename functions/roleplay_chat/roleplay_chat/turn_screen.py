@@ -54,8 +54,8 @@ READ_AT_ONCE_CHARS = 10_000
 """Texts up to this length are screened on the event loop: usually within a millisecond (`make
 policy-report`), at worst in a dozen, while handing them to a thread costs one."""
 MANY_MACROS = 1_000
-"""Texts with more signs that may begin or end a macro are expanded in a thread: each takes some ten
-microseconds."""
+"""Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
+ten microseconds."""
 
 
 class PromptScreen:
@@ -85,12 +85,12 @@ class PromptScreen:
 
     @property
     def ingredients(self) -> Ingredients | None:
-        """What the last prompt built was made of."""
+        """The ingredients of the last prompt that was built."""
         return self._built[1].ingredients if self._built else None
 
     @property
     def history_room(self) -> int:
-        """The tokens that the last prompt built has for the history."""
+        """The tokens that the last prompt has for the history."""
         made_of = self.ingredients
         return self._budget - made_of.others if made_of else 0
 
@@ -160,7 +160,7 @@ class PromptScreen:
         return self._built[1]
 
     async def greeting(self) -> tuple[str | None, Finding | None]:
-        """The author's greeting, if one answers the turn, or the finding that keeps it from this
+        """The author's greeting, if one answers the turn, or the finding that excludes it from this
         tier.
 
         Raises `ApiError` if the greeting chosen by number is not available.
@@ -179,7 +179,7 @@ class PromptScreen:
         return None, SCENE
 
     def reply_screen(self) -> ReplyScreen:
-        """The screen for a reply to the last prompt built."""
+        """The screen for a reply to the last prompt that was built."""
         return ReplyScreen(
             self.signals,
             self._planned.tier,
@@ -211,7 +211,7 @@ class PromptScreen:
 
 
 def _macro_signs(begun: BegunTurn, request: ChatRequest) -> int:
-    """How many signs that may begin or end a macro the texts of a turn have."""
+    """The number of brackets in the texts of a turn that may begin or end a macro."""
     rows = [row for row in (begun.character, begun.persona) if row]
     texts = [
         *(text for row in rows for text in row.texts(book=False)),

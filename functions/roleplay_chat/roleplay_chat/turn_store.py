@@ -66,7 +66,7 @@ class TurnEnd:
     memory: dict[str, Any] | None = None
     """The memory to save, in the format of private.remember."""
     prompt: dict[str, Any] | None = None
-    """What the prompt of the reply was made of: `composition.compose`."""
+    """The composition of the reply's prompt: `composition.compose`."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ async def begin(
     """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
     A call without an answer is retried once. It may have opened the turn, so the retry uses the
-    same id, which makes it idempotent. `embedding` is what the message means, in the format of
-    private.nearest. What is in `copies` is not read again.
+    same id, which makes it idempotent. `embedding` is that of the message, in the format of
+    private.nearest. Rows in `copies` are not read again.
     """
     turn_id = uuid4()
     copy = copies.find(user_id, request.conversation_id, request.task)
@@ -194,7 +194,7 @@ async def _open(
     except DatabaseError as error:
         if error.sqlstate != _RAISED:
             raise
-        # Its reason may quote the message.
+        # The database's reason may quote the message.
         fields = {"turn_id": str(turn_id), "sqlstate": error.sqlstate, "see": "Postgres's own log"}
         _log.exception("a trigger refuses the turn", extra={"fields": fields})
         raise ApiError(

@@ -1,4 +1,4 @@
-"""Runs each accepted turn in a task of its own, which goes on when the client disconnects."""
+"""Runs each accepted turn in its own task, which goes on when the client disconnects."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ class TurnTasks:
         return await self._embedder.query(chat, user_id)
 
     def find(self, turn_id: UUID, user_id: UUID) -> TurnEvents | None:
-        """The events of a person's turn, if it runs here."""
+        """The events of a person's turn, if it runs on this instance."""
         events = self._events.get(turn_id)
         return events if events and events.user_id == user_id else None
 

@@ -24,7 +24,7 @@ KINDS: Mapping[str, str] = {
     "saga-session": "a saga of Agnai",
     "apikey": "a key of Agnai",
 }
-"""What Agnai's other files are, by their `kind`."""
+"""The names of Agnai's other files, by their `kind`."""
 _CHARACTERS = ("character", "library-character")
 _TEXTS = {
     "name": "name",
@@ -50,7 +50,7 @@ def is_character(value: Object) -> bool:
 
 
 def as_fields(value: Object) -> Object:
-    """The character as a card's fields. What has no field there is kept as an extension."""
+    """The character as a card's fields. Values without a field there are kept as an extension."""
     fields = {ours: value[name] for name, ours in _TEXTS.items() if name in value}
     fields["description"] = _description(fields.get("name"), value.get("persona"))
     more = value.get("extensions")
@@ -90,7 +90,7 @@ Traits = Mapping[str, list[str]]
 
 
 def _text(_: str, traits: Traits) -> str:
-    """One text, in the attribute of that name."""
+    """A persona that is one text, in the attribute of that name."""
     others = {key: words for key, words in traits.items() if key != "text"}
     texts = ["\n".join(traits.get("text", [])), _plain("", others)]
     return "\n".join(filter(None, texts))

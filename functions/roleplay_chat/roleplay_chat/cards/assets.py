@@ -11,14 +11,14 @@ _RISUAI_LISTS = ("emotions", "additionalAssets")
 
 
 def without_missing_files(card: Object) -> Object:
-    """The card without references to files that are not in its export; some programs refuse a card
-    that has any."""
+    """The card without references to files that are missing from its export; some programs refuse
+    cards with such references."""
     card = copy.deepcopy(card)
     fields = find_fields(card)
     assets = fields.get("assets")
     if isinstance(assets, list):
         fields["assets"] = [asset for asset in assets if not _is_missing(asset)]
-        if not fields["assets"]:  # Then the picture itself is meant.
+        if not fields["assets"]:  # Then the file's own picture counts.
             del fields["assets"]
     own = _risuai(fields)
     for name in _RISUAI_LISTS:
@@ -58,7 +58,7 @@ def _risuai(fields: Object) -> Object:
 
 
 def _is_missing(asset: Any) -> bool:
-    """Whether an asset, or one of the parts that it is written as, is a file beside the card."""
+    """Whether an asset, or one of its parts if it is a list, is a file beside the card."""
     parts = [asset.get("uri")] if isinstance(asset, dict) else asset
     if not isinstance(parts, list):
         return False

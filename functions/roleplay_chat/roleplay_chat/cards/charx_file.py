@@ -56,8 +56,8 @@ def read(raw: bytes) -> Charx:
 
 
 def read_file(raw: bytes, name: str, max_bytes: int) -> bytes | None:
-    """A file of an archive that `read` has accepted; None if it is not in it or damaged. One that
-    is longer than `max_bytes` is cut a byte behind that."""
+    """A file in an archive that `read` has accepted; None if it is missing or damaged. A file
+    longer than `max_bytes` is cut after `max_bytes` + 1."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive, archive.open(name) as file:
             return file.read(max_bytes + 1)
@@ -66,8 +66,8 @@ def read_file(raw: bytes, name: str, max_bytes: int) -> bytes | None:
 
 
 def write(card: bytes, files: Mapping[str, bytes]) -> bytes:
-    """An archive with the card's JSON, and other files by their paths. Equal ones give equal
-    bytes."""
+    """An archive with the card's JSON, and other files by their paths. The same input gives the
+    same bytes."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in {CARD: card, **files}.items():

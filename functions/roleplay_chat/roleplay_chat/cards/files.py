@@ -25,7 +25,7 @@ _JPEG = b"\xff\xd8\xff"
 _PICTURES = (_JPEG, b"GIF8", b"RIFF", b"BM")
 _SPACE = b"\xef\xbb\xbf \t\r\n"
 MAX_LINE_BYTES = 64 * 2**10
-"""The part of a file that is read to say what it is."""
+"""The part of a file that is read to recognise it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CardFile:
     """The card in a file, and warnings about what is not imported."""
 
     card: dict[str, Any]
-    """As it is to be stored: without the picture that its JSON may have."""
+    """The card to store: without the picture that its JSON may contain."""
     warnings: tuple[str, ...] = ()
     picture: bytes | None = None
     """The character's picture, not decoded."""
@@ -62,7 +62,7 @@ def read(raw: bytes) -> CardFile:
 
 
 def _bare_lorebook(raw: bytes) -> dict[str, Any] | None:
-    """The lorebook of which a file has the list of entries alone; None if it is another list."""
+    """The lorebook in a file that is only a list of its entries; None if it is another list."""
     try:
         found = with_entries(json_file.parse(raw))
     except ApiError as error:
@@ -73,14 +73,15 @@ def _bare_lorebook(raw: bytes) -> dict[str, Any] | None:
 
 
 def _module_not_read(card: dict[str, Any]) -> str:
-    """What is lost with a module. RisuAI writes the lorebook into the card as well."""
+    """A warning about what is lost with a module. RisuAI writes the lorebook into the card as
+    well."""
     has_book = bool(find_fields(card).get("character_book"))
     return MODULE_NOT_READ.format(holds="scripts" if has_book else "scripts, perhaps a lorebook")
 
 
 def with_picture(card: Any) -> CardFile:
-    """A card that is JSON, which may have its picture in it; that counts as a picture and not as
-    text. Raises `ApiError` 400 or 413."""
+    """Read a JSON card. A picture in it counts as a picture, not as text. Raises `ApiError` 400 or
+    413."""
     card = json_file.an_object(with_entries(card))
     return CardFile(json_file.checked(to_store(card)), picture=find_picture(b"", card))
 
@@ -102,14 +103,14 @@ def _has_archive(raw: bytes) -> bool:
 
 
 def _hint(raw: bytes, found: str | None) -> str:
-    """What the file is instead, as far as that is seen from its beginning."""
+    """What the file is instead, as far as its beginning shows it."""
     if raw.startswith(_PICTURES):
         return "; a picture has its card only as the original PNG"
     return f"; it is {found}" if found else ", nor a character in YAML"
 
 
 def _check_is_one_object(raw: bytes) -> None:
-    """Raises `ApiError` 400 for several objects, a line each, as chats are stored."""
+    """Raises `ApiError` 400 for several objects, one per line, the format of chats."""
     start = raw.lstrip(_SPACE)
     line, _, rest = start[: MAX_LINE_BYTES + 1].partition(b"\n")
     if line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{"):
@@ -118,7 +119,7 @@ def _check_is_one_object(raw: bytes) -> None:
 
 
 def _what_lines_are(start: bytes) -> str | None:
-    """What a list of objects is by the first of them."""
+    """What a list of objects is, judged by the first one."""
     if value_count_bound(start[:MAX_LINE_BYTES]) > json_file.MAX_VALUES:
         return None
     try:

@@ -88,7 +88,7 @@ CHATS_READ = (
 )
 """The files that can be imported as chats."""
 _CHATS = ("messages", "history", "histories", "internal", "data_visible", "chats")
-"""Lists of these names hold what was said."""
+"""Lists with these names contain messages."""
 _OWN_TO_CHARACTERS = ("personality", "first_mes", "mes_example")
 
 
@@ -105,8 +105,8 @@ def as_card(value: Object, warnings: Warnings) -> tuple[Object, str | None]:
 
 
 def lorebook_of(value: Object) -> Object | None:
-    """A card with nothing but the lorebook that a file is, so that it is checked and screened as
-    those of cards are; None if the file is something else."""
+    """A card that contains only the lorebook in a file, so that it is checked and screened like the
+    lorebooks of cards; None if the file is something else."""
     if declares_card(value) or describes_character(value):
         return None
     if (found := read_lorebook(value)) is None or not found.entries:
@@ -118,7 +118,7 @@ def lorebook_of(value: Object) -> Object | None:
 
 
 def what_it_is(value: Object) -> str | None:
-    """What a file is that is no character; None if nobody knows."""
+    """What a file is, if not a character; None if unknown."""
     if lorebook := read_lorebook(value):
         return _lorebook_with(lorebook)
     kind, type_ = value.get("kind"), value.get("type")
@@ -138,7 +138,7 @@ def advice_for(what_it_is: str | None) -> str:
 
 
 def no_character(what_it_is: str, advice: str = "") -> ApiError:
-    """The error for a file that is something else, with what to do."""
+    """The error for a file that is something else; it says what to do."""
     return invalid(f"{what_it_is}, not a character.{advice}")
 
 
@@ -165,7 +165,7 @@ def _check_is_character(value: Object) -> None:
 
 
 def _is_marked(fields: Object) -> bool:
-    """Whether the fields have a text of a name that only characters have."""
+    """Whether the fields have a text under a name that only characters use."""
     return any(fields.get(name) for name in _OWN_TO_CHARACTERS)
 
 
@@ -184,7 +184,7 @@ def _refusal(value: Object, fields: Object) -> ApiError:
 
 
 def _note_envelope(value: Object, warnings: Warnings) -> None:
-    """Warn of what is odd about the fields around the card's own."""
+    """Warn about oddities in the fields around the card's own."""
     if "data" in value and not has_data(value):
         warnings.add(("data",), f"is {kind_of(value['data'])}; the fields beside it were read")
     for name in ("spec", "spec_version"):

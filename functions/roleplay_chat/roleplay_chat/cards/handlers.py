@@ -111,7 +111,7 @@ async def _save_character(clients: Clients, user_id: UUID, card: Card) -> Object
 async def _keep_picture(
     clients: Clients, caller: Caller, character_id: str, picture: bytes
 ) -> list[str]:
-    """Store the picture, or say why it is not: the character is there in any case."""
+    """Store the picture, or warn why it was not stored: the character exists in either case."""
     try:
         await keep(clients, caller, UUID(character_id), picture)
     except ApiError as error:
@@ -149,7 +149,7 @@ HANDLERS: Mapping[str, Handler] = {"import_card": import_card, "export_card": ex
 
 
 class LorebookPlace(BaseModel):
-    """Where an imported lorebook applies; everywhere without either."""
+    """Where an imported lorebook applies; without either field, everywhere."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

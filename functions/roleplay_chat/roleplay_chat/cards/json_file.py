@@ -26,7 +26,7 @@ def read(raw: bytes) -> dict[str, Any]:
 
 
 def parse(raw: bytes) -> Any:
-    """What is in a JSON file, neither of limited size nor checked. Raises `ApiError` 400 or 413."""
+    """The content of a JSON file, not checked and of any size. Raises `ApiError` 400 or 413."""
     if value_count_bound(raw) > MAX_VALUES:
         raise _too_many()
     try:

@@ -82,7 +82,7 @@ class Lorebook:
 
     book: Object
     program: str | None = None
-    """Where it comes from; None for a card's own form."""
+    """The program that it comes from; None for a card's own form."""
 
     @property
     def entries(self) -> int:
@@ -104,19 +104,19 @@ def read_lorebook(value: Object) -> Lorebook | None:
 
 
 def _unwrapped(value: Object) -> Object:
-    """The lorebook that a file has under another name, else the file."""
+    """The lorebook that a file has under another name; otherwise the file."""
     inner = (with_entries(value.get(name)) for name in _WRAPPERS)
     return next((book for book in inner if isinstance(book, dict) and "entries" in book), value)
 
 
 def with_entries(value: Any) -> Any:
-    """A bare list of entries as the lorebook that it is; anything else as it is."""
+    """A bare list of entries as a lorebook; anything else unchanged."""
     is_book = isinstance(value, list) and any(map(_is_entry, value))
     return {"entries": value} if is_book else value
 
 
 def _is_entry(row: object) -> bool:
-    """Whether a value is an entry of any program: with keys, and with a text."""
+    """Whether a value is an entry of any program: it has keys and a text."""
     if not isinstance(row, dict):
         return False
     names = (("keys", "key", "keywords"), ("content", "entry", "text"))
@@ -124,7 +124,7 @@ def _is_entry(row: object) -> bool:
 
 
 def _of_module(value: Object) -> Lorebook | None:
-    """The lorebook in a module of RisuAI; the scripts in it do not run here."""
+    """The lorebook in a RisuAI module; its scripts do not run here."""
     module = value.get("module", value)
     listed = module.get("lorebook") if isinstance(module, dict) else None
     if not listed or not isinstance(listed, list):
@@ -161,8 +161,8 @@ def program_of(row: object) -> str | None:
 
 
 def as_entry(row: Any) -> Any:
-    """An entry in a card's form, with the fields of its program renamed. Anything that is no entry
-    of another program stays as it is."""
+    """An entry in a card's form, with the fields of its program renamed. Anything that is not an
+    entry of another program stays unchanged."""
     program = program_of(row)
     return row if program is None else _CONVERTERS[program](row)
 

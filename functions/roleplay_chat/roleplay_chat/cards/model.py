@@ -1,7 +1,7 @@
 """Validates a card and maps it to columns of `characters`.
 
-Strict about what makes a character and about sizes; `repair` reads the rest as it was meant. The
-original card is stored in `character_cards`; the columns hold what a turn needs. An
+Strict about the fields that make a character and about sizes; `repair` reads the rest as it was
+meant. The original card is stored in `character_cards`; the columns hold what a turn needs. An
 exported card is the original with the author's later changes to the columns.
 """
 
@@ -121,7 +121,7 @@ class Own(Part):
 
 
 class DepthPrompt(Part):
-    """A note among the messages, `depth` from the end."""
+    """A note among the messages, `depth` messages from the end."""
 
     prompt: Annotated[Remark, Field(max_length=MAX_INSTRUCTIONS)] = ""
     depth: float | None = None
@@ -168,8 +168,7 @@ class Fields(Part):
     tags: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
 
     def says_something(self) -> bool:
-        """Whether there is a text that a model could read: without one, the character is only a
-        name."""
+        """Whether a model could read any text: without one, the character is only a name."""
         texts = [getattr(self, name) for name in TEXT_COLUMNS.keys() - {"name"}]
         texts += [self.extensions.depth_prompt.prompt]
         texts += [*self.alternate_greetings, *self.group_only_greetings]
@@ -187,13 +186,13 @@ class Card:
     version: Version
     fields: Fields
     book: Object | None
-    """The lorebook, with what was wrong in it read or left out."""
+    """The lorebook, with invalid values repaired or left out."""
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, file: Object) -> "Card":
-        """Validate a card of any version, or a character of another program, of which it makes a
-        card. Raises `ApiError` 400 or 413."""
+        """Validate a card of any version, or a character of another program, which is converted to
+        a card. Raises `ApiError` 400 or 413."""
         card = cls.read(file)
         if not card.fields.says_something():
             raise invalid(EMPTY)
@@ -201,7 +200,7 @@ class Card:
 
     @classmethod
     def read(cls, file: Object) -> "Card":
-        """As `parse`, but the card may have nothing except a name, as characters of our own may."""
+        """As `parse`, but the card may have nothing except a name, like our own characters."""
         warnings = Warnings()
         original, program = as_card(file, warnings)
         fields = repaired(find_fields(original), warnings)
@@ -235,8 +234,8 @@ class Card:
         }
 
     def other_texts(self) -> list[str]:
-        """Texts for people that no turn has, but other programs may show when the card is exported:
-        V1's fields beside `data` where they differ, and what was left out because of its type."""
+        """Texts that no turn uses, but other programs may show when the card is exported: V1's
+        fields beside `data` if they differ, and values that were left out because of their type."""
         fields, data = find_fields(self.original), self.original.get("data")
         found = [fields.get(name) for name in OTHERS_READ if not isinstance(fields.get(name), str)]
         for beside in (self.original, data if isinstance(data, dict) else {}):
@@ -304,7 +303,8 @@ def _texts_in(value: Any) -> Iterator[str]:
 
 
 def _contents_in(book: Any) -> Iterator[Any]:
-    """What entries of a book say, in the names of any program; all of what is no entry."""
+    """The texts of a book's entries, under any program's names; all texts of a value that is not an
+    entry."""
     if isinstance(book, dict):
         book = book.get("entries", book)
     rows = book.values() if isinstance(book, dict) else book if isinstance(book, list) else [book]

@@ -1,4 +1,4 @@
-"""The picture of a character in its card's file, and in the file that is written of it."""
+"""The picture of a character in its card's file, and in the exported file."""
 
 import base64
 from collections.abc import Callable
@@ -17,20 +17,19 @@ THE_PICTURE_ITSELF = "ccdefault:"
 _JPEG = b"\xff\xd8\xff"
 _DATA = "data:"
 _TAKEN_OUT = "data:,"
-"""Stands in a stored card for the picture that its file had there: a data URI without data."""
+"""Replaces a picture in a stored card: a data URI without data."""
 _AVATARS = ("avatar", "avatar_url", "image", "picture")
-"""The fields in which programs put the picture where there are no assets."""
+"""The fields in which programs put the picture if there are no assets."""
 _ELSEWHERE = ("http:", "https:", "//")
 _OF_URLS = bytes.maketrans(b"-_", b"+/")
-"""The two signs in which base64 for URLs differs."""
+"""The two characters in which base64 for URLs differs."""
 MAX_ESCAPES = 200_000
-"""Signs of a data URI that are written as `%2B`; each takes some memory for a moment."""
+"""The most percent-encoded characters in a data URI; each takes some memory for a moment."""
 
 
 def find_picture(raw: bytes, card: Object) -> bytes | None:
-    """The character's picture in a file of any format, not decoded; None if there is none.
-
-    `raw` is the file, empty for a card that is JSON already.
+    """The character's picture in a file of any format, not decoded; None if there is none. `raw` is
+    the file; it is empty for a card that was sent as JSON.
     """
     if raw.startswith(png_file.SIGNATURE):
         return raw
@@ -43,22 +42,22 @@ def find_picture(raw: bytes, card: Object) -> bytes | None:
     for beginning in MISSING_FILES:
         if uri.startswith(beginning):
             return charx_file.read_file(raw, uri.removeprefix(beginning), MAX_BYTES)
-    return raw[:archive] or None  # RisuAI puts the archive behind the picture.
+    return raw[:archive] or None  # RisuAI puts the archive after the picture.
 
 
 def is_elsewhere(card: Object) -> bool:
-    """Whether the picture is a link to another server. None is ever followed."""
+    """Whether the picture is a link to another server. Links are never followed."""
     return _picture_uri(card).lower().startswith(_ELSEWHERE)
 
 
 def has_inline_picture(card: Object) -> bool:
-    """Whether the card's JSON has a picture in it, or had one before it was stored."""
+    """Whether the card's JSON contains a picture, or did before it was stored."""
     return _is_inline(_picture_uri(card))
 
 
 def to_store(card: Object) -> Object:
-    """The card without the picture in its JSON, which has a stranger's metadata. Where it was can
-    still be seen. Other assets stay."""
+    """The card without the picture in its JSON, which has a stranger's metadata. Its place stays
+    recognisable. Other assets stay."""
     return _each_object(card, lambda fields: _replaced(fields, _TAKEN_OUT))
 
 
@@ -68,7 +67,7 @@ def without_picture(card: Object) -> Object:
 
 
 def with_picture(card: Object, uri: str) -> Object:
-    """The card with `uri` as its main icon, a PNG picture, instead of those that it has."""
+    """The card with `uri`, a PNG picture, as its only main icon."""
     card = without_picture(card)
     icon = {"type": "icon", "uri": uri, "name": "main", "ext": "png"}
     listed = _listed(find_fields(card).get("assets"))
@@ -77,7 +76,7 @@ def with_picture(card: Object, uri: str) -> Object:
 
 
 def with_inline_picture(card: Object, picture: bytes) -> Object:
-    """The card with a PNG picture in place of the one that its JSON had."""
+    """The card with a PNG picture in place of the one that its JSON contained."""
     uri = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     if _main_icons(find_fields(card)):
         return with_picture(card, uri)
@@ -90,13 +89,14 @@ def _changed(card: Object, changes: Object) -> Object:
 
 
 def _each_object(card: Object, change: Callable[[Object], Object]) -> Object:
-    """The card with a change of its fields, and of those that some tools write beside `data`."""
+    """The card with a change applied to its fields, and to those that some tools write beside
+    `data`."""
     data = card.get("data")
     return change(card) | ({"data": change(data)} if isinstance(data, dict) else {})
 
 
 def _replaced(fields: Object, uri: str) -> Object:
-    """The fields with `uri` in place of each picture that is in them."""
+    """The fields with `uri` in place of each picture in them."""
     found = {name: uri if _is_avatar(name, value) else value for name, value in fields.items()}
     if inline := _inline_icons(fields):
         assets = _listed(fields["assets"])
@@ -119,8 +119,8 @@ def _is_avatar(name: str, value: Any) -> bool:
 
 
 def _picture_uri(card: Object) -> str:
-    """The URI of the main icon, or of the first if none is called so, else the picture of another
-    field; "" if there is none."""
+    """The URI of the icon called main, else of the first icon, else the picture in another field;
+    "" if there is none."""
     fields = find_fields(card)
     icons = sorted(_main_icons(fields), key=lambda asset: asset.get("name") != "main")
     if icons:
@@ -131,13 +131,13 @@ def _picture_uri(card: Object) -> str:
 
 
 def _main_icons(fields: Object) -> list[Object]:
-    """The icons that are the character's picture: those called so, else the first."""
+    """The icons that are the character's picture: those called main, else the first."""
     icons = [asset for asset in _listed(fields.get("assets")) if _is_icon(asset)]
     return [icon for icon in icons if is_main_icon(icon)] or icons[:1]
 
 
 def _inline_icons(fields: Object) -> set[int]:
-    """The ids of those of them whose picture is in the card's JSON."""
+    """The ids of the icons whose picture is in the card's JSON."""
     return {id(icon) for icon in _main_icons(fields) if _is_inline(icon["uri"])}
 
 
@@ -156,14 +156,15 @@ def _listed(assets: Any) -> list[Any]:
 
 
 def _decoded(uri: str) -> bytes | None:
-    """The bytes of a data URI; None if it has none. What they are is seen when they are decoded."""
+    """The bytes of a data URI; None if it has none. Their format is checked when they are
+    decoded."""
     head, _, body = uri.partition(",")
     if body.count("%") > MAX_ESCAPES:
         return body[:1].encode()
     content = unquote_to_bytes(body)
     if not head.rstrip().lower().endswith("base64"):
         return content or None
-    # Some leave out the padding; signs that are no base64 are skipped.
+    # Some omit the padding; characters that are not base64 are skipped.
     padded = content.translate(_OF_URLS).rstrip(b"= \r\n\t") + b"=="
     try:
         return base64.b64decode(padded) or content or None

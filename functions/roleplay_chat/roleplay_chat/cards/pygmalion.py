@@ -24,7 +24,7 @@ def is_character(value: Object) -> bool:
 
 
 def as_fields(value: Object) -> Object:
-    """The character as a card's fields. What has no field there stays under its name."""
+    """The character as a card's fields. Values without a field there keep their names."""
     fields = {name: kept for name, kept in value.items() if name not in _FIELDS}
     for name, ours in _FIELDS.items():
         if not fields.get(ours) and name in value:

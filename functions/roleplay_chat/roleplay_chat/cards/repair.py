@@ -1,9 +1,9 @@
-"""Reads cards that are not quite what the specification says.
+"""Reads cards that do not quite follow the specification.
 
 Many tools write a number for a text, a text for a list, or null for anything. Such a value is
 converted where its meaning is clear, and left out where it is not; each time a warning names the
-field. What makes the character (its name, its texts, its declared age) and all sizes are left to
-the strict model.
+field. The fields that make the character (its name, its texts, its declared age) and all sizes are
+left to the strict model.
 """
 
 import json
@@ -18,13 +18,13 @@ MAX_SHOWN = 200
 """Characters of a field's name in a warning."""
 
 MISSING: Any = object()
-"""What a value of the wrong type is read as if it cannot be read."""
+"""The result of reading a value that cannot be read."""
 
 Path = tuple[str | int, ...]
 
 
 class Warnings:
-    """Sentences about fields, one for all values in a list that have the same fault."""
+    """Sentences about fields. Values in a list that have the same fault share a sentence."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, ...], tuple[Path, int]] = {}
@@ -52,7 +52,7 @@ def _and_more(count: int) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What a JSON value is, for a sentence."""
+    """The name of a JSON value's type, for a sentence."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "`true`", False: "`false`"}[value]
     if isinstance(value, int | float):
@@ -68,7 +68,7 @@ Reader = Callable[[Any, Path, Warnings], Any]
 
 
 def _text(value: Any, *_: Any) -> Any:
-    """A text that makes the character. What says nothing is left out; the rest is the model's."""
+    """A text that makes the character. An empty value is left out; the model checks the rest."""
     return MISSING if value is False or value in ([], {}) else value
 
 
@@ -80,7 +80,7 @@ def _remark(value: Any, *_: Any) -> Any:
 
 
 def _texts(value: Any, path: Path, warnings: Warnings) -> Any:
-    """A list of texts; a single one becomes the only one of a list."""
+    """A list of texts; a single text becomes a list."""
     if isinstance(value, str):
         return [value] if value.strip() else []
     if isinstance(value, dict):
@@ -91,7 +91,7 @@ def _texts(value: Any, path: Path, warnings: Warnings) -> Any:
 
 
 def _words(value: Any, path: Path, warnings: Warnings) -> Any:
-    """A list of keys or tags; a text has commas between them."""
+    """A list of keys or tags; in a text, commas separate them."""
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
     return _texts(value, path, warnings)
@@ -151,7 +151,7 @@ def _depth_prompt(value: Any, path: Path, warnings: Warnings) -> Any:
 
 
 def _role(value: Any, *_: Any) -> Any:
-    """Whose message a note is. SillyTavern has numbers for it as well."""
+    """The role of a note's message. SillyTavern has numbers for it as well."""
     if isinstance(value, str):
         return value if value in ROLES else MISSING
     is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -193,7 +193,7 @@ def _entries(value: Any, path: Path, warnings: Warnings) -> Any:
 
 
 def _entry(value: Any, path: Path, warnings: Warnings) -> Any:
-    """An entry. It is nothing without its text; the rest may be missing."""
+    """An entry. Only its text is required."""
     if not isinstance(value, dict):
         return MISSING
     if program := program_of(value):
@@ -281,7 +281,7 @@ def repaired(fields: Object, warnings: Warnings) -> Object:
 def _fields(
     fields: Object, readers: Mapping[str, Reader], path: Path, warnings: Warnings
 ) -> Object:
-    """The fields as their readers read them. Null is no value, as if the field were not there."""
+    """The fields as their readers read them. Null counts as a missing field."""
     found = dict(fields)
     for name, reader in readers.items():
         if (value := fields.get(name)) is None:
@@ -308,7 +308,7 @@ def _missing(*_: Any) -> Any:
 
 
 def _read(value: Any, reader: Reader, path: Path, warnings: Warnings) -> Any:
-    """The value as it is read; None if it is left out."""
+    """The repaired value; None if it is left out."""
     read = reader(value, path, warnings)
     if read is MISSING:
         warnings.add(path, f"is {kind_of(value)}; it was left out")

@@ -1,4 +1,4 @@
-"""RisuAI's own format for characters. Mostly it writes cards, which need no conversion."""
+"""RisuAI's own format for characters. RisuAI mostly writes cards, which need no conversion."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +39,7 @@ _KEPT = (
     *("customscript", "triggerscript", "virtualscript", "backgroundHTML", "additionalText"),
     *("defaultVariables", "bias", "license"),
 )
-"""What its cards have in the extension `risuai`."""
+"""The fields of its cards in the extension `risuai`."""
 _RENAMED = {"customscript": "customScripts"}
 
 

@@ -1,7 +1,6 @@
-"""Names what of a card will not work as its author meant.
+"""Names the parts of a card that will not work as its author intended.
 
-What works is decided by the code that does it: macros by `prompt.macros`, entries by
-`lorebook.entries`.
+The code that does the work decides: `prompt.macros` for macros, `lorebook.entries` for entries.
 """
 
 import re
@@ -86,7 +85,7 @@ def _counted(names: Iterable[str]) -> list[str]:
 
 
 def _macros(row: CharacterRow) -> list[str]:
-    """The macros of all texts that are left out."""
+    """The macros in all texts that will be left out."""
     texts = row.texts(book=False)
     for entry in parse_entries(row.character_book or {}):
         texts += (entry.content, *entry.keys, *entry.secondary)

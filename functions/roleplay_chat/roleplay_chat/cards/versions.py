@@ -35,7 +35,7 @@ _REQUIRED_BY_V3: Object = _REQUIRED_BY_V2 | {"group_only_greetings": []}
 
 
 def describes_character(fields: Object) -> bool:
-    """Whether the fields are a character's: a name, and a text that says who it is."""
+    """Whether the fields are a character's: they have a name, and a text that describes it."""
     texts = (fields.get(name) for name in DESCRIBING)
     return "name" in fields and any(isinstance(text, str) and text.strip() for text in texts)
 

@@ -1,7 +1,6 @@
-"""Characters as YAML, in which text-generation-webui keeps them.
+"""Characters as YAML, the format of text-generation-webui.
 
-Every scalar is text, and there are no anchors, tags or merges: nothing of a file is run, and
-nothing grows.
+Every scalar is text, and anchors, tags and merges are refused: no file can run code or expand.
 """
 
 import re

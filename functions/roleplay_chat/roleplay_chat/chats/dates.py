@@ -1,4 +1,4 @@
-"""The forms in which SillyTavern's versions write the time of a message. Pure."""
+"""Parses the time of a message in the formats of SillyTavern's versions. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _TOLERANCE = timedelta(days=1)
 
 
 def parse_time(value: object) -> datetime | None:
-    """The time, in UTC where the form names no zone; None for other values."""
+    """The time, in UTC if the format has no zone; None for other values."""
     try:
         time = _parse(value)
     except (ValueError, OverflowError, OSError):
@@ -68,9 +68,8 @@ def _from_spoken(
 
 
 def in_order(times: Sequence[datetime | None], now: datetime) -> list[datetime]:
-    """A time for each message, later for each later one, and none after `now`.
-
-    Unknown times, and those in the future, follow the message before.
+    """A time for each message, each later than the one before, and none after `now`. Unknown times,
+    and those in the future, follow the previous message.
     """
     known = [time if time and time <= now + _TOLERANCE else None for time in times]
     last = next((time for time in known if time), now) - _STEP

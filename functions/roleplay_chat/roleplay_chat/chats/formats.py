@@ -1,4 +1,4 @@
-"""Makes lines of SillyTavern's form of the chats that other programs write as one JSON value. Pure.
+"""Converts chats that other programs write as one JSON value to SillyTavern's lines. Pure.
 
 Values are moved as they are; `sillytavern` looks at their types.
 """
@@ -75,7 +75,8 @@ def _is_pair(row: Any) -> bool:
 def _of_pairs(
     pairs: Iterable[Sequence[Any]], times: Mapping[str, Any] | None = None
 ) -> list[Object]:
-    """Messages in pairs of the person's and the character's. `times` has more about each."""
+    """Messages in pairs of the person's and the character's. `times` has their times and
+    versions."""
     lines: list[Object] = []
     for number, (said, reply) in enumerate(pairs):
         if said and said != _BEGINS:
@@ -98,7 +99,7 @@ def _more(times: Mapping[str, Any] | None, name: str) -> Object:
 
 
 def _webui(value: Object) -> Chat | None:
-    """A history of text-generation-webui: pairs, as the model saw them if they are there."""
+    """A history of text-generation-webui: pairs, as the model saw them if that is stored."""
     for name in ("internal", "data", "visible", "data_visible", "history"):
         pairs = value.get(name)
         if isinstance(pairs, list) and pairs and all(map(_is_pair, pairs)):
@@ -188,7 +189,7 @@ def _of_character_ai(row: Any) -> Any:
 
 
 def _kobold(value: Object) -> Chat | None:
-    """A story of KoboldAI Lite, whose texts are marked where somebody else begins."""
+    """A story of KoboldAI Lite, whose texts have marks where the speaker changes."""
     actions, settings = value.get("actions"), value.get("savedsettings")
     if not isinstance(actions, list) or not isinstance(settings, dict):
         return None

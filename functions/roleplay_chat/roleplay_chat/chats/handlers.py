@@ -1,6 +1,6 @@
 """The actions that import and export chats. Neither is a turn or calls a model.
 
-Texts are stored as they are: as everything in a history, they are screened by the turns that use
+Texts are stored as they are: like everything in a history, they are screened by the turns that use
 them.
 """
 
@@ -33,7 +33,7 @@ NOT_KNOWN = "You have no characters of these names, so their messages begin with
 
 
 class ImportRequest(BaseModel):
-    """Who the conversation is with, and what is said about it."""
+    """The character and persona of the new conversation, its title, and the client's id."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -54,7 +54,7 @@ class ExportRequest(BaseModel):
 
 
 async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
-    """Make a conversation of `chat` (a file's text) or `chat_base64` (the file).
+    """Create a conversation from `chat` (a file's text) or `chat_base64` (the file).
 
     Raises `ApiError` 400 or 413 if it is no chat, 404 for a character that the user may not meet,
     and 429 before the file is read.
@@ -90,8 +90,8 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
 
 
 async def export_chat(clients: Clients, caller: Caller, body: Object) -> Object:
-    """Export a conversation of the user's with hidden messages and versions: `chat` is the text of
-    a SillyTavern file.
+    """Export a conversation of the user with hidden messages and versions: `chat` is the text of a
+    SillyTavern file.
 
     Raises `ApiError` 400, 404, 413 or 429.
     """

@@ -1,7 +1,7 @@
 """Reads and writes SillyTavern's chat files: JSON objects, one on each line. Pure.
 
 The first line is a header with the names and the author's note, the others are messages. Chats that
-other programs write as one JSON value are made such lines first (`formats`). Files are read
+other programs write as one JSON value are first converted to such lines (`formats`). Files are read
 leniently: a value of another type is converted or dropped, a line that cannot be read is left out,
 and a warning names the line and the field. Texts are data: nothing in them is expanded.
 """
@@ -42,7 +42,7 @@ NOTE_ROLES = ("system", "user", "assistant")
 IN_CHAT = 1
 """The number of the position among the messages."""
 _NOT_KEPT = ("variables", "world_info", "scenario", "mes_example", "system_prompt")
-"""What a header may have that conversations here do not."""
+"""Fields of a header that conversations here do not have."""
 _MEDIA = ("image", "image_swipes", "video", "file", "files", "media")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 
@@ -53,7 +53,7 @@ class Said:
 
     sender: Literal["user", "character"]
     name: str | None
-    """The character's, where it is not the one of the conversation."""
+    """The character's name, if it is not the conversation's character."""
     is_hidden: bool
     said_at: datetime | None
     versions: Sequence[str]
@@ -88,7 +88,7 @@ class _Warnings:
     sentences: list[str] = field(default_factory=list)
     more: int = 0
     parts: str = "Line"
-    """What the parts of the file are called."""
+    """The names of the parts of the file."""
 
     def add(self, number: int, name: str, sentence: str) -> None:
         part = f"{self.parts} {number}" if number else "Header"
@@ -103,12 +103,12 @@ class _Warnings:
 
 
 def invalid(sentence: str) -> ApiError:
-    """The file is no chat."""
+    """The error for a file that is not a chat."""
     return ApiError(400, "invalid_chat", sentence)
 
 
 def too_large(sentence: str) -> ApiError:
-    """The chat exceeds a limit."""
+    """The error for a chat that exceeds a limit."""
     return ApiError(413, "chat_too_large", sentence)
 
 
@@ -138,7 +138,7 @@ def read(raw: bytes, now: datetime) -> ChatFile:
 
 
 def _whole_value(raw: bytes) -> Any:
-    """The JSON value that the file is; None if it is several, or none."""
+    """The file as one JSON value; None if it is several, or none."""
     first, _, rest = raw.partition(b"\n")
     if raw[:1] not in (b"[", b"{") or (rest and _is_object(first)):
         return None
@@ -166,7 +166,7 @@ def _said_of(chat: Chat | None) -> Iterator[str]:
 
 
 def _no_messages(value: object, chat: Chat | None) -> str:
-    """What to tell about a file without messages."""
+    """The sentence for a file without messages."""
     if isinstance(value, dict) and not chat and (found := _what_it_is(value)):
         return f"There are no messages in this file: it is {found}. Import it as a character is."
     return (
@@ -242,7 +242,7 @@ def _versions(
     number: int, row: Mapping[str, Any], sender: str, warnings: _Warnings
 ) -> tuple[list[str], int]:
     """The texts of a message without blank ones, and the place of the active one. `mes` is the
-    active text, also where it was edited after the versions were stored."""
+    active text, even if it was edited after the versions were stored."""
     said = _text(number, "mes", row.get("mes"), warnings)
     swipes = row.get("swipes")
     if isinstance(swipes, str):
@@ -277,7 +277,7 @@ def _versions(
 def _place(
     number: int, swipe_id: object, texts: Sequence[str], said: str, warnings: _Warnings
 ) -> int:
-    """The place of the active version; after the last one for a text that is none of them."""
+    """The place of the active version; the end of the list for a text that is not among them."""
     if isinstance(swipe_id, str) and swipe_id.strip().isdecimal():
         swipe_id = int(swipe_id.strip()[:9])
     if isinstance(swipe_id, float) and swipe_id.is_integer():
@@ -292,8 +292,8 @@ def _place(
 
 
 def _text(number: int, name: str, value: object, warnings: _Warnings) -> str:
-    """The text of a value; "" for one that is no text."""
-    if isinstance(value, dict) and "message" in value:  # Chub writes what it knows of a text.
+    """The text of a value; "" if it is not a text."""
+    if isinstance(value, dict) and "message" in value:  # Chub wraps a text in an object.
         value = value["message"]
     if value is None:
         return ""
@@ -331,9 +331,8 @@ def _name(value: object) -> str:
 
 
 def _without_main_name(messages: Sequence[Said], main: str) -> list[Said]:
-    """The messages, with names only of others than the character of the conversation.
-
-    That is the one in the header, or the only one that speaks.
+    """The messages, without the name of the conversation's character. That is the one in the
+    header, or the only one that speaks.
     """
     spoke = dict.fromkeys(said.name for said in messages if said.name and not said.is_hidden)
     only = next(iter(spoke)) if len(spoke) == 1 else ""
@@ -346,7 +345,7 @@ def _without_main_name(messages: Sequence[Said], main: str) -> list[Said]:
 
 
 def _within_rows(messages: Sequence[Said], warnings: _Warnings) -> list[Said]:
-    """The messages, with versions as long as there is room for them."""
+    """The messages, with as many versions as there is room for."""
     room = MAX_ROWS - len(messages)
     kept: list[Said] = []
     for said in messages:
@@ -405,7 +404,7 @@ def _role(value: object) -> str:
 
 
 def _whole(value: object, default: int) -> int:
-    """The whole number, also written as text; the default for other values."""
+    """A whole number, which may be written as text; the default for other values."""
     if isinstance(value, str) and value.strip()[:9].isdecimal():
         return int(value.strip()[:9])
     found = whole(value, minimum=-MAX_ROWS, maximum=MAX_ROWS)

@@ -1,4 +1,4 @@
-"""Asks a model what texts mean: POST /v1/embeddings of the OpenAI dialect."""
+"""Embeds texts with a model: POST /v1/embeddings of the OpenAI dialect."""
 
 import asyncio
 import math
@@ -62,9 +62,8 @@ async def embed(
     seconds: float,
     extra: Mapping[str, Any],
 ) -> tuple[list[Vector] | None, Attempt]:
-    """The vectors of the texts, of length 1, or None; and the call as it is recorded.
-
-    `extra` are the row's own parameters. Raises nothing that an upstream can cause.
+    """The vectors of the texts, of length 1, or None; and the call, for the record. `extra` are the
+    row's own parameters. No upstream can make it raise.
     """
     inputs = [target.tokens.beginning(text, target.context_tokens) for text in texts]
     estimate = estimate_messages(inputs)
@@ -134,7 +133,8 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
 
 
 def parse_vectors(answer: Mapping[str, Any], expected: int) -> list[Vector] | None:
-    """The vectors in the order of the texts; None unless there is one of equal size for each."""
+    """The vectors in the order of the texts; None unless each text has one and all have the same
+    size."""
     rows = answer.get("data")
     if not isinstance(rows, list) or len(rows) != expected:
         return None

@@ -38,7 +38,7 @@ from roleplay_chat.messages import Roles
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Of the upstream's response it keeps only numbers and what it asks for."""
+    """One failed call. It keeps only numbers from the upstream's response, and what it asks for."""
 
     policy: ErrorPolicy
     status: int | None = None
@@ -59,7 +59,7 @@ class Failure:
 
     @property
     def explanation(self) -> str:
-        """What an operator is told: what happened, and what to do."""
+        """The sentences for an operator: what happened, and what to do."""
         return f"{self.policy.operator} ({self.why})" if self.why else self.policy.operator
 
     def cools_until(self, now: datetime) -> datetime | None:
@@ -102,7 +102,7 @@ class _Facts:
     limit_source: str = ""
     reason: str = ""
     texts: tuple[str, ...] = ()
-    """All messages, whoever wrote them."""
+    """All messages, from the server or from a provider behind it."""
     own_texts: tuple[str, ...] = ()
     """The messages in which the server that answered us speaks of itself or of our account."""
     passed_on: bool = False
@@ -166,8 +166,8 @@ _NESTED_PROVIDER = compiled_later(r"\bprovider_name\W{1,20}(?!null\b)\w")
 
 _Rules = tuple[tuple[str, Callable[[_Facts], bool]], ...]
 
-# The first match wins: what OpenRouter and a CDN say, then codes and sentences of any server (the
-# tables in `error_wordings`), then rules that use only the status.
+# The first match wins: errors of OpenRouter and of CDNs, then codes and sentences of any server
+# (the tables in `error_wordings`), then rules that use only the status.
 _FIRST_RULES: _Rules = (
     ("redirected", lambda f: 300 <= f.status < 400),
     ("free_daily_cap", lambda f: f.limit_source == "openrouter_free_tier_daily"),
@@ -255,12 +255,13 @@ _OF_A_PROVIDER = {
     "worker_out_of_memory": "server_error",
     "worker_broken_context": "server_error",
 }
-"""What an error means if it is about the account or the machine of a provider behind the server."""
+"""The policies of errors that are about the account or the machine of a provider behind the
+server."""
 
 
 def _is_about_form(facts: _Facts) -> bool:
-    """Whether the status may be that of a request in the wrong form: servers use any, but those of
-    keys, credit and limits."""
+    """Whether the status may mean a request in the wrong form: any may, except those for keys,
+    credit and limits."""
     return facts.status >= 400 and facts.status not in (401, 402, 403, 429)
 
 
@@ -283,7 +284,7 @@ def _by_code(facts: _Facts) -> str | None:
 
 
 def _by_wording(facts: _Facts) -> str | None:
-    """The first wording that applies. A quota that refills is no credit that is used up."""
+    """The first wording that applies. A quota that refills does not count as used-up credit."""
     for wording in WORDINGS:
         if facts.status not in wording.statuses or not facts.says(wording.pattern):
             continue
@@ -358,14 +359,14 @@ def from_error(
 
 
 def _status(status: int, error: Mapping[str, Any], codes: frozenset[str]) -> int:
-    """The status of the response or, if that says less, the one that the error names."""
+    """The status of the response or, if that is less specific, the one that the error names."""
     values = (error.get(name) for name in ("code", "http_status", "status", "status_code"))
     named = next((code for code in map(digits, values) if code and 400 <= code < 600), None)
     implied = max((_STATUS_BY_CODE[code] for code in codes if code in _STATUS_BY_CODE), default=0)
     if status == 200:
         return named or implied or STREAM_STATUS
     if status in (500, 502, 503) and named and named < 500:
-        return named  # A gateway that answers with one status for all.
+        return named  # A gateway that answers every error with the same status.
     return 429 if implied == 429 and status != 413 else status
 
 
@@ -417,7 +418,7 @@ def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime 
 
 
 def _limit_tokens(name: str, facts: _Facts, error: Mapping[str, Any]) -> int | None:
-    """The limit that the request exceeded, where the error has it."""
+    """The limit that the request exceeded, if the error states it."""
     if name == "credit_for_fewer_tokens":
         affordable = _compiled(_AFFORDABLE).search("\n".join(facts.own_texts))
         return int(affordable[1]) if affordable else None
@@ -431,7 +432,7 @@ def _limit_tokens(name: str, facts: _Facts, error: Mapping[str, Any]) -> int | N
 
 
 def _rejected(facts: _Facts, body: Any) -> frozenset[str]:
-    """What may be the names of the rejected parameters."""
+    """Texts that may be the names of the rejected parameters."""
     return named_parameters(facts.texts).union(map(plain, locations(body)))
 
 

@@ -102,7 +102,7 @@ def _inner(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         value = error.get(name)
         for item in value[:_MOST] if isinstance(value, list) else (value,):
             if isinstance(item, Mapping):
-                # What a provider behind the server said has sentences of its own.
+                # The error of a provider behind the server is read by its own sentences.
                 yield {"error_type": item.get("error_type")} if name == "metadata" else item
 
 

@@ -1,9 +1,9 @@
-"""What servers call their errors, as data: codes and sentences, each with its error policy.
+"""The codes and sentences of servers' errors, as data, each with its error policy.
 
-Servers agree on a few fields and on no sentence. The tables hold what is documented or was reported
-of them; tests/support/servers.py has the responses and where each is from. All texts are in lower
-case. Repetitions in patterns are bounded, and a text is cut before it is searched, so that a search
-takes linear time.
+Servers agree on a few fields and on no sentence. The tables contain documented or reported errors;
+tests/support/servers.py has the responses with their sources. All texts are in lower case.
+Repetitions in patterns are bounded, and a text is cut before it is searched, so that a search takes
+linear time.
 """
 
 from dataclasses import dataclass
@@ -169,7 +169,7 @@ CODES: dict[str, tuple[str, ...]] = {
         "1210",
     ),
 }
-"""Codes and types that say what happened, whatever the status. Compare them with `plain`."""
+"""Codes and types that identify an error regardless of the status. Compare them with `plain`."""
 
 STATUSES: dict[int, tuple[str, ...]] = {
     400: (
@@ -212,7 +212,7 @@ STATUSES: dict[int, tuple[str, ...]] = {
     ),
     504: ("deadline_exceeded", "request_timeout", "timeout", "timeout_error"),
 }
-"""Codes and types that say no more than a status. They stand in for one in a stream."""
+"""Codes and types that mean no more than a status. They replace it in a stream."""
 
 
 def plain(code: str) -> str:
@@ -222,7 +222,7 @@ def plain(code: str) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """Sentences that mean the same, if the status is one of `statuses`."""
+    """Sentences with the same meaning; they apply if the status is one of `statuses`."""
 
     policy: str
     statuses: frozenset[int]
@@ -272,7 +272,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"unknown (?:url|path|route|endpoint)",
         ),
     ),
-    # Too long, of which some name the parameter for the reply, too.
+    # Too long. Some also name the parameter for the reply.
     Wording(
         "context_too_long",
         frozenset({400, 413, 422, 429, 500, STREAM_STATUS}),
@@ -469,7 +469,7 @@ LIMITS: tuple[str, ...] = (
     rf"\blimit(?: is| of)?[:= (]{{1,3}}{_N}",
     rf"\bmax(?:imum)?(?: is| of)?[:= (]{{1,3}}{_N}",
 )
-"""Where a sentence has the limit that was exceeded, in order of precedence."""
+"""Patterns for the exceeded limit in a sentence, in order of precedence."""
 
 DELAY = (
     r"(?:try again|retry) (?:in|after) (?:(\d{1,3}) ?m(?:in\w{0,5})? ?)?"

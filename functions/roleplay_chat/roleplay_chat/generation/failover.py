@@ -2,7 +2,7 @@
 
 The only place that retries. Before the first visible text, a failure leads to a retry, a changed
 request or the next target, as its `ErrorPolicy` says, and the person notices nothing. After that,
-the shown text stays and the reply ends there.
+the shown text stays, and a failure ends the reply.
 """
 
 import asyncio
@@ -99,13 +99,14 @@ class RequestShape:
         )
 
     def resized(self, context_tokens: int, max_tokens: int) -> "RequestShape":
-        """Limit the reply to half of the context, so that the prompt gets the other half."""
+        """Set the context; limit the reply to half of it, so that the prompt gets the other
+        half."""
         return replace(
             self, context_tokens=context_tokens, max_tokens=min(max_tokens, context_tokens // 2)
         )
 
     def repairs(self, target: Target) -> dict[str, Any]:
-        """What differs from the target's usual form, to be remembered if it was accepted."""
+        """The differences from the target's usual form, to be remembered if they were accepted."""
         first = RequestShape.for_target(target)
         repairs: dict[str, Any] = {}
         if self.roles != first.roles:
@@ -114,7 +115,7 @@ class RequestShape:
             repairs[NEWER_LIMIT] = self.completion_tokens
         # Without any parameters, nobody knows which one was wrong.
         if self.without != first.without and not self.bare:
-            # What the row does not set, the target rejects whatever its value is.
+            # If the row does not set a parameter, the target rejects any value of it.
             given = target.parameters.items()
             own = {name: value for name, value in given if name not in target.added}
             repairs[REJECTED] = mark_rejected(self.without, own)
@@ -213,7 +214,7 @@ class Generation:
             waiting = _reordered(waiting, failure, target)
 
     async def _try_target(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
-        """Try one target. If its prompt is refused, the turn is: no other target is tried."""
+        """Try one target. If its prompt is refused, so is the turn: no other target is tried."""
         try:
             return await self._try_with_retries(target, others=others)
         except ContentRefused as refused:
@@ -244,7 +245,7 @@ class Generation:
             started = _cooldowns(target, failure)
             now = datetime.now(UTC)
             alone = all(on_cooldown(other, [*self.cooldowns, *started], now) for other in others)
-            # A worker that is full is not waited for while there is another one.
+            # Do not wait for a full worker while there is another one.
             passed_over = target.worker and any(other.worker for other in others)
             pause = None if passed_over else self._pause(failure, retries, alone=alone)
             if pause is None:
@@ -344,14 +345,14 @@ class Generation:
         return failure
 
     def _is_repetition(self, reply: Reply) -> bool:
-        """Whether the reply repeats the last one or itself, and can be asked for again once: what
-        was shown stays."""
+        """Whether the reply repeats the last one or itself, and may be requested again, once: shown
+        text stays."""
         is_hidden = not self.text or not self.shows_at_once
         return not self._has_repeated and is_hidden and (reply.is_repeat or reply.is_loop)
 
     def _accept_declined(self) -> None:
-        """Show a refusal that may be in character, if the model that was asked instead did not
-        answer at all. If that one was refused or declined, it was none."""
+        """Show a refusal that may be in character, if the model that was asked instead gave no
+        answer. If that model was refused or declined, the refusal was not in character."""
         declined, failure = self._declined, self.failure
         if declined is None or self.text or self.finding or self._scene or failure is None:
             return
@@ -397,13 +398,12 @@ class Generation:
                 if reply.ended:
                     if reply.is_over:
                         break
-                    # Nobody waits long for what is most likely not shown.
+                    # Such text is most likely not shown, so the wait is short.
                     timer.reschedule(min(timer.when() or 0, loop.time() + USAGE_SECONDS))
 
     def _flush(self, target: Target, reply: Reply, recorder: AttemptRecorder) -> Failure | None:
-        """Show the text that the filters still held back, unless it is refused.
-
-        The text of a failed call is screened too: breaking the hard limit ends the turn.
+        """Show the text that the filters still held back, unless it is refused. Text of a failed
+        call is screened too: if it breaks the hard limit, the turn ends.
         """
         if self.finding is not None:
             return None
@@ -423,8 +423,8 @@ class Generation:
         return bool(text)
 
     def _take_back(self, refused: ContentRefused) -> Failure:
-        """Discard the text and return the failure. Only a scene of which nothing was shown lets
-        another target try."""
+        """Discard the text and return the failure. Another target may try only after a scene of
+        which nothing was shown."""
         was_shown, self.text = self.shows_at_once and bool(self.text), ""
         self.finding = refused.finding
         if refused.finding.category != "scene":
@@ -457,7 +457,7 @@ class Generation:
         return openai_compatible.generate(self.http, call)
 
     def _parameters(self, target: Target, shape: RequestShape) -> dict[str, Any]:
-        """The parameters that are sent, by their usual names."""
+        """The parameters to send, by their usual names."""
         parameters = _own_parameters(target, shape, self.extras, self.stop)
         if not shape.without:
             return parameters
@@ -496,7 +496,7 @@ class Limits:
 
     @classmethod
     def from_settings(cls, target: Target, settings: Settings) -> "Limits":
-        """The settings, with the overrides of the target's row."""
+        """The limits of the settings, with the overrides of the target's row."""
         named = {
             name: seconds
             for name, value in target.timeouts.items()
@@ -510,7 +510,7 @@ class Limits:
         )
 
     def within(self, patience: float) -> "Limits":
-        """The same with a first token after at most `patience` seconds."""
+        """The same, but with at most `patience` seconds until the first token."""
         return replace(self, first_token=min(self.first_token, patience))
 
 
@@ -534,7 +534,7 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
 
 
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
-    """The remaining targets, with those first that are likelier to succeed after this failure."""
+    """The remaining targets; those that are likelier to succeed after this failure come first."""
     if failure.policy.action == "worker":
         return sorted(waiting, key=lambda other: other.worker is None or other.is_full)
     if failure.policy.kind == "context_too_long":
@@ -585,7 +585,8 @@ def _with_fewer(
         return replace(shape, completion_tokens=False)
     names = _names(target, shape)
     others = [name for name in sent if name != LIMIT and names.get(name, name) is not None]
-    # Where a request may be processed is not dropped because of one word in an error.
+    # Restrictions on where a request may be processed are not dropped because of a word in an
+    # error.
     named = [
         name
         for name in others
@@ -597,7 +598,7 @@ def _with_fewer(
 
 
 def _names(target: Target, shape: RequestShape) -> Mapping[str, str | None]:
-    """The names that parameters are sent under, where they differ. None: not sent."""
+    """The names under which parameters are sent, if different. None: not sent."""
     if shape.completion_tokens:
         return {**target.names, LIMIT: NEWER_LIMIT}
     if target.names.get(LIMIT) == NEWER_LIMIT:
@@ -606,7 +607,7 @@ def _names(target: Target, shape: RequestShape) -> Mapping[str, str | None]:
 
 
 def _renamed(target: Target, shape: RequestShape, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters by the names that they are sent under."""
+    """The parameters by the names under which they are sent."""
     names = _names(target, shape)
     if not names:
         return parameters
@@ -642,11 +643,11 @@ def network_failure(error: Exception, *, shown: bool = False) -> Failure:
 
 
 CALL_ERRORS = (UpstreamError, *NETWORK_ERRORS, httpx.InvalidURL, ValueError)
-"""What a call can raise because of an upstream or of its row."""
+"""The exceptions that a call can raise because of an upstream or its row."""
 
 
 def call_failure(error: Exception) -> Failure:
-    """The failure for one of `CALL_ERRORS`, in a call that is no reply."""
+    """The failure for one of `CALL_ERRORS`, in a call that is not for a reply."""
     if isinstance(error, UpstreamError):
         return error.failure
     if isinstance(error, NETWORK_ERRORS):

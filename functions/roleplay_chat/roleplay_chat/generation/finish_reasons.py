@@ -1,4 +1,4 @@
-"""What a finish reason means: servers have their own words for it."""
+"""Normalises finish reasons: servers have their own words for them."""
 
 import re
 from typing import Literal
@@ -30,8 +30,8 @@ _PREFIX = "finishreason"
 
 
 def meaning_of(reason: str) -> Meaning:
-    """The meaning of a finish reason, in any case and with any signs between its words, or with
-    details after a colon, as in "content_filter: SAFETY"."""
+    """The meaning of a finish reason. Case and punctuation do not matter, nor do details after a
+    colon, as in "content_filter: SAFETY"."""
     known = _MEANINGS.get(reason)
     if known:
         return known

@@ -45,7 +45,7 @@ class Moderation:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """The calls made."""
+        """The calls that were made."""
         return self._generation.attempts if self._generation else []
 
     async def flags(self, texts: Iterable[str]) -> bool | None:

@@ -1,4 +1,4 @@
-"""What servers say of a request in a form that they do not take: its roles, or a parameter.
+"""Recognises errors about the form of a request: its roles, or a parameter.
 
 Chat templates raise these sentences, and servers pass them on with any status: 400 (vLLM, SGLang,
 LM Studio), 422 (TGI), 500 (llama.cpp), 404 (proxies). Texts are in lower case.
@@ -35,7 +35,8 @@ _ALTERNATE = (
     # "Conversation roles must alternate user/assistant/user/assistant/..." and its relatives.
     r"\b(roles?|messages?(\(s\))?|requests?|conversation|turns?)\b[^.]{0,60}"
     r"\balternat(e|es|ing)\b(?! (model|provider|endpoint))",
-    # Of a role that is not in the list, or not at this place. We send no others, so it is "system".
+    # About a role that is not in the list, or not allowed here. We send no others, so it is
+    # "system".
     r"\bonly \W?user\W?,? (\W?(system|assistant|model|tool)\W?,? ){0,3}and"
     r" \W?(assistant|model|tool)\W? (roles|messages) are (supported|allowed|accepted)",
     r"\b(unknown|unexpected|unrecognized) (message )?role\b"
@@ -107,12 +108,12 @@ _MOST_NAMES = 100
 
 
 def names_sampling(texts: Iterable[str]) -> bool:
-    """Whether the texts are about a parameter that a reply can do without."""
+    """Whether the texts are about a parameter that a reply does not need."""
     return any(map(_SAMPLING.search, texts))
 
 
 def named_parameters(texts: Iterable[str]) -> frozenset[str]:
-    """Words in texts that may be names of parameters, without case and punctuation."""
+    """Words in the texts that may be names of parameters, without case and punctuation."""
     found: set[str] = set()
     for text in texts:
         for match, _ in zip(_QUOTED.finditer(text), range(_MOST_NAMES), strict=False):
@@ -133,12 +134,12 @@ def wanted_roles(texts: Iterable[str]) -> Roles | None:
 
 @cache
 def _sentences() -> re.Pattern[str]:
-    """Compiled when the first error comes: that takes some milliseconds of a cold start."""
+    """Compiled at the first error: it would take some milliseconds of a cold start."""
     return re.compile(
         f"(?P<no_system>{'|'.join(_NO_SYSTEM)})|(?P<alternate>{'|'.join(_ALTERNATE)})"
     )
 
 
 def wants_completion_tokens(texts: Iterable[str]) -> bool:
-    """Whether the texts ask for max_completion_tokens in the place of max_tokens."""
+    """Whether the texts ask for max_completion_tokens instead of max_tokens."""
     return any(map(_NO_MAX_TOKENS.search, texts))

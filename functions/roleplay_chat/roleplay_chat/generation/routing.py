@@ -23,7 +23,7 @@ from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_PROMPT_TOKENS = 32_768
-"""The most tokens of a prompt where the row does not say: long prompts cost money and time."""
+"""The most tokens of a prompt if the row does not say: long prompts cost money and time."""
 DEFAULT_WORKER_TOKENS = 4096
 """The context of a worker whose configuration does not say."""
 DEFAULT_MAX_TOKENS = 400
@@ -32,7 +32,7 @@ MAX_TOKENS = 10_000_000
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The names of the longest reply; some models take only the newer one."""
 REJECTED = "rejected"
-"""The entry of what was learned with the parameters that the model rejects."""
+"""The key of the learned repairs that has the parameters which the model rejects."""
 MOST_REJECTED = 10
 """How many are remembered: the row that keeps them is small."""
 RENAME = "rename"
@@ -84,7 +84,8 @@ class Target:
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
     timeouts: Mapping[str, Any] = field(default_factory=dict)
-    """Seconds by name (connect, first_token, idle, total), where the row overrides the settings."""
+    """The row's overrides of the settings, in seconds by name (connect, first_token, idle,
+    total)."""
     prompt_usd_per_1k: float | None = None
     completion_usd_per_1k: float | None = None
 
@@ -144,7 +145,7 @@ class Plan:
 
 
 class Candidates(NamedTuple):
-    """The models and workers of a turn, and what decides which of them it may use."""
+    """The models and workers of a turn, and the rows that decide which of them it may use."""
 
     models: Sequence[ModelRow]
     """In order of preference, the default first."""
@@ -187,7 +188,7 @@ class Candidates(NamedTuple):
 
 
 class _Workers(NamedTuple):
-    """The workers' targets in the order in which they are asked."""
+    """The workers' targets, in the order to ask them."""
 
     free: list[Target]
     full: list[Target]
@@ -196,7 +197,7 @@ class _Workers(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """The head of the order: what was requested."""
+    """The head of the order: the requested target."""
 
     targets: Sequence[Target]
     requested: str | None
@@ -284,7 +285,7 @@ def _model_head(
 def _divide(
     wanted: Sequence[Target], workers: _Workers, candidates: Candidates
 ) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
-    """The order of all targets, each once: those to try, and those that are the last resort."""
+    """All targets in order, each once: those to try, and those of last resort."""
     everything = (*wanted, *workers.free, *workers.away, *workers.full)
     ordered = {target.name: target for target in everything}
     away = {target.name for target in workers.away}
@@ -297,7 +298,7 @@ def _divide(
 
 
 def _why_no_worker(workers: Sequence[WorkerRow], full: Sequence[Target], now: datetime) -> str:
-    """Why none of the workers is asked first, although the person wants one."""
+    """Why no worker is asked first, although the person asked for one."""
     known = [worker for worker in workers if worker.url]
     if full:
         because = "it is busy"
@@ -432,7 +433,7 @@ def _sampled(
     repairs: Mapping[str, Any],
 ) -> Target:
     """The target with the person's sampler settings in place of the row's, without those whose
-    very value it was found to reject."""
+    value it is known to reject."""
     chosen = within_bounds(sampling, sizes.get("limits"), target.parameters)
     marks = fields(repairs.get(REJECTED))
     taken = {name: value for name, value in chosen.items() if marks.get(name) != _digest(value)}
@@ -528,24 +529,24 @@ def _names(
 
 
 def _are_plain(given: Mapping[str, Any]) -> bool:
-    """Whether parameters are sent as they are, like those of most rows."""
+    """Whether parameters are sent unchanged, as for most rows."""
     return None not in given.values() and NEWER_LIMIT not in given and RENAME not in given
 
 
 def _has_newer_limit(given: Mapping[str, Any]) -> bool:
-    """Whether the row has the longest reply under the newer name alone."""
+    """Whether the row has the longest reply only under the newer name."""
     return given.get(LIMIT) is None and _whole(given.get(NEWER_LIMIT)) is not None
 
 
 def mark_rejected(names: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, str | None]:
-    """What is remembered of rejected parameters: the names, each with a digest of its value in the
-    row. Another value is tried again."""
+    """The record of rejected parameters: the names, each with a digest of its value in the row.
+    Another value is tried again."""
     plain = [name for name in sorted(names) if _PARAMETER.fullmatch(name)]
     return {name: _digest(parameters.get(name)) for name in plain[:MOST_REJECTED]}
 
 
 def _rejected(repairs: Mapping[str, Any], defaults: object) -> frozenset[str]:
-    """The names in what `mark_rejected` made, as far as the row has the same values."""
+    """The names in a record of `mark_rejected` whose values the row still has."""
     marks = repairs.get(REJECTED)
     if not isinstance(marks, dict):
         return frozenset()
@@ -573,7 +574,8 @@ def _roles(value: object) -> Roles | None:
 
 
 def _takes_stop(capabilities: dict[str, Any]) -> bool:
-    """Not for reasoning models by default: some providers also stop inside the reasoning."""
+    """Whether to send stop strings. By default not to reasoning models: some providers also stop
+    inside the reasoning."""
     thinks = bool(capabilities.get("reasoning")) or capabilities.get("thinks_first") is True
     return bool(capabilities.get("stop", not thinks))
 
@@ -581,7 +583,8 @@ def _takes_stop(capabilities: dict[str, Any]) -> bool:
 def _context(
     sizes: Mapping[str, Any], input_defaults: object, default: int = DEFAULT_CONTEXT_TOKENS
 ) -> int:
-    """The tokens for prompt and reply together: the model's, or as many as its row spends."""
+    """The tokens for prompt and reply together: the model's context, or less if its row limits the
+    prompt."""
     prompt = _tokens(sizes.get("prompt_tokens"), DEFAULT_PROMPT_TOKENS)
     reply = _parameters(input_defaults)[LIMIT]
     return min(_tokens(sizes.get("context_tokens"), default), prompt + int(reply))

@@ -18,8 +18,8 @@ BOUNDS: Mapping[str, Bounds] = {
     "max_tokens": (16, 1_024),
     "seed": (0, 1_000_000),
 }
-"""What a person may set, and within which bounds where the model's row does not say. The database
-has the same names: private.check_sampling."""
+"""The settings that a person may change, and their bounds if the model's row does not say. The
+database has the same names: private.check_sampling."""
 WHOLE = ("top_k", "max_tokens", "seed")
 
 
@@ -29,7 +29,7 @@ def within_bounds(
     """The settings that may be sent, clamped to the bounds.
 
     `limits` is that of the row: [least, most] by name, and false for a parameter that nobody may
-    set. `own` are the row's parameters: a person may ask for as long a reply as the row does.
+    set. `own` are the row's parameters: a person may request a reply as long as the row does.
     """
     bounds = _bounds(limits, own)
     clamps = {

@@ -28,9 +28,9 @@ def requested_worker(model_provider: str | None) -> str | None:
 
 
 def affinity(worker: str, key: str) -> bytes:
-    """How strongly a worker attracts the conversation `key`: the highest one gets it.
+    """A worker's score for the conversation `key`; the worker with the highest score gets it.
 
-    Rendezvous hashing: each worker attracts the same share, and when one goes, only its own
+    Rendezvous hashing: each worker gets the same share, and when one disappears, only its own
     conversations move.
     """
     return sha256(f"{worker} {key}".encode()).digest()
@@ -38,7 +38,7 @@ def affinity(worker: str, key: str) -> bytes:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The workers in the order in which they are asked."""
+    """The workers, in the order to ask them."""
 
     free: tuple[WorkerRow, ...] = ()
     full: tuple[WorkerRow, ...] = ()
@@ -55,7 +55,6 @@ def rank(
     is_away: Callable[[WorkerRow], bool],
 ) -> Ranking:
     """Order the workers for the conversation `key`; the one that is `asked` for by name is first.
-
     By priority, then by affinity. If the preferred worker of a priority is full, load decides
     between the others: the least busy is next.
     """
@@ -77,7 +76,7 @@ def rank(
 
 
 def load(worker: WorkerRow) -> float:
-    """The share of its slots that are busy: 1 or more is full, 0 if it has no limit."""
+    """The share of busy slots: 1 or more means full; 0 if there is no limit."""
     return (worker.running or 0) / worker.slots if worker.slots else 0.0
 
 

@@ -1,1 +1,1 @@
-"""Lorebooks: entries that enter the prompt when the conversation names them."""
+"""Lorebooks: entries that enter the prompt when the conversation mentions them."""

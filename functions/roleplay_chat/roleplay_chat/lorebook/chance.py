@@ -1,4 +1,4 @@
-"""Rolls that can be repeated: the same place in a conversation gives the same number."""
+"""Repeatable rolls: the same place in a conversation gives the same number."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A place in a conversation: where a reply is written."""
+    """A place in a conversation where a reply is written."""
 
     conversation: str = ""
     """Its id, or another text that is its own."""
@@ -16,8 +16,8 @@ class Moment:
     """How many of them are replies."""
 
     def roll(self, *names: object) -> float:
-        """A number from 0 to below 1, for what the names stand for. Every version of a reply has
-        the same."""
+        """A number from 0 to below 1 for the given names. Every version of a reply gets the
+        same."""
         source = "\0".join([self.conversation, str(self.messages), *map(str, names)])
         digest = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest) / 2**64

@@ -2,7 +2,8 @@
 
 Supports Character Card V2 and V3, SillyTavern's `extensions` (where most books come from), and of
 V3's decorators (lines such as "@@depth 4" before an entry's text) those in `_DECORATORS`. Other
-decorators are removed from the text and ignored. `without_effect` names all that has no effect.
+decorators are removed from the text and ignored. `without_effect` names everything that has no
+effect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +201,7 @@ class Entry:
     source: int = 0
     """The place of its book among those of the turn. Set when it is activated, as are these:"""
     part: Part = "character"
-    """What the screening takes it for."""
+    """The part of the turn as which it is screened."""
     trigger: Trigger = Trigger()
 
     @property
@@ -215,7 +216,7 @@ class Book:
 
     content: Mapping[str, Any]
     part: Part = "character"
-    """What the screening takes its entries for."""
+    """The part of the turn as which its entries are screened."""
     id: str | None = None
     """Its row in `books`; None for the character's own."""
 
@@ -265,7 +266,7 @@ def _read(book: Mapping[str, Any]) -> Sequence[Entry]:
 
 
 class _KeyLimits:
-    """The keys and patterns that a book may still have."""
+    """How many keys and patterns a book may still have."""
 
     def __init__(self) -> None:
         self._keys = MAX_KEYS
@@ -273,7 +274,7 @@ class _KeyLimits:
         self._pattern_chars = MAX_PATTERN_CHARS
 
     def limited(self, entry: Entry) -> Entry:
-        """The entry with the keys that are within the limits."""
+        """The entry with only the keys within the limits."""
         groups = (entry.keys, entry.secondary, entry.excluded, *entry.additional)
         kept = [tuple(key for key in keys if self._takes(key)) for keys in groups]
         if kept == list(groups):
@@ -311,8 +312,8 @@ def parse_depth(value: object) -> int | None:
 
 
 def without_effect(row: Mapping[str, Any]) -> list[str]:
-    """What an entry asks for that has no effect here: fields of its `extensions`, numbers of
-    positions, and decorators."""
+    """The parts of an entry that have no effect here: fields of its `extensions`, position numbers,
+    and decorators."""
     more = fields(row.get("extensions"))
     watched = _Watched(more)
     if _entry(0, {**row, "extensions": watched}) is None:
@@ -337,7 +338,7 @@ def _filters_without_effect(more: Mapping[str, Any]) -> list[str]:
 
 
 class _Watched(dict[str, Any]):
-    """Fields that know which of them were read."""
+    """Fields that record which of them were read."""
 
     def __init__(self, known: Mapping[str, Any]) -> None:
         super().__init__(known)
@@ -402,7 +403,8 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
 
 
 def _own_or(own: object, other: object) -> object:
-    """SillyTavern writes null where a setting of the whole program holds."""
+    """The own value, or the other if it is null: SillyTavern writes null if a wider setting
+    applies."""
     return other if own is None else own
 
 
@@ -425,7 +427,7 @@ def _probability(more: Mapping[str, Any], decorators: "Decorators") -> float:
 
 
 def _count(value: object, most: int = MAX_MESSAGES) -> int:
-    """A number of messages; 0 if it is none."""
+    """A number of messages; 0 for an invalid value."""
     return int(clamped(number_or_text(value), 0, most) or 0)
 
 
@@ -455,7 +457,7 @@ def _characters(more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_file_name(name: str) -> str:
-    """A name for comparing. SillyTavern filters by the names of files, which lack some signs."""
+    """A name for comparing. SillyTavern filters by file names, which lack some characters."""
     plain = name.translate(_NOT_IN_FILE_NAMES).casefold().strip()
     return plain.removesuffix(".png").removeprefix("default_")
 
@@ -484,7 +486,7 @@ class _Placement(NamedTuple):
 def _placement(
     row: Mapping[str, Any], more: Mapping[str, Any], decorators: "Decorators"
 ) -> _Placement:
-    """Where the entry stands: from decorators, else from SillyTavern, else from the card."""
+    """Where to put the entry: from decorators, else from SillyTavern, else from the card."""
     role = _V3_ROLES.get(_first(decorators, "role")) or _lookup(
         _SILLYTAVERN_ROLES, more.get("role")
     )
@@ -547,7 +549,7 @@ def _is_understood(name: str, value: str) -> bool:
 
 
 def _ignored_decorators(content: str) -> list[str]:
-    """The names of decorators that are not supported, and no fallback of theirs either."""
+    """The names of decorators that are not supported and have no supported fallback."""
     ignored: list[str] = []
     pending = ""
     for line in content.split("\n"):

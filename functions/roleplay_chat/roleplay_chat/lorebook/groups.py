@@ -14,10 +14,8 @@ def losers(
     staying: Collection[int],
     moment: Moment,
 ) -> set[int]:
-    """The newly activated entries that yield to others of their groups.
-
-    `active` are those activated before; `staying` are new ones that win, because they stay from an
-    earlier reply.
+    """The newly activated entries that yield to others of their groups. `active` were activated
+    before; `staying` are new ones that win because they stay from an earlier reply.
     """
     taken = {name for entry in active for name in entry.groups}
     members: dict[str, list[int]] = {}
@@ -51,7 +49,7 @@ def _winners(
 
 
 def _drawn(name: str, places: list[int], new: Mapping[int, Activated], moment: Moment) -> int:
-    """One of the entries, by chance and their weights."""
+    """One of the entries, by weighted chance."""
     weights = [new[place][0].group_weight for place in places]
     left = moment.roll("group", name) * sum(weights)
     for place, weight in zip(places, weights, strict=True):

@@ -1,8 +1,8 @@
-"""The forms of a word in texts, for keys that an author wrote in one of them.
+"""The inflected forms of a word, because an author writes a key in only one of them.
 
 Cyrillic words have the endings of Russian and Ukrainian nouns and adjectives: "маяк" has the form
-"маяка", and "который" is no form of "кот". Latin words stay as they are, but for the plural of the
-last of several.
+"маяка", and "который" is no form of "кот". Latin words stay unchanged, except that the last of
+several may be in the plural.
 """
 
 import re
@@ -13,11 +13,11 @@ _CYRILLIC = re.compile(r"[\u0400-\u04ff]+")
 _VOWELS = "аеиоуыэюяіїє"
 _FLEETING = ("ок", "ек", "ец", "ел", "ень", "ен")
 _FOLLOW_FLEETING = "кнлр"
-"""The consonants before which a vowel stands in some forms."""
+"""The consonants before which some forms insert a vowel."""
 
 
 def _endings(written: str) -> tuple[str, ...]:
-    """The endings; a dash is none."""
+    """The endings; a dash stands for no ending."""
     return tuple(ending.strip("-") for ending in written.split())
 
 
@@ -41,7 +41,7 @@ _AFTER_CONSONANT = _endings("- а у ом ем е ы и і ов ев ів ей �
 
 
 def forms(word: str) -> frozenset[str]:
-    """The forms of a case-folded word, itself among them."""
+    """The forms of a case-folded word, including itself."""
     if _CYRILLIC.fullmatch(word) is None or len(word) < MIN_STEM:
         return frozenset({word})
     return frozenset({word, *_noun(word), *_adjective(word)})

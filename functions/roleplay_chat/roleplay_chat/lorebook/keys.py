@@ -1,7 +1,7 @@
 """Searches texts for lorebook keys.
 
-Only a key written as "/pattern/flags" is a pattern; any other is found as it is written, signs
-included. In scripts with spaces it matches whole words ("sea" is not in "search", nor "A.I." in
+Only a key written as "/pattern/flags" is a pattern; any other is found as it is written, including
+punctuation. In scripts with spaces it matches whole words ("sea" is not in "search", nor "A.I." in
 "acid") and their inflected forms (see `inflection`); in others, such as Chinese, Japanese or Thai,
 it matches anywhere.
 
@@ -32,7 +32,7 @@ more than 729 parts. Authors' patterns have tens."""
 MAX_JOINED = 16
 """Joined texts that are cached: one for each depth and form."""
 MAX_INFLECTED_PARTS = 16
-"""The words, signs and spaces of a key that is also found inflected."""
+"""The words, punctuation and spaces of a key that is also found inflected."""
 MAX_PLACES = 100
 """The places of a key's rarest word where an inflected key is looked for."""
 
@@ -54,7 +54,7 @@ _SPACE = regex.compile(r"\s+")
 _INFLECTED = regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
 """Keys that may be found in other forms: with Cyrillic words, or of several words."""
 _SAME_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\ufe0f": None})
-"""Signs that programs put in the place of what was typed, and the sign for emoji in colour."""
+"""Characters that programs substitute for typed ones, and the selector for emoji in colour."""
 
 Also = tuple[str, ...]
 """The names of other texts that a key searches."""
@@ -109,10 +109,9 @@ class Scope:
         as_pattern: bool,
         also: Also = (),
     ) -> bool:
-        """Whether the key is in one of the `depth` newest texts, or in those of the names `also`.
-        False once the time is used up.
-
-        `as_pattern` says whether it is a pattern: a name in the place of a macro makes it none.
+        """Whether the key is in one of the `depth` newest texts, or in the texts named in `also`.
+        False once the time is used up. `as_pattern` says whether the author wrote a pattern: names
+        that replace its macros decide nothing.
         """
         if len(key) > MAX_KEY_CHARS or self.seconds <= 0:
             return False
@@ -135,7 +134,7 @@ class Scope:
     def _contains(self, key: str, depth: int, also: Also, fold: bool, whole_words: bool) -> bool:
         plain: Form = "folded" if fold else "plain"
         words: Form = "folded_words" if fold else "plain_words"
-        # Most keys do not occur at all, which is cheapest to see without the marks.
+        # Most keys do not occur at all, which is cheapest to detect without the marks.
         if _ready_key(key, plain) in self._text(depth, plain, also) and (
             not whole_words or _ready_key(key, words) in self._text(depth, words, also)
         ):
@@ -149,7 +148,7 @@ class Scope:
     def _has_form(
         self, parts: Sequence[frozenset[str]], depth: int, form: Form, also: Also
     ) -> bool:
-        """Whether words with one of the forms each follow one another."""
+        """Whether adjacent words have one of the forms each."""
         if not parts:
             return False
         tokens, known, places = self._index(depth, form, also)
@@ -167,7 +166,7 @@ class Scope:
         )
 
     def _index(self, depth: int, form: Form, also: Also) -> _Index:
-        """The words, signs and spaces of the newest texts."""
+        """The words, punctuation and spaces of the newest texts."""
         known = min(depth, len(self._texts)), form, also
         if known not in self._indexes:
             if len(self._indexes) >= MAX_JOINED:
@@ -180,7 +179,7 @@ class Scope:
         return self._indexes[known]
 
     def _text(self, depth: int, form: Form, also: Also) -> str:
-        """The newest texts, and others, joined."""
+        """The newest texts and the others, joined."""
         depth = min(depth, len(self._texts))
         if (depth, form, also) not in self._joined:
             if len(self._joined) >= MAX_JOINED:
@@ -210,7 +209,7 @@ def is_pattern(key: str) -> bool:
 
 
 def _parsed(key: str) -> tuple[str, str] | None:
-    """The source and the flags of a pattern; None for a key that is none."""
+    """The source and the flags of a pattern; None for a key that is not a pattern."""
     found = _PATTERN.fullmatch(key)
     if found is None or not set(found[2]) <= _FLAGS.keys() or len(set(found[2])) < len(found[2]):
         return None
@@ -218,7 +217,7 @@ def _parsed(key: str) -> tuple[str, str] | None:
 
 
 def escaped(text: str) -> str:
-    """A text for a place in a pattern where it stands for itself."""
+    """The text, escaped so that it stands for itself in a pattern."""
     return _SPECIAL.sub(r"\\\g<0>", text)
 
 
@@ -298,7 +297,7 @@ def _tokens(marked: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _forms(key: str, form: Form) -> Sequence[frozenset[str]]:
-    """The forms of each part of a key; none if it has too many parts, or no forms but its own."""
+    """The forms of each part of a key; empty if it has too many parts, or no other forms."""
     tokens = _tokens(_ready(key, form))
     if len(tokens) > MAX_INFLECTED_PARTS:
         return ()

@@ -50,7 +50,7 @@ Expand = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Conversation:
-    """The messages that entries are searched for in."""
+    """The messages that are searched for keys."""
 
     texts: Sequence[str]
     """The newest messages, the oldest first, with the names of their speakers."""
@@ -66,7 +66,7 @@ class Conversation:
 
     @classmethod
     def from_texts(cls, texts: Sequence[str]) -> "Conversation":
-        """A conversation of which nothing else is known: every second text is a reply."""
+        """A conversation of which only the texts are known: every second one is a reply."""
         replies = range(1, len(texts), 2)
         return cls(texts, Moment("", len(texts), len(replies)), replies)
 
@@ -109,8 +109,8 @@ def select_entries(
     """The most important of the matched entries within `budget_tokens`, in the prompt's order.
 
     `count` counts tokens. A book may set a smaller budget for its own. The entries of the last book
-    are dropped first, of each book those of the lowest rank, constant ones later, and those that
-    ignore the budget of their book last of all.
+    are dropped first; within a book, those of the lowest rank first, then constant ones, and last
+    those that ignore their book's budget.
     """
     books = [Book(books)] if isinstance(books, Mapping) else books
     left = budget_tokens
@@ -132,7 +132,7 @@ def _own_budget(book: Book) -> float:
 
 
 def are_small(books: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether matching the books takes hardly longer than handing them to a thread."""
+    """Whether matching the books takes little longer than handing them to a thread."""
     books = list(books)
     if any(_least_entries(book) for book in books):
         return False
@@ -150,8 +150,8 @@ def is_small(book: Mapping[str, Any]) -> bool:
 
 
 def _keys(entry: object) -> int:
-    """The number of keys; an entry with patterns, which may be slow, with effects of earlier
-    replies, or that searches more than messages exceeds the limit alone."""
+    """The number of keys. An entry with patterns (which may be slow), with effects of earlier
+    replies, or that searches more than messages, exceeds the limit by itself."""
     if not isinstance(entry, dict):
         return 0
     keys = [key for some in _lists_of_keys(entry) if isinstance(some, list) for key in some]
@@ -173,7 +173,7 @@ def _is_timed(entry: Mapping[str, Any]) -> bool:
 
 
 def _chars(entry: object) -> int:
-    """The length of the content, which may hold keys in decorators, and of keys given as text."""
+    """The length of the content, whose decorators may contain keys, and of keys given as text."""
     if not isinstance(entry, dict):
         return 0
     texts = entry.get("content"), *_lists_of_keys(entry)
@@ -185,7 +185,7 @@ def _lists_of_keys(entry: Mapping[str, Any]) -> tuple[object, object]:
 
 
 def broken_patterns(book: Mapping[str, Any]) -> int:
-    """The number of invalid patterns in a book, as far as `CHECK_SECONDS` allow."""
+    """The number of invalid patterns found in a book within `CHECK_SECONDS`."""
     deadline = time.monotonic() + CHECK_SECONDS
     broken = 0
     for entry in parse_entries(book):
@@ -211,7 +211,7 @@ def _importance(item: tuple[int, Entry]) -> tuple[bool, bool, bool, int, float, 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """An entry, and what its book says of it."""
+    """An entry, with the settings of its book."""
 
     entry: Entry
     depth: int
@@ -266,9 +266,9 @@ class _Search:
     def active(self) -> dict[int, tuple[Entry, Trigger]]:
         """The activated entries, and why, by place.
 
-        First by the messages, then again and again by the texts of those that are new, then by
-        older messages if a book wants more entries. Delayed levels are opened one after the other,
-        whenever nothing new is found.
+        First by the messages, then repeatedly by the texts of new entries, then by older messages
+        if a book wants more entries. Delayed levels open one after the other, whenever nothing new
+        is found.
         """
         levels = sorted({one.entry.delay_level for one in self._open.values()} - {0})
         self._level = levels.pop(0) if levels else 0
@@ -294,8 +294,8 @@ class _Search:
         self._activate(self._open, self._scope, is_indirect=True)
 
     def _look_back(self, source: int, least: int, most: int) -> None:
-        """Search a book's entries in one older message after the other, at most `most`, until
-        `least` of them are active."""
+        """Search older messages for a book's entries, one by one and at most `most`, until `least`
+        of the entries are active."""
         missing = least - sum(entry.source == source for entry, _ in self._active.values())
         if missing <= 0:
             return
@@ -310,8 +310,8 @@ class _Search:
         self._scope.seconds = scope.seconds
 
     def _depths(self, source: int, scope: Scope, most: int) -> Mapping[int, Collection[int]]:
-        """The numbers of messages that have to be searched for another key of the entries that are
-        not active, with the places of these entries."""
+        """The depths at which a further key of an inactive entry may be found, with the places of
+        these entries."""
         places: dict[int, set[int]] = defaultdict(set)
         for place, one in self._open.items():
             entry = one.entry
@@ -328,7 +328,7 @@ class _Search:
         return self._finds(replace(one, depth=depth), scope)(key)
 
     def _activate(self, places: Collection[int], scope: Scope, *, is_indirect: bool) -> int:
-        """Activate those of the entries that are found now. Returns their number."""
+        """Activate the entries that are found now. Returns their number."""
         new = {
             place: (one.entry, trigger)
             for place in places
@@ -405,8 +405,8 @@ def _candidates(source: int, book: Book) -> Iterable[_Candidate]:
 
 
 def _least_and_depth(book: Mapping[str, Any]) -> tuple[int, int] | None:
-    """How many entries a book should have at least, and how many messages are searched for them;
-    None if it does not say. SillyTavern has settings for this, of the same names."""
+    """The minimum number of active entries that a book wants, and how many messages to search for
+    them; None if it does not say. SillyTavern has settings of the same names."""
     if not (least := _least_entries(book)):
         return None
     most = parse_depth(_setting(book, "min_activations_depth_max"))
@@ -433,7 +433,8 @@ def _is_for(entry: Entry, conversation: Conversation) -> bool:
 
 
 def _recurses(book: Mapping[str, Any]) -> bool:
-    """What the book says. SillyTavern's do not say it, and mean that they do."""
+    """Whether the book's entries can trigger others. SillyTavern's books do not say so, but mean
+    yes."""
     own = book.get("recursive_scanning")
     if own is not None:
         return own is True

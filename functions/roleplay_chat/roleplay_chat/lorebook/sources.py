@@ -1,4 +1,4 @@
-"""The lorebooks of a turn, and the conversation that they are matched with."""
+"""The lorebooks of a turn, and the conversation in which their keys are searched."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _PARTS: Mapping[str, Part] = {
     "person": "persona",
     "everyone": "scene",
 }
-"""What the screening takes the entries of a book for, by what the book belongs to."""
+"""The part of the turn as which a book's entries are screened, by what the book belongs to."""
 
 
 _ALSO_CALLED = {"swipe": ("regenerate",)}
@@ -38,7 +38,7 @@ def _book(row: LorebookRow) -> Book:
 def conversation_of(
     begun: BegunTurn, names: Mapping[str, str], generation: str, describe: Describe
 ) -> Conversation:
-    """The messages before the reply, each after the name of its speaker, as keys may be names.
+    """The messages before the reply, each after the name of its speaker, because keys may be names.
 
     `names` are those of "user" and "char". All versions of a reply, and its continuation, are at
     the same moment. `generation` is SillyTavern's name of this kind of turn.
@@ -70,6 +70,6 @@ def _moment(begun: BegunTurn) -> Moment:
     return Moment(
         str(begun.conversation.id) if begun.conversation else "",
         messages=max(last, len(history)) + bool(begun.turn.message),
-        # Of those that are not loaded, every second.
+        # Of messages that are not loaded, every second one counts as a reply.
         replies=replies + max(first - 1, 0) // 2,
     )

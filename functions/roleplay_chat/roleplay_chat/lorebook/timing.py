@@ -1,9 +1,9 @@
-"""Entries that stay after they were activated, or must not be activated again for a while.
+"""Entries that stay active for a while, or must not be activated again for a while.
 
 Nothing is stored: whether an entry was activated by an earlier reply follows from the messages
 before that reply. So a message that is edited or deleted takes its effects with it, and every
-version of a reply sees the same. Only direct activations count: those by the texts of other
-entries, and what the group of an entry decided, are not repeated.
+version of a reply sees the same. Only direct activations count: activations by other entries' texts
+and decisions of groups are not replayed.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Finds = Callable[[str, bool], bool]
 
 
 class Replay:
-    """The earlier replies of a conversation, as the timed entries see them."""
+    """The earlier replies of a conversation, for timed entries."""
 
     def __init__(self, texts: Sequence[str], now: Moment, replies: Sequence[int]) -> None:
         """`texts` are the messages, the oldest first; for each earlier reply, `replies` has the
@@ -71,7 +71,7 @@ class Replay:
         return "waits" if self._now.messages < waits else "free"
 
     def _moments(self) -> list[tuple[Moment, int]]:
-        """Where the earlier replies were written, and the number of texts before each."""
+        """The moments of the earlier replies, and the number of texts before each."""
         oldest = self._before - len(self._newest_first)
         count = len(self._replies)
         return [

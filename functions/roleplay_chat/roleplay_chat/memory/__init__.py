@@ -1,1 +1,1 @@
-"""Memory: a summary of, and facts from, messages that no longer fit the prompt."""
+"""Memory: a summary of messages that no longer fit the prompt, and facts from them."""

@@ -1,4 +1,4 @@
-"""Compares sentences by their words: what says the same, what contradicts, what is about one thing.
+"""Compares sentences by their words: whether they say the same, contradict, or have one topic.
 
 The rules for single values know plain English. Where words cannot tell, the answer is no.
 """
@@ -16,7 +16,7 @@ from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 
 MAX_ADDED_WORDS = 8
-"""A fact that goes on for longer than this says something else."""
+"""A fact that continues for longer than this says something else."""
 MAX_SUBJECT_WORDS = 4
 MAX_NAME_CHARS = 80
 """Of a subject and of a topic: `memory_facts` takes no more."""
@@ -108,7 +108,7 @@ _MANY = _set(
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a text, as far as they tell facts apart."""
+    """The words of a text that distinguish facts."""
 
     text: str
 
@@ -207,7 +207,7 @@ def likeness(new: Words, old: Words) -> Likeness | None:
 
 
 def _names(words: Words, other: Words) -> list[str]:
-    """Its words that either text writes as names, in order, and the one that it begins with."""
+    """The words that either text writes as names, in order, and the first word."""
     names = words.capitals | other.capitals
     return [stem for place, stem in enumerate(words.stems) if place == 0 or stem in names]
 
@@ -233,7 +233,7 @@ def contradicts(new: Words, old: Words) -> bool:
 def is_twin(new: Words, old: Words) -> bool:
     """Whether the facts differ in one value of a word or two: "Ada plays the flute", "the harp".
 
-    Not with a verb that is true of many things, unless more than that verb is the same.
+    Not for a verb that can be true of many things, unless more than that verb is the same.
     """
     ours, theirs = _without_end(new.stems), _without_end(old.stems)
     if new.is_negated != old.is_negated or ours == theirs:
@@ -249,7 +249,7 @@ def is_twin(new: Words, old: Words) -> bool:
 
 
 def _without_end(stems: list[str]) -> list[str]:
-    """Without words at the end that say nothing: "as was said"."""
+    """The words without an empty phrase at the end, such as "as was said"."""
     length = len(stems)
     while length and stems[length - 1] in _COMMON:
         length -= 1
@@ -299,7 +299,7 @@ def _slot(subject: str, topic: str) -> Slot | None:
 
 
 def _is_of_several(subject: str, topic: str) -> bool:
-    """Whether this is a name of somebody like whom there may be more: "Ada's sister"."""
+    """Whether the name may apply to several people: "Ada's sister"."""
     return topic == "name" and subject.casefold().split()[-1] in _SEVERAL
 
 

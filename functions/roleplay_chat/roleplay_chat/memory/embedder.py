@@ -1,8 +1,8 @@
-"""Gives messages to an embeddings model, so that they are found again by what they mean.
+"""Embeds messages, so that they can be found by meaning.
 
 A person's message is embedded before the turn begins, in a fraction of a second or not at all.
-Stored messages are embedded after the turn, a few at a time; what fails is tried again after a
-later turn.
+Stored messages are embedded after the turn, a few at a time; failures are retried after a later
+turn.
 """
 
 import time
@@ -44,7 +44,7 @@ _log = getLogger("roleplay_chat")
 
 @dataclass(frozen=True)
 class Query:
-    """The call for a person's message, and what begin_turn is told of it, if anything."""
+    """The call for a person's message, and its embedding for begin_turn, if it succeeded."""
 
     attempt: Attempt
     embedding: Mapping[str, Any] | None
@@ -58,7 +58,7 @@ class _Model:
 
 
 class Embedder:
-    """The embeddings model of an instance, which it learns from its turns."""
+    """Embeds with the instance's embeddings model, of which it learns from its turns."""
 
     def __init__(self, clients: Clients, settings: Settings) -> None:
         self._clients = clients
@@ -71,7 +71,7 @@ class Embedder:
         """How many queries each user had in this minute."""
 
     def learn(self, begun: BegunTurn) -> None:
-        """Take over the model of the rows of a turn."""
+        """Take over the model from the rows of a turn."""
         if begun.embedders != self._rows:
             self._rows, self._model = begun.embedders, _first(begun)
 
@@ -167,8 +167,8 @@ class Embedder:
 
 
 def may_read(target: Target, text: str) -> bool:
-    """Whether a model may be given a text: never what no model may have, and what is sexual only if
-    it is one for the adult tier."""
+    """Whether a model may read a text: never one that no model may read, and a sexual one only if
+    the model is for the adult tier."""
     found = detect(text)
     if found.absolute or found.together:
         return False

@@ -1,8 +1,8 @@
-"""Facts that a model noted, compared with those that are known. Pure.
+"""Compares facts that a model noted with known ones. Pure.
 
-What is the same is merged, what contradicts is replaced, and what a model numbered wrongly is left
-alone. Where words cannot tell, both facts stay: a fact that is noted twice does less harm than one
-that is lost.
+The same facts are merged, contradicted ones replaced, and wrong numbers of a model ignored. If the
+words do not decide, both facts stay: a fact that is noted twice does less harm than one that is
+lost.
 """
 
 import re
@@ -46,20 +46,20 @@ _LASTING = re.compile(
 )
 """Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
-"""Importance of these, and of anything else, where a model says nothing."""
+"""The importance of these, and of other facts, if a model did not rate them."""
 
 
 def importance_of(text: str) -> int:
-    """The importance of a fact that a model did not rate, and the least of what lasts."""
+    """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
     return LASTING if _LASTING.search(text) else USUAL
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A change of the memory that a model noted, cleaned.
+    """A change to the memory that a model noted, cleaned.
 
-    `known` is the number of the known fact that it replaces or withdraws, `message` that of the
-    message that says so; both may be wrong.
+    `known` is the number of the known fact that it replaces or withdraws, `message` the number of
+    the message that says so; both may be wrong.
     """
 
     tier: MemoryTier
@@ -74,7 +74,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Material:
-    """What the facts were noted from."""
+    """The messages from which the facts were noted."""
 
     known: Sequence[FactRow]
     """In the order of their numbers, from 1."""
@@ -106,10 +106,9 @@ class Material:
         return _is_later(row, self.messages[-1][0])
 
     def source(self, words: Words, message: int | None) -> tuple[int, int]:
-        """The positions of the message that a fact was drawn from.
-
-        That is the one that the model named, unless that has no word of the fact and another has
-        half of them; without one the message that has most. All messages, if none has half.
+        """The positions of the message that a fact was drawn from: the one that the model named,
+        unless it has no word of the fact and another has half of them. If the model named none, the
+        message with most of the words; if none has half, all messages.
         """
         bearing, place = self.bearing(words), self._place(message)
         if place < 0 or not self.is_said(bearing, message, at_least=1):
@@ -122,7 +121,7 @@ class Material:
         return self.messages[place][0], self.messages[place][0]
 
     def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
-        """Whether the named message has so many of these words."""
+        """Whether the named message has this many of the words."""
         place = self._place(message)
         return place >= 0 and len(bearing & self._said[place]) >= at_least
 
@@ -131,7 +130,7 @@ class Material:
 
     @cached_property
     def _changes(self) -> list[tuple[int, set[str]]]:
-        """The words of sentences that tell of a change, with the places of their messages."""
+        """The words of sentences about a change, with the places of their messages."""
         return [
             (place, set(Words(sentence).stems))
             for place, (_, text) in enumerate(self.messages)
@@ -146,13 +145,13 @@ class Material:
         return any(values <= said for place, said in self._changes if named in (-1, place))
 
     def bearing(self, words: Words) -> set[str]:
-        """What a fact says beside the names of the two."""
+        """The words of a fact other than the names of the two."""
         return words.content - self._names
 
 
 @dataclass(eq=False)
 class _Known:
-    """A current fact, and what is compared of it."""
+    """A current fact, and the parts of it that are compared."""
 
     row: FactRow
     slot: Slot | None
@@ -165,8 +164,8 @@ class _Known:
         return Words(self.row.content)
 
     def go(self, at: int) -> str:
-        """Take it as replaced by what was said at a position, unless it was said later than that:
-        then it is the other fact that does not hold. Returns its id."""
+        """Mark it as replaced by what was said at a position, unless it was said later: then the
+        other fact does not hold. Returns its id."""
         if not _is_later(self.row, at):
             self.is_current, self.gone_at = False, at
         return str(self.row.id)
@@ -177,7 +176,7 @@ def _is_later(row: FactRow, position: int) -> bool:
 
 
 class _Note:
-    """A fact that says something, beside the known ones."""
+    """A noted fact, to be compared with the known ones."""
 
     def __init__(self, fact: Fact, known: Sequence[_Known], material: Material) -> None:
         self.fact, self.material = fact, material
@@ -188,7 +187,7 @@ class _Note:
         self.slot = self._slot()
 
     def _slot(self) -> Slot | None:
-        """Its slot; that of a known fact which differs in one value, if it has none of its own."""
+        """Its own slot, else that of a known fact that differs in one value."""
         fact, person = self.fact, self.material.person
         named = slot_of(fact.text, fact.subject, fact.topic, person)
         if fact.topic or plain_slot(fact.text, fact.subject, person):
@@ -235,7 +234,7 @@ class _Note:
         return [old for old in self.known if not old.row.is_fixed]
 
     def _written_after(self, old: _Known) -> Iterator[_Known]:
-        """What the person wrote later than a model's fact."""
+        """The person's own facts that were written after a model's fact."""
         said_at = old.row.said_at
         if old.row.is_fixed or said_at is None:
             return
@@ -244,7 +243,8 @@ class _Note:
                 yield own
 
     def _repeated(self) -> _Known | None:
-        """The known fact that it says nothing beyond, and in no wider tier."""
+        """The known fact that already says all of it, in the same or a wider tier, or fixed in
+        any."""
         for old, how in self.likeness.items():
             is_wider = TIERS.index(self.fact.tier) > TIERS.index(old.row.tier)
             if self._says_no_more(how, old) and (old.row.is_fixed or not is_wider):
@@ -264,7 +264,7 @@ class _Note:
 def resolve(
     noted: Sequence[Fact], material: Material, sentences: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """The changes in the format of private.note_fact. What cannot be right is left out.
+    """The changes in the format of private.note_fact. Changes that cannot be right are left out.
 
     `sentences` are new in the summary. They change facts that they contradict, as a model may
     mention a change there alone.
@@ -284,7 +284,7 @@ def resolve(
 
 
 def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator[dict[str, Any]]:
-    """The changes for facts of models that do not agree with what the person wrote later."""
+    """The changes for models' facts that do not agree with what the person wrote later."""
     for own in known:
         if own.row.written_by != "person" or own.row.said_at is None:
             continue
@@ -321,8 +321,8 @@ def _all_known(material: Material) -> list[_Known]:
 
 
 def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
-    """A new fact; None for one that this answer has just replaced, unless a later message says it
-    again."""
+    """The change for a new fact; None if this answer has just replaced it and no later message says
+    it again."""
     words = Words(fact.text)
     gone = [old.gone_at for old in known if old.gone_at is not None and likeness(words, old.words)]
     if gone:
@@ -346,10 +346,9 @@ def _withdraw(fact: Fact, known: Sequence[_Known], material: Material) -> dict[s
 def meant_by(
     fact: Fact, known: Sequence[_Known], material: Material, slot: Slot | None = None
 ) -> _Known | None:
-    """The known fact that a note replaces or withdraws; None if it must stay, or is another one.
-
-    Models number wrongly. So the new fact, or the message that it names, must have half of the
-    words of the old one, or the messages together all of them.
+    """The known fact that a note replaces or withdraws; None if it must stay, or the number is
+    wrong. Models often number wrongly. So the new fact, or the message that it names, must have
+    half of the words of the old one, or the messages together all of them.
     """
     if fact.known is None or not 0 < fact.known <= len(known):
         return None
@@ -366,8 +365,8 @@ def meant_by(
 
 
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
-    """Whether a note changes one of an earlier request that is not saved yet. Models number
-    wrongly, so the new fact, or else what was `said`, must have half of its words."""
+    """Whether a note may change one of an earlier request that is not saved yet. Models often
+    number wrongly, so the new fact, or else what was `said`, must have half of its words."""
     slot, old_slot = (slot_of(one.text, one.subject, one.topic) for one in (fact, earlier))
     if slot and _key(slot) == _key(old_slot):
         return True
@@ -422,7 +421,7 @@ def _is_known(sentence: str, known: Sequence[_Known]) -> bool:
 def _is_changed(
     sentence: str, replaced: Sequence[Words], changes: Sequence[Any], material: Material
 ) -> bool:
-    """Whether a sentence says what is replaced now, or something else about the same."""
+    """Whether a sentence says what is replaced now, or something else about the same topic."""
     words, slot = Words(sentence), slot_of(sentence, person=material.person)
     if any(likeness(words, old) is not None for old in replaced):
         return True
@@ -466,7 +465,7 @@ def _key(slot: Slot | None) -> Slot | None:
 
 
 def used(material: Material) -> list[str]:
-    """The ids of known facts that the messages speak of: most of their words."""
+    """The ids of known facts that the messages mention: those with most of their words in them."""
     found = []
     for row in material.known:
         bearing = material.bearing(Words(row.content))
@@ -476,7 +475,7 @@ def used(material: Material) -> list[str]:
 
 
 def most_relevant(known: Sequence[FactRow], texts: Iterable[str]) -> list[int]:
-    """The places of the known facts, first those that share most with the texts."""
+    """The places of the known facts; those that share most with the texts come first."""
     said = {stem for text in texts for stem in Words(text).content}
     shared = [len(Words(row.content).content & said) for row in known]
     return sorted(range(len(known)), key=lambda place: -shared[place])

@@ -1,7 +1,7 @@
 """Memory of a conversation: when to summarise, the request to the model, and its answer. Pure.
 
 A summary covers the messages up to a position. A message is in the summary or in the prompt, never
-in both. Facts are single sentences in addition. docs/memory.md describes the whole process.
+in both. Facts are additional single sentences. docs/memory.md describes the whole process.
 """
 
 import hashlib
@@ -150,8 +150,8 @@ def may_be_due(
     min_room: int,
     tokens: Tokens,
 ) -> bool:
-    """A cheap check whether to call `next_batches`. `min_room` is the least number of tokens that
-    the history has in the prompt."""
+    """A cheap check whether to call `next_batches`. `min_room` is the least room that the history
+    has in the prompt, in tokens."""
     if memory is None or not memory.may_write:
         return False
     if memory.backlog:
@@ -170,8 +170,8 @@ def next_batches(
 ) -> list[Batch]:
     """The messages to summarise now, in order; none while everything fits.
 
-    `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` the tokens
-    that the summarising model can read, by the plain estimate.
+    `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` is how
+    many tokens the summarising model can read, by the plain estimate.
     """
     if memory is None or not memory.may_write:
         return []
@@ -194,7 +194,7 @@ def next_batches(
 
 
 def _batches(rows: Sequence[MessageRow], covers: int, capacity: int) -> list[Batch]:
-    """The leading rows, as many as may be summarised now, divided by what fits in a request."""
+    """As many leading rows as may be summarised now, divided into what fits in a request."""
     batches: list[Batch] = []
     rows = rows[: _fitting(rows, MAX_BATCH_TOKENS)]
     while rows and len(batches) < MAX_BATCHES:
@@ -204,8 +204,8 @@ def _batches(rows: Sequence[MessageRow], covers: int, capacity: int) -> list[Bat
 
 
 def retold(begun: BegunTurn, written: Written) -> BegunTurn:
-    """The turn as it is for the batch after the one that was `written`: its new facts are known,
-    with the next numbers."""
+    """The turn for the batch after the one that was `written`: that one's new facts are known, with
+    the next numbers."""
     memory = begun.memory or MemoryRow()
     new = [_noted(fact) for fact in written.facts if fact.action != "withdraw"]
     return begun.model_copy(
@@ -228,10 +228,9 @@ def _noted(fact: Fact) -> FactRow:
 
 
 def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, Written]:
-    """Consecutive batches and what was written about them, as if it had been one request.
-
-    `known` is the number of facts that were known before. What a later batch replaces or withdraws
-    of an earlier one is left out.
+    """Consecutive batches and what was written about them, merged as if it had been one request.
+    `known` is the number of facts that were known before. Facts of an earlier batch that a later
+    one replaces or withdraws are left out.
     """
     rows: list[MessageRow] = []
     changes: list[Fact] = []
@@ -256,7 +255,7 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
 
 
 def _instead_of(earlier: Fact, fact: Fact) -> Fact:
-    """A change of a fact that is not saved yet, as a change of what that one changed, if any."""
+    """A change to a fact that is not saved yet, as a change to the fact that it changed, if any."""
     action = fact.action if earlier.known else "withdraw" if fact.action == "withdraw" else "add"
     return replace(fact, known=earlier.known, action=action)
 
@@ -318,7 +317,7 @@ def _relevant(batch: Batch, begun: BegunTurn, budget: int) -> Sequence[int]:
 
 
 def _known(begun: BegunTurn, places: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Known facts as the model is shown them, with the numbers by which it names them."""
+    """Known facts as shown to the model, with the numbers that it uses for them."""
     for place in places:
         row = begun.facts[place]
         about = {"subject": row.subject, "topic": row.topic}
@@ -403,9 +402,8 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
 
 
 def _read(answer: str) -> tuple[Any, Iterator[object]]:
-    """The summary and the facts, as far as they can be read; of any types.
-
-    The last ones: models repeat the example first.
+    """The summary and the facts, as far as they can be read; of any types. Takes the last ones,
+    because models repeat the example first.
     """
     data = _whole(answer)
     if data is not None:
@@ -420,7 +418,7 @@ def _read(answer: str) -> tuple[Any, Iterator[object]]:
 
 
 def _whole(answer: str) -> Mapping[str, object] | None:
-    """The last object of an answer that has a summary; None if that is not complete."""
+    """The last object with a summary in an answer; None if it is incomplete."""
     try:
         data = json.loads(answer[answer.find("{") : answer.rfind("}") + 1])
     except (ValueError, RecursionError):
@@ -441,7 +439,7 @@ def _whole(answer: str) -> Mapping[str, object] | None:
 
 
 def _complete(answer: str) -> Iterator[Mapping[str, object]]:
-    """The facts in an answer that is not valid JSON, as far as each is."""
+    """The facts in an answer that is not valid JSON: those that are complete."""
     place = answer.find('"facts"')
     for _ in range(MAX_TRIES if place >= 0 else 0):
         place = answer.find("{", place)
@@ -524,7 +522,7 @@ def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
 
 
 def without_outdated(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) -> Written:
-    """The same without the sentences of the summary that facts contradict."""
+    """The answer without the sentences of the summary that facts contradict."""
     material, (old, new) = _material_of(batch, begun, macros), _sentences(written, begun)
     changes = facts.resolve(written.facts, material, new)
     stale = facts.outdated(new, material, changes, is_new=True)
@@ -546,8 +544,8 @@ def _material_of(batch: Batch, begun: BegunTurn, macros: Macros) -> Material:
 
 
 def _sentences(written: Written, begun: BegunTurn) -> tuple[list[str], list[str]]:
-    """The sentences of the summary that the old one had, and the new ones; no long ones, and not
-    more than a real summary has."""
+    """The sentences of the summary that the old one had, and the new ones. Skips long ones, and
+    those beyond what a real summary has."""
     told = begun.memory.text if begun.memory else ""
     sentences = _SENTENCE.findall(written.summary)
     possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS][:MAX_SENTENCES]

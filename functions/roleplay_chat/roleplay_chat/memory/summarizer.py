@@ -1,4 +1,4 @@
-"""Updates the memory of a conversation during a turn: `notes` decides, this calls and saves.
+"""Updates the memory of a conversation during a turn: `notes` decides, this module calls and saves.
 
 The reply never waits for it and never fails because of it. A summary that is ready when the reply
 is saved is saved in the same call, a later one by a call of its own.
@@ -78,7 +78,7 @@ class Summarizer:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """The finished calls, which are accounted for with the reply; also cancelled ones."""
+        """The finished calls, including cancelled ones. They are recorded with the reply."""
         is_over = self._task is not None and self._task.done()
         return self._attempts if is_over else []
 
@@ -115,7 +115,7 @@ class Summarizer:
         self._reply_is_over.set()
         if self._task is None or self._is_dropped:
             return None
-        # Takes milliseconds, and usually ended long before the reply.
+        # Takes milliseconds, and has usually ended long before the reply.
         await self._decided.wait()
         if self._batches and not self._task.done():
             seconds = 2 * self._settings.memory_timeout_seconds * len(self._batches)
@@ -171,7 +171,7 @@ class Summarizer:
         return saved
 
     async def _take_notes(self, plan: Plan, reply: Target) -> list[tuple[Batch, Written]]:
-        """The batches with what was written about them, up to the first that failed."""
+        """The batches and what was written about them, up to the first that failed."""
         noted: list[tuple[Batch, Written]] = []
         begun = self._begun
         for batch in self._batches:
@@ -189,7 +189,8 @@ class Summarizer:
         return noted
 
     def _plan(self, reply: Target) -> Plan | None:
-        """Choose the batches and the targets, the workers as last resort; None without targets."""
+        """Choose the batches and the targets, with the workers as a last resort; None without
+        targets."""
         begun = self._begun
         targets = memory_targets(Candidates.from_turn(begun, self._tier))
         if not targets:
@@ -219,9 +220,8 @@ class Summarizer:
         )
 
     async def _generate(self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn) -> str:
-        """The answer of the models, else of the workers; empty without one.
-
-        A reply of a worker comes first: it needs the GPU.
+        """The answer of the models, else of the workers; empty if there is none. A worker's reply
+        comes first, because it needs the GPU.
         """
         generation = self._generation()
 
@@ -318,7 +318,7 @@ def _reply_for(target: Target) -> Reply:
 
 
 def _parameters(target: Target) -> dict[str, Any]:
-    """Parameters for summaries. Of the row's, which are for replies, only `reasoning` is kept."""
+    """Parameters for summaries. The row's are for replies; only its `reasoning` is kept."""
     parameters: dict[str, Any] = {"max_tokens": notes.MAX_TOKENS, "temperature": TEMPERATURE}
     if "reasoning" in target.parameters:
         parameters["reasoning"] = target.parameters["reasoning"]

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible API: programs written for OpenAI's talk with characters through it.
+"""The OpenAI-compatible API, with which programs written for OpenAI's talk with characters.
 
 handlers        GET /v1/models and POST /v1/chat/completions
 keys            who calls: a person's token, or an API key of theirs

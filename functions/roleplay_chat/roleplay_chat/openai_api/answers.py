@@ -21,7 +21,7 @@ _TURN_FIELDS = (
     *("turn_id", "message_id", "user_message_id", "character_id", "content_tier", "model_used"),
     *("notice", "saved", "incomplete"),
 )
-"""What the field `roleplay_chat` tells beyond OpenAI's form."""
+"""The contents of the field `roleplay_chat`, in addition to OpenAI's form."""
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {
     "unauthorized": "invalid_api_key",
@@ -30,7 +30,7 @@ _CODES = {
     "character_not_found": "model_not_found",
     "conversation_too_long": "context_length_exceeded",
 }
-"""OpenAI's codes, where it has one that programs know."""
+"""OpenAI's codes, for errors that programs know by these."""
 _PARAMETER = re.compile(r"`([^`]{1,200})`")
 
 
@@ -119,7 +119,7 @@ class Answers:
 
 
 def finish_reason(answer: Mapping[str, Any]) -> str:
-    """Why the reply ended: "length" if its end is missing although nobody ended it."""
+    """Why the reply ended: "length" if its end is missing although nobody stopped it."""
     is_cut = answer.get("incomplete") and not answer.get("stopped")
     is_long = meaning_of(answer.get("finish_reason") or "") == "length"
     return "length" if is_cut or is_long else "stop"
@@ -159,7 +159,7 @@ def model(character: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
-    """An error in OpenAI's form. `param` is the parameter that its sentence begins with."""
+    """An error in OpenAI's form. `param` is the parameter with which its sentence begins."""
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     code = _CODES.get(error.code, error.code)
     return _error(_TYPES.get(error.status, kind), code, error.message)

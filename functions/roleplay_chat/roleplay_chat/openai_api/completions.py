@@ -1,7 +1,7 @@
 """Reads the body of POST /v1/chat/completions as a turn. Pure.
 
 All messages are a person's words, whatever their roles: leading system messages are directions for
-the scene, which stand below the server's own prompt, later ones are said by the person. Without a
+the scene, below the server's own prompt; later ones count as said by the person. Without a
 conversation the messages are the history. With one, the server has the history, and only what the
 person wrote since the last reply counts.
 """
@@ -79,7 +79,7 @@ class ChatMessage(_Shape):
 
     @property
     def is_system(self) -> bool:
-        """Whether it is not said in the conversation."""
+        """Whether it is an instruction, not something said in the conversation."""
         return self.role in ("system", "developer")
 
     @property
@@ -108,7 +108,7 @@ class CompletionMetadata(_Shape):
 
 
 class CompletionBody(_Shape):
-    """The body of a chat completion, as far as it is read. Unknown fields are ignored."""
+    """The fields of a chat completion's body that we read. Unknown fields are ignored."""
 
     model: Name
     """A character, as `GET /v1/models` lists it."""
@@ -159,7 +159,7 @@ class Completion:
     sampling: Mapping[str, float] = field(default_factory=dict)
     stop: Sequence[str] = ()
     history: Sequence[MessageRow] | None = None
-    """What was said before, as the request tells it; None: the conversation has it."""
+    """The history in the request; None: the conversation has it."""
 
     def applied_to(self, begun: BegunTurn) -> BegunTurn:
         """The turn with the request's history, and its settings in place of the conversation's."""
@@ -194,7 +194,7 @@ def parse_completion(
         "character_id": _character(body.model),
         "scene_system_prompt": _joined(directions),
         "client_message_id": named.client_message_id if named.conversation_id else None,
-        # What is not stored is of no use to anybody once its reader has gone.
+        # A reply that is not stored is useless once its reader has gone.
         "on_disconnect": "finish" if named.conversation_id else "stop",
         "model_provider": body.model_provider,
         "content_tier": body.content_tier,
@@ -264,7 +264,7 @@ def _divide(
     said: Sequence[ChatMessage], *, has_conversation: bool
 ) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
     """What was said before, and the person's newest words: without a conversation the last message,
-    with one all since the last reply. None, if the last message is the character's."""
+    with one all since the last reply. The words are None if the last message is the character's."""
     replies = [place for place, one in enumerate(said) if one.role == "assistant"]
     since = replies[-1] + 1 if replies else 0
     if since < len(said) and not has_conversation:
@@ -309,7 +309,7 @@ def _character(model: str) -> UUID:
 
 
 def model_not_found() -> ApiError:
-    """The error for a model that is no character, or none that the person may talk with."""
+    """The error for a model that is not a character with whom the person may talk."""
     sentence = "There is no such model. GET /v1/models lists the characters that you can talk with."
     return ApiError(404, "model_not_found", sentence)
 

@@ -30,7 +30,7 @@ _ROUTE = re.compile(r"/v1/(?:(chat/completions)|models(?:/(.+))?)/?\Z", re.S)
 
 @dataclass(frozen=True)
 class Server:
-    """What the API needs of the function around it."""
+    """The parts of the function that the API uses."""
 
     clients: Clients
     settings: Settings
@@ -125,7 +125,7 @@ class OpenAiApi:
 
     async def _query(self, completion: Completion, credential: Credential) -> Query | None:
         if completion.chat.conversation_id is None:
-            return None  # There is nothing to look back at.
+            return None  # Nothing is stored that could be recalled.
         return await self._server.query(completion.chat, credential.whose)
 
     async def _begin(

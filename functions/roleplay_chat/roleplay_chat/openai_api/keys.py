@@ -1,4 +1,4 @@
-"""Who calls the OpenAI-compatible API: a person with their token, or a program with an API key."""
+"""Reads who calls the OpenAI-compatible API: a person by a token, or a program by an API key."""
 
 import re
 import time
@@ -14,7 +14,7 @@ from edge.identity import UserTokens, bearer_token
 from roleplay_chat.turn_store import blocked
 
 PREFIX = "rpk_"
-"""What API keys begin with. Tokens never do."""
+"""The beginning of API keys, with which tokens never begin."""
 MAX_WRONG_KEYS = 120
 """Unknown keys per minute that the database is asked about. A key that this instance has seen
 admitted is always asked about."""
@@ -31,7 +31,7 @@ class Credential:
 
     @property
     def whose(self) -> UUID:
-        """Tells callers apart where only that matters."""
+        """A key that distinguishes callers, for limits."""
         return self.user_id or UUID((self.key_hash or "")[:32])
 
 
@@ -45,7 +45,8 @@ class Keys:
         """When the newest unknown keys came."""
 
     async def credential(self, authorization: str | None) -> Credential:
-        """Who sent this header. Raises `ApiError` 401; 429 while too many unknown keys come."""
+        """Who sent this header. Raises `ApiError` 401, and 429 while too many unknown keys
+        arrive."""
         token = bearer_token(authorization)
         if not token.startswith(PREFIX):
             return Credential(user_id=await self._tokens.user_id(token))

@@ -1,4 +1,4 @@
-"""What admins try from the console.
+"""Tests that admins run from the console.
 
 model_test       asks a model for one token
 provider_models  reads which models a provider lists

@@ -10,7 +10,8 @@ ACTIONS = ("test_model", "list_provider_models", "preview_prompt")
 
 
 def actions(settings: Settings) -> dict[str, Handler]:
-    """The handler of each action. They are imported when one is needed: turns need none of them."""
+    """The handler of each action. They are imported on first use, because turns need none of
+    them."""
 
     def handler(action: str) -> Handler:
         async def answer(clients: Clients, caller: Caller, body: Object) -> Object:

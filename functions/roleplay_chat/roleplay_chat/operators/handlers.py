@@ -1,4 +1,4 @@
-"""The handlers of the actions of admins. Each is counted, and refused to everybody else."""
+"""The handlers of the actions of admins. Each call is counted, and only admins may make it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from roleplay_chat.turn_store import blocked
 
 
 class ModelTestRequest(BaseModel):
-    """The id of a model, or of a provider, whose first model is tested. It may be switched off."""
+    """The id of a model, or of a provider whose first model is tested. It may be switched off."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
@@ -107,7 +107,7 @@ async def _begin(clients: Clients, caller: Caller) -> None:
 
 
 def _check_approved(is_approved: bool) -> None:
-    """Raise `ApiError` 409: what is not approved gets no request, and no key."""
+    """Raise `ApiError` 409 unless the provider is approved: others get no requests and no key."""
     if not is_approved:
         sentence = "This provider waits for approval with the secret key, so nothing is sent to it."
         raise ApiError(409, "provider_not_approved", sentence)

@@ -19,7 +19,7 @@ from roleplay_chat.settings import Settings
 
 SECONDS = 20.0
 WORDS = "Hi"
-"""What is sent."""
+"""The messages to send."""
 
 
 async def try_model(

@@ -1,4 +1,4 @@
-"""The prompt that a template makes, for a conversation made up for it. Pure."""
+"""The prompt that a template produces for an invented conversation. Pure."""
 
 from datetime import datetime
 from typing import Any

@@ -80,7 +80,7 @@ async def _get(http: httpx.AsyncClient, settings: Settings, provider: ProviderRo
 
 
 def parse_ids(content: bytes) -> list[str]:
-    """The ids in a list of models. Raises `UpstreamError` if it is none."""
+    """The ids in a list of models. Raises `UpstreamError` if the body is not such a list."""
     if value_count_bound(content) > MAX_VALUES:
         raise failed("unreadable", why="too many values")
     try:

@@ -1,4 +1,4 @@
-"""Pictures of characters: from a stranger's file to pixels of ours, kept in Supabase Storage.
+"""Pictures of characters: uploaded files are redrawn and kept in Supabase Storage.
 
 decoder   the program that decodes a picture and draws it anew; runs in a process of its own
 redraw    runs it within limits of memory and time

@@ -1,8 +1,8 @@
-"""Decodes a picture of a stranger's and draws it anew, so that nothing but its pixels stays.
+"""Decodes an uploaded picture and redraws it, so that nothing but its pixels remains.
 
-A program of its own: `decoder.py <webp | png>` reads a picture from standard input
-and writes one to standard output. It limits its own memory and processor time before it imports the
-decoders. Its exit code is one of those below; any other means that a limit ended it.
+A separate program: `decoder.py <webp | png>` reads a picture from standard input and writes one to
+standard output. It limits its own memory and processor time before it imports the decoders. Its
+exit code is one of those below; any other means that a limit ended it.
 """
 
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Format = Literal["webp", "png"]
-"""What is written: WebP is stored, and PNG is put into cards, which all programs can read."""
+"""The output formats: WebP is stored, and PNG, which all programs can read, is put into cards."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """The formats that are read: those of cards. Others only add decoders that can be attacked."""
@@ -28,14 +28,14 @@ MEMORY_BYTES = 400 * 2**20
 """Address space: Python with the decoders takes 50 MB, the largest picture 240 MB."""
 CPU_SECONDS = 10
 NICENESS = 10
-"""Turns come first where there is one processor."""
+"""Turns come first if there is only one processor."""
 
 DONE, UNREADABLE, TOO_LARGE, BLANK = 0, 3, 4, 5
 """Exit codes. BLANK: one colour alone, as in cards that were exported without a picture."""
 
 
 class BadPicture(Exception):
-    """The picture is not used. `code` is the exit code that says why."""
+    """The picture cannot be used. `code` is the exit code that says why."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -70,7 +70,7 @@ def _redrawn(raw: bytes, file_format: Format) -> bytes:
 
 def _in_colour(image: "Image.Image") -> "Image.Image":
     """The picture as RGB, or RGBA if any of it may be transparent."""
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut and not scale.
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scaling.
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     if "A" in image.mode.upper() or "transparency" in image.info:
         return image.convert("RGBA")
@@ -85,7 +85,7 @@ def _small(image: "Image.Image") -> "Image.Image":
 
 
 def _upright(original: "Image.Image", image: "Image.Image") -> "Image.Image":
-    """The picture turned as its metadata say. Metadata that cannot be read turn nothing."""
+    """The picture, turned as its metadata says. Unreadable metadata is ignored."""
     from PIL import Image
 
     turns = {
@@ -105,8 +105,7 @@ def _upright(original: "Image.Image", image: "Image.Image") -> "Image.Image":
 
 
 def _without_hidden(image: "Image.Image") -> "Image.Image":
-    """The picture without the colours of what is transparent, such as of a part that its owner
-    erased."""
+    """The picture without the colours of transparent parts, such as those that its owner erased."""
     if image.mode == "RGBA":
         is_hidden = image.getchannel("A").point(lambda alpha: 255 * (alpha == 0))
         image.paste((0, 0, 0, 0), mask=is_hidden)
@@ -120,7 +119,7 @@ def _extrema(image: "Image.Image") -> list[tuple[float, float]]:
 def _written(image: "Image.Image", file_format: Format) -> bytes:
     from PIL import Image
 
-    # A new picture of the pixels alone: the old one has its metadata with it, which are written.
+    # A new picture of only the pixels: the old one carries its metadata, which would be written.
     bare = Image.frombytes(image.mode, image.size, image.tobytes())
     file = io.BytesIO()
     if file_format == "webp":

@@ -1,4 +1,4 @@
-"""The action that sets the picture of a character. It is no turn and calls no model."""
+"""The action that sets the picture of a character. It is not a turn and calls no model."""
 
 from collections.abc import Mapping
 from functools import partial

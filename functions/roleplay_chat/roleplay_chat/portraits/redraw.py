@@ -1,7 +1,7 @@
-"""Runs the decoder of pictures in a process of its own, within limits.
+"""Runs the picture decoder in a separate process, within limits.
 
-A process, because a decoder in a thread could neither be stopped nor kept from taking all memory,
-and because it has no settings and keys in its environment.
+A decoder in a thread could be neither stopped nor kept from using all memory. The process also has
+no settings and keys in its environment.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _log = getLogger("roleplay_chat")
 
 
 class BadPicture(Exception):
-    """The picture is not used; the message is a sentence that says why."""
+    """The picture cannot be used; the message is a sentence that says why."""
 
 
 class Redrawing:

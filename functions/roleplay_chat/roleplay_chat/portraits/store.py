@@ -1,7 +1,7 @@
 """The picture of a character in Supabase Storage.
 
-A path is reserved, the picture uploaded, and the path made the character's. Whatever ends this in
-between, health_check removes what was uploaded when the reservation is over.
+A path is reserved, the picture is uploaded, and the path is assigned to the character. If anything
+interrupts this, health_check removes the uploaded file when the reservation has expired.
 """
 
 from logging import getLogger

@@ -95,7 +95,7 @@ HOUSE_RULES: dict[Tier, str] = {
 """Part of every prompt, even if the author replaced the template."""
 
 _Fitted = tuple[PromptMessage, PromptMessage]
-"""A message, uncut and as it is sent."""
+"""A message, uncut and as sent."""
 _SEARCHED = {"depth_prompt": "chardepthprompt"}
 """The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
@@ -106,8 +106,8 @@ _FALLBACK_TEMPLATE = (
 
 
 class Prompt(list[Message]):
-    """The messages to send, the passages that they consist of, for the screening, what they were
-    made of, and the variables that their macros leave."""
+    """The messages to send, their passages for the screening, their ingredients for the
+    composition, and the variables after their macros."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Prompt(list[Message]):
         ingredients: Ingredients | None = None,
         variables: Mapping[str, str] = NO_VARIABLES,
     ) -> "Prompt":
-        """Convert messages whose texts know the parts that they come from."""
+        """Convert messages whose texts know from which parts they come."""
         messages: list[Message] = [
             {"role": message.role, "content": message.content.text} for message in said
         ]
@@ -153,7 +153,7 @@ class PromptSpec:
     lore: Sequence[Entry] | None = None
     """The result of `activated_entries`; None to search the book."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """The variables after `activated_entries`; ignored where the book is searched."""
+    """The variables after `activated_entries`; ignored while the book is searched."""
     roles: Roles = "as_is"
     """The form of the messages."""
     rule: str = ""
@@ -198,9 +198,8 @@ def build(spec: PromptSpec) -> Prompt:
 
 
 def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variables) -> list[Entry]:
-    """The entries of the turn's books that the newest messages activate, before any limit.
-
-    Changes `variables` as their macros do.
+    """The entries of the turn's books that the newest messages activate, before any limit. Their
+    macros change `variables`.
     """
     if not (books := books_of(begun)):
         return []
@@ -221,8 +220,7 @@ def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variabl
 
 
 def _searched_text(name: str, macros: Macros) -> str:
-    """A text of the character or the persona for the lorebook. It sets no variables: the prompt
-    does."""
+    """A text of the character or the persona for the lorebook. Only the prompt sets variables."""
     text = macros.texts.get(_SEARCHED.get(name, name)) or macros.values.get(name, "")
     return expand(text, names_in(macros).keeping(Variables()))
 
@@ -352,7 +350,7 @@ def _frame(spec: PromptSpec) -> _Frame:
 def _system_message(
     parts: Mapping[Section, Piece], world: Mapping[Section, tuple[Piece, Piece]]
 ) -> PromptMessage:
-    """The sections in order, each between the entries of the lorebook for it."""
+    """The sections in order, each between its lorebook entries."""
     sections: list[Piece] = []
     for name, part in parts.items():
         before, after = world.get(name, (NO_WORDS, NO_WORDS))
@@ -398,7 +396,7 @@ def _need(part: Piece, tokens: Tokens) -> int:
 
 
 def _shortened(name: Section, part: Piece, limit: int, tokens: Tokens) -> Piece:
-    """The section cut to `limit` tokens; empty if hardly more than its title would be left."""
+    """The section, cut to `limit` tokens; empty if little more than its title would be left."""
     text = part.text
     limit -= tokens.count("\n\n")
     title, is_titled, _ = text.partition("\n") if text.startswith("## ") else ("", "", "")
@@ -424,8 +422,8 @@ def _opening_section(tier: Tier, house: Piece, own: Piece, limit: int, tokens: T
     """The beginning of the system message: the template, or the author's replacement for it."""
     if not own.text.strip():
         return house
-    # An author may replace the template, but not drop the tier's rules, nor push them beyond the
-    # cut with a long text before them.
+    # An author may replace the template, but neither drop the tier's rules nor push them out with a
+    # long text before them.
     if house.text in tokens.beginning(own.text, limit):
         return own
     return joined("\n\n", [Piece.from_text(None, HOUSE_RULES[tier]), own])
@@ -485,7 +483,7 @@ def _examples_title(begun: BegunTurn) -> str:
 def _world(
     begun: BegunTurn, lore: Sequence[Entry], parts: Mapping[Section, Piece]
 ) -> dict[Section, tuple[Piece, Piece]]:
-    """What entries put before and after the sections of the system message."""
+    """The entries before and after the sections of the system message."""
     entries: dict[Position, list[Entry]] = {}
     for entry in lore:
         position = entry.position
@@ -523,8 +521,8 @@ def _entries(title: str, entries: Sequence[Entry]) -> Piece:
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     """The summary and the facts within `budget`.
 
-    Pinned and important facts are kept, in at most half of it. Others are dropped first, those that
-    matter least before the rest.
+    Pinned and important facts are kept, in at most half of it. Others are dropped first, the least
+    important before the rest.
     """
     summary = begun.memory.text if begun.memory else ""
     if not begun.facts and not summary:
@@ -547,7 +545,8 @@ def _is_kept(fact: FactRow) -> bool:
 def _fact_lines(
     facts: Sequence[FactRow], budget: int, tokens: Tokens
 ) -> tuple[list[str], list[FactRow]]:
-    """The lines of those that fit, and the others. A long one hides none of those after it."""
+    """The lines of the facts that fit, and the other facts. A long one does not block those after
+    it."""
     lines: list[str] = []
     left_out: list[FactRow] = []
     for fact in facts:
@@ -592,7 +591,7 @@ def _example(begun: BegunTurn, request: ChatRequest, macros: Macros) -> list[Pie
 def _fit_closing(
     closing: Sequence[PromptMessage], budget: int, spent: int, tokens: Tokens
 ) -> list[PromptMessage]:
-    """The closing messages, cut to their shares. `spent` tokens of these are taken already."""
+    """The closing messages, cut to their shares, of which `spent` tokens are already used."""
     left, fitted = int(budget * CLOSING_SHARE) - spent, []
     for message in closing:
         limit = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
@@ -663,11 +662,9 @@ def _recent(
 
 
 def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
-    """Where a history is cut that is too long for `room` tokens.
-
-    Among the cuts that leave nearly as much as fits, the one of the highest grade, which stays the
-    highest for as long as it is among them. So most turns only append to the prompt of the turn
-    before, which stays cached.
+    """Where to cut a history that is too long for `room` tokens. Of the cuts that keep nearly as
+    much as fits, the one with the highest grade, which stays the highest for as long as it is among
+    them. So most turns only append to the prompt of the turn before, which stays cached.
     """
     least = room - min(CUT_SHARE * room, CUT_TOKENS)
     first = latest = len(history)
@@ -688,7 +685,7 @@ def _grade(position: int) -> int:
 
 @dataclass(frozen=True)
 class _Recalled:
-    """The facts and earlier messages that were chosen, and the message that tells them."""
+    """The chosen facts and earlier messages, and the message that contains them."""
 
     facts: Sequence[FactRow] = ()
     rows: Sequence[RecalledRow] = ()
@@ -696,8 +693,8 @@ class _Recalled:
 
 
 def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) -> _Recalled:
-    """Facts that the system message has no room for and earlier messages, as far as they bear on
-    the person's message, in what the history leaves of its room."""
+    """Earlier messages, and facts that do not fit the system message, if they relate to the
+    person's message. They use the room that the history leaves."""
     before = history[0].position if history else None
     is_any_earlier = any(before is None or row.position < before for row in spec.begun.recalled)
     if not is_any_earlier and not frame.memory.left_out:
@@ -740,7 +737,7 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
 
 
 def _character_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
-    """The note that the author wants among the messages, uncut; a list of one, or of none."""
+    """The author's note among the messages, uncut; a list of one or none."""
     if begun.character is None or not begun.character.depth_prompt:
         return []
     text = expand(begun.character.depth_prompt, macros).strip()
@@ -749,7 +746,7 @@ def _character_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
 
 
 def _person_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
-    """The note that the person keeps in the conversation, text about the story like a scene's; as
+    """The person's note in the conversation, which is text about the story like a scene; as
     `_character_note`."""
     settings = begun.settings
     text = expand(settings.note, macros).strip() if settings else ""
@@ -759,7 +756,7 @@ def _person_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
 
 
 def _fit_notes(notes: Sequence[PromptMessage], budget: int, tokens: Tokens) -> list[_Fitted]:
-    """Each note that fits, uncut and cut to its share."""
+    """Each note that fits, as a pair: uncut, and cut to its share."""
     limit = int(budget * NOTE_SHARE)
     fitted = []
     for message in notes:
@@ -793,8 +790,8 @@ def _among_messages(
 
 
 def _around(notes: Sequence[PromptMessage], lore: Sequence[Entry]) -> list[PromptMessage]:
-    """The person's note (a list of one, or of none) between the entries for its top and bottom,
-    which have its depth and role."""
+    """The person's note (a list of one or none) between the entries for its top and bottom, which
+    get its depth and role."""
     top, bottom = _entries_at("note_top", lore), _entries_at("note_bottom", lore)
     for note in notes:
         for entry in (*top, *bottom):
@@ -826,7 +823,7 @@ def _with_notes(
 
 
 def _cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
-    """An upper bound for the sum of `_row_cost`, counted in one go."""
+    """An upper bound for the sum of `_row_cost`, in a single count."""
     whole = tokens.count("".join([row.content for row in rows]))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(rows)
 

@@ -1,4 +1,4 @@
-"""Describes what the prompt of a reply was made of, for the person who asks why it was said. Pure.
+"""Describes the composition of a reply's prompt, for the person who asks why it was said. Pure.
 
 No text is copied: a composition has names, numbers, ids of facts, positions of messages, and places
 of entries and keys in the character's book.
@@ -32,8 +32,8 @@ Section = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Ingredients:
-    """What the builder knows of a prompt. Holds its values as they are, because most prompts are
-    never described."""
+    """What the builder knows about a prompt. Keeps the builder's own values, because most prompts
+    are never described."""
 
     begun: BegunTurn
     tokens: Tokens
@@ -63,9 +63,9 @@ class Ingredients:
     recalled: Sequence[RecalledRow]
     """The recalled messages."""
     recalled_messages: Sequence[PromptMessage]
-    """What was written of both."""
+    """The formatted text of both."""
     others: int
-    """The tokens of everything but the history and what was recalled."""
+    """The tokens of everything except the history and recalled messages."""
 
 
 def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
 
 
 class _List(NamedTuple):
-    """The beginning of a list, described, and how many it does not have."""
+    """The described beginning of a list, and how many items are left out."""
 
     listed: list[Any]
     more: int
@@ -219,7 +219,7 @@ def _entry(entry: Entry, books: Sequence[Book]) -> dict[str, Any]:
 
 
 def _short_id(value: object) -> int | str | None:
-    """The id, unless it is no number or name as programs write them."""
+    """The id, if it is a number or a short name, as programs write them."""
     if isinstance(value, str):
         is_name = len(value) <= MAX_ID_CHARS and value.isascii() and value.isprintable()
         return value if is_name else None
@@ -229,7 +229,7 @@ def _short_id(value: object) -> int | str | None:
 
 
 def _place(key: str | None, keys: object) -> int | None:
-    """Where the key is in the list, or in the text separated by commas."""
+    """The place of the key in the list, or in the comma-separated text."""
     if key is None:
         return None
     texts = keys.split(",") if isinstance(keys, str) else keys

@@ -17,8 +17,8 @@ def greeting_for(begun: BegunTurn, request: ChatRequest, variables: Variables) -
 
     None if somebody has spoken, if there is no greeting, if the person may not read it, or if the
     request has a scene, which the author could not know. A greeting chosen by number opens any
-    scene and can replace another opening. Raises `ApiError` 400 if there is none of that number,
-    403 if the person may not read it. Changes `variables` as the greeting's macros do.
+    scene and may replace another opening. Raises `ApiError` 400 if there is none of that number,
+    403 if the person may not read it. The greeting's macros change `variables`.
     """
     if begun.character is None or begun.history or begun.turn.message is not None:
         return None
@@ -46,7 +46,7 @@ def _chosen(begun: BegunTurn, request: ChatRequest, macros: Macros) -> str | Non
 
 
 def _known(begun: BegunTurn) -> dict[int, str]:
-    """The greetings by number. Those for groups come last, and are known in groups alone."""
+    """The greetings by number. Those for groups come last, and exist only in groups."""
     if begun.character is None:
         return {}
     others = begun.character.group_only_greetings if is_group_chat(begun) else []
@@ -54,7 +54,7 @@ def _known(begun: BegunTurn) -> dict[int, str]:
 
 
 def _first(begun: BegunTurn) -> int:
-    """The number of the greeting that opens: in a group the first one for groups, if any."""
+    """The number of the default greeting: in a group the first one for groups, if any."""
     own = len(begun.character.greetings) if begun.character else 0
     for_groups = (
         number for number, text in _known(begun).items() if number >= own and text.strip()

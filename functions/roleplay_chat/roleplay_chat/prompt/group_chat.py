@@ -14,7 +14,7 @@ SHORT_CHARS = 300
 
 
 def is_group_chat(begun: BegunTurn) -> bool:
-    """Whether other characters than the speaker are or were in the conversation."""
+    """Whether characters other than the speaker are or were in the conversation."""
     if begun.character is None:
         return False
     own = begun.character.id
@@ -22,8 +22,8 @@ def is_group_chat(begun: BegunTurn) -> bool:
 
 
 def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
-    """The speakers of the conversation, for the reply filters. Empty for a story, in which anybody
-    may speak."""
+    """The speakers of the conversation, for the reply filters. Empty for a story, where anybody may
+    speak."""
     if begun.character is None:
         return Cast()
     people = [row.name for row in (begun.persona, begun.user) if row and row.name]

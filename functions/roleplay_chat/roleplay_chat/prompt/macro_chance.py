@@ -1,4 +1,4 @@
-"""Chance that can be repeated: the same turn gives the same numbers."""
+"""Repeatable chance: the same turn gives the same numbers."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What macros know of the time: the request's moment, in the person's time zone."""
+"""The time for macros: the moment of the request, in the person's time zone."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_FORMAT = 200
 """Characters of a format."""
 _WAKING = range(8 * 60, 22 * 60)
-"""The minutes of a day that a clock may show that stands still."""
+"""The minutes of a day that a standing clock may show."""
 
 _OFFSET = re.compile(
     r"(?:utc)?\s*(?P<hours>[+-]?\s*\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE
@@ -39,7 +39,7 @@ class Clock:
 
     @property
     def local(self) -> datetime:
-        """The time where the person is."""
+        """The person's local time."""
         local = self.now.astimezone(self.zone)
         if self.stands_for is None:
             return local
@@ -48,13 +48,13 @@ class Clock:
 
     @property
     def idle(self) -> str:
-        """How long ago the message before was: "2 hours"."""
+        """The time since the previous message: "2 hours"."""
         if self.last_said is None or self.stands_for is not None:
             return JUST_NOW
         return humanized(self.now - self.last_said)
 
     def at_offset(self, offset: str) -> str | None:
-        """The time at an offset from UTC, such as "+2"; None if it is none."""
+        """The time at an offset from UTC, such as "+2"; None if the offset is invalid."""
         match = _OFFSET.fullmatch(offset.strip())
         if match is None:
             return None
@@ -65,7 +65,8 @@ class Clock:
 
 
 def difference(first: str, second: str) -> str:
-    """How long the first time is after the second: "in 2 hours"; "" if one is no ISO time."""
+    """How long the first time is after the second: "in 2 hours"; "" if either is not an ISO
+    time."""
     try:
         times = [datetime.fromisoformat(text.strip()) for text in (first, second)]
     except ValueError:
@@ -100,7 +101,7 @@ _UNITS = (
 
 
 def formatted(moment: datetime, form: str) -> str:
-    """The time in a form of Moment.js, such as "DD.MM.YYYY HH:mm"; words in [] stay."""
+    """The time in a format of Moment.js, such as "DD.MM.YYYY HH:mm"; text in [] stays unchanged."""
     return _TOKEN.sub(lambda match: _part(moment, match), form[:MAX_FORMAT])
 
 

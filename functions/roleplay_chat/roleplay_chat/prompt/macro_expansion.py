@@ -1,7 +1,5 @@
-"""Expands parsed macros.
-
-Every macro is read once: what a value brings with it stays text. Values come with the name of
-their macro, so that the screening knows whose words they are.
+"""Expands parsed macros. Every macro is read once: macros inside a value stay text. Values come
+with the name of their macro, so that the screening knows whose words they are.
 """
 
 import re
@@ -49,8 +47,8 @@ _PLACEHOLDER = re.compile(
 
 
 def is_placeholder(name: str) -> bool:
-    """Whether this looks like a placeholder of the older product. None is ever sent to a model,
-    known or not."""
+    """Whether this looks like a placeholder of the older product. None of them is ever sent to a
+    model, known or not."""
     return _PLACEHOLDER.match(name) is not None
 
 
@@ -71,7 +69,8 @@ def expansion(text: str, macros: Macros) -> Sequence[Words]:
 
 
 def _with_values(text: str, macros: Macros) -> list[Words] | None:
-    """The same for a text with names of values alone, as most are; None for others."""
+    """The same for a text whose macros are only names of values, the usual case; None for
+    others."""
     words: list[Words] = []
     end = growth = count = 0
     for match in _VALUE.finditer(text):
@@ -95,8 +94,8 @@ def _with_values(text: str, macros: Macros) -> list[Words] | None:
 
 
 def unsupported(text: str, also: Set[str] = frozenset()) -> list[str]:
-    """The names of the macros in the text that are left out, as the author writes them; those of
-    `also` are left out there."""
+    """The names of the macros in the text that are left out, as the author wrote them. Those in
+    `also` count as left out."""
     names = {
         call.name: call.written
         for call in calls_in(parse(text))
@@ -147,11 +146,11 @@ class _Expansion:
         return words
 
     def plain(self, nodes: Sequence[Node]) -> str:
-        """The same as text."""
+        """The same, as text."""
         return "".join([text for _, text in self.words(nodes)])
 
     def argument(self, call: Call, place: int) -> Sequence[Node]:
-        """An argument by its place. A block is the last one."""
+        """An argument by its place. A block is the last argument."""
         arguments = [*call.arguments, call.block] if call.block is not None else call.arguments
         return arguments[place] if place < len(arguments) else ()
 
@@ -161,8 +160,8 @@ class _Expansion:
         return [(name, text)] if text and self._growth <= MAX_GROWTH else []
 
     def chance(self, call: Call, sides: int, *more: object, lasts: bool = False) -> int:
-        """A number from 0 to `sides` - 1, by the conversation and the place of the macro, and, if
-        it does not last, by the number of messages."""
+        """A number from 0 to `sides` - 1, from the conversation, the place of the macro and, unless
+        it `lasts`, the number of messages."""
         if self._digest is None:
             self._digest = digest(self._text)
         macros = self.macros
@@ -170,7 +169,7 @@ class _Expansion:
         return draw(sides, macros.conversation, moment, self._digest, call.start, *more)
 
     def may_roll(self, dice: int) -> bool:
-        """Whether a macro of the text may roll so many dice after those before it."""
+        """Whether a macro may roll this many dice, after the others of the text."""
         self._rolled += dice
         return self._rolled <= MAX_ROLLED
 
@@ -183,8 +182,7 @@ class _Expansion:
         return self.value(call, call.name, self._text_of(call.name) if value is None else value)
 
     def _text_of(self, name: str) -> str:
-        """An author's text, expanded. What is inside it cannot bring further texts or set
-        variables."""
+        """An author's text, expanded. Its macros cannot insert further texts or set variables."""
         name = ALIASES.get(name, name)
         text, known = self.macros.texts.get(name, ""), self.macros.expanded_texts
         if name not in known:
@@ -230,7 +228,7 @@ def _repeated(sign: str) -> Function:
 
 
 def _whole(call: Call) -> list[Node]:
-    """All arguments as one, for macros that have only one."""
+    """All arguments joined, for macros that have only one."""
     nodes: list[Node] = []
     for number, argument in enumerate([*call.arguments, *filter(None, [call.block])]):
         nodes += ["::", *argument] if number else argument
@@ -438,7 +436,7 @@ VALUES = (
     *("chardepthprompt", *SAID, "lastmessageid", "lastgenerationtype", "ismobile"),
     *("maxprompt", "maxcontext", "maxresponse"),
 )
-"""Those that stand for a value, in lower case, without their other names."""
+"""The macros that stand for a value, in lower case, without their other names."""
 
 
 def source_without_placeholders(text: str, macros: Macros) -> str:

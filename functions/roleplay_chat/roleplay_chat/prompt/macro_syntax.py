@@ -1,6 +1,6 @@
 """Parses macros: {{name}}, {{name::argument}}, macros in arguments, and {{if ...}} ... {{/if}}.
 
-The time is linear in the length of the text, whatever is in it.
+The time is linear in the length of any text.
 """
 
 import re
@@ -20,9 +20,10 @@ _VARIABLE = re.compile(
     r"(?P<sign>\+\+|--|[+-]=|\|\|=?|\?\?=?|[=!<>]=|[=<>])?(?P<rest>.*)",
     re.DOTALL,
 )
-"""What is written for a variable: {{.lamps += 2}}."""
+"""The shorthand for a variable: {{.lamps += 2}}."""
 OPERATION = "variable operation"
-"""The name of a macro with such a sign, which is its second argument. No author can write it."""
+"""The name of a macro with such an operator, which is its second argument. No author can write
+it."""
 _UTC = re.compile(r"time_utc(?P<offset>.*)", re.IGNORECASE | re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")
 _BLOCKS = frozenset(
@@ -45,7 +46,7 @@ class Call:
     end: int
     arguments: "list[list[Node]]" = field(default_factory=list)
     block: "list[Node] | None" = None
-    """What is between it and its end."""
+    """The nodes between it and its end."""
     keeps_space: bool = False
     """Whether the white space around the block stays."""
     depth: int = 1
@@ -68,11 +69,11 @@ class _Frame:
     start: int = 0
     place: int = 0
     blocks: dict[str, deque[int]] = field(default_factory=dict)
-    """Where macros stand that a later {{/name}} may end."""
+    """The places of macros that a later {{/name}} may end."""
 
 
 def parse(text: str) -> list[Node]:
-    """The text as its own words and its macros, in order. Braces that are no macro are words."""
+    """The text as words and macros, in order. Braces that are not a macro are words."""
     nodes: list[Node] = []
     frames = deque([_Frame()])
     read = 0
@@ -84,7 +85,7 @@ def parse(text: str) -> list[Node]:
             nodes.append(text[read:start])
         read = end
         if isinstance(what, _Opening):
-            # The braces stay where they are if they turn out to be words.
+            # The braces stay if they turn out to be words.
             nodes.append(text[start:end])
             frames.append(_Frame(start, len(nodes)))
         elif what is None:
@@ -97,7 +98,7 @@ def parse(text: str) -> list[Node]:
 
 
 def calls_in(nodes: Iterable[Node]) -> Iterator[Call]:
-    """All macros, also those inside of others."""
+    """All macros, including nested ones."""
     found = [node for node in nodes if isinstance(node, Call)]
     for call in found:
         inside = (node for nodes in (*call.arguments, call.block or ()) for node in nodes)
@@ -119,7 +120,7 @@ def split_at_commas(nodes: Sequence[Node]) -> list[list[Node]]:
 
 
 def _pairs(text: str) -> Iterator[tuple[int, int, _Opening | str | None]]:
-    """Where macros begin (an opening, which knows at the end whether it is closed), where they end
+    """The beginnings of macros (openings, which finally know whether they are closed), their ends
     (None), and macros of the oldest cards (their names)."""
     open_: deque[_Opening] = deque()
     for match in _BRACKETS.finditer(text):
@@ -128,7 +129,7 @@ def _pairs(text: str) -> Iterator[tuple[int, int, _Opening | str | None]]:
             yield start, end, match["old"]
         elif match[0][0] == "{":
             for left in range(end - start, 1, -2):
-                # Three braces are a form of other template languages. The odd one is inside.
+                # Three braces are a form of other template languages. The third one is inside.
                 size = 3 if left == 3 else 2
                 opening = _Opening(end - left, end - left + size)
                 open_.append(opening)
@@ -146,7 +147,7 @@ def _pairs(text: str) -> Iterator[tuple[int, int, _Opening | str | None]]:
 def _close(
     nodes: list[Node], frame: _Frame, outer: _Frame, text: str, span: tuple[int, int]
 ) -> None:
-    """Replace the nodes since the braces of `frame` by the macro that they are, if they are one."""
+    """Replace the nodes since the braces of `frame` by the macro that they form, if any."""
     start, end = span
     call = _call(nodes, frame, end)
     if call is None:
@@ -163,13 +164,13 @@ def _close(
 
 
 def _end_block(nodes: list[Node], frame: _Frame, end: Call) -> None:
-    """Move the nodes since the macro that `end` names into it, if there is one."""
+    """Move the nodes since the macro that `end` names into that macro, if there is one."""
     places = frame.blocks.get(end.name[1:], deque())
     while places:
         place = places.pop()
         begun = nodes[place] if place < len(nodes) else None
         if not isinstance(begun, Call) or begun.name != end.name[1:] or begun.block is not None:
-            continue  # It went into another block.
+            continue  # It is inside another block.
         begun.block = nodes[place + 1 :]
         begun.end = end.end
         begun.depth = 1 + max(map(_depth, [*begun.block, begun]))
@@ -184,7 +185,7 @@ def _depth(node: Node) -> int:
 
 
 def _call(nodes: list[Node], frame: _Frame, end: int) -> Call | None:
-    """The macro that the nodes of the frame are; None if they are none."""
+    """The macro that the frame's nodes form; None if they form none."""
     place, start = frame.place, frame.start
     first = nodes[place] if place < len(nodes) else ""
     head = first if isinstance(first, str) else ""
@@ -194,7 +195,7 @@ def _call(nodes: list[Node], frame: _Frame, end: int) -> Call | None:
     if remark.startswith("//"):
         if remark.rstrip() == "///":
             return Call("///", "//", start, end)
-        # One with words is complete, one without them may have its words in a block.
+        # With words it is complete; without them, a block may have its words.
         is_empty = not remark[2:].strip() and len(nodes) == place + 1
         return Call("//" if is_empty else "comment", "//", start, end)
     match = _HEAD.match(head)
@@ -202,8 +203,8 @@ def _call(nodes: list[Node], frame: _Frame, end: int) -> Call | None:
 
 
 def _around(nodes: list[Node], place: int, start: int, end: int) -> Call | None:
-    """One without a name of its own, around another. A name that a value would be part of is no
-    name, so only white space may be beside the other."""
+    """A macro without a name of its own, around another. A value cannot be part of a name, so there
+    may be only white space beside the inner one."""
     if place >= len(nodes) or isinstance(nodes[place], str):
         return None
     inside = _stripped(nodes[place:])
@@ -231,7 +232,7 @@ def _named(match: re.Match[str], others: list[Node], start: int, end: int) -> Ca
 
 
 def _on_variable(variable: re.Match[str], others: list[Node], start: int, end: int) -> Call:
-    """The macro for a variable that is written by its name."""
+    """The macro for a variable that is written as a name, such as {{.x}}."""
     sign, value = variable["sign"], _stripped([variable["rest"], *others])
     name: list[Node] = [variable["name"]]
     if sign is None:

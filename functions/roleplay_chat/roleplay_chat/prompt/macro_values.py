@@ -1,4 +1,4 @@
-"""What macros stand for in a turn."""
+"""The values of macros in a turn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from roleplay_chat.prompt.macro_variables import Variables
 
 NAMES = ("char", "user", "character_name", "user_name")
 SAID = ("lastmessage", "lastusermessage", "lastcharmessage", "input")
-"""The macros that quote what was said."""
+"""The macros that quote messages."""
 
 ALIASES = {
     "bot": "char",
@@ -30,7 +30,7 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class Macros:
-    """The values of macros, and what others are computed from."""
+    """The values of macros, and the inputs of computed ones."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     """Values by name in lower case, in which nothing is expanded: names, numbers, what was said."""
@@ -66,7 +66,7 @@ class Macros:
         return replace(self, outlets=outlets, expanded_texts={})
 
     def standing_still(self) -> "Macros":
-        """The same with a clock that moves once a day, for texts at the beginning of a prompt."""
+        """The same with a clock that changes once a day, for texts at the beginning of a prompt."""
         clock = self.clock.standing(self.conversation)
         return replace(self, clock=clock, expanded_texts={})
 

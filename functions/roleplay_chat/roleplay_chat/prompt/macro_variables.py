@@ -16,11 +16,11 @@ NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 class Variables(dict[str, str]):
-    """Values by name. What is beyond the limits is not kept."""
+    """Values by name. Values beyond the limits are dropped."""
 
     @classmethod
     def from_json(cls, saved: object) -> "Variables":
-        """What a conversation has saved, as far as it is texts."""
+        """The saved variables of a conversation; values that are not texts are dropped."""
         variables = cls()
         for name, value in saved.items() if isinstance(saved, Mapping) else ():
             if isinstance(name, str) and isinstance(value, str):
@@ -42,7 +42,8 @@ class Variables(dict[str, str]):
         return self.get(name.strip(), "")
 
     def operate(self, name: str, sign: str, value: str) -> str:
-        """Change or compare a variable as SillyTavern's sign says. Returns what is shown."""
+        """Change or compare a variable with one of SillyTavern's operators. Returns the text to
+        show."""
         before = self.read(name)
         if sign in ("++", "--"):
             self.add(name, f"{sign[0]}1")
@@ -72,7 +73,7 @@ class Variables(dict[str, str]):
 
 
 def _holds(left: str, sign: str, right: str) -> bool:
-    """Compare two numbers, or by their signs alone two texts."""
+    """Compare two numbers, or two texts for equality."""
     a, b = _number(left), _number(right)
     if a is None or b is None:
         return (left == right) is (sign == "==") if sign in ("==", "!=") else False
@@ -87,7 +88,7 @@ def _holds(left: str, sign: str, right: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """The number that a text is, if it is one of usual size."""
+    """A text as a number; None if it is not one, or too large."""
     try:
         number = float(text)
     except ValueError:

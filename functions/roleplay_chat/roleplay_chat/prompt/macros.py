@@ -49,7 +49,7 @@ _OF_A_CHARACTER = {
 }
 """Texts of the speaker, by the names of their macros."""
 _GENERATION = {"send": "normal", "kickoff": "normal", "regenerate": "swipe"}
-"""SillyTavern's names of what a turn does, where they differ from ours."""
+"""SillyTavern's names of the kinds of turns, if they differ from ours."""
 
 
 def build_macros(begun: BegunTurn, request: ChatRequest) -> Macros:
@@ -90,7 +90,7 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> Macros:
 
 
 def _said(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
-    """What was said last, and where the conversation stands."""
+    """The last messages, and the state of the conversation."""
     said = begun.turn.message
     by = {row.sender: row.content for row in begun.history}
     last = begun.history[-1].content if begun.history else ""
@@ -107,8 +107,8 @@ def _said(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
 
 
 def _messages(begun: BegunTurn) -> int:
-    """How far the conversation is. Other versions of a reply do not see what came after it, so it
-    is the same for all of them."""
+    """The length of the conversation before the reply, so that it is the same for all versions of
+    the reply."""
     return begun.history[-1].position or len(begun.history) if begun.history else 0
 
 
@@ -144,8 +144,8 @@ def called(macros: Macros, other: CharacterRow) -> Macros:
 def expand(text: str, macros: Macros) -> str:
     """The text with its macros expanded.
 
-    What cannot be expanded is left out, and so is what is beyond `MAX_GROWTH`. As in the oldest
-    cards, <char> and <bot> mean {{char}}, and <user> means {{user}}.
+    Unknown macros are left out, and so is text beyond `MAX_GROWTH`. As in the oldest cards, <char>
+    and <bot> mean {{char}}, and <user> means {{user}}.
     """
     if "{{" not in text and "<" not in text:
         return text
@@ -160,7 +160,8 @@ def expanded(
 ) -> Piece:
     """As `expand`, but returns a piece, with `original` for {{original}}.
 
-    `part_of` gives the part that a macro's value comes from, by name; for None, that of the text.
+    `part_of` gives the part that a macro's value comes from, by the macro's name; for None, the
+    part of the text.
     """
     if original.runs:
         macros = macros.having(original=original.text)
@@ -168,7 +169,7 @@ def expanded(
 
 
 def written(text: str, macros: Macros, part: Part, original: Piece = NO_WORDS) -> Piece:
-    """As `expanded`, for a text of one part. Only what was said and is quoted in it has another."""
+    """As `expanded`, for a text of one part. Only quoted messages belong to other parts."""
     if "{{" not in text and "<" not in text:
         return Piece.from_text(part, text)
     if original.runs:
@@ -203,7 +204,7 @@ def owner(name: str, request: ChatRequest) -> Part:
 
 
 def unexpanded(text: str, *, knows_original: bool = True) -> list[str]:
-    """The names of the macros in the text that are left out, as the author writes them."""
+    """The names of the macros in the text that are left out, as the author wrote them."""
     if "{{" not in text:
         return []
     return unsupported(text, frozenset() if knows_original else frozenset(["original"]))

@@ -26,7 +26,7 @@ def entries_in_outlets(
 
 
 def texts_by_outlet(entries: Iterable[Entry]) -> dict[str, str]:
-    """What stands in each outlet."""
+    """The text of each outlet."""
     texts: dict[str, list[str]] = {}
     for entry in entries:
         texts.setdefault(entry.outlet, []).append(entry.content)

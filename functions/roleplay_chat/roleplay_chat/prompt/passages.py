@@ -1,6 +1,5 @@
-"""Texts that know which part of the turn each run comes from.
-
-So the screening reads exactly what a model reads, and can name the part to blame.
+"""Texts that know which part of the turn each run comes from. So the screening reads exactly what a
+model reads, and can name the part that is to blame.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,14 +73,14 @@ def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
 
 
 def build_passages(messages: Iterable[Piece]) -> list[Passage]:
-    """The texts of the messages without our own, in order.
+    """The texts of the messages without our own words, in order.
 
     Adjacent runs of one part make one passage; the end of a message counts as a line break. Each
     message of the history is its own passage, because later turns send it again and the signals of
     each are cached.
     """
     passages: list[tuple[Part, list[str]]] = []
-    space: str | None = ""  # Whitespace since the last passage; None after words of ours.
+    space: str | None = ""  # Whitespace since the last passage; None after our own words.
     for message in messages:
         for part, text in message.runs:
             if part is None:
@@ -128,7 +127,7 @@ def _lore(entries: Sequence[Entry]) -> list[Passage]:
 
 
 def _minors(begun: BegunTurn) -> list[Passage]:
-    """The declared ages of minors whose texts are in no prompt: they spoke before, or a story is
+    """The declared ages of minors whose texts are in no prompt: they spoke earlier, or a story is
     about them."""
     ages = [row.age for row in begun.cast if row.age is not None and row.age < ADULT_AGE]
     return [Passage("character", "", age) for age in ages]

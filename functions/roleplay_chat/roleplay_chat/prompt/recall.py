@@ -1,5 +1,5 @@
-"""Chooses which earlier messages and facts to put before the person's message, and writes them
-down. Pure.
+"""Chooses the earlier messages and facts to put before the person's message, and formats them.
+Pure.
 
 The database finds the candidates among the messages (`private.recall`). Those that are in the
 history anyway are left out, and the best of the others are shown within a share of the prompt, in
@@ -31,7 +31,7 @@ MAX_TOKENS, SHORT, LONG_TOKENS = 1_200, 8_192, 400
 more of the history and leaves less to be found, the limit falls with the length to
 `LONG_TOKENS`."""
 NAMED_WEIGHT = 1.5
-"""How much more the messages of somebody count whom the person's message names."""
+"""The factor for messages of somebody whom the person's message names."""
 _WORD = re.compile(r"\w+")
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
 
@@ -44,7 +44,7 @@ FACTS_TITLE = "[Also known, as far as it bears on the next message:]"
 MAX_FACTS = 8
 """The most facts beside the recalled messages."""
 MAX_SHARE_OF_FACTS = 0.2
-"""A word in a larger share of the facts tells nothing, unless only two have it."""
+"""A word in a larger share of the facts means nothing, unless only two have it."""
 LEAST_SCORE = 0.5
 """Facts with a smaller share of the best one's score are left out."""
 MAX_SAID_CHARS = 1_000
@@ -63,7 +63,7 @@ _FUNCTION_WORDS = _set(
     " thing think this those too two use very want was way well went were what when where which"
     " while who whom why will with without would yes yet you your"
 )
-"""English words that say nothing about a subject. In other languages their number decides."""
+"""English words that carry no meaning. In other languages, the frequency of a word decides."""
 
 
 def budget(prompt: int) -> int:
@@ -86,8 +86,8 @@ def choose(
     """The best of `found` that fit in `budget` tokens, oldest first.
 
     Only messages before position `before`, where the history begins; None if there is none. `said`
-    is the person's message, `names` the name for each `sender` whose rows have no speaker. Adult
-    turns may have written any of them, so an `sfw` turn leaves out those with anything sexual.
+    is the person's message, `names` the name for each `sender` whose rows have no speaker. Any of
+    them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual.
     """
     spoken = _words(said)
 
@@ -120,7 +120,7 @@ def choose_facts(
     tokens: Tokens,
 ) -> list[FactRow]:
     """Those of `left_out` that share rare words with the person's message and fit in `budget`
-    tokens, in their order. How rare a word is, is counted in all `facts`."""
+    tokens, in their order. The rarity of a word is counted in all `facts`."""
     spoken = _stems(_ends(said))
     if not left_out or not spoken:
         return []
@@ -145,7 +145,7 @@ def _ends(said: str) -> str:
 
 
 def _weights(shared: Collection[AbstractSet[str]]) -> dict[str, float]:
-    """How much each of the shared words tells: the rarer, the more. Frequent ones are left out."""
+    """The weights of the shared words: rarer words weigh more. Frequent ones are left out."""
     numbers = Counter(stem for stems in shared for stem in stems)
     most = max(len(shared) * MAX_SHARE_OF_FACTS, 2)
     return {
@@ -182,7 +182,8 @@ def _words(text: str) -> set[str]:
 
 
 def written(rows: Sequence[RecalledRow], names: Mapping[str, str]) -> Piece:
-    """The chosen messages as one text, each with who said it, under the day when it was said."""
+    """The chosen messages as one text, each with its speaker, under the day on which it was
+    said."""
     return Piece.from_runs([(None, TITLE), *_runs(rows, names)] if rows else [])
 
 

@@ -1,9 +1,9 @@
 """Arranges messages for chat templates that take only some orders of roles.
 
 Applied last, to the messages that were built. In the strict forms, system text stands before the
-first message of the person. What is further down (post-history instructions, book entries at a
-depth) goes to the end of the last message, in brackets, so that all messages before it are the same
-in the next turn.
+first message of the person. Later system text (post-history instructions, book entries at a depth)
+goes to the end of the last message, in brackets, so that all messages before it are the same in the
+next turn.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from roleplay_chat.prompt.passages import Piece, joined
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
 
 BEGIN = "[The scene begins.]"
-"""What the person says before a conversation that begins with the character's words."""
+"""The person's line before a conversation that begins with the character's words."""
 GO_ON = "[Go on.]"
-"""What the person says after one that ends with them."""
+"""The person's line after a conversation that ends with the character's words."""
 _BETWEEN = "\n\n"
 
 
@@ -31,13 +31,13 @@ class PromptMessage:
 
     @property
     def is_note(self) -> bool:
-        """Whether it is placed among the messages, so that its place changes from turn to turn."""
+        """Whether it is placed among the messages, where its position changes from turn to turn."""
         return self.depth is not None
 
 
 def arranged(messages: Sequence[PromptMessage], roles: Roles) -> list[PromptMessage]:
-    """The messages in this form, with adjacent ones of the same role merged. The first one is the
-    system message, if there is any."""
+    """The messages in this form, with adjacent ones of the same role merged. The first is the
+    system message, if there is one."""
     if roles == "as_is":
         return [*messages[:1], *_merged(messages[1:])]
     has_system = bool(messages) and messages[0].role == "system"
@@ -59,7 +59,7 @@ def arranged(messages: Sequence[PromptMessage], roles: Roles) -> list[PromptMess
 
 
 def extra_tokens(roles: Roles, tokens: Tokens) -> int:
-    """The most tokens by which this form is longer than the messages as they are."""
+    """An upper bound for the tokens that this form adds to the messages."""
     if roles == "as_is":
         return 0
     return sum(tokens.count(f"{line}{_BETWEEN}") + TOKENS_PER_MESSAGE for line in (BEGIN, GO_ON))

@@ -1,4 +1,4 @@
-"""Tells tokens that a text mentions from tokens that a template left in it.
+"""Distinguishes tokens that a text mentions from tokens that a server leaked into it.
 
 A character may explain `<think>`, show a prompt in a code block, or quote "</s>". A token that a
 server leaked stands at the beginning of a line, after a sentence, or glued to a word.
@@ -8,12 +8,12 @@ import re
 
 _PARTS = re.compile(r"\n|`+|~+|[^\n`~]+")
 _FENCE = 3
-"""The least number of signs that open a code block."""
+"""The least number of back-ticks or tildes that open a code block."""
 _PAIRS = {
     '"': '"', "'": "'", "“": "”", "‘": "’", "„": "“”", "«": "»", "»": "«", "「": "」", "『": "』",
     "（": "）", "(": ")", "*": "*", "_": "_",
 }  # fmt: skip
-"""Opening signs, and those that close them."""
+"""Opening marks, and those that close them."""
 _FOLLOWS_A_MENTION = frozenset(",.;:!?)…，。、；：！？）،؟।")
 _JOINS_WORDS = frozenset(",;:/–—-")
 _KEPT = 2
@@ -21,7 +21,7 @@ _KEPT = 2
 
 
 class CodeSpans:
-    """Follows the code in a text that grows. Reads it only when asked, and once."""
+    """Follows the code in a growing text. Reads it only when asked, and only once."""
 
     def __init__(self) -> None:
         self._unread: list[str] = []
@@ -35,14 +35,14 @@ class CodeSpans:
 
     @property
     def is_after_space(self) -> bool:
-        """Whether a space stands before what comes next, and a word before that on its line."""
+        """Whether the text ends in a space, with a word before it on the same line."""
         self._read()
         return not self._is_blank and self._tail[-1:].isspace()
 
     def is_mention(self, after: str, *, is_glued: bool = False) -> bool | None:
-        """Whether a token that comes next, with `after` behind it, is one that the text mentions;
-        None while that depends on more of what follows. `is_glued`: whether it may stand between
-        letters of a script without spaces."""
+        """Whether the text mentions the token that comes next, followed by `after`; None while that
+        depends on more text. `is_glued`: whether it may stand between letters of a script without
+        spaces."""
         is_mention = self._is_mention(after, is_glued=is_glued)
         self._has_mention = self._has_mention or bool(is_mention)
         return is_mention
@@ -99,14 +99,14 @@ class CodeSpans:
             self._is_blank = part.isspace()
 
     def _end_run(self) -> None:
-        """A run of signs is whole: it opens or closes code."""
+        """A run of back-ticks or tildes is complete: it opens or closes code."""
         run, self._run = self._run, ""
         if not run:
             return
         if self._fence:
             is_end = self._is_run_first and len(run) >= len(self._fence)
             if run[0] == self._fence[0] and (is_end or self._is_fence_line):
-                self._fence = ""  # On the line that opened it: it was no block.
+                self._fence = ""  # On the line that opened it, so it was not a block.
         elif self._is_run_first and len(run) >= _FENCE:
             self._fence, self._is_fence_line = run, True
         elif run[0] == "`":

@@ -99,14 +99,14 @@ class Reply:
 
     @property
     def ended(self) -> bool:
-        """Whether the reply has ended as far as it came, although the model may continue."""
+        """Whether the text so far has ended the reply, although the model may continue."""
         speaker = self._speaker
         is_pending = speaker.found or speaker.is_pending
         return is_pending or self._ended_early
 
     @property
     def is_over(self) -> bool:
-        """Whether the reply has ended, whatever comes."""
+        """Whether the reply has ended, whatever follows."""
         return self._speaker.found or self._ended_early
 
     @property
@@ -121,11 +121,12 @@ class Reply:
 
     @property
     def is_repeat(self) -> bool:
-        """Whether the reply was dropped, as it was the last one again, or what it continues."""
+        """Whether the reply was dropped because it repeats the last one, or the text that it
+        continues."""
         return self._repeat.was_dropped
 
     def accept_repeat(self) -> None:
-        """Take a reply that is the same as the last one."""
+        """Accept a reply that is the same as the last one."""
         self._repeat.accepts = True
 
     @property
@@ -140,12 +141,12 @@ class Reply:
 
     @property
     def may_be_in_character(self) -> bool:
-        """Whether the dropped refusal has words that the character may say as well."""
+        """Whether the dropped refusal could be the character's own words."""
         return self._model_refusal.may_be_in_character
 
     def accept_refusal(self) -> str:
-        """Take a refusal that may be in character for the reply. If one was dropped, it is returned
-        as `flush` would have."""
+        """Accept a refusal that may be in character as the reply. If one was dropped, returns it as
+        `flush` would have."""
         self._model_refusal.accepts_in_character = True
         return self.flush() if self._model_refusal.was_dropped else ""
 
@@ -173,7 +174,7 @@ class Reply:
 
 
 class SpokenThoughtFilter:
-    """Drops reasoning that stands between words at the very beginning of the reply."""
+    """Drops reasoning that is marked by words at the very beginning of the reply."""
 
     def __init__(self) -> None:
         self._held: str | None = ""
@@ -188,7 +189,7 @@ class SpokenThoughtFilter:
 
     @property
     def is_inside(self) -> bool:
-        """Whether certain reasoning began and did not end."""
+        """Whether reasoning has certainly begun and not ended."""
         return self._held is not None and self._kind is not None and self._kind.is_certain
 
     def feed(self, piece: str) -> str:
@@ -209,7 +210,7 @@ class SpokenThoughtFilter:
         return ""
 
     def _begins(self, text: str) -> bool:
-        """Whether the text begins reasoning, or may yet."""
+        """Whether the text begins reasoning, or may do so yet."""
         beginning = text.lstrip()
         for pattern, kind in spoken_openings():
             if found := pattern.match(beginning, partial=True):
@@ -273,7 +274,7 @@ class ReasoningFilter:
         is_closing = token.lastgroup == "closing" or token["slash"]
         if self._inside is None and not (self._leading and is_closing):
             return self._code.is_mention(after)
-        # Whatever else reasoning looks like, it must end.
+        # Reasoning must end, however the tag is written.
         if self._last != "`":
             return False
         return after[0] == "`" if after else None
@@ -298,7 +299,8 @@ class ReasoningFilter:
         return text
 
     def _read(self, token: regex.Match[str]) -> str:
-        """Follow a token and return the text that it releases, or that it is."""
+        """Process a token and return the text that it releases, or the token itself if it is
+        text."""
         kind = token.lastgroup
         name = (token["name"] or "").lower()
         if kind == "closing" or token["slash"]:
@@ -334,7 +336,7 @@ class ReasoningFilter:
         self._has_reasoned = True
 
     def _is_wrapper(self, token: regex.Match[str]) -> bool:
-        """Whether this tag stands around the reply after the reasoning."""
+        """Whether this tag surrounds the reply after the reasoning."""
         if token["end"]:
             return self._is_wrapped
         is_first = self._has_reasoned and not self._begun and self._inside is None
@@ -405,8 +407,8 @@ class EndTokenFilter:
 
 
 class WhitespaceFilter:
-    """Trims whitespace around the text; paragraphs and Markdown stay unchanged. Before a
-    continuation it stays, too."""
+    """Trims whitespace around the text; paragraphs and Markdown stay unchanged. Whitespace before a
+    continuation stays, too."""
 
     def __init__(self, *, is_trimmed: bool = True) -> None:
         self._begun = not is_trimmed
@@ -429,7 +431,7 @@ class WhitespaceFilter:
 
 
 class RefusalFilter:
-    """Holds the beginning back while the reply may still be only a model's refusal."""
+    """Holds back the beginning while the reply may still be only a model's refusal."""
 
     def __init__(self, *, has_character: bool) -> None:
         self._held: str | None = ""
@@ -468,10 +470,8 @@ _BEGINNINGS = (SpokenThoughtFilter, RefusalFilter, RepeatFilter)
 
 
 def stop_strings(cast: Cast) -> list[str]:
-    """Stop strings for providers: the most common labels of others.
-
-    A provider stops wherever it finds one. So names that are words as well are left out: they label
-    lists.
+    """Stop strings for providers: the most common labels of others. A provider stops wherever it
+    finds one. So names that are also words are left out: they may label lists.
     """
     names = [name for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
     return [f"\n{name}:" for name in names if name.lower() not in WORDS]

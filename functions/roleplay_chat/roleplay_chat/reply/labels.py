@@ -67,7 +67,7 @@ _FIELDS_TEXT = (
 _FIELDS = frozenset(_FIELDS_TEXT.split())
 """Words that label something about the scene, and nobody who speaks."""
 _SAYS = ("说", "說", "道", "问", "問", "答", "喊", "叫", "想", "た", "て", "는", "은", "다")
-"""Ends of words before a colon that tell, and do not name, in scripts without capitals."""
+"""Ends of words before a colon that narrate instead of naming, in scripts without capitals."""
 _TITLES = ("mr", "mrs", "ms", "miss", "mx", "dr", "sir", "lady", "lord", "herr", "frau", "monsieur",
            "madame", "mme", "m", "señor", "señora", "sr", "sra", "signor", "signora", "don", "doña",
            "captain", "professor")  # fmt: skip
@@ -98,7 +98,7 @@ _OPENING = regex.compile(
 
 @cache
 def _closing(sign: str) -> regex.Pattern[str]:
-    """What follows the name after this opening sign."""
+    """The pattern for what follows the name after this opening sign."""
     if sign in _MARKED:
         mark = regex.escape(sign)
         forms = rf"{mark}{_ASIDE}{_COLON}|{_COLON}{_SPACE}{mark}"
@@ -116,7 +116,7 @@ def _closing(sign: str) -> regex.Pattern[str]:
 
 @cache
 def _any_label() -> regex.Pattern[str]:
-    """A label of anybody. Compiled on first use."""
+    """The pattern for anybody's label. Compiled on first use."""
     word = r"[\p{Lu}\p{Lt}][\p{L}\p{M}\d'’.-]{0,30}"
     small = "of|the|von|van|der|de|del|di|da|la|le|al|el"
     cased = rf"{word}(?: (?:(?:{small})|{word}|\d{{1,3}})){{0,3}}"
@@ -139,7 +139,7 @@ class Label:
 
     @property
     def is_word(self) -> bool:
-        """Whether the name is a word as well."""
+        """Whether the name is also a word."""
         return self.name in WORDS
 
 
@@ -156,9 +156,8 @@ class Names:
     """All of them and the headings by their first letters, the longest first."""
 
     def label(self, line: str, *, prefers_own: bool) -> Label | Literal["undecided"] | None:
-        """The label that a text begins with; "undecided" while that depends on what follows.
-
-        A name of both is the speaker's own with `prefers_own`.
+        """The label with which a text begins; "undecided" while that depends on what follows. With
+        `prefers_own`, a name that speaker and others share is the speaker's.
         """
         opening = _OPENING.match(line)
         if opening is None or len(line) == opening.end():
@@ -189,8 +188,8 @@ class Names:
         return "other" if name in self.others else None
 
     def other_label(self, line: str) -> OtherLabel | None:
-        """Whose label a text begins with that is nobody's of these; None while that depends on what
-        follows."""
+        """Whether a text begins with the label of a stranger to the conversation, of a field such
+        as "Date", or neither; None while that depends on what follows."""
         found = _any_label().match(line, partial=True)
         if found is None:
             return "nobody's"
@@ -204,7 +203,7 @@ class Names:
 
 
 Words = Literal["story", "draft", "reply"]
-"""Which words stand for somebody: a draft is the person's, a reply the character's."""
+"""The words that stand for the speaker: a draft is the person's, a reply the character's."""
 _WORDS_FOR_OWN: Mapping[Words, tuple[str, ...]] = {
     "story": (),
     "draft": (*USER, *YOU),
@@ -221,7 +220,7 @@ _WORDS_FOR_OTHERS: Mapping[Words, tuple[str, ...]] = {
 def _names(
     full: tuple[str, ...], own: tuple[str, ...], others: tuple[str, ...], words: Words
 ) -> Names:
-    """`full` are the speaker's own names but for parts of them, which others may have as well."""
+    """`full` are the speaker's own full names; others may share parts of them."""
     own, words_for_others = (*own, *_WORDS_FOR_OWN[words]), _WORDS_FOR_OTHERS[words]
     own_names = set(_with_parts(own))
     theirs = {_lower(name) for name in others}

@@ -186,7 +186,7 @@ def _out_of_character() -> regex.Pattern[str]:
 
 
 def may_be_in_character(text: str) -> bool:
-    """Whether a refusal has words that a character may say as well, and no others."""
+    """Whether a refusal consists only of words that a character may also say."""
     return not _out_of_character().search(_plain(text))
 
 

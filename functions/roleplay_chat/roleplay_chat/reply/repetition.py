@@ -1,7 +1,7 @@
-"""Notices a reply that runs in a circle, and one that is the same as the last.
+"""Detects a reply that loops, and one that is the same as the last.
 
 People repeat themselves, too: refrains, laughter, spells, dividers. So short units may repeat more
-often than long ones, and those with hardly a letter for longest.
+often than long ones, and those with hardly any letters most often.
 """
 
 import re
@@ -10,12 +10,12 @@ from math import ceil
 WINDOW_CHARS = 4_096
 """The end of the text that is compared with itself."""
 PROBE_CHARS = 24
-"""The last characters, whose place before tells the length of a unit."""
+"""The number of last characters whose previous position gives the length of a unit."""
 MOST_TRIES = 3
 """How many such places are tried."""
 LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 64, 128, 256
-"""The text is looked at behind a sentence, if it has so many characters; without one, behind a
-word; without spaces, wherever it stands."""
+"""The text is checked after a sentence once it has this many more characters; without one, after a
+word; without spaces, anywhere."""
 WIDE_CHECK_CHARS = 96
 """The same in scripts without an alphabet, whose characters say more."""
 MOST_REPEATS = ((40, 12), (120, 8), (300, 6), (WINDOW_CHARS + 1, 4))
@@ -41,8 +41,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 class LoopFilter:
-    """Ends a reply that repeats the same words again and again. From the third time on they are
-    held back until it is clear what they are."""
+    """Ends a reply that repeats the same words again and again. From the third time on, they are
+    held back until it is clear whether they are a loop."""
 
     def __init__(self) -> None:
         self._window = ""
@@ -74,7 +74,7 @@ class LoopFilter:
         return "" if self.found else "".join(held or [])
 
     def _next_check(self, piece: str, at: int) -> int:
-        """Where to look at the text next; 0 if not in this piece."""
+        """Where to check the text next; 0 if not in this piece."""
         start = at - self._unread_chars
         if len(piece) < start + LEAST_CHECK_CHARS:
             return 0
@@ -127,7 +127,7 @@ def is_repeating(text: str) -> str | None:
 
 
 def _repeats(text: str, size: int, times: int) -> bool:
-    """Whether the text ends with its last `size` characters so many times."""
+    """Whether the text ends with its last `size` characters this many times."""
     length = size * times
     return length <= len(text) and text[-length:-size] == text[size - length :]
 
@@ -149,7 +149,7 @@ def _is_wide(sign: str) -> bool:
 
 
 def _is_plain(unit: str) -> bool:
-    """Whether the unit has hardly a letter."""
+    """Whether the unit has hardly any letters."""
     weight = 0
     for letter in _LETTER.finditer(unit):
         weight += 2 if _is_wide(letter[0]) else 1
@@ -159,7 +159,8 @@ def _is_plain(unit: str) -> bool:
 
 
 class RepeatFilter:
-    """Holds the reply back while it is the same as the last one, and drops it if it stays so."""
+    """Holds back the reply while it is the same as the last one, and drops it if it stays the
+    same."""
 
     def __init__(self, last: str) -> None:
         self._last = last.strip()

@@ -1,4 +1,4 @@
-"""Leaves out the labels and lines with which a model writes for somebody else."""
+"""Removes labels, and lines with which a model writes for somebody else."""
 
 import re
 from typing import Literal
@@ -21,8 +21,9 @@ class SpeakerFilter:
     """Drops "Mara:" before her own words and lines before them that speak for somebody else, and
     ends the reply where somebody else begins to speak.
 
-    A line that begins with a name and a colon is kept where it belongs to the text: see
-    `Surroundings`. So it is if the line after it has the label of a stranger: then it is a script.
+    A line that begins with a name and a colon is kept if it belongs to the text: see
+    `Surroundings`. It is also kept if the next line has the label of a stranger: then the text is a
+    script.
     """
 
     def __init__(self, cast: Cast) -> None:
@@ -78,7 +79,7 @@ class SpeakerFilter:
         return at
 
     def _counts(self, label: Label, left: int) -> bool:
-        """Whether the label matters: a name at the very end, without a colon, is none."""
+        """Whether the label counts: a name at the very end, without a colon, does not."""
         return label.end <= left and (self._is_beginning or label.speaker != "own")
 
     def _step_label(self, text: str, at: int, label: Label, *, ends: bool) -> int | None:
@@ -125,7 +126,7 @@ class SpeakerFilter:
         return "keep"
 
     def _next_label(self, text: str, at: int, line_end: int, *, ends: bool) -> OtherLabel | None:
-        """Whose label the line after the one at `at` has; None if what follows decides."""
+        """Whose label the next line after the one at `at` has; None if what follows decides."""
         following = _NOT_BLANK.search(text, line_end, at + MOST_HELD_CHARS)
         if following is None:
             is_far = ends or len(text) >= at + MOST_HELD_CHARS

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 
 class StopStringFilter:
-    """Holds back what may be the beginning of a stop string, which is never shown.
-
-    The stop string that is complete first ends the reply, as it would while a model writes.
+    """Holds back text that may begin a stop string; a stop string is never shown. The first one
+    that is complete ends the reply, as it would in the model's server.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:

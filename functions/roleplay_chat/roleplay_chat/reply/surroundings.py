@@ -1,4 +1,4 @@
-"""What a line of a reply stands in: a code block, a quotation, a letter, a list, a script.
+"""Detects what surrounds a line of a reply: a code block, a quotation, a letter, a list, a script.
 
 There, a name with a colon is part of the story and begins nobody's turn.
 """
@@ -9,7 +9,7 @@ from functools import cache
 from roleplay_chat.reply.labels import Label, Names
 
 MOST_QUOTED_CHARS = 1_500
-"""A quotation that is still open after so many characters was never closed."""
+"""A quotation that is still open after this many characters was never closed."""
 _HEAD_CHARS = 200
 """The beginning of a line that may be a label."""
 
@@ -53,7 +53,7 @@ _AFTER_A_LETTER = ("*", "---", "***", "___")
 
 
 class Surroundings:
-    """Follows the lines of a text that grows. Reads them only when asked, and once."""
+    """Follows the lines of a growing text. Reads them only when asked, and only once."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -62,7 +62,7 @@ class Surroundings:
         """Called with each piece of the text. It is nothing else, because it is called for each."""
         self._fence = ""
         self._closers = ""
-        """The signs that close the open quotation."""
+        """The quotation marks that close the open quotation."""
         self._quoted_chars = 0
         self._letter: str | None = None
         """"open", or "signed" after its last words."""
@@ -70,13 +70,13 @@ class Surroundings:
         self.follows_a_label = False
 
     def begin_script(self) -> None:
-        """From the line to come on, several people speak in labelled lines."""
+        """Note that from the next line on, several people speak in labelled lines."""
         self._read()
         self._is_script = True
 
     def keeps(self, label: Label, value: str) -> bool | None:
-        """Whether a label at the beginning of the next line, with `value` behind it, belongs to the
-        text; None while that depends on more of what follows."""
+        """Whether a label at the beginning of the next line, followed by `value`, belongs to the
+        text; None while that depends on more text."""
         self._read()
         if self._fence:
             return True
@@ -111,7 +111,7 @@ class Surroundings:
 
     def _read_blank(self) -> None:
         self.follows_a_label = False
-        if self._closers == '"':  # Few paragraphs end inside one, and many forget to close it.
+        if self._closers == '"':  # Few paragraphs end inside one, and many are left open.
             self._closers = ""
         if self._is_in_block:
             self._is_introduced = self._is_in_block = False

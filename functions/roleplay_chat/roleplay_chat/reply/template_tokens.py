@@ -38,7 +38,8 @@ _END_FORMS = (
 
 @dataclass(frozen=True)
 class SpokenThought:
-    """Reasoning without tokens: it begins a reply with these words and ends with those."""
+    """Reasoning without tokens: the words with which it begins a reply, and those with which it
+    ends."""
 
     opening: str
     closing: str

@@ -28,7 +28,7 @@ on ecc es dhr mevr mej drs ir bijv blz enz evt nl o.a d.w.z i.p.v np tzn tj itd 
 inż hab św ks г гг в вв ул пр д кв стр т т.е т.д т.п т.к др проф акад им св тов рис см напр
 млн млрд тыс руб коп гл п ст р вул буд сп о sn doç yrd vb bkz sf dl dna dra
 """
-"""What stands before a full stop that ends no sentence."""
+"""Abbreviations, whose full stop does not end a sentence."""
 _MAY_END = """
 a.m p.m etc usw ecc itd itp т.д т.п др vb al jr sr no est st mar may sat sun es os on ex av
 s mm me ir in ed p v c d о о. п р в т ст
@@ -107,7 +107,7 @@ def _ends_sentence(text: str, at: int, end: int) -> bool:
 
 
 def _end_before_item(text: str) -> int:
-    """Where the text before the last line ends, if that line is a list item that was cut."""
+    """The end of the text before the last line, if that line is a list item that was cut."""
     start = text.rfind("\n")
     item = _ITEM.match(text, start) if start > 0 else None
     return len(text[:start].rstrip()) if item else 0

@@ -42,7 +42,7 @@ _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
 _TALK: tuple[Part, ...] = ("history", "message")
-"""What is read again in later turns, each with what stood before it: a message is history then."""
+"""The parts that later turns read again with the text before them: then a message is history."""
 REMEMBERED_TEXTS = 16_384
 """Three megabytes."""
 REMEMBERED_PROMPTS = 4_096
@@ -64,8 +64,8 @@ MOST_HELD_CHARS = 2_000
 class Passage(NamedTuple):
     """A text and the part that it comes from. `age` is the declared age in years.
 
-    With `is_seam` it is the end of one passage and the beginning of the next, which are also read
-    separately. Signals that depend on the part (a teenager, soft words) do not count in it.
+    With `is_seam`, the text is the end of one passage and the beginning of the next, which are also
+    read separately. Signals that depend on the part (a teenager, soft words) do not count in it.
     """
 
     part: Part
@@ -79,7 +79,7 @@ PartSignals = tuple[Part, Signals]
 
 @dataclass(frozen=True)
 class Finding:
-    """Why something is refused. Never contains the text."""
+    """The reason for a refusal. Never contains the text."""
 
     category: Category
     part: Part
@@ -98,18 +98,18 @@ class ContentRefused(Exception):
 
 
 def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
-    """Why the passages are refused, read together; None if they are not."""
+    """Why the passages are refused when read together; None if they are not."""
     return judge(read(passages), tier)
 
 
 def read(passages: Sequence[Passage]) -> list[PartSignals]:
-    """The signals in each passage, first of those that last. Linear in the text; takes
+    """The signals in each passage; passages that last come first. Linear in the text; takes
     milliseconds for a long prompt."""
     return Reading(passages).signals()
 
 
 class Reading:
-    """Passages to be read, and which of them were read before."""
+    """Passages to be read, some of which were read before."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         lasting = [passage for passage in passages if passage.part in _LASTING]
@@ -127,12 +127,12 @@ class Reading:
 
     @property
     def unread_chars(self) -> int:
-        """How much has to be read."""
+        """How many characters have to be read."""
         passages = zip(self._passages, self._known, strict=True)
         return sum([len(passage.text) for passage, known in passages if known is None])
 
     def signals(self) -> list[PartSignals]:
-        """The signals in each passage, first of those that last."""
+        """The signals in each passage; passages that last come first."""
         return [
             (
                 passage.part,
@@ -195,14 +195,13 @@ def _hash(data: bytes) -> bytes:
 
 
 def _encoded(value: Any) -> bytes:
-    """Serialize so that it could be read back: different values have different bytes."""
+    """Serialize without ambiguity: different values have different bytes."""
     return marshal.dumps(value, MARSHAL_VERSION)
 
 
 class PromptReading:
-    """Reads the passages of a prompt in context.
-
-    All but the newest were in the prompt of the turn before: their signals are cached by one hash.
+    """Reads the passages of a prompt in context. All except the newest were in the previous turn's
+    prompt; their signals are cached by one hash.
     """
 
     def __init__(self, passages: Sequence[Passage]) -> None:
@@ -254,10 +253,9 @@ def _hashes_of_beginnings(
 
 
 def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
-    """The passages of a prompt from `start` on as a model comes to them: with what stands before.
-
-    What is said is read with the end of what was said before it. Where others meet, the words on
-    both sides are read once more together, and taken for what came to be later.
+    """The passages of a prompt from `start` on, with the text before each. A message is read with
+    the end of the previous message. Where other passages meet, the words on both sides are also
+    read together, as a passage of the part that changes later.
     """
     alone: list[Passage] = []
     seams: list[Passage] = []
@@ -282,7 +280,7 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
 
 
 def _nearest(passages: Sequence[Passage], parts: Sequence[Part] = PARTS) -> list[Passage]:
-    """The last passages of these parts, as many as have `LEAD_CHARS` together."""
+    """The last passages of these parts that together have `LEAD_CHARS` characters."""
     nearest: list[Passage] = []
     chars = 0
     for passage in reversed(passages):
@@ -299,8 +297,8 @@ def _end_of(passages: Sequence[Passage]) -> str:
 
 
 def said_last(passages: Sequence[Passage]) -> str:
-    """What a reply to a prompt comes after, of its passages: what was said last, in context; where
-    nobody spoke yet, how the scene is to begin."""
+    """The passages of a prompt that its reply follows: the last message, in context; before the
+    first message, the beginning of the scene."""
     for parts in (_TALK, ("scene",)):
         for place in reversed(range(len(passages))):
             if passages[place].part in parts:
@@ -374,7 +372,7 @@ class ReplyScreen:
         continues: str = "",
     ) -> None:
         """`before` has the signals of the other parts, `follows` is the text before the reply, and
-        `continues` the reply to continue, which may be the end of `follows`."""
+        `continues` is the reply to continue, which may be the end of `follows`."""
         if not follows.endswith(continues):
             follows = f"{follows}\n{continues}"
         self._scene = GrowingScene(continues) if tier == "sfw" else None

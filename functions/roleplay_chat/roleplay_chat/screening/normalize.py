@@ -79,7 +79,7 @@ def readings(word: str) -> Iterator[str]:
 
 
 def is_drawn_out(word: str) -> bool:
-    """Whether a letter stands three times in a row."""
+    """Whether a letter occurs three times in a row."""
     return _DRAWN_OUT.search(word) is not None
 
 

@@ -92,7 +92,7 @@ class _Rule:
 
     @property
     def telling(self) -> Classes:
-        """The set that texts contain least often."""
+        """The required set that texts contain least often."""
         return self.needed[0]
 
     def may_match(self, present: Classes) -> bool:
@@ -188,7 +188,7 @@ class _Rules:
 _ABOVE = _Rule.parse("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
-# Looks like a signal, but is none.
+# Looks like a signal, but is not.
 _BENIGN = _Rules.parse(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
@@ -471,9 +471,9 @@ LONGEST_RULE = 40
 
 
 class Growing:
-    """The signals in a text that grows at its end: the same as `detect` finds in the whole text.
+    """The signals in a growing text: the same as `detect` finds in the whole text.
 
-    Encodes only the end again. Of text beyond the reach of any rule it keeps only the signals.
+    Encodes only the end again. Beyond the reach of any rule, it keeps only the signals.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -546,7 +546,8 @@ def is_sexual(text: str) -> bool:
 
 
 def _detect(encoded: str, begin: int, end: int) -> Signals:
-    """The signals between two positions of an encoded text, with its surroundings as context."""
+    """The signals between two positions of an encoded text, with the text around them as
+    context."""
     present = _present(encoded)
     if _quiet(present):
         return NOTHING

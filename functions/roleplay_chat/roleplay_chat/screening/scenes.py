@@ -1,8 +1,7 @@
-"""Detects explicit scenes: a sexual act that is described as happening between people.
-
-A mention is not a scene, nor is a factual text. The rule weighs the words around an explicit one
-instead of matching sentences, so it works the same way in ten languages. It ends replies in the
-`sfw` tier; the hard limit in `decision` does not depend on it. Deterministic, pure, linear.
+"""Detects explicit scenes: a sexual act that is described as happening between people. Mentions and
+factual texts are not scenes. The rule weighs the words around an explicit one instead of matching
+sentences, so it works the same way in ten languages. It ends replies in the `sfw` tier; the hard
+limit in `decision` does not depend on it. Deterministic, pure, linear.
 """
 
 import re
@@ -55,8 +54,8 @@ def is_scene(text: str) -> bool:
 class GrowingScene:
     """Detects a scene in a text that grows at its end: the same result however it is split.
 
-    A word is judged finally once the words after it have arrived. Few texts are ever asked about,
-    so what was appended is read late.
+    A word is judged finally once the words after it have arrived. Few texts are ever checked, so
+    appended text is read lazily.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -104,8 +103,8 @@ class GrowingScene:
 
 
 def _settle(text: str) -> tuple[str, str]:
-    """Split a growing text into codes and its incomplete last word. Of a long word only the
-    beginning is kept, except in scripts without spaces."""
+    """Split a growing text into codes and its incomplete last word. Only the beginning of a long
+    word is kept, except in scripts without spaces."""
     words = list(_tables().word.finditer(text))
     if not words or words[-1].end() < len(text):
         return _encode(text), ""

@@ -41,7 +41,7 @@ def encode(text: str) -> str:
     """The text as one character per word, plus some for punctuation."""
     words = _apart(text)
     codes = "".join(map(_codes.__getitem__, words))
-    # They are rare, and taking them together takes longer than all else here.
+    # They are rare, and joining them takes longer than everything else here.
     if codes.count(_ALONE) >= 2 * IN_A_ROW and _may_be_spelled_out(codes):
         codes = "".join(_spelled_out(words))
     return codes.replace(_ALONE, "")
@@ -111,7 +111,8 @@ def _code(word: str) -> str:
 
 
 def _is_plain(word: str) -> bool:
-    """Whether a word has only small letters from a to z, as most have: it is what it looks like."""
+    """Whether a word has only lower-case letters from a to z, like most words: such a word has no
+    disguise."""
     return word.isascii() and word.isalpha() and word.islower()
 
 
@@ -124,7 +125,7 @@ def _punctuation(signs: str) -> str:
 
 
 def _inner(word: str, inner: str) -> str:
-    """The codes of a word without the punctuation around it. Signs may stand for letters."""
+    """The codes of a word without the punctuation around it. Symbols may stand for letters."""
     signs = [sign for sign in "$€£%@!|" if sign in word]
     disguised = _signal(word.strip(".,;:?\"'*()-")) if signs else ""
     if disguised:
@@ -151,7 +152,8 @@ def _core(core: str) -> str:
 
 
 def _compound(core: str, parts: Sequence[str]) -> str:
-    """The codes of words with signs between them: several words, or one with inserted signs."""
+    """The codes of words with punctuation between them: several words, or one with inserted
+    punctuation."""
     joined = "".join(parts)
     if not joined.isdigit() and (aged := _age(joined)):
         return aged
@@ -292,7 +294,7 @@ def _inside(word: str, terms: dict[str, str]) -> str:
 
 
 def _long(word: str) -> str:
-    """The codes of a very long word: text without spaces, or with other signs between words."""
+    """The codes of a very long word: text without spaces, or with punctuation between words."""
     folded = fold(word)
     if _is_together(folded):
         return _together(folded)
@@ -311,7 +313,7 @@ def _part(part: str) -> str:
 
 IN_A_ROW = 3
 _IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{{IN_A_ROW}}}")
-"""The codes of at least `IN_A_ROW` single letters or digits with only signs between them."""
+"""The codes of at least `IN_A_ROW` single letters or digits with only punctuation between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
 
 
@@ -340,7 +342,7 @@ def _stands_alone(word: str) -> bool:
 SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 """The scripts of the lexicon that are written without spaces."""
 _STREWN = r"-·・*_~/\\|"
-"""Signs that are ignored between two characters of these scripts."""
+"""Punctuation that is ignored between two characters of these scripts."""
 _TERMS = {
     fold(w): CODE[name] for name, line in lexicon.WRITTEN_TOGETHER.items() for w in line.split()
 }
@@ -395,7 +397,7 @@ def _is_together(text: str) -> bool:
 
 
 def _together(text: str) -> str:
-    """The codes of text without spaces, also of other scripts in it."""
+    """The codes of text without spaces, including other scripts in it."""
     return "".join(map(_run, _patterns().runs.findall(_patterns().strewn.sub("", text))))
 
 
@@ -414,7 +416,7 @@ def _run(run: str) -> str:
 
 
 def _unknown(chars: int) -> str:
-    """The codes of unknown characters, of which two count as a word."""
+    """The codes of unknown characters; two of them count as a word."""
     return OTHER * ((chars + 1) // 2)
 
 
@@ -485,7 +487,7 @@ _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
 """Up to a complete word that cannot be part of a row of single letters."""
 _SPACE = re.compile(r".*(?=\s)", re.DOTALL)
 _ONE_SIGN = re.compile(rf"([{_STREWN}])[{_STREWN}]*$")
-"""Signs at the end, which the next character may turn into ignored ones."""
+"""Punctuation at the end, which the next character may turn into ignored one."""
 MAX_UNSETTLED_CHARS = 400
 """The limit for the text that is read again, if it has no spaces or only single letters."""
 AHEAD_CHARS = 100
@@ -495,7 +497,7 @@ _LONG = "-" * (REMEMBERED_CHARS + 1)
 
 
 def settle(text: str) -> tuple[str, str]:
-    """Split a growing text into codes that are final, and the rest, which must be read again.
+    """Split a growing text into final codes, and the rest, which must be read again.
 
     The codes of both parts together equal those of the whole text.
     """
@@ -517,7 +519,8 @@ def settle_unspaced(text: str) -> tuple[str, str]:
 
 
 def _settle_row(words: Sequence[str], rest: str) -> tuple[str, str]:
-    """Keep a row of single letters at the end for reading again, without the signs between them."""
+    """Keep a row of single letters at the end for reading again, without the punctuation between
+    them."""
     length = sum(1 for _ in takewhile(_stands_alone, reversed(words)))
     row = words[len(words) - length :]
     letters = [word for word in row if not _BETWEEN.fullmatch(word)]

@@ -50,7 +50,7 @@ class Call:
 
 
 class Text(NamedTuple):
-    """A piece of the reply. An empty one shows that the model works, such as while reasoning."""
+    """A piece of the reply. An empty one shows that the model is working, for example reasoning."""
 
     text: str
     reasoning: str = ""
@@ -117,7 +117,7 @@ def cached_tokens(answer: Mapping[str, Any]) -> int | None:
     """The prompt tokens that a server took from its cache; None if it does not report them.
 
     OpenAI, OpenRouter, vLLM and llama.cpp have them in `prompt_tokens_details`, other providers
-    elsewhere in `usage`. Servers of llama.cpp that report no usage have `timings`.
+    elsewhere in `usage`. llama.cpp servers that report no usage have `timings`.
     """
     usage, timings = _object(answer, "usage"), _object(answer, "timings")
     found = (
@@ -153,5 +153,5 @@ def in_pieces(text: str, reasoning: str = "") -> list[Text]:
 
 
 def is_full(event: Event) -> bool:
-    """Whether this is a piece of full length, after which other tasks should run."""
+    """Whether this piece has the full length; other tasks should run after it."""
     return isinstance(event, Text) and len(event.text) == PIECE_CHARS

@@ -26,7 +26,7 @@ from edge.json_text import MAX_PARSED_VALUES, value_count_bound
 DONE = "[DONE]"
 """The data of the event after the last one."""
 _GLUE = re.compile(r"\s*(?:data:\s*)?")
-"""What stands between documents in one event."""
+"""The text between documents in one event."""
 _JSON = JSONDecoder()
 _FIRST, _NEXT, _LAST = b"data: ", "\n\ndata: ", b"\n\n"
 
@@ -93,8 +93,8 @@ class BodyDecoder:
 
 
 def _whole_events(piece: bytes) -> list[str]:
-    """The data of a piece that consists of whole events of one line each, as most do; empty for any
-    other."""
+    """The data of a piece that consists of complete events of one line each, like most; empty for
+    any other."""
     if not piece.startswith(_FIRST) or not piece.endswith(_LAST) or b"\r" in piece:
         return []
     text = piece.decode(errors="surrogateescape")
@@ -103,8 +103,8 @@ def _whole_events(piece: bytes) -> list[str]:
 
 
 def _is_another_event(before: str, line: str) -> bool:
-    """Whether the line cannot continue JSON that stands on several lines: after "}", neither an
-    object nor a list may begin."""
+    """Whether the line cannot continue JSON of several lines: after "}", neither an object nor a
+    list may begin."""
     return line.lstrip()[:1] in ("{", "[") and before.rstrip()[-1:] == "}"
 
 

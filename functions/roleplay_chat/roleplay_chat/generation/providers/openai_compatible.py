@@ -45,7 +45,7 @@ from roleplay_chat.generation.providers.event_stream import DONE, BodyDecoder, d
 MAX_STREAM_BYTES = 32 * 2**20
 """The limit for a whole stream. The longest reply, in events of one character, is smaller."""
 MANY_EVENTS = 100
-"""After so many events at once, other tasks run; one network read may bring thousands."""
+"""After this many events at once, other tasks run; one network read may bring thousands."""
 FAST_SECONDS = 0.025
 """Events that come faster than this on average are passed on in twos or more: nobody reads faster,
 and screening and sending cost the same for two tokens as for one."""
@@ -89,7 +89,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """A character in two halves, as JSON escapes it."""
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]+")
-"""Bytes that were no text where they stood, as `BodyDecoder` passes them on."""
+"""Bytes that were not valid text, as `BodyDecoder` passes them on."""
 _HALF = re.compile(
     "(?:[\ud800-\udbff]|[\udcc2-\udcdf]|[\udce0-\udcef][\udc80-\udcbf]?"
     r"|[\udcf0-\udcf4][\udc80-\udcbf]{0,2})\Z"
@@ -129,7 +129,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
 async def _event_batches(
     response: httpx.Response, reader: "ReplyReader"
 ) -> AsyncGenerator[list[str], None]:
-    """Yield the data of the body's events, in lists of those that are passed on together."""
+    """Yield the data of the body's events, in lists of events to pass on together."""
     decoder = BodyDecoder()
     read = since_event = 0
     async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
@@ -160,11 +160,11 @@ async def _event_batches(
 
 
 class _Held:
-    """The events of a body that wait for the next ones: see `FAST_SECONDS`."""
+    """Events of a body that wait for the next ones: see `FAST_SECONDS`."""
 
     def __init__(self, parts: AsyncIterator[bytes]) -> None:
         self._parts = parts
-        # Giving up waiting for its next value would end a generator.
+        # A generator would end if waiting for its next value were abandoned.
         self._may_hold = not isasyncgen(parts)
         self._began = self._last = time.monotonic()
         self._gap = self._since = 0.0
@@ -187,7 +187,8 @@ class _Held:
             return b""
 
     def add(self, events: list[str]) -> bool:
-        """Hold events (none: they have waited enough). Returns whether to release them."""
+        """Hold events. Returns whether to release all; adding none means that they have waited
+        enough."""
         if not events:
             return True
         now = time.monotonic()
@@ -218,7 +219,8 @@ async def _drain(batches: AsyncIterator[Sequence[str]], reader: "ReplyReader") -
 
 
 def _events(reader: "ReplyReader", batch: Sequence[str]) -> Iterator[Event]:
-    """The events of data that arrived together: text, then the end; raises the error in it last."""
+    """The events of data that arrived together: text, then the end. An error in it is raised
+    last."""
     failure: UpstreamError | None = None
     finished = reader.finished
     for data in batch:
@@ -257,8 +259,8 @@ class ReplyReader:
 
     @property
     def finished(self) -> bool:
-        """Whether the finish reason was read; the usage may come later. A reason that means
-        nothing to us only counts if nothing follows."""
+        """Whether the finish reason was read; the usage may come later. An unknown reason counts
+        only if nothing follows."""
         return self._meaning in _FINISHED
 
     def feed(self, data: str) -> None:
@@ -285,7 +287,7 @@ class ReplyReader:
                 self._read_choice(choice, chunk)
 
     def _feed_several(self, data: str) -> bool:
-        """Read data that is not one JSON object, but perhaps several; returns whether it was."""
+        """Read data that may be several JSON objects; returns whether it was."""
         chunks, rest = documents(data)
         if chunks == [data]:
             return False
@@ -328,7 +330,7 @@ class ReplyReader:
 
     def _without_halves(self, text: str) -> str:
         """Join characters that came in two parts, and hold back one whose second part is missing.
-        What is no text remains: U+FFFD for bytes, or a lone surrogate."""
+        Invalid text remains: U+FFFD for bytes, or a lone surrogate."""
         self._half = ""
         if not _SURROGATE.search(text):
             return text
@@ -366,7 +368,7 @@ class ReplyReader:
             and self._chars + len(content) <= MAX_REPLY_CHARS
             and not message.get("refusal")
             and REASONING.isdisjoint(message)
-        ):  # As most are.
+        ):  # The usual case.
             if content:
                 self._chars += len(content)
                 self._pieces.append(content)
@@ -429,7 +431,7 @@ class ReplyReader:
 
 
 def _without_excess(usage: Usage) -> Usage:
-    """The usage with no more tokens from the cache than the prompt has."""
+    """The usage with at most as many cached tokens as the prompt has."""
     if usage.cached_tokens is None or usage.prompt_tokens is None:
         return usage
     return replace(usage, cached_tokens=min(usage.cached_tokens, usage.prompt_tokens))
@@ -448,7 +450,7 @@ def _parse(data: str | bytes) -> Mapping[str, Any]:
 
 
 def _failure_of(data: str | bytes) -> UpstreamError:
-    """The error for data that is no JSON: what its sentence says, if it is one."""
+    """The error for data that is not JSON, classified by its sentence if it has one."""
     kind = _kind_of(data)
     if kind == "not JSON" and isinstance(data, str) and data.lstrip()[:1] not in ("{", "["):
         failure = from_error(data, 200)
@@ -458,7 +460,7 @@ def _failure_of(data: str | bytes) -> UpstreamError:
 
 
 def _kind_of(data: str | bytes) -> str:
-    """What came instead of JSON, for the log."""
+    """The kind of data that came instead of JSON, for the log."""
     if not data.strip():
         return "nothing"
     return "a web page" if data.lstrip()[:1] in ("<", b"<") else "not JSON"
