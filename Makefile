@@ -182,7 +182,7 @@ memory-report: $(READY)/test ## Measure what prompts know of long conversations;
 policy-report: $(READY)/test ## Print misses and false refusals of the content screening; ARGS="--json"
 	@$(BIN)/python -m tests.policy $(ARGS)
 
-metrics: $(READY)/python ## Print function lengths, import depth and import circles; ARGS="--json" or another working copy
+metrics: $(READY)/python ## Print function lengths, import depth and import cycles; ARGS="--json" or another working copy
 	@$(BIN)/python -m dev.metrics $(ARGS)
 
 ##@ Develop

@@ -112,7 +112,7 @@ def _imported_paths(module: str, text: str) -> Iterator[str]:
 
 
 def groups(graph: Graph) -> dict[str, frozenset[str]]:
-    """Each module's circle: itself and the modules that import each other with it."""
+    """Each module's cycle: itself and the modules that import each other with it."""
     reach = {module: reachable(graph, module) for module in graph}
     return {
         module: frozenset({module} | {other for other in reach[module] if module in reach[other]})
@@ -120,7 +120,7 @@ def groups(graph: Graph) -> dict[str, frozenset[str]]:
     }
 
 
-def circles(graph: Graph) -> list[frozenset[str]]:
+def cycles(graph: Graph) -> list[frozenset[str]]:
     """The groups of modules that import each other, the largest first."""
     return sorted({each for each in groups(graph).values() if len(each) > 1}, key=len, reverse=True)
 
@@ -137,7 +137,7 @@ def reachable(graph: Graph, start: str) -> set[str]:
 
 
 def longest_chain(graph: Graph) -> list[str]:
-    """The longest chain of imports, from the top. A circle counts as one link."""
+    """The longest chain of imports, from the top. A cycle counts as one link."""
     group = groups(graph)
     chains: dict[frozenset[str], list[str]] = {}
 
@@ -200,7 +200,7 @@ def module_name(path: str) -> str:
     return ".".join([place.rpartition("/")[2], *parts] if parts == ["main"] else parts)
 
 
-HEADINGS = ("functions", "median", "p90", "longest", "modules", "depth", "circles", "upward")
+HEADINGS = ("functions", "median", "p90", "longest", "modules", "depth", "cycles", "upward")
 
 
 def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
@@ -213,7 +213,7 @@ def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
         max(lengths, default=0),
         len(graph),
         len(longest_chain(graph)),
-        len(circles(graph)),
+        len(cycles(graph)),
         len(upward(graph)),
     )
 
@@ -231,7 +231,7 @@ def measure(root: Path) -> dict[str, Any]:
         area: dict(zip(HEADINGS, figures(found[area], import_graph(modules)), strict=True))
         for area, modules in texts.items()
     }
-    chains = {"modules": len(web), "depth": len(longest_chain(web)), "circles": len(circles(web))}
+    chains = {"modules": len(web), "depth": len(longest_chain(web)), "cycles": len(cycles(web))}
     return {
         "areas": areas | {WEB: chains},
         "longest": {
@@ -239,7 +239,7 @@ def measure(root: Path) -> dict[str, Any]:
             for area in AREAS
         },
         "chain": longest_chain(graph),
-        "circles": [sorted(circle) for circle in circles(graph) + circles(web)],
+        "cycles": [sorted(cycle) for cycle in cycles(graph) + cycles(web)],
         "upward": [list(arrow) for arrow in upward(graph)],
     }
 
@@ -259,8 +259,8 @@ def report(measured: Mapping[str, Any]) -> Iterator[Part]:
         rows = [[name, str(lines)] for name, lines in found.items()]
         yield Table(["function", "lines"], rows, f"Longest of {area}", right=["lines"])
     yield Table(["module"], [[module] for module in measured["chain"]], "Longest chain of imports")
-    for circle in measured["circles"]:
-        yield Line(f"Circle: {', '.join(circle)}", "red")
+    for cycle in measured["cycles"]:
+        yield Line(f"Cycle: {', '.join(cycle)}", "red")
     for module, other in measured["upward"]:
         yield Line(f"Upward: {module} imports {other}", "red")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.metrics import AREAS, circles, import_graph, sources, upward
+from dev.metrics import AREAS, cycles, import_graph, sources, upward
 from tests.support.postgres import ROOT
 
 TESTS = ROOT / "tests"
@@ -158,10 +158,10 @@ def test_layers_are_those_of_the_imports() -> None:
     assert sorted(arrow for arrow in arrows if layer[arrow[0]] <= layer[arrow[1]]) == []
 
 
-def test_nothing_imports_upwards_or_in_a_circle() -> None:
+def test_nothing_imports_upwards_or_in_a_cycle() -> None:
     texts = {name: text for area in AREAS for name, text in sources(ROOT, area).items()}
     graph = import_graph(texts)
-    assert (upward(graph), circles(graph)) == ([], [])
+    assert (upward(graph), cycles(graph)) == ([], [])
     functions = {"roleplay_chat", "health_check"}
     tops = [
         (module, module.partition(".")[0], other.partition(".")[0])

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dev.metrics import (
-    circles,
+    cycles,
     figures,
     functions,
     import_graph,
@@ -93,12 +93,12 @@ def test_imports_of_web_modules_are_found_by_path() -> None:
         "web/js/state.js": set(),
         "web/js/parts/prose.js": {"web/js/state.js", "web/js/chat.js"},
     }
-    assert circles(graph) == [{"web/js/chat.js", "web/js/parts/prose.js"}]
+    assert cycles(graph) == [{"web/js/chat.js", "web/js/parts/prose.js"}]
 
 
-def test_circle_is_one_link_of_the_chain() -> None:
+def test_cycle_is_one_link_of_the_chain() -> None:
     graph = import_graph(LAYERED)
-    assert circles(graph) == [{"dev.card", "dev.chat"}]
+    assert cycles(graph) == [{"dev.card", "dev.chat"}]
     assert longest_chain(graph) == [
         "dev.card",
         "roleplay_chat.turn",
@@ -153,11 +153,11 @@ def test_tree_is_read_from_its_files(tmp_path: Path) -> None:
     assert lines[4].split() == ["all", "1", "2", "2", "2", "3", "2", "0", "0"]
     assert lines[5].split() == ["web/js", "-", "-", "-", "-", "2", "1", "1", "-"]
     assert ["edge.logs.log", "2"] in [line.split() for line in lines]
-    assert "Circle: web/js/chat.js, web/js/page.js" in lines
+    assert "Cycle: web/js/chat.js, web/js/page.js" in lines
     told = json.loads(CliRunner().invoke(main, [str(tmp_path), "--json"]).output)
     assert told["areas"]["all"]["modules"] == 3
     assert told["longest"]["functions"] == {"edge.logs.log": 2}
-    assert told["circles"] == [["web/js/chat.js", "web/js/page.js"]]
+    assert told["cycles"] == [["web/js/chat.js", "web/js/page.js"]]
 
 
 def test_nothing_has_no_figures() -> None:

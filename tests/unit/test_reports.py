@@ -137,10 +137,10 @@ REFUSED = Findings("a product", ["public.system_config is missing."], [], [])
 
 AREA = dict(zip(metrics.HEADINGS, (1827, 6.5, 16, 70, 178, 23, 0, 0), strict=True))
 METRICS = {
-    "areas": {"functions": AREA, "web/js": {"modules": 102, "depth": 13, "circles": 1}},
+    "areas": {"functions": AREA, "web/js": {"modules": 102, "depth": 13, "cycles": 1}},
     "longest": {"functions": {"roleplay_chat.generation.error_classifier.from_error": 45}},
     "chain": ["roleplay_chat.main", "roleplay_chat.app"],
-    "circles": [["web/js/a.js", "web/js/b.js"]],
+    "cycles": [["web/js/a.js", "web/js/b.js"]],
     "upward": [["edge.logs", "roleplay_chat.app"]],
 }
 SCREENED = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.metrics import circles, reachable, web_import_graph, web_sources
+from dev.metrics import cycles, reachable, web_import_graph, web_sources
 from dev.settings import ROOT
 from dev.web import PAGES, VENDOR, WEB, Config, build
 
@@ -72,10 +72,10 @@ def test_page_names_each_module_that_it_loads_once(built: Path, page: str) -> No
     assert {(built / name).resolve() for name in named} == reached
 
 
-def test_modules_do_not_import_each_other_in_a_circle() -> None:
+def test_modules_do_not_import_each_other_in_a_cycle() -> None:
     graph = web_import_graph(web_sources(ROOT))
     assert len(graph) > 15
-    assert circles(graph) == []
+    assert cycles(graph) == []
 
 
 @pytest.mark.parametrize(
