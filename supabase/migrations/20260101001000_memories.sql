@@ -150,6 +150,22 @@ revoke execute on function private.shape_fact() from public, anon, authenticated
 create trigger memory_facts_shape before update of memory_id, importance, is_active on public.memory_facts
   for each row execute function private.shape_fact();
 
+-- A turn reads all facts of its memories, so users cannot add them without end.
+create function private.check_facts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op = 'UPDATE' and new.memory_id = old.memory_id then
+    return new;
+  elsif (select count(*) from public.memory_facts f where f.memory_id = new.memory_id) >= 2000 then
+    raise exception 'You have reached the maximum number of facts here. Please delete one first.'
+      using errcode = 'PT409', hint = 'The maximum is 2000 facts.';
+  end if;
+  return new;
+end $$;
+revoke execute on function private.check_facts() from public, anon, authenticated;
+create trigger memory_facts_total before insert or update of memory_id on public.memory_facts
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_facts();
+
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
 -- current fact with the same text.
 create function private.restore_facts() returns trigger

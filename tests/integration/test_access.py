@@ -294,7 +294,8 @@ FUNCTIONS = {
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
         private.is_later
-        private.restore_facts private.shape_fact private.take_person_summary
+        private.check_facts private.restore_facts private.shape_fact
+        private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
         private.forget_variables
         private.variables_before private.branch_variables

@@ -1420,6 +1420,30 @@ class TestPerson:
         self.change(told, importance=5)
         assert [fact["content"] for fact in current(told)] == [PARIS, "Ada has a dog."]
 
+    def test_memory_is_full_at_some_point(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        memory = told.stack.insert(
+            "memories", user_id=told.user.id, tier="character", character_id=DEMO_CHARACTER
+        )
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content)"
+            " select %s, 'Fact ' || n from generate_series(1, 1999) n",
+            (memory,),
+        )
+        row = {"memory_id": str(memory), "content": "One more."}
+        with told.stack.data_api(told.user) as api:
+            assert api.post("/memory_facts", json=row).status_code == 201
+            refused = [
+                api.post("/memory_facts", json=row | {"content": "And another."}),
+                api.patch(
+                    "/memory_facts",
+                    params={"content": f"eq.{PARIS}"},
+                    json={"memory_id": str(memory)},
+                ),
+            ]
+        assert [answer.status_code for answer in refused] == [409, 409]
+        assert "delete one first" in refused[0].json()["message"]
+
     def test_fact_moves_to_no_memory_of_others(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})
         memory = told.stack.insert("memories", user_id=told.stack.user().id, tier="profile")
