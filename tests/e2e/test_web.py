@@ -579,7 +579,7 @@ class TestActions:
         path = f"/rest/v1/turn_prompts?turn_id=eq.{person.turns()[-1]['id']}"
         operator(person.copy, "DELETE", path, None)
         person.press("Why?")
-        expect(dialog.get_by_text("kept for a few days only")).to_be_visible()
+        expect(dialog.get_by_text("kept for only a few days")).to_be_visible()
 
     def test_greeting_needs_no_reason(self, person: Person) -> None:
         person.join()

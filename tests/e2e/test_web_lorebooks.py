@@ -288,17 +288,17 @@ def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None
     dialog.get_by_label("How many messages follow").fill("7")
     # Another form keeps the first one.
     dialog.get_by_role("button", name="Add an entry").click()
-    expect(dialog.get_by_label("Keys, with")).to_have_value("")
-    dialog.get_by_label("Keys, with").fill("harbour")
+    expect(dialog.get_by_label("Keys, separated")).to_have_value("")
+    dialog.get_by_label("Keys, separated").fill("harbour")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     page.reload()
     dialog = open_book(reader)
     dialog.get_by_role("button", name="Add an entry").click()
-    expect(dialog.get_by_label("Keys, with")).to_have_value("harbour")
+    expect(dialog.get_by_label("Keys, separated")).to_have_value("harbour")
     reader.hears("This is what you did not save last time.")
     dialog.get_by_role("button", name="Discard it").click()
-    expect(dialog.get_by_label("Keys, with")).to_have_value("")
+    expect(dialog.get_by_label("Keys, separated")).to_have_value("")
     # What was typed stays with its entry, whose place changes.
     dialog.get_by_role("button", name="Delete: sea").click()
     page.get_by_role("button", name="Delete the entry").click()
@@ -361,7 +361,7 @@ def test_texts_read_in_their_own_direction(reader: Person) -> None:
     dialog.get_by_role("button", name="Change:").first.click()
     text = dialog.get_by_label("Text", exact=True)
     check(
-        dialog.get_by_label("Keys, with"),
+        dialog.get_by_label("Keys, separated"),
         text,
         dialog.get_by_role("listitem").last.locator("> span"),
     )
