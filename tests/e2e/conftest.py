@@ -51,6 +51,17 @@ def scripted(copy: WorkingCopy) -> Iterator[Upstream]:
 
 
 @pytest.fixture
+def models(copy: WorkingCopy) -> Iterator[None]:
+    """Restores the order and the defaults of models, because other tests have the same stack."""
+    query = "api_models?select=id,priority,is_default&order=is_default"
+    before = copy.rows(query)
+    yield
+    operator(copy, "PATCH", "/rest/v1/api_models?is_default=is.true", {"is_default": False})
+    for row in before:
+        operator(copy, "PATCH", f"/rest/v1/api_models?id=eq.{row.pop('id')}", row)
+
+
+@pytest.fixture
 def person(browser: Browser, copy: WorkingCopy) -> Iterator[Person]:
     url = copy.stack_env["FUNCTIONS_URL"]
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.support.person import MARA, Person, operator
@@ -14,12 +15,14 @@ MODELS = "/console.html?page=models"
 
 
 class TestConsole:
+    @pytest.mark.usefixtures("models")
     def test_admin_switches_the_default_and_the_next_turn_uses_it(self, admin: Person) -> None:
         admin.page.get_by_role("link", name="Console").click()
         expect(admin.page.get_by_role("heading", name="Activity")).to_be_visible()
         admin.page.get_by_role("link", name="Models", exact=True).click()
         admin.press("Make default for roleplay: Dolphin 3.0 Mistral 24B")
-        row = admin.page.get_by_role("row").filter(has_text="dolphin-3.0-mistral-24b:free")
+        rows = admin.page.locator("#models-roleplay").get_by_role("row")
+        row = rows.filter(has_text="dolphin-3.0-mistral-24b:free")
         expect(row.get_by_text("Default", exact=True)).to_be_visible()
         admin.page.get_by_role("link", name="Roleplay").click()
         expect(admin.said).to_have_count(1)
@@ -159,6 +162,7 @@ class TestConsole:
         expect(page.locator("#ages tbody tr")).to_contain_text("40")
         operator(admin.copy, "DELETE", stored, None)
 
+    @pytest.mark.usefixtures("models")
     def test_order_is_changed_by_keyboard(self, admin: Person) -> None:
         admin.open(MODELS)
         table = admin.page.locator("#models-roleplay table")

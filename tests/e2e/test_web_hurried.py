@@ -290,8 +290,8 @@ class TestSettings:
         for words in ("It rains.", "It snows."):
             note.fill(words)
             note.blur()
+            drawn(two.page)
         wait_on(two.page, lambda: kept, "the first change is on its way")
-        drawn(two.page)
         first = kept[0].request
         with two.page.expect_event("requestfinished", lambda request: request == first):
             kept[0].continue_()
