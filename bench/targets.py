@@ -153,18 +153,12 @@ def _most(recalled: str, figure: str = "processor", *, is_again: bool = False) -
     return find
 
 
-def _instances(figure: str) -> Figure:
-    """A figure of the most instances."""
-
+def _instances(count: int, figure: str) -> Figure:
     def find(results: Results) -> float | None:
-        found = results.instances
-        return float(getattr(found[max(found)], figure)) if found else None
+        found = results.instances.get(count)
+        return float(getattr(found, figure)) if found else None
 
     return find
-
-
-def _one_instance(results: Results) -> float | None:
-    return results.instances[1].turns_per_second if results.instances else None
 
 
 def _costly_reads(results: Results) -> float | None:
@@ -208,11 +202,11 @@ TARGETS = (
     Target(
         "turns/s of three instances on one database, against one",
         1,
-        _ratio(_instances("turns_per_second"), _one_instance),
+        _ratio(_instances(3, "turns_per_second"), _instances(1, "turns_per_second")),
         "×",
         True,
     ),
-    Target("waits for locks of another turn, three instances", 0, _instances("waits")),
+    Target("waits for locks of another turn, three instances", 0, _instances(3, "waits")),
     Target("cold start to the first byte, against the floor", 1.1, _COLD_START, "×"),
     Target("cold start to the first turn's first token, against the floor", 1.15, _FIRST_TURN, "×"),
     Target("packages imported that no turn uses", 0, _unused_imports),

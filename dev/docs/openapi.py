@@ -639,6 +639,38 @@ def _ref(name: str) -> Schema:
 # --- operations --------------------------------------------------------------------------------
 
 
+_SECURITY_SCHEMES: Schema = {
+    "user": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access token of a user signed in with Supabase.",
+    },
+    "api_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key that a user created: `rpk_` and 64 digits.",
+    },
+    "publishable": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "apikey",
+        "description": "The publishable key of the Supabase project.",
+    },
+    "scheduler": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`HEALTH_CHECK_SECRET`, or an ID token of the service account.",
+    },
+    "secret": {"type": "apiKey", "in": "header", "name": "X-Health-Check-Secret"},
+    "worker": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The worker's own key: `make worker`.",
+    },
+}
+
+
 def document() -> Schema:
     """The OpenAPI description of both functions."""
     return {
@@ -678,36 +710,7 @@ def document() -> Schema:
                     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
                 }
             },
-            "securitySchemes": {
-                "user": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The access token of a user signed in with Supabase.",
-                },
-                "api_key": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An API key that a user created: `rpk_` and 64 digits.",
-                },
-                "publishable": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "apikey",
-                    "description": "The publishable key of the Supabase project.",
-                },
-                "scheduler": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "`HEALTH_CHECK_SECRET`, or an ID token of the service account.",
-                },
-                "secret": {"type": "apiKey", "in": "header", "name": "X-Health-Check-Secret"},
-                "worker": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The worker's own key: `make worker`.",
-                },
-            },
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 

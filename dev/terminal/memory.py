@@ -99,7 +99,7 @@ def _add(chat: Chat, content: str) -> None:
 
 
 def _memory(chat: Chat, tier: str) -> str:
-    """The id of this memory, which is created if there is none."""
+    """The id of this memory. Creates it if needed."""
     row = chat.memory_row(tier)
     which = "&".join(f"{name}=eq.{value}" for name, value in row.items())
     found = chat.data("GET", f"memories?select=id&{which}")

@@ -26,7 +26,7 @@ from tests.support.notes import asked_for_notes, prompts
 from tests.support.postgres import Postgres
 from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.installations
 
@@ -160,6 +160,15 @@ def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> 
         "select public.remember(%s, %s::jsonb, '[]') as changed", turn, json.dumps(saved)
     )
     return bool(row["changed"])
+
+
+def narrow_home(told: Talk, others: int = 1, **noted: Any) -> list[UUID]:
+    """Ada's home is noted for all her conversations, and she moves it into this one. Returns other
+    conversations of hers."""
+    step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", **noted})
+    found = [told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(others)]
+    move(told, PARIS, "conversation")
+    return found
 
 
 def move(talk: Talk, fact: str, tier: str) -> None:
@@ -770,7 +779,7 @@ class TestProvenance:
                 deleted = pool.submit(elsewhere.execute, delete, (gone,))
                 waiting = "select from pg_locks where not granted"
                 wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
-            deleted.result(timeout=30)
+            deleted.result(timeout=PATIENCE)
         assert (texts(told), summary(told)) == (set(), kept)
 
     def test_change_of_another_column_of_a_message_forgets_nothing(self, told: Talk) -> None:
@@ -1300,9 +1309,7 @@ class TestPerson:
     def test_fact_that_a_person_moved_is_not_lifted_into_a_wider_tier(
         self, told: Talk, again: str
     ) -> None:
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
-        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
-        move(told, PARIS, "conversation")
+        (other,) = narrow_home(told)
         assert texts(told, other) == set()
         for number in range(2):
             said = f"As I said, I live in Paris. {number}"
@@ -1314,9 +1321,7 @@ class TestPerson:
     def test_fact_that_a_person_moved_comes_back_after_its_message_as_they_had_it(
         self, told: Talk, again: str
     ) -> None:
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 4})
-        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
-        move(told, PARIS, "conversation")
+        (other,) = narrow_home(told, importance=4)
         self.change(told, importance=1)
         said = "I am Ada, and I live in Paris!"
         act(told, "edit", STORY[2], message=said)
@@ -1328,11 +1333,7 @@ class TestPerson:
     def test_fact_that_a_person_moved_stays_narrow_after_a_model_reworded_it(
         self, told: Talk
     ) -> None:
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
-        other, third = (
-            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
-        )
-        move(told, PARIS, "conversation")
+        other, third = narrow_home(told, 2)
         said = "As I said, I live in Paris."
         say(told, said)
         step(told, {"text": "Ada lives in the Paris.", "said": said})
@@ -1342,9 +1343,7 @@ class TestPerson:
 
     def test_fact_that_a_person_moved_stays_narrow_where_it_says_more(self, told: Talk) -> None:
         more = "Ada lives in Paris with her sister."
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
-        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
-        move(told, PARIS, "conversation")
+        (other,) = narrow_home(told)
         said = "I live in Paris with my sister."
         say(told, said)
         step(told, {"text": more, "tier": "profile", "said": said})
@@ -1353,11 +1352,7 @@ class TestPerson:
     def test_fact_that_a_person_moved_and_that_another_story_tells_stays_in_both(
         self, told: Talk
     ) -> None:
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
-        other, third = (
-            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
-        )
-        move(told, PARIS, "conversation")
+        other, third = narrow_home(told, 2)
         say(told, "I live in Paris.", conversation=other)
         noted = {"text": PARIS, "said": "I live in Paris.", "tier": "profile"}
         step(told, noted, conversation=other)

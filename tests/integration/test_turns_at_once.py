@@ -65,14 +65,14 @@ class Turn:
 
 @pytest.fixture
 def two(stack: Stack, postgres: Postgres) -> Iterator[tuple[Connection, Connection]]:
-    """Two connections. The second gives up at once where it would have to wait."""
+    """Two connections. The second gives up where it would have to wait for the first."""
     with ExitStack() as opened:
         first = opened.enter_context(connect(postgres, "app"))
         second = opened.enter_context(connect(postgres, "app"))
         # What the project has spent is added up in 32 rows, and a connection has one of them.
         while (first.info.backend_pid - second.info.backend_pid) % 32 == 0:
             second = opened.enter_context(connect(postgres, "app"))
-        second.execute("set lock_timeout = '1ms'")
+        second.execute("set lock_timeout = '1s'")
         yield first, second
 
 
