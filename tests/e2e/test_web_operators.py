@@ -270,6 +270,7 @@ class TestModels:
         assert after["input_defaults"] == before["input_defaults"] | {"max_tokens": 123}
         assert after["capabilities"] == before["capabilities"] | {"nsfw": False}
         admin.press("Undo")
+        expect(page.get_by_role("status")).to_have_text("Script is as it was.")
         expect(page.get_by_role("button", name="Undo")).to_have_count(0)
         [again] = admin.copy.rows(f"api_models?model_key=eq.{SCRIPTED}")
         for column in ("input_defaults", "capabilities", "pricing", "display_name", "priority"):
@@ -480,38 +481,39 @@ def test_template_shows_the_prompt_that_it_makes(admin: Person) -> None:
 def test_reported_character_is_taken_down_and_restored(admin: Person) -> None:
     page = admin.page
     [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
-    row = {"id": str(uuid4()), "user_id": demo["id"], "name": "Reported One", "is_public": True}
+    name = f"Reported {uuid4().hex}"  # What was taken down stays in the list.
+    row = {"id": str(uuid4()), "user_id": demo["id"], "name": name, "is_public": True}
     operator(admin.copy, "POST", "/rest/v1/characters", row | {"description": "<b>Loud</b>"})
     report = {"user_id": admin.user_id, "character_id": row["id"], "reason": "spam"}
     report |= {"details": "The same words again."}
     operator(admin.copy, "POST", "/rest/v1/character_reports", report)
     admin.open("/console.html?page=reports")
-    card = page.locator(".cards > li").filter(has_text="Reported One")
+    card = page.locator(".cards > li").filter(has_text=name)
     expect(card).to_contain_text("The same words again.")
-    card.get_by_text("Texts of Reported One").click()
+    card.get_by_text(f"Texts of {name}").click()
     expect(card.get_by_text("<b>Loud</b>")).to_be_visible()
-    admin.press("Take down Reported One")
+    admin.press(f"Take down {name}")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("It is spam.")
     admin.press("Take it down")
     expect(card).to_have_count(0)
-    taken = rows(page, "take-downs-table").filter(has_text="Reported One")
+    taken = rows(page, "take-downs-table").filter(has_text=name)
     expect(taken).to_contain_text("It is spam.")
-    admin.press("Restore Reported One")
+    admin.press(f"Restore {name}")
     dialog.get_by_label("Reason").fill("It was none.")
     admin.press("Restore it")
     expect(taken).to_contain_text("It was none.")
 
     operator(admin.copy, "POST", "/rest/v1/character_reports", report)
     page.reload()
-    admin.press("Dismiss the reports of Reported One")
+    admin.press(f"Dismiss the reports of {name}")
     unseen = report | {"user_id": demo["id"], "details": "It came meanwhile."}
     operator(admin.copy, "POST", "/rest/v1/character_reports", unseen)
     dialog.get_by_label("Reason").fill("Nothing is wrong.")
     admin.press("Dismiss them")
     expect(card).not_to_contain_text("The same words again.")
     expect(card).to_contain_text("It came meanwhile.")
-    admin.press("Dismiss the reports of Reported One")
+    admin.press(f"Dismiss the reports of {name}")
     dialog.get_by_label("Reason").fill("Nor here.")
     admin.press("Dismiss them")
     expect(card).to_have_count(0)
