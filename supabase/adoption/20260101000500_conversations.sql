@@ -154,16 +154,20 @@ revoke all on private.set_aside_messages from public, anon, authenticated;
 grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
   private.search_terms(uuid, bigint, text) to public;
 
+-- Messages of people have no details, and looking for them takes as long as reading the message.
 create view shared.messages as
 select m.id, m.conversation_id, m.position,
        case m.sender when 'user' then 'user' else 'character' end as sender,
-       (select d.character_id from private.message_details d where d.message_id = m.id) as character_id,
+       case when m.sender <> 'user' then (
+         select d.character_id from private.message_details d where d.message_id = m.id) end as character_id,
        coalesce(m.content, '') as content,
        case when m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') then 'text'
             else coalesce(m.message_type, 'text') end
          as message_type,
-       (select d.parent_id from private.message_details d where d.message_id = m.id) as parent_id,
-       (select d.variant_of from private.message_details d where d.message_id = m.id) as variant_of,
+       case when m.sender <> 'user' then (
+         select d.parent_id from private.message_details d where d.message_id = m.id) end as parent_id,
+       case when m.sender <> 'user' then (
+         select d.variant_of from private.message_details d where d.message_id = m.id) end as variant_of,
        true as is_active, m.created_at, m.edited_at,
        (m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') or m.message_type is null)
          and m.sender in ('user', 'assistant') and m.content is not null as is_speech
