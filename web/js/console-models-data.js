@@ -76,7 +76,9 @@ async function makeDefaultAgain(before, model) {
 /** Moves a model one place earlier (-1) or later (1) among the models of its task. */
 export async function moveModel(model, by) {
   const order = state.models.filter((each) => each.task === model.task);
-  const from = order.indexOf(model);
+  const from = order.findIndex(({ id }) => id === model.id);
+  // The list may have been read again since the button was drawn.
+  if (from < 0 || !order[from + by]) return;
   order.splice(from + by, 0, ...order.splice(from, 1));
   const moves = order.map(({ id, priority }, index) => ({ id, from: priority, to: index + 1 }));
   const made = moves.filter((move) => move.from !== move.to);
