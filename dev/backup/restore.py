@@ -177,7 +177,7 @@ def _load(database: Database, reader: Reader, tables: Sequence[OwnTable], tell: 
     """Replace all rows, within a transaction."""
     # Triggers have already run for these rows. Foreign keys are checked below.
     database.execute("set local session_replication_role = replica")
-    for table in (OwnTable(VERSIONS, ()), *tables):
+    for table in tables:
         database.execute(sql.SQL("delete from {}").format(table.identifier))
     for number, table in enumerate(tables, 1):
         rows = _copy(database, reader, table)
@@ -185,6 +185,8 @@ def _load(database: Database, reader: Reader, tables: Sequence[OwnTable], tell: 
         if rows != wanted:
             raise BackupError(f"{table.name} has {rows:,} rows in place of {wanted:,}.")
         tell(f"[{number}/{len(tables)}] {table.name}: {rows:,} rows")
+    # Changes of messages are noted even so. No instance may take what it has for these messages.
+    database.execute(sql.SQL("delete from {}").format(OwnTable(VERSIONS, ()).identifier))
     _continue_sequences(database, reader.manifest.sequences)
     database.execute("set local session_replication_role = origin")
     if found := orphans(database, tables):

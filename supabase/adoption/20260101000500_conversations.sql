@@ -21,11 +21,13 @@ select c.id, c.user_id, c.character_id, c.user_character_id, left(c.title, 200) 
        d.parent_conversation_id, d.branched_from, d.client_message_id, c.created_at, c.updated_at
 from public.conversations c left join private.conversation_details d on d.conversation_id = c.id;
 
--- Keeps a conversation from being deleted until the transaction ends. Returns whether it exists.
+-- Keeps a conversation from being deleted until the transaction ends. Returns whether it exists. The product's
+-- trigger changes the row before private.note_change locks the conversation's version, so that whoever does
+-- both locks this row first.
 create function shared.hold_conversation(p_conversation_id uuid) returns boolean
 language plpgsql volatile set search_path = '' as $$
 begin
-  perform from public.conversations c where c.id = p_conversation_id for key share;
+  perform from public.conversations c where c.id = p_conversation_id for no key update;
   return found;
 end $$;
 

@@ -30,6 +30,9 @@ begin
     -- Always in the same order, to avoid deadlocks.
     group by t.conversation_id order by t.conversation_id
   loop
+    if tg_op <> 'INSERT' then
+      perform shared.hold_conversation(v_touched.conversation_id);
+    end if;
     -- Runs twice if another transaction creates the row meanwhile.
     loop
       update private.conversation_versions v
@@ -50,6 +53,15 @@ begin
 end $$;
 revoke execute on function private.note_change() from public, anon, authenticated;
 
+-- Nothing that an instance knows of any conversation is true any more.
+create function private.note_truncation() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from private.conversation_versions;
+  return null;
+end $$;
+revoke execute on function private.note_truncation() from public, anon, authenticated;
+
 create trigger a_note_added after insert on public.messages
   referencing new table as touched for each statement execute function private.note_change();
 create trigger a_note_deleted after delete on public.messages
@@ -63,3 +75,16 @@ create trigger hidden_messages_note_added after insert on public.hidden_messages
   referencing new table as touched for each statement execute function private.note_change();
 create trigger hidden_messages_note_deleted after delete on public.hidden_messages
   referencing old table as touched for each statement execute function private.note_change();
+create trigger a_note_truncated after truncate on public.messages
+  for each statement execute function private.note_truncation();
+create trigger hidden_messages_note_truncated after truncate on public.hidden_messages
+  for each statement execute function private.note_truncation();
+
+-- Also while rows are loaded or corrected with session_replication_role = replica, which turns other triggers
+-- off.
+alter table public.messages
+  enable always trigger a_note_added, enable always trigger a_note_deleted, enable always trigger a_note_changed,
+  enable always trigger a_note_moved, enable always trigger a_note_truncated;
+alter table public.hidden_messages
+  enable always trigger hidden_messages_note_added, enable always trigger hidden_messages_note_deleted,
+  enable always trigger hidden_messages_note_truncated;

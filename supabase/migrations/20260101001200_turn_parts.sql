@@ -45,6 +45,8 @@ returns bigint
 language sql immutable set search_path = '' as $$
   select case
     when (p_known).incarnation is distinct from (p_version).incarnation
+      -- The database was set back to an earlier time.
+      or (p_known).upto > (p_version).newest
       or (p_version).version - (p_known).version not between 0 and cardinality((p_version).changed) then 0
     else coalesce((
       select min(c.position)
@@ -114,6 +116,14 @@ begin
   if is_cut then
     v_upto := 0;
   elsif v_upto > 0 then
+    if v_upto < v_known.upto or v_known.first <= v_covered then
+      -- The caller keeps only some of them.
+      select count(*), coalesce(sum(octet_length(m.content)), 0) into v_known.messages, v_known.bytes
+      from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+        and m.position >= v_known.first and m.position > v_covered and m.position <= v_upto and m.position <> v_own
+        and m.position <> all (v_hidden);
+    end if;
     bytes := bytes + v_known.bytes;
     is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes or v_number + v_known.messages > c_most_messages;
   end if;

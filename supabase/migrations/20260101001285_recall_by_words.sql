@@ -104,7 +104,7 @@ begin
     from found f cross join lateral (
       (select m.position, row_number() over (order by m.position desc) as distance from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < f.position
-         and m.position <> all (p_hidden)
+         and m.position is distinct from p_own and m.position <> all (p_hidden)
        order by m.position desc limit 2)
       union all
       (select m.position, row_number() over (order by m.position) from shared.messages m

@@ -17,7 +17,8 @@ from tests.existing.database import create
 from tests.existing.installation import adopt
 from tests.existing.requests import PEOPLE, PROVIDER, Answer, DataApi, running_data_api
 from tests.support.keys import Keys
-from tests.support.postgres import Postgres
+from tests.support.postgres import OWNER, Postgres
+from tests.support.waiting import wait_until
 
 PERSON = PEOPLE["person"]
 MARA = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -159,6 +160,29 @@ def test_all_write_into_one_conversation_at_once(product: Product) -> None:
     assert {row["sender"] for row in rows} == {"user", "assistant"}
     turns = product.rows("select status from turns where conversation_id = %s", TALK)
     assert turns == [{"status": "complete"}] * (2 * ROUNDS)
+
+
+@pytest.mark.parametrize("action", ["regenerate", "continue"])
+def test_a_message_of_theirs_and_a_new_version_of_a_reply_do_not_wait_for_each_other(
+    product: Product, postgres: Postgres, state: str, action: str
+) -> None:
+    """Their trigger locks the conversation before ours locks its version. Our functions do, too."""
+    product.turn("Which way?", "North.")
+    begun = product.begin(p_action=action)
+    theirs, pool = postgres.connect(f"adopted_{state}", OWNER), ThreadPoolExecutor(1)
+    with theirs, pool:
+        with theirs.transaction():
+            theirs.execute("update conversations set updated_at = now() where id = %s", [TALK])
+            finished = pool.submit(product.finish, begun, "South.")
+            wait_until(lambda: product.rows(_WAITING), "our function to wait")
+            theirs.execute(
+                "insert into messages (conversation_id, sender, content) values (%s, 'user', 'Or?')",
+                [TALK],
+            )
+        assert finished.result()["outcome"] == "saved"
+
+
+_WAITING = "select pid from pg_stat_activity where wait_event_type = 'Lock'"
 
 
 def test_a_message_that_many_others_followed_is_not_stored_twice(product: Product) -> None:

@@ -41,6 +41,7 @@ ADDED = [
     "trigger public.messages.a_note_changed",
     "trigger public.messages.a_note_deleted",
     "trigger public.messages.a_note_moved",
+    "trigger public.messages.a_note_truncated",
     "trigger public.messages.a_place_message",
     "trigger public.system_config.a_keep_health",
 ]

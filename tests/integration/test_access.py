@@ -271,6 +271,7 @@ FUNCTIONS = {
     # Called by other functions, triggers and constraints.
     "": """
         private.given_name private.name_new_person private.admit_api_key
+        private.note_truncation
         private.active_caller private.raise_if_blocked
         private.conversation_title private.listed private.one_line
         private.search_hashes private.search_messages private.search_pattern

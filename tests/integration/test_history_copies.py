@@ -147,6 +147,23 @@ def test_the_function_reads_only_what_is_new_and_models_read_everything(
     assert prompt[1:] == ["One.", "Aye.", "Two.", "Aye.", "Three."]
 
 
+def test_turn_that_does_not_fit_the_copy_is_closed(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(begun: dict[str, Any], copy: Copy) -> Copy:
+        raise KeyError("position")
+
+    talk.stack.upstream.always(text("Aye."))
+    talk.reply("One.")
+    talk.reply("Two.")
+    with monkeypatch.context() as patched:
+        patched.setattr(turn_store, "complete", broken)
+        assert talk.say("Three.").status_code == 500
+    assert talk.reply("Four.")["response"] == "Aye."
+    turns = talk.stack.all("select status from turns order by created_at")
+    assert [row["status"] for row in turns] == ["complete", "complete", "failed", "complete"]
+
+
 # Whose it is -----------------------------------------------------------------------------------
 
 
@@ -226,6 +243,13 @@ def insert_before(stack: Stack, user: User, message: UUID) -> None:
     )
 
 
+def correct(stack: Stack, user: User, message: UUID) -> None:
+    """An operator changes it while most triggers are off, as when a dump is loaded."""
+    with stack.db.transaction():
+        stack.db.execute("set local session_replication_role = replica")
+        overwrite(stack, user, message)
+
+
 def summarise(stack: Stack, user: User, message: UUID) -> None:
     stack.db.execute(
         "insert into conversation_summaries (conversation_id, content, covers_position)"
@@ -238,7 +262,7 @@ def summarise(stack: Stack, user: User, message: UUID) -> None:
 
 Change = Callable[[Stack, User, UUID], None]
 CHANGES: list[Change] = [
-    *(edit, delete, take_back, hide, show, overwrite, remove, insert_before, summarise),
+    *(edit, delete, take_back, hide, show, overwrite, remove, insert_before, correct, summarise),
 ]
 
 
@@ -251,6 +275,56 @@ def test_a_change_is_seen(
     change(stack, user, instance.all()[place])
     instance.turn()  # compares with what the database has
     instance.turn()
+
+
+@pytest.mark.parametrize("table", ["messages", "hidden_messages"])
+def test_everything_is_removed_at_once(
+    stack: Stack, user: User, instance: Instance, table: str
+) -> None:
+    hide(stack, user, instance.all()[5])
+    instance.turn()
+    with stack.db.transaction(force_rollback=True):
+        # Others refer to it, in a new installation also the conversations.
+        stack.db.execute("set local session_replication_role = replica")
+        stack.db.execute(f"truncate public.{table} cascade".encode())
+        known = stack.all("select from private.conversation_versions")
+    assert known == []
+    stack.db.execute(f"delete from public.{table}".encode())  # noqa: S608
+    instance.turn()
+
+
+def test_database_that_was_set_back_is_read_again(
+    stack: Stack, conversation: UUID, instance: Instance
+) -> None:
+    version = "select version, newest, changed from private.conversation_versions"
+    before = stack.one(f"{version} where conversation_id = %s", conversation)
+    messages = instance.all()
+    instance.turn()
+    with stack.db.transaction():
+        stack.db.execute("set local session_replication_role = replica")
+        stack.db.execute(
+            "delete from public.messages where conversation_id = %s and id <> all (%s)",
+            [conversation, messages],
+        )
+        stack.db.execute(
+            "update private.conversation_versions set version = %s, newest = %s, changed = %s"
+            " where conversation_id = %s",
+            [*before.values(), conversation],
+        )
+    instance.turn()
+
+
+def test_message_that_was_never_answered_is_asked_again(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    """Its own words are not recalled from the copy, although a message beside it has them."""
+    for number in range(30):
+        instance.turn(f"Filler {number}. {'lorem ' * 60}", f"So be it, {number}.")
+    asked = "Where is the zeppelin moored tonight?"
+    for said in (asked, f"I mean the zeppelin with the red tail. {asked}"):
+        stack.insert("messages", conversation_id=conversation, sender="user", content=said)
+    instance.turn(f"I mean the zeppelin with the red tail. {asked}", "The zeppelin is moored.")
+    instance.turn(asked, "As I said.")
 
 
 def test_what_stands_before_a_change_is_not_read_again(

@@ -147,7 +147,7 @@ def complete(begun: Row, copy: Copy) -> Copy:
     _add_ratios(begun)
     if kept := begun.get("kept"):
         held = _renamed(_held(copy.rows, kept), names)
-        _fill_in(begun["recalled"], held)
+        begun["recalled"] = _filled_in(begun["recalled"], held)
         whole = [*held, *begun["history"]]
         begun["history"] = newest = _newest(whole, kept["most"])
         still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
@@ -205,13 +205,16 @@ def _newest(rows: list[Row], most: int) -> list[Row]:
     return rows
 
 
-def _fill_in(recalled: Sequence[Row], held: Sequence[Row]) -> None:
-    """Add the text, which the copy has, to recalled messages that came without it."""
-    bare = [row for row in recalled if row["content"] is None]
-    if bare:
-        contents = {row["position"]: row["content"] for row in held}
-        for row in bare:
-            row["content"] = contents[row["position"]]
+def _filled_in(recalled: Sequence[Row], held: Sequence[Row]) -> Sequence[Row]:
+    """The recalled messages with their text, which the copy has of those that came without it."""
+    if all(row["content"] is not None for row in recalled):
+        return recalled
+    contents = {row["position"]: row["content"] for row in held}
+    filled = [
+        row if row["content"] is not None else {**row, "content": contents.get(row["position"])}
+        for row in recalled
+    ]
+    return [row for row in filled if row["content"] is not None]
 
 
 def _length(row: Row) -> int:

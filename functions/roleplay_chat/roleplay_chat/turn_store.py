@@ -137,7 +137,9 @@ async def begin(
     known = {"p_user_id": str(user_id), "p_known": copy.known}
     begun = await _open(clients, turn_id, "begin_turn", known | turn)
     if begun["outcome"] == "started":
-        copies.keep(user_id, request.conversation_id, request.task, complete(begun, copy))
+        place = user_id, request.conversation_id, request.task
+        copies.keep(*place, Copy())  # If it does not fit, the next turn must not use it.
+        copies.keep(*place, await _completed(clients, begun, copy))
     return await _opened(clients, begun)
 
 
@@ -159,7 +161,7 @@ async def begin_with_key(
         raise blocked(admitted)
     begun = admitted["begun"]
     if begun["outcome"] == "started":
-        complete(begun, Copy())
+        await _completed(clients, begun, Copy())
     return UUID(admitted["user_id"]), await _opened(clients, begun)
 
 
@@ -208,6 +210,15 @@ async def _open(
         await abandon(clients, turn_id)
         raise
     return begun
+
+
+async def _completed(clients: Clients, begun: dict[str, Any], copy: Copy) -> Copy:
+    """The result of `complete`. Closes the turn if it fails."""
+    try:
+        return complete(begun, copy)
+    except Exception:
+        await abandon(clients, UUID(begun["turn"]["id"]))
+        raise
 
 
 async def _opened(clients: Clients, begun: dict[str, Any]) -> BegunTurn | Replay:
