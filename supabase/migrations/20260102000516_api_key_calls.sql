@@ -3,7 +3,9 @@
 
 -- The owner of a key that may be used now. `refused`: the outcome of a call without such a key, with a
 -- key that had as many turns today as its owner allows (where this is a turn), or of a blocked account.
-create function private.admit_api_key(p_key_hash text, p_is_turn boolean, out user_id uuid, out refused jsonb)
+-- `is_known`: a call without an answer is made again, and the first one has begun this turn.
+create function private.admit_api_key(
+  p_key_hash text, p_turn_id uuid, out key_id uuid, out user_id uuid, out refused jsonb, out is_known boolean)
 language plpgsql set search_path = '' as $$
 declare
   v_now constant timestamptz := clock_timestamp();
@@ -17,23 +19,25 @@ begin
     refused := jsonb_build_object('outcome', 'unknown_api_key');
     return;
   end if;
+  key_id := v_key.id;
   user_id := v_key.user_id;
-  if p_is_turn and v_key.day = v_today and v_key.on_day >= v_key.turns_per_day then
+  is_known := p_turn_id is not null
+    and exists (select from public.turns t where t.id = p_turn_id and t.user_id = v_key.user_id);
+  if is_known then
+    return;
+  end if;
+  if p_turn_id is not null and v_key.day = v_today and v_key.on_day >= v_key.turns_per_day then
     refused := jsonb_build_object(
       'outcome', 'rate_limited', 'limit', 'api_key_turns_per_day',
       'retry_after_seconds', extract(epoch from ((v_today + 1)::timestamp at time zone 'utc') - v_now));
     return;
   end if;
   refused := private.count_use(
-    user_id, case when p_is_turn then 'api_turns' else 'api_lists' end, private.limits_for(user_id),
-    case when p_is_turn then 'api_turns' else 'api_lists' end);
-  if refused is not null then
-    return;
+    user_id, case when p_turn_id is null then 'api_lists' else 'api_turns' end, private.limits_for(user_id),
+    case when p_turn_id is null then 'api_lists' else 'api_turns' end);
+  if refused is null then
+    update private.api_keys k set last_used_at = v_now where k.id = v_key.id;
   end if;
-  update private.api_keys k
-  set last_used_at = v_now, day = v_today,
-      on_day = case when k.day = v_today then k.on_day else 0 end + p_is_turn::integer
-  where k.id = v_key.id;
 end $$;
 
 -- begin_turn for the owner of a key: {"user_id", "begun": its result}, or the outcome of a key that may
@@ -41,14 +45,17 @@ end $$;
 create function public.begin_turn_with_key(p_key_hash text, p_turn jsonb) returns json
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_turn_id constant uuid := (p_turn ->> 'p_turn_id')::uuid;
+  v_today constant date := (clock_timestamp() at time zone 'utc')::date;
   v_admitted record;
+  v_begun json;
 begin
-  select * into v_admitted from private.admit_api_key(p_key_hash, true);
+  select * into v_admitted from private.admit_api_key(p_key_hash, v_turn_id);
   if v_admitted.refused is not null then
     return v_admitted.refused::json;
   end if;
-  return json_build_object('user_id', v_admitted.user_id, 'begun', public.begin_turn(
-    p_turn_id => (p_turn ->> 'p_turn_id')::uuid,
+  v_begun := public.begin_turn(
+    p_turn_id => v_turn_id,
     p_user_id => v_admitted.user_id,
     p_task => p_turn ->> 'p_task',
     p_action => p_turn ->> 'p_action',
@@ -61,7 +68,14 @@ begin
     p_memory_tier => p_turn ->> 'p_memory_tier',
     p_lease_seconds => (p_turn ->> 'p_lease_seconds')::integer,
     p_worker => p_turn ->> 'p_worker',
-    p_embedding => p_turn -> 'p_embedding'));
+    p_embedding => p_turn -> 'p_embedding');
+  -- A request that begins no turn does not use up the key.
+  if not v_admitted.is_known and exists (select from public.turns t where t.id = v_turn_id) then
+    update private.api_keys k
+    set day = v_today, on_day = case when k.day = v_today then k.on_day else 0 end + 1
+    where k.id = v_admitted.key_id;
+  end if;
+  return json_build_object('user_id', v_admitted.user_id, 'begun', v_begun);
 end $$;
 
 -- The characters that a person may begin to talk with, their own first, then the newest, at most 1,000;
@@ -77,7 +91,7 @@ begin
   if p_key_hash is null then
     v_refused := private.count_use(v_user_id, 'api_lists', private.limits_for(v_user_id), 'api_lists');
   else
-    select a.user_id, a.refused into v_user_id, v_refused from private.admit_api_key(p_key_hash, false) a;
+    select a.user_id, a.refused into v_user_id, v_refused from private.admit_api_key(p_key_hash, null) a;
   end if;
   if v_refused is not null then
     return v_refused;
@@ -99,7 +113,7 @@ begin
       order by is_own desc, ch.created_at desc, ch.id limit 1000) c));
 end $$;
 
-revoke execute on function private.admit_api_key(text, boolean), public.begin_turn_with_key(text, jsonb),
+revoke execute on function private.admit_api_key(text, uuid), public.begin_turn_with_key(text, jsonb),
   public.list_chat_characters(uuid, text, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.begin_turn_with_key(text, jsonb), public.list_chat_characters(uuid, text, uuid)
   to service_role;

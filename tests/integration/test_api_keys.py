@@ -197,6 +197,21 @@ class TestLimits:
         stack.db.execute("update private.api_keys set day = day - 1")
         assert one.complete().status_code == 200
 
+    def test_answer_that_was_lost_counts_once(self, stack: Stack, user: User) -> None:
+        stack.upstream.enqueue(text("Good evening."))
+        program = Program(stack, make_key(stack, user, p_turns_per_day=1)["key"])
+        stack.gateway.drop("/rest/v1/rpc/begin_turn_with_key", after=True)
+        assert program.complete().status_code == 200
+        assert program.complete().status_code == 429
+
+    def test_request_that_begins_no_turn_does_not_count(self, stack: Stack, user: User) -> None:
+        stack.upstream.enqueue(text("Good evening."))
+        program = Program(stack, make_key(stack, user, p_turns_per_day=1)["key"])
+        strange = {"X-Conversation-Id": str(uuid4())}
+        assert [program.complete(headers=strange).status_code for _ in range(2)] == [404, 404]
+        assert program.complete().status_code == 200
+        assert program.complete().status_code == 429
+
     def test_turns_of_all_keys_together(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"api_turns_per_minute": 1}})
         stack.upstream.always(text("Good evening."))
