@@ -511,6 +511,8 @@ export interface components {
              * @constant
              */
             stopped?: true;
+            /** @description Present if the reply continues another one: how many characters (Unicode code points) of `response` were there before. A stream only has the others. */
+            continued_chars?: number;
             /**
              * @description Present if `saved` is false: the conversation may lack this reply.
              * @constant
@@ -767,6 +769,8 @@ export interface components {
              * @constant
              */
             stopped?: true;
+            /** @description Present if the reply continues another one: how many characters (Unicode code points) of `response` were there before. A stream only has the others. */
+            continued_chars?: number;
             /** @constant */
             code: "reply_incomplete";
             error: string;

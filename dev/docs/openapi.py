@@ -506,12 +506,18 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
     """The schemas of Answer and ModelChoice as clients see them: names in JSON, and constants."""
     chosen = ModelChoice(**{field.name: field.name for field in fields(ModelChoice)})  # type: ignore[arg-type]
     of_fields: Schema = {field.name: field.name for field in fields(Answer)}
-    known = of_fields | {"chosen": chosen, "usage": Usage(), "route": [], "stopped": False}
+    known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
+    known |= {"stopped": False, "continued_chars": 0}
     properties = of_dataclass["properties"] | of_chosen["properties"]
     told = _as_told(properties, Answer(**known).to_json())
     told["properties"]["stopped"] = {
         "const": True,
         "description": "Present if the person stopped the reply.",
+    }
+    told["properties"]["continued_chars"] = {
+        "type": "integer",
+        "description": "Present if the reply continues another one: how many characters (Unicode"
+        " code points) of `response` were there before. A stream only has the others.",
     }
     told["properties"]["code"] = {
         "const": "not_saved",

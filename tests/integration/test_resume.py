@@ -216,6 +216,22 @@ class TestAfterwards:
         assert [name for name, _ in events] == ["start", "delta", "done"]
         assert events[-1][1]["message_id"] == done.data["message_id"]
 
+    def test_of_a_continued_reply_only_what_was_added_is_told_again(self, talk: Talk) -> None:
+        talk.stack.upstream.always(text("Once there was a king"))
+        talk.reply("Tell me a story.")
+        talk.stack.upstream.always(text(" who had a dog."))
+        asked = {"action": "continue", "message": None, "client_message_id": "again"}
+        told = [talk.stream(**asked) for _ in range(2)]
+        wait_until(talk.stack._is_quiet, "the function to be idle")
+        with coming_back(talk, f"{told[0][-1].data['turn_id']}/1.4") as response:
+            events = rest(response)
+        assert texts(events) == " who had a dog."
+        assert events[-1][1]["response"] == "Once there was a king who had a dog."
+        assert events[-1][1]["continued_chars"] == len("Once there was a king")
+        for stream_of_it in told:
+            added = "".join(one.data["text"] for one in stream_of_it if one.name == "delta")
+            assert added == " who had a dog."
+
     def test_reply_that_was_deleted_is_gone(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Good evening."))
         done = talk.stream()[-1]
@@ -274,8 +290,12 @@ class TestOthers:
                 with patient.stream("GET", url, headers=headers) as one:
                     assert one.status_code == 200
                     assert patient.get(url, headers=headers).json()["code"] == "busy"
-                    gate.open()
-                    one.read()
+                wait_until(lambda: self.is_admitted(url, headers), "the place of who left")
+                gate.open()
+
+    def is_admitted(self, url: str, headers: dict[str, str]) -> bool:
+        with patient.stream("GET", url, headers=headers) as response:
+            return response.status_code == 200
 
 
 def _events(lines: Iterator[str]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -63,6 +64,30 @@ def test_without_shown_text_all_of_it_comes_at_the_end() -> None:
     events.emit(DONE)
     found = events.since(BEGINNING)
     assert (text_of(found), found[-1][1]) == ("all of it", DONE)
+
+
+def test_without_shown_text_a_continued_reply_is_what_was_added() -> None:
+    events = turn(shows_text=False)
+    events.emit(Done(replace(DONE.answer, continued_chars=4)))
+    assert text_of(events.since(BEGINNING)) == "of it"
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_reader_that_was_closed_leaves_nothing_behind(is_over: bool) -> None:
+    async def read() -> int:
+        events, timers = turn(), []
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+        loop.call_later = lambda *given: timers.append(call_later(*given)) or timers[-1]  # type: ignore[method-assign]
+        reader = Reader(events, BEGINNING, 60)
+        if is_over:
+            events.emit(DONE)
+            Reader(events, BEGINNING, 60)
+        else:
+            reader.close()
+        return sum(not timer.cancelled() for timer in timers)
+
+    assert asyncio.run(read()) == 0
 
 
 def test_readers_read_at_their_own_pace_until_the_end() -> None:

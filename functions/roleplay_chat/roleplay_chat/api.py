@@ -277,6 +277,8 @@ class Answer:
     user_message_id: str | None = None
     memory_updated: bool = False
     saved: bool = True
+    continued_chars: int = 0
+    """How many characters of `response` were there before; `continue` only streams the others."""
     usage: Usage = field(default_factory=Usage)
     spent: Usage | None = None
     """The same, with our estimates if the model reported nothing. Clients do not get it."""
@@ -310,6 +312,8 @@ class Answer:
         }
         if self.stopped:
             body["stopped"] = True
+        if self.continued_chars:
+            body["continued_chars"] = self.continued_chars
         return body if self.saved else body | {"code": "not_saved"}
 
     def to_json(self) -> dict[str, Any]:

@@ -168,11 +168,12 @@ class Posts:
         await held.enter_async_context(self._returning.place(user_id))
         turns = await asyncio.shield(self._load_turns())
         if events := turns.find(event_id.turn_id, user_id):
-            return await self._stream(events, request_id, event_id.place)
+            return await self._stream(events, request_id, event_id.place, ends_when_left=True)
         asked = self._clients, user_id, event_id.turn_id, request_id
         if (answer := await saved_answer(*asked)) is not None:
             return self._event_stream(replayed(answer))
-        return self._event_stream(awaited(*asked, seconds=self._settings.follow_check_seconds))
+        chunks = awaited(*asked, seconds=self._settings.follow_check_seconds)
+        return self._event_stream(chunks, ends_when_left=True)
 
     def _make_openai(self, turns: "TurnTasks") -> "OpenAiApi":
         """Import it at the first request for it, because turns do not need it."""
@@ -214,17 +215,27 @@ class Posts:
                 return error.response(request_id)
 
     async def _stream(
-        self, events: TurnEvents, request_id: str, place: Place = BEGINNING
+        self,
+        events: TurnEvents,
+        request_id: str,
+        place: Place = BEGINNING,
+        *,
+        ends_when_left: bool = False,
     ) -> Response:
         """Stream the events. A failure before the first heartbeat keeps its HTTP status."""
         reader = Reader(events, place, self._settings.heartbeat_seconds)
         first = await reader.next()
         if first and isinstance(failed := first[0][1], Failed):
+            reader.close()
             return failed.error.response(request_id)
-        return self._event_stream(written(reader, first, request_id))
+        chunks = written(reader, first, request_id)
+        return self._event_stream(chunks, ends_when_left=ends_when_left)
 
-    def _event_stream(self, chunks: AsyncGenerator[str, None]) -> Response:
-        return EventStream(chunks, self._settings.send_timeout_seconds)
+    def _event_stream(
+        self, chunks: AsyncGenerator[str, None], *, ends_when_left: bool = False
+    ) -> Response:
+        seconds = self._settings.send_timeout_seconds
+        return EventStream(chunks, seconds, ends_when_left=ends_when_left)
 
 
 def _import_turns() -> "type[TurnTasks]":

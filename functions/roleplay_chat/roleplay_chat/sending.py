@@ -2,7 +2,7 @@
 read."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from logging import getLogger
 from types import TracebackType
 
@@ -25,26 +25,46 @@ _STREAM_HEADERS = (
 
 
 class EventStream(Response):
-    """Sends server-sent events. Does not watch for a disconnect, which would need another task: the
-    turn ends by itself, and the server drops data for a client that has left."""
+    """Sends server-sent events."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncIterator[str], send_seconds: float) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[str], send_seconds: float, *, ends_when_left: bool = False
+    ) -> None:
+        """With `ends_when_left`, ends as soon as the client leaves. This takes another task, and
+        only matters where a reader has a place: without it, the stream ends with the turn, and the
+        server drops data for a client that has left."""
         # Not the base class's constructor, which would set the length of an empty body.
         self.status_code, self.background, self.body = 200, None, b""
         self.raw_headers = list(_STREAM_HEADERS)
         self._chunks = chunks
         self._send_seconds = send_seconds
+        self._ends_when_left = ends_when_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _SendTimeout(send, self._send_seconds) as timed_send:
-            start = {"status": self.status_code, "headers": self.raw_headers}
-            await timed_send({"type": "http.response.start"} | start)
-            async for chunk in self._chunks:
-                piece = {"body": chunk.encode(), "more_body": True}
-                await timed_send({"type": "http.response.body"} | piece)
-            await timed_send({"type": "http.response.body", "body": b"", "more_body": False})
+        sending = _SendTimeout(send, self._send_seconds)
+        watcher = None
+        if self._ends_when_left:
+            watcher = asyncio.create_task(call_when_left(receive, sending.give_up))
+        try:
+            async with sending as timed_send:
+                start = {"status": self.status_code, "headers": self.raw_headers}
+                await timed_send({"type": "http.response.start"} | start)
+                async for chunk in self._chunks:
+                    piece = {"body": chunk.encode(), "more_body": True}
+                    await timed_send({"type": "http.response.body"} | piece)
+                await timed_send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if watcher:
+                watcher.cancel()
+
+
+async def call_when_left(receive: Receive, function: Callable[[], None]) -> None:
+    """Call the function when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    function()
 
 
 class InPieces(Response):
@@ -101,6 +121,10 @@ class _SendTimeout:
             return True
         return False
 
+    def give_up(self) -> None:
+        """End now."""
+        self._limit.reschedule(self._loop.time())
+
     async def _timed_send(self, message: Message) -> None:
         self._since = self._loop.time()
         await self._send(message)
@@ -109,6 +133,6 @@ class _SendTimeout:
     def _check(self) -> None:
         now = self._loop.time()
         if self._since is not None and now - self._since >= self._seconds:
-            self._limit.reschedule(now)
+            self.give_up()
         else:
             self._timer = self._loop.call_later(self._seconds, self._check)

@@ -87,7 +87,7 @@ class TurnEvents:
                 self._write(text)
             case Done(answer):
                 if not self._shows_text:
-                    self._write(answer.response)
+                    self._write(answer.response[answer.continued_chars :])
                 self._end = event
             case Failed():
                 self._end = event
@@ -118,9 +118,14 @@ class TurnEvents:
             await reader.next()
         return self._end
 
+    @property
+    def is_running(self) -> bool:
+        """Whether more events follow."""
+        return self._end is None
+
     def add(self, reader: "Reader") -> None:
         """Wake this reader at each event, until the last."""
-        if self._end is None:
+        if self.is_running:
             self._readers.add(reader)
 
     def remove(self, reader: "Reader") -> None:
@@ -145,7 +150,8 @@ class Reader:
         self._woken: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         events.add(self)
-        self._wait_for_heartbeat()
+        if events.is_running:
+            self._wait_for_heartbeat()
 
     async def next(self) -> list[Placed]:
         """Wait for events since the last call and return them; empty when a heartbeat is due, so
@@ -221,7 +227,8 @@ def describe(event: TurnEvent, request_id: str) -> tuple[str, dict[str, Any]]:
 
 async def replayed(answer: dict[str, Any]) -> AsyncGenerator[str, None]:
     """The stream of a reply that was saved before. `answer` has its text and its result."""
-    event_ids, text = f"{answer['turn_id']}/1.", answer["response"]
+    event_ids = f"{answer['turn_id']}/1."
+    text = answer["response"][answer.get("continued_chars", 0) :]
     names = ("turn_id", "character_id", "model_used", "usedFallback", "fallbackModel", "notice")
     end = f"{event_ids}{len(text)}"
     yield sse("start", {name: answer.get(name) for name in names}, f"{event_ids}0")

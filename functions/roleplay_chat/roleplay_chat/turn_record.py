@@ -101,6 +101,7 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         reason,
         incomplete=last.failure is not None,
         stopped=outcome.error_code == "stopped",
+        continued_chars=len(beginning),
         user_message_id=_text(accepted.begun.turn.user_message_id),
         usage=last.used,
         spent=_counted(last),

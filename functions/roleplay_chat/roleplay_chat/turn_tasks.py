@@ -12,6 +12,7 @@ from edge.timing import Timing
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.sending import call_when_left
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
 from roleplay_chat.turn import Context, RunningTurn, run_turn
@@ -76,7 +77,7 @@ class TurnTasks:
                 lambda _: telemetry.record(turn.attempts, request.headers, began, **ids)
             )
         if chat.on_disconnect == "stop":
-            watcher = asyncio.create_task(_stop_when_gone(request, turn))
+            watcher = asyncio.create_task(call_when_left(request.receive, turn.stop))
             task.add_done_callback(lambda _: watcher.cancel())
         return events
 
@@ -87,9 +88,3 @@ class TurnTasks:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-
-
-async def _stop_when_gone(request: Request, turn: RunningTurn) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    turn.stop()

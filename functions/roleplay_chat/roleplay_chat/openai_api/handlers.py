@@ -166,6 +166,7 @@ class OpenAiApi:
         reader = Reader(events, BEGINNING, self._server.settings.heartbeat_seconds)
         first = await reader.next()
         if first and isinstance(failed := first[0][1], Failed):
+            reader.close()
             raise failed.error
         return self._server.event_stream(answers.streamed(reader, first))
 
