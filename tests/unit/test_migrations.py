@@ -141,7 +141,9 @@ def names_shared_table(migration: str) -> list[str]:
     Those have to name the table itself, which a product has under the same name.
     """
     text = re.sub(r"--[^\n]*", "", migration)
-    text = re.sub(r"references public\.\w+|create (policy|trigger) .*?;", "", text, flags=re.DOTALL)
+    theirs = r"references public\.\w+|create (policy|trigger) .*?;"
+    theirs += r"|alter table public\.\w+\s+enable always trigger .*?;"
+    text = re.sub(theirs, "", text, flags=re.DOTALL)
     return re.findall(rf"[^\n]*\bpublic\.(?:{SHARED})\b[^\n]*", text)
 
 
