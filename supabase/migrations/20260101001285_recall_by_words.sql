@@ -20,7 +20,8 @@ end $$;
 --
 -- A message scores the sum of its terms' weights; rarer terms weigh more. An answer often repeats no word of
 -- its question, so the messages beside one that was found get a share of its score. Nothing is found if the
--- best has hardly any of the terms: then the person's message relates to nothing in particular.
+-- best has hardly any of the terms, and none that is rare, such as a name: then the person's message relates
+-- to nothing in particular.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
@@ -33,7 +34,7 @@ language plpgsql stable set search_path = ''
 -- there were few messages, and is kept, must not take all of them apart later.
 set enable_bitmapscan = on set enable_seqscan = off as $$
 declare
-  c_most_terms constant integer := 24;
+  c_most_terms constant integer := 48;
   -- For one term: a word that is in more messages means nothing.
   c_most_hits constant integer := 300;
   -- Messages in 64 that have a term, and that have any of the terms: so many more may be read.
@@ -42,6 +43,8 @@ declare
   c_most_found constant integer := 32;
   -- Of the weight of all terms, and of the best score.
   c_least_share constant double precision := 0.1;
+  -- That of a term in two messages, which suffices however many other terms there are.
+  c_enough_weight constant double precision := ln(1 + 150.0 / 2);
   v_others constant bigint[] := case when p_languages[1] = p_languages[2] then p_terms
                                      else private.terms_in(p_conversation_id, p_query, p_languages[2]) end;
 begin
@@ -85,9 +88,9 @@ begin
   found as (
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
     group by h.position
-    having sum(w.weight) >= c_least_share * least(
+    having sum(w.weight) >= least(c_enough_weight, c_least_share * least(
       (select sum(a.weight) from weights a where a.term = any (p_terms)),
-      (select sum(a.weight) from weights a where a.term = any (v_others)))
+      (select sum(a.weight) from weights a where a.term = any (v_others))))
     order by 2 desc, 1 desc limit c_most_found)
   select array_agg(f.position), array_agg(f.score) into positions, scores from found f;
   -- Most often nothing is found, and preparing the next statement takes longer than this one.

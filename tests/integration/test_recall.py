@@ -64,6 +64,9 @@ LANGUAGES = {
     "name of one sign": ("あの人は葵という。", "葵はどこ？"),
     "narrow letters": ("妹はバイオリンを直します。", "ﾊﾞｲｵﾘﾝの話"),
     "wide letters": ("The code is TOLVANE.", "Ｗｈａｔ ｗａｓ ＴＯＬＶＡＮＥ？"),
+    "no space after a sentence": ("I met Tolvane.She is a baker.", "Who is Tolvane?"),
+    "one or the other": ("Ask Imke/Tilda about it.", "Who is Tilda?"),
+    "angle brackets": ("<Tolvane> Hello there!", "Who is Tolvane?"),
     "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
 }  # fmt: skip
 
@@ -79,6 +82,19 @@ def test_a_long_message_may_ask_at_its_end(long: Talk) -> None:
     say(long, "The obelisk hums at noon.")
     chatter(long)
     assert "hums at noon" in recalled(long, "I walked on and on. " * 100 + "What of the obelisk?")
+
+
+ACT = "*I sit down by the fire, warm my cold hands, look at the grey window and sigh.* "
+SCENE = f"""{ACT}*The rain runs down the panes, a shutter bangs, and somewhere below a cart rolls
+over the cobbles. I pull my cloak tighter, reach for the jug, and pour the last of the wine.* """
+
+
+@pytest.mark.parametrize("scene", [ACT, SCENE])
+def test_a_name_is_found_whatever_else_is_said(long: Talk, scene: str) -> None:
+    said = "The one who betrayed us was Tolvane."
+    say(long, said)
+    chatter(long)
+    assert said in recalled(long, f"{scene}Tell me honestly, do you still remember Tolvane?")
 
 
 def test_the_answer_comes_along_with_its_question(long: Talk) -> None:
