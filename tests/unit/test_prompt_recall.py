@@ -62,6 +62,19 @@ class TestChoice:
     def test_a_short_one_takes_the_room_that_a_long_one_does_not_fit_in(self) -> None:
         assert choose([found(1, 9, "x" * 9000), found(2, 1)], budget=200) == [2]
 
+    def test_of_a_long_one_the_sentences_that_share_words_are_taken(self) -> None:
+        letter = " ".join(f"Sentence {n} of the letter is about nothing much." for n in range(90))
+        told = f"{letter} The lamp is in the cellar. Mind the step! {letter} A lamp, said Tom."
+        rows = [found(1, 9, told), found(2, 1)]
+        limits = {"before": 100, "tier": "sfw", "names": NAMES, "tokens": UNCALIBRATED}
+        first, second = recall.choose(rows, said="Where is the lamp?", budget=200, **limits)
+        assert first.content == "… The lamp is in the cellar. … A lamp, said Tom."
+        assert second.content == "Aye."
+
+    def test_of_a_long_one_in_which_nothing_is_about_it_nothing_is_taken(self) -> None:
+        rows = [found(1, 9, "Nothing of the kind. " * 400), found(2, 1)]
+        assert choose(rows, budget=200) == [2]
+
     def test_what_is_in_the_history_is_not_said_twice(self) -> None:
         assert choose([found(99), found(100), found(101)]) == [99]
 

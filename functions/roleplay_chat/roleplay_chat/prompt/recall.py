@@ -30,9 +30,12 @@ MAX_TOKENS, SHORT, LONG_TOKENS = 1_200, 8_192, 400
 """The most tokens for them, in prompts that are not longer than `SHORT`. In a longer one, which has
 more of the history and leaves less to be found, the limit falls with the length to
 `LONG_TOKENS`."""
+LEAST_EXCERPT, MAX_EXCERPTS = 60, 3
+"""The least room in tokens for a part of a message that is too long, and the most such messages."""
 NAMED_WEIGHT = 1.5
 """The factor for messages of somebody whom the person's message names."""
 _WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"[^.!?…。！？\n]*[.!?…。！？\n]+\s*|[^.!?…。！？\n]+")
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
 
 
@@ -87,28 +90,54 @@ def choose(
 
     Only messages before position `before`, where the history begins; None if there is none. `said`
     is the person's message, `names` the name for each `sender` whose rows have no speaker. Any of
-    them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual.
+    them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual. Of a
+    message that does not fit, the sentences that share words with the person's message are taken.
     """
-    spoken = _words(said)
+    spoken, stems = _words(said), _stems(_ends(said))
 
     def rank(row: RecalledRow) -> float:
-        is_named = not spoken.isdisjoint(_words(row.speaker or names[row.sender]))
+        is_named = not spoken.isdisjoint(_words(_speaker(row, names)))
         return row.score * (NAMED_WEIGHT if is_named else 1)
 
     earlier = [row for row in found if before is None or row.position < before]
     chosen: list[RecalledRow] = []
     days: set[date | None] = set()
+    excerpts = 0
     left = budget - tokens.count(f"{TITLE}\n")
     for row in sorted(earlier, key=rank, reverse=True):
-        day = _day(row)
+        day, shown = _day(row), row
         heading = 0 if day in days else tokens.count(f"{_written_day(day)}\n")
         cost = heading + tokens.count(f"{_line(row, names)}\n")
+        room = left - heading - tokens.count(f"{_speaker(row, names)}: \n")
+        if cost > left and room >= LEAST_EXCERPT and excerpts < MAX_EXCERPTS:
+            excerpts += 1
+            shown = row.model_copy(update={"content": _excerpt(row.content, stems, room, tokens)})
+            cost = heading + tokens.count(f"{_line(shown, names)}\n")
         # Last, because it takes the longest.
-        if cost <= left and (tier == "nsfw" or not is_sexual(row.content)):
+        if shown.content and cost <= left and (tier == "nsfw" or not is_sexual(row.content)):
             left -= cost
-            chosen.append(row)
+            chosen.append(shown)
             days.add(day)
     return sorted(chosen, key=lambda row: (_day(row) or date.min, row.position))
+
+
+def _excerpt(content: str, stems: AbstractSet[str], budget: int, tokens: Tokens) -> str:
+    """The sentences that share words with the person's message, those that share most first, as
+    many as fit, in their order; empty if there are none."""
+    sentences = _SENTENCE.findall(content)
+    shared = [len(stems & _stems(sentence)) for sentence in sentences]
+    chosen: set[int] = set()
+    for place in sorted(range(len(sentences)), key=lambda place: (-shared[place], place)):
+        cost = tokens.count(f"… {sentences[place]}")
+        if shared[place] and cost <= budget:
+            budget -= cost
+            chosen.add(place)
+    pieces = [
+        ("" if place == 0 or place - 1 in chosen else "… ")
+        + (sentences[place] if place + 1 in chosen else f"{sentences[place].rstrip()} ")
+        for place in sorted(chosen)
+    ]
+    return "".join(pieces).rstrip()
 
 
 def choose_facts(
@@ -196,7 +225,11 @@ def _runs(rows: Iterable[RecalledRow], names: Mapping[str, str]) -> Iterator[Run
 
 
 def _line(row: RecalledRow, names: Mapping[str, str]) -> str:
-    return f"{row.speaker or names[row.sender]}: {row.content}"
+    return f"{_speaker(row, names)}: {row.content}"
+
+
+def _speaker(row: RecalledRow, names: Mapping[str, str]) -> str:
+    return row.speaker or names[row.sender]
 
 
 def _day(row: RecalledRow) -> date | None:
