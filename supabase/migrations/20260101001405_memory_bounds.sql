@@ -24,18 +24,18 @@ $$;
 
 -- Drops the least important facts from a memory that has too many: current facts by lowest importance,
 -- then longest without use, then age, each with the facts that it replaced. Pinned facts and users'
--- own are never dropped.
+-- own are never dropped, and leave as much room for the others.
 create function private.drop_facts(p_memory_id uuid) returns void
 language sql set search_path = '' as $$
   with recursive dropped as (
     select r.id from (
-      select f.id, f.written_by, f.pinned, f.replaced_by is null and not f.is_withdrawal as is_current,
+      select f.id, f.replaced_by is null and not f.is_withdrawal as is_current,
              row_number() over (
                partition by f.replaced_by is null, f.is_withdrawal
-               order by f.pinned or f.written_by = 'person' desc, f.importance desc, f.last_used_at desc,
-                        f.created_at desc, f.id) as place
-      from public.memory_facts f where f.memory_id = p_memory_id) r
-    where r.place > case when r.is_current then 300 else 100 end and r.written_by = 'model' and not r.pinned
+               order by f.importance desc, f.last_used_at desc, f.created_at desc, f.id) as place
+      from public.memory_facts f
+      where f.memory_id = p_memory_id and f.written_by = 'model' and not f.pinned) r
+    where r.place > case when r.is_current then 300 else 100 end
     union
     select f.id from dropped d join public.memory_facts f on f.replaced_by = d.id
     where f.written_by = 'model' and not f.pinned)

@@ -590,6 +590,17 @@ class TestLasting:
         assert not {"Small thing 150.", "Small thing 1."} & kept
         assert current(told)[0]["content"] == "Her sister is called Tilda."
 
+    def test_facts_of_ones_own_leave_room_for_others(self, told: Talk) -> None:
+        step(told, {"text": "Her sister is called Tilda.", "said": STORY[2]})
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by)"
+            " select f.memory_id, 'My own ' || n || '.', 'person'"
+            " from memory_facts f, generate_series(1, 300) n"
+        )
+        say(told, "And then?", "Nothing.")
+        step(told, {"text": "Ada came by boat."})
+        assert {"Her sister is called Tilda.", "Ada came by boat."} <= texts(told)
+
     def test_what_was_replaced_does_not_come_back_when_room_is_made(self, told: Talk) -> None:
         live_in_oslo(told)
         memory = told.stack.one("select memory_id from memory_facts limit 1")["memory_id"]
