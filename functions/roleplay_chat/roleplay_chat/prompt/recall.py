@@ -108,9 +108,9 @@ def choose(
         day, shown = _day(row), row
         heading = 0 if day in days else tokens.count(f"{_written_day(day)}\n")
         cost = heading + tokens.count(f"{_line(row, names)}\n")
-        room = left - heading - tokens.count(f"{_speaker(row, names)}: \n")
-        if cost > left and room >= LEAST_EXCERPT and excerpts < MAX_EXCERPTS:
+        if cost > left >= heading + LEAST_EXCERPT and excerpts < MAX_EXCERPTS:
             excerpts += 1
+            room = left - heading - tokens.count(f"{_speaker(row, names)}: \n")
             shown = row.model_copy(update={"content": _excerpt(row.content, stems, room, tokens)})
             cost = heading + tokens.count(f"{_line(shown, names)}\n")
         # Last, because it takes the longest.
