@@ -76,10 +76,11 @@ _SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*
 _CAPITAL = r"(?-i:[^\W\d_a-zß-ÿ])"
 """A capital letter, or one of a script without capitals."""
 _NAME = (
-    r"(?!(?:\w+(?:ian|ean|can|ish|ese|ic)|german|french|dutch|welsh|greek|swiss|czech|thai|arab"
-    rf"|afghan|roman|jew|muslim|hindu|sikh|israeli|pakistani|protestant|lutheran)\b){_CAPITAL}"
+    r"(?!\w+['’]|(?:\w+(?:ian|ean|can|ban|ish|ese|ic)|german|french|dutch|welsh|greek|swiss|czech"
+    r"|thai|arab|afghan|roman|jew|muslim|hindu|sikh|israeli|pakistani|protestant|lutheran)\b)"
+    rf"{_CAPITAL}"
 )
-"""The beginning of a name. Not of "Norwegian" and the like, or of a name that looks so."""
+"""The beginning of a name. Not of "Norwegian" or a name that looks so, and not "Tom's sister"."""
 _PLACE = (
     r"(?:the )?(?!\w+['’]|(?:january|february|march|april|may|june|july|august|september|october"
     rf"|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
@@ -96,7 +97,8 @@ _SLOTS = tuple(
     (topic, compiled_later(rf"^{_SUBJECT}{said}", re.IGNORECASE))
     for topic, said in (
         ("home", rf" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at) {_PLACE}"),
-        ("home", rf" (?:has moved|moved|is moving){_FROM} to {_PLACE}"),
+        ("home", rf" (?:has moved|is moving){_FROM} to {_PLACE}"),
+        ("home", rf" moved{_FROM} to {_PLACE}(?!.*\band\b)"),
         ("job", r" (?:works|is working|has started working|is employed) as (?:an?|the) "),
         ("workplace", rf" (?:works|is working|is employed) at {_PLACE}"),
         ("employer", rf" (?:works|is working) for {_PLACE}"),

@@ -314,8 +314,12 @@ def resolve(
         resolved = _withdraw if fact.action == "withdraw" else _note
         changes.append(resolved(fact, known, material))
     for sentence in sentences:
-        told = [old for old in known if not (old.row.is_fixed or material.is_later(old.row))]
-        told = [old for old in told if is_twin(Words(sentence), old.words)]
+        words = Words(sentence)
+        told = [
+            old
+            for old in known
+            if not (old.row.is_fixed or material.is_later(old.row)) and is_twin(words, old.words)
+        ]
         if (row := _contradicted(sentence, told, material)) is not None:
             fact = Fact(row.tier, sentence, importance=row.importance)
             changes.append(_note(fact, known, material))
