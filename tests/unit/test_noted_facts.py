@@ -385,6 +385,19 @@ class TestResolve:
         assert not {"replaces", "extends", "same_as"} & set(change)
 
     @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Ada is allergic to nuts.", "Ada is allergic to shellfish."),
+            ("Ada must never eat nuts.", "Ada must not be woken at night."),
+            ("Ada does not want to be woken.", "Ada doesn't want to be called duckling."),
+        ],
+    )
+    def test_limits_stay_whatever_a_model_calls_their_topic(self, new: str, old: str) -> None:
+        rows = known(old, subject="Ada", topic="health")
+        (change,) = changes([Fact("profile", new, subject="Ada", topic="health")], rows)
+        assert not {"replaces", "topic"} & set(change)
+
+    @pytest.mark.parametrize(
         ("new", "old", "is_replaced"),
         [
             ("Ada plays the theremin.", "Ada plays the bassoon.", True),

@@ -124,7 +124,7 @@ _SEVERAL = _set(
     """sister brother son daughter child children sibling twin cousin aunt uncle niece nephew
     grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather friend
     neighbour neighbor colleague teacher student pupil guest roommate cat dog pet horse bird kitten
-    puppy"""
+    puppy kid baby"""
 )
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
@@ -134,14 +134,19 @@ _TOPICS = {
 _SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}
 _FAMILY = _SEVERAL | _set("family mother father parent relative husband wife")
 _MANY = _FAMILY | _set(
-    """like dislike preference hobby hobbie interest friendship promise vow event fear skill memory
-    memorie other misc general fact relationship limit boundary boundarie rule allergy allergie
-    intolerance language nickname alias aliase habit talent history background trait possession food
-    drink secret story storie plot wish dream goal belief opinion feeling mood"""
+    """like dislike preference hobby hobbie interest friendship promise vow event fear phobia skill
+    memory memorie other misc general fact relationship limit boundary boundarie rule trigger taboo
+    allergy allergie allergen intolerance medication injury scar tattoo language nickname alias
+    aliase habit talent history background trait possession food drink secret story storie plot wish
+    dream goal belief opinion feeling mood"""
 )
 """Topics of which somebody has any number, as stems: a new fact replaces none."""
 _ONE_OF_MANY = _set("favourite favorite current best oldest first last next main native")
 """Before one of these there is one answer: "native language"."""
+_LIMIT = compiled_later(
+    r"\b(?:must|never|allergic|(?:does not|doesn['’]t|do not|don['’]t) want)\b", re.IGNORECASE
+)
+"""Whatever topic a model names, there may be several of these."""
 _LIMITS = _set("must promise promised vow vowed swore sworn allergic")
 """What somebody must not do, has promised, or cannot eat, is no change of the same."""
 
@@ -354,7 +359,7 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
         return plain
     topic = topic.casefold().strip()
     topic = "" if _is_many(topic) else _SAME_TOPIC.get(topic, topic)
-    if not topic:
+    if not topic or _LIMIT.search(text):
         return _possession(text, person)
     if not subject or _is_of_several(subject, topic):
         return None
