@@ -461,12 +461,21 @@ class TestResolve:
             ("Ada will feed the goat.", "Ada will feed the cat.", "I now feed goat and cat."),
             ("Ada fears geese at night.", "Ada fears gulls at night.", "I fear geese now."),
             ("Tom's mother is a nurse.", "Tom's mother is Ingrid.", "She is a nurse now."),
+            ("Ada works as a cook.", "Ada works as a nurse.", "I also work as a cook."),
+            ("Ada lives in Bergen.", "Ada lives in Oslo.", "In June I live in Bergen, too."),
             ("Tom's mother is ill.", "Tom's mother is Norwegian.", "She is ill now."),
         ],
     )
     def test_what_comes_in_addition_replaces_nothing(self, new: str, old: str, said: str) -> None:
         (change,) = changes([Fact("profile", new)], known(old), [(1, said)])
         assert "replaces" not in change
+
+    @pytest.mark.parametrize("said", ["Also, I live in Oslo.", "I too live in Oslo, it is late."])
+    def test_also_that_only_goes_on_is_no_addition(self, said: str) -> None:
+        (change,) = changes(
+            [Fact("profile", "Ada lives in Oslo.")], known("Ada lives in Paris."), [(1, said)]
+        )
+        assert change["replaces"] == ids(1)
 
     def test_kind_of_a_possession_does_not_take_the_topic_of_its_name(self) -> None:
         rows = known("Tom's mother is Ingrid.", subject="Tom", topic="mother")

@@ -42,6 +42,9 @@ _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
 """Words by which people say that something is no longer as it was."""
 _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
 """Words by which they say that it still is."""
+_CHANGES = (_INSTEAD, _NO_LONGER, _NOW)
+_ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
+"""The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 _LASTING = re.compile(
     r"\b(?:mother|father|mum|mom|dad|parents?|sisters?|brothers?|siblings?|sons?|daughters?"
@@ -137,16 +140,43 @@ class Material:
         return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
 
     @cached_property
-    def _changes(self) -> list[tuple[int, str, set[str]]]:
-        """The sentences about a change and their words, with the places of their messages."""
-        told = (_INSTEAD, _NO_LONGER, _NOW)
+    def _marked(self) -> list[tuple[int, str, set[str]]]:
+        """The sentences about a change or an addition and their words, with the places of their
+        messages."""
+        marks = (*_CHANGES, _ALSO)
         return [
             (place, sentence, set(Words(sentence).stems))
             for place, (_, text) in enumerate(self.messages)
-            if any(words.search(text) for words in told)
+            if any(words.search(text) for words in marks)
             for sentence in _SENTENCE_END.split(text)
-            if any(words.search(sentence) for words in told) and not _TOO.search(sentence)
+            if any(words.search(sentence) for words in marks)
         ]
+
+    @cached_property
+    def _changes(self) -> list[tuple[int, str, set[str]]]:
+        """Those about a change alone."""
+        return [
+            (place, sentence, said)
+            for place, sentence, said in self._marked
+            if not _TOO.search(sentence) and any(words.search(sentence) for words in _CHANGES)
+        ]
+
+    @cached_property
+    def _additions(self) -> list[tuple[int, set[str]]]:
+        """The words of those about an addition alone."""
+        return [
+            (place, said)
+            for place, sentence, said in self._marked
+            if _ALSO.search(sentence) and not any(words.search(sentence) for words in _CHANGES)
+        ]
+
+    def tells_addition(self, new: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that a fact comes in addition, as in
+        "I also work as a baker"."""
+        bearing, named = self.bearing(new), self._place(message)
+        return bool(bearing) and any(
+            bearing <= said for place, said in self._additions if named in (-1, place)
+        )
 
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that the new value is a change.
@@ -218,7 +248,8 @@ class _Note:
         self.known = [old for old in known if old.is_current]
         self.by_number = known
         self.likeness = {old: likeness(self.words, old.words) for old in self.known}
-        self.slot = self._slot()
+        self.is_addition = material.tells_addition(self.words, fact.message)
+        self.slot = None if self.is_addition else self._slot()
 
     def _slot(self) -> Slot | None:
         """Its own slot, else that of a known fact that differs in one value."""
@@ -295,7 +326,9 @@ class _Note:
         return how in ("same", "less") or (how == "more" and not adds & self.material.said)
 
     def _denies(self, old: _Known) -> bool:
-        return contradicts(self.words, old.words) or _excludes(
+        if contradicts(self.words, old.words):
+            return True
+        return not self.is_addition and _excludes(
             self.words, self.slot, old, self.fact.message, self.material
         )
 
