@@ -82,10 +82,11 @@ _NAME = (
 )
 """The beginning of a name. Not of "Norwegian" or a name that looks so, and not "Tom's sister"."""
 _PLACE = (
-    r"(?:the )?(?!\w+['’]|(?:january|february|march|april|may|june|july|august|september|october"
-    rf"|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
+    r"(?!\w+(?: \w+){0,3}['’]|(?:january|february|march|april|may|june|july|august|september"
+    rf"|october|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
 )
-"""The beginning of a place's name. Not "Tom's house", which may be there, and no time."""
+"""The beginning of a place's name. Not "Tom's house" or "the North Tower", which may be there, and
+no time."""
 _AGE = (
     r"(?:\d{1,3}|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three"
     r"|four|five|six|seven|eight|nine))?|(?:thir|four|fif|six|seven|eigh|nine)teen"
@@ -107,7 +108,7 @@ _SLOTS = tuple(
         ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}(?!.*\bby\b)"),
         ("spouse", rf" is married to {_CAPITAL}"),
         ("spouse", rf"['’]s (?:husband|wife|spouse) is {_NAME}"),
-        ("birthday", r"['’]s birthday is (?=[^.;]*\d)"),
+        ("birthday", r"['’]s birthday is (?!in )(?=[^.;]*\d)"),
         (r"favourite", r"['’]s favou?rite (?P<what>\w+(?: \w+)?) (?:is|are|has become)\b"),
     )
 )
@@ -329,10 +330,11 @@ def is_twin(new: Words, old: Words) -> bool:
 
 def may_both_hold(new: Words, old: Words) -> bool:
     """Whether facts that are twins add up, as there may be several such: sisters, limits, promises,
-    fears, traits of a mother."""
+    fears, traits of a mother, being somebody's friend."""
     shared = new.bare & old.bare
+    is_trait = bool((new.bare | old.bare) & _FAMILY and shared & _BEING)
     several = _SEVERAL | _LIMITS | _MANY_VALUED - _BEING - {"want"}
-    return new.is_negated or bool(shared & several or (shared & _FAMILY and shared & _BEING))
+    return new.is_negated or bool(shared & several) or is_trait
 
 
 def _without_end(stems: list[str]) -> list[str]:
