@@ -122,6 +122,8 @@ begin
     new.subject := null;
     new.topic := null;
     new.gist := null;
+    new.since := null;
+    new.hides := '{}';
   end if;
   if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then
     insert into private.forgotten_facts as g (user_id, digest, tier, importance)

@@ -275,6 +275,22 @@ class TestNoting:
         step(told, {"text": "Ada has a dog.", "said": "The dog has come back."})
         assert texts(told) == {"Ada has a dog."}
 
+    def test_fact_goes_with_the_message_that_has_its_words(self, told: Talk) -> None:
+        boat, word = "I keep a red boat at the pier.", "My safe word is Marigold, keep it in mind."
+        say(told, boat, "Aye.", word, "I will.")
+        step(told, {"text": "Ada's safe word is Marigold, keep it.", "said": boat})
+        act(told, "delete", word)
+        assert texts(told) == set()
+
+    def test_opposite_of_a_deleted_fact_is_noted(self, told: Talk) -> None:
+        step(told, {"text": "Ada eats meat and fish.", "said": STORY[2]})
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": "like.Ada eats*"}).is_success
+        said = "I eat no meat and no fish."
+        say(told, said, "Aye, aye.")
+        step(told, {"text": "Ada eats no meat and no fish.", "said": said})
+        assert texts(told) == {"Ada eats no meat and no fish."}
+
     def test_withdrawn_fact_is_history(self, told: Talk) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4]})
         say(told, "The dog is gone.")
@@ -1272,6 +1288,26 @@ class TestPerson:
         say(told, "Go on.", "Aye, aye.")
         step(told)
         assert texts(told) == {OSLO}
+
+    @pytest.mark.parametrize(
+        ("new", "shown", "later"),
+        [
+            ("Ada has a sister in Oslo.", {PARIS}, {PARIS}),
+            ("Ada lives in Bergen.", {PARIS}, set()),
+        ],
+    )
+    def test_fact_that_a_person_reworded_hides_only_what_it_contradicts_and_has_a_new_time(
+        self, told: Talk, new: str, shown: set[str], later: set[str]
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED})
+        self.change(told, OSLO, content=new)
+        assert texts(told) == {new, *shown}
+        assert not any("since" in fact for fact in current(told))
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        assert texts(told) == {new, *later}
 
     def change(self, told: Talk, fact: str = PARIS, **columns: Any) -> None:
         with told.stack.data_api(told.user) as api:

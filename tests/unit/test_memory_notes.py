@@ -291,6 +291,7 @@ class TestParse:
             '{"facts": [], "summary": "They met.", "facts": [{"tier": "conv',
             '{"summary": "They met.", "facts": [{"tier": "profile", "te',
             '{"summary":\n"They met.",}',
+            '{"notes": {"summary": "They met."}}',
         ],
     )
     def test_finds_the_summary(self, text: str) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import regex
+
 from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 
@@ -21,7 +23,9 @@ MAX_SUBJECT_WORDS = 4
 MAX_NAME_CHARS = 80
 """Of a subject and of a topic: `memory_facts` takes no more."""
 
-_WORD = compiled_later(r"\w+(?:['’]\w+)*")
+_WORD = regex.compile(r"[^\W_]+(?:['’][^\W_]+)*|[\p{Sc}\p{So}+]")
+"""With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
+currencies and emoji, which may be all that differs."""
 _WITHOUT_SPACES = compiled_later(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
 )
@@ -41,8 +45,11 @@ _NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein ke
 _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
 _PRONOUNS = _set("he she they it")
 """Whom they mean, the words of a fact do not tell."""
+_PERSON = _set("user person {{user}} i you")
+"""What models call the user."""
 _NUMBERS = _set(
-    """one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty
+    """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
     hundred thousand first second third half both twice once"""
 )
 _JOINING = _set(
@@ -58,52 +65,91 @@ _COMMON = (
         its she he they it him them this there called named said told mentioned"""
     )
 )
-_MANY_VALUED = _set(
+_BEING = _set("is are was were")
+_MANY_VALUED = _BEING | _set(
     """like love hate dislike fear know want see saw meet met have has had own need can speak enjoy
-    trust is are was were"""
+    trust"""
 )
 """Verbs, as `Words.stems` has them, that are true of many things at a time."""
 
 _SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
-_NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(sorted(_NUMBERS))})(?:[- ]\w+)?)"
-_FROM = r"(?: from (?-i:[A-Z])[\w ]{0,30}?)?"
+_CAPITAL = r"(?-i:[^\W\d_a-zß-ÿ])"
+"""A capital letter, or one of a script without capitals."""
+_NAME = (
+    r"(?!\w+['’]|(?:\w+(?:ian|ean|can|ban|ish|ese|ic)|german|french|dutch|welsh|greek|swiss|czech"
+    r"|thai|arab|afghan|roman|jew|muslim|hindu|sikh|israeli|pakistani|protestant|lutheran)\b)"
+    rf"{_CAPITAL}"
+)
+"""The beginning of a name. Not of "Norwegian" or a name that looks so, and not "Tom's sister"."""
+_PLACE = (
+    r"(?!\w+(?: \w+){0,3}['’]|(?:january|february|march|april|may|june|july|august|september"
+    rf"|october|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
+)
+"""The beginning of a place's name. Not "Tom's house" or "the North Tower", which may be there, and
+no time."""
+_AGE = (
+    r"(?:\d{1,3}|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three"
+    r"|four|five|six|seven|eight|nine))?|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+)
+_FROM = rf"(?: from {_CAPITAL}[\w ]{{0,30}}?)?"
 _WHEN = r"(?: now| today| yesterday| (?:last|this) \w+| (?:in|on) [\w ]{1,20})?"
 _SLOTS = tuple(
     (topic, compiled_later(rf"^{_SUBJECT}{said}", re.IGNORECASE))
     for topic, said in (
-        ("home", r" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at|on|near)\b"),
-        ("home", rf" (?:has moved|moved|is moving){_FROM} to (?-i:[A-Z])"),
-        ("job", r" (?:works|is working|has started working|is employed) as\b"),
-        ("workplace", r" (?:works|is working|is employed) (?:at|for|in)\b"),
-        ("age", rf" (?:is|has turned|turned) {_NUMBER}(?: years? old|{_WHEN}\W*$)"),
-        ("name", r"(?:['’]s name is| is called| is named) "),
-        ("spouse", r"(?:['’]s (?:husband|wife|spouse) is| is married to) (?-i:[A-Z])"),
-        ("birthday", r"['’]s birthday is "),
+        ("home", rf" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at) {_PLACE}"),
+        ("home", rf" (?:has moved|is moving){_FROM} to {_PLACE}"),
+        ("home", rf" moved{_FROM} to {_PLACE}(?!.*\band\b)"),
+        ("job", r" (?:works|is working|has started working|is employed) as (?:an?|the) "),
+        ("workplace", rf" (?:works|is working|is employed) at {_PLACE}"),
+        ("employer", rf" (?:works|is working) for {_PLACE}"),
+        ("age", rf" is {_AGE}(?: years? old\b|(?: now| today)?\W*$)"),
+        ("age", rf" (?:has turned|turned) {_AGE}(?: years? old\b|{_WHEN}\W*$)"),
+        ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}(?!.*\bby\b)"),
+        ("spouse", rf" is married to {_CAPITAL}"),
+        ("spouse", rf"['’]s (?:husband|wife|spouse) is {_NAME}"),
+        ("birthday", r"['’]s birthday is (?!in )(?=[^.;]*\d)"),
         (r"favourite", r"['’]s favou?rite (?P<what>\w+(?: \w+)?) (?:is|are|has become)\b"),
     )
 )
-"""What somebody has one of at a time, in the words of plain English facts."""
+"""What somebody has one of at a time, in the words of plain English facts. Only words that tell of
+nothing else: nobody has moved who "settled in the armchair" or "lives in fear"."""
 _POSSESSION = compiled_later(
-    r"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>[a-z]+(?: [a-z]+)?) is (?:called )?(?:[A-Z]|an? )"
+    rf"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>(?-i:[a-z]+(?: [a-z]+)?)) is (?:called )?"
+    rf"(?P<kind>an? )?{_NAME}",
+    re.IGNORECASE,
 )
-"""The same for "Ada's doctor is Tom", where that is not one of `_SEVERAL`."""
+"""The same for "Ada's doctor is Tom", where that is not one of several. A name and a kind ("is a
+Koga") are two things."""
 _SEVERAL = _set(
-    """sister brother son daughter child cousin aunt uncle niece nephew friend neighbour neighbor
-    colleague teacher cat dog pet horse"""
+    """sister brother son daughter child children sibling twin cousin aunt uncle niece nephew
+    grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather friend
+    neighbour neighbor colleague teacher student pupil guest roommate cat dog pet horse bird kitten
+    puppy kid baby"""
 )
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
     "job": _set("occupation profession work career role"),
-    "spouse": _set("husband wife partner marriage"),
+    "spouse": _set("partner marriage"),
 }
 _SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}
-_MANY = _set(
-    """like likes dislike dislikes preference preferences hobby hobbies interest interests family
-    friend friends friendship pet pets promise promises event events fear fears skill skills memory
-    memories other misc general fact facts relationship relationships limit limits history
-    background trait traits possession possessions food secret secrets story"""
+_FAMILY = _SEVERAL | _set("family mother father parent relative husband wife")
+_MANY = _FAMILY | _set(
+    """like dislike preference hobby hobbie interest friendship promise vow event fear phobia skill
+    memory memorie other misc general fact relationship limit boundary boundarie rule trigger taboo
+    allergy allergie allergen intolerance medication injury scar tattoo language nickname alias
+    aliase habit talent history background trait possession food drink secret story storie plot wish
+    dream goal belief opinion feeling mood"""
 )
-"""Topics of which somebody has any number, so that a new fact replaces none."""
+"""Topics of which somebody has any number, as stems: a new fact replaces none."""
+_ONE_OF_MANY = _set("favourite favorite current best oldest first last next main native")
+"""Before one of these there is one answer: "native language"."""
+_LIMIT = compiled_later(
+    r"\b(?:must|never|allergic|(?:does not|doesn['’]t|do not|don['’]t) want)\b", re.IGNORECASE
+)
+"""Whatever topic a model names, there may be several of these."""
+_LIMITS = _set("must promise promised vow vowed swore sworn allergic")
+"""What somebody must not do, has promised, or cannot eat, is no change of the same."""
 
 
 @dataclass(frozen=True)
@@ -115,20 +161,31 @@ class Words:
     @cached_property
     def _all(self) -> list[str]:
         text = unicodedata.normalize("NFKC", stream_safe(self.text))
-        return _WORD.findall(text.replace("’", "'"))
+        return [str(word) for word in _WORD.findall(text.replace("’", "'"))]
 
     @cached_property
+    def _read(self) -> tuple[list[str], list[str]]:
+        """The stems, and those that follow a negation."""
+        words, kept, denied, negations = [word.casefold() for word in self._all], [], [], 0
+        for before, word in zip(["", *words], words, strict=False):
+            affirmed = _affirmed(word)
+            is_empty = word in ("longer", "more") and before in ("no", "any")
+            if affirmed and affirmed not in _SKIPPED and not is_empty:
+                kept.append(_stem(affirmed))
+                denied += kept[-1:] * negations
+                negations = 0
+            negations += _is_negation(word)
+        return kept or words, sorted(denied + [""] * negations)
+
+    @property
     def stems(self) -> list[str]:
         """In order, without articles and negations."""
-        words = [word.casefold() for word in self._all]
-        kept = [
-            _stem(affirmed)
-            for before, word in zip(["", *words], words, strict=False)
-            if (affirmed := _affirmed(word))
-            and affirmed not in _SKIPPED
-            and not (word in ("longer", "more") and before in ("no", "any"))
-        ]
-        return kept or words
+        return self._read[0]
+
+    @property
+    def denied(self) -> list[str]:
+        """The stem after each negation: "meat" in "no meat but fish"."""
+        return self._read[1]
 
     @cached_property
     def sorted_stems(self) -> list[str]:
@@ -137,12 +194,16 @@ class Words:
     @cached_property
     def content(self) -> set[str]:
         """The words that carry meaning; pairs of letters of those in scripts without spaces."""
-        kept = (stem for stem in self.stems if stem not in _COMMON)
+        words = (stem for stem in self.stems if unicodedata.category(stem[0])[0] != "S")
+        kept = (stem for stem in words if stem not in _COMMON)
         return {part for stem in kept for part in _pairs(stem)}
 
     @cached_property
     def is_negated(self) -> bool:
-        return sum(_is_negation(word.casefold()) for word in self._all) % 2 == 1
+        """Not if there are two negations of each other: "never has no dog"."""
+        words = [word.casefold() for word in self._all]
+        found = [word if word in _NEGATIONS else "not" for word in words if _is_negation(word)]
+        return len(found) % 2 == 1 or len(set(found)) == 1
 
     @cached_property
     def numbers(self) -> list[str]:
@@ -153,11 +214,21 @@ class Words:
         """Words that may be names."""
         return {_stem(word.casefold()) for word in self._all if word[:1].isupper()}
 
+    @cached_property
+    def bare(self) -> set[str]:
+        """The words, "tom" for "Tom's"."""
+        return {stem.removesuffix("'s") for stem in self.stems}
+
+    @property
+    def owner(self) -> set[str]:
+        """The name with which "Tom's dog is old" begins."""
+        return {stem.removesuffix("'s") for stem in self.stems[:1] if stem.endswith("'s")}
+
     @property
     def gist(self) -> str:
         """A hash that only texts have in common that say the same, as `likeness` has it. Where one
         writes a name without its capital they may differ."""
-        told = [self.sorted_stems, _names(self, self), self.is_negated]
+        told = [self.sorted_stems, _names(self, self), self.denied]
         return hashlib.md5(json.dumps(told).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -194,10 +265,10 @@ Slot = tuple[str, str]
 def likeness(new: Words, old: Words) -> Likeness | None:
     """Whether the new fact says the same as the old one, more or less of it; None: something else.
 
-    The same words in another order, with other articles or inflections, are the same; names must
-    be in the same order, and numbers and negations must agree.
+    The same words in another order, with other articles or inflections, are the same; names and
+    numbers must be in the same order, and what is denied must agree.
     """
-    if new.is_negated != old.is_negated:
+    if new.denied != old.denied:
         return None
     if new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new):
         return "same"
@@ -207,9 +278,17 @@ def likeness(new: Words, old: Words) -> Likeness | None:
 
 
 def _names(words: Words, other: Words) -> list[str]:
-    """The words that either text writes as names, in order, and the first word."""
+    """The words whose order counts: the first one, numbers, and those that either text writes as
+    names. All words where no capitals tell which are names."""
     names = words.capitals | other.capitals
-    return [stem for place, stem in enumerate(words.stems) if place == 0 or stem in names]
+    if not names:
+        return words.stems
+    names |= _NUMBERS
+    return [
+        stem
+        for place, stem in enumerate(words.stems)
+        if place == 0 or stem in names or stem.upper() == stem
+    ]
 
 
 def _goes_on(longer: Words, shorter: Words) -> bool:
@@ -227,7 +306,8 @@ def _goes_on(longer: Words, shorter: Words) -> bool:
 
 def contradicts(new: Words, old: Words) -> bool:
     """Whether one fact denies what the other says in the same words."""
-    return new.is_negated != old.is_negated and new.sorted_stems == old.sorted_stems
+    is_same = new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new)
+    return is_same and new.is_negated != old.is_negated
 
 
 def is_twin(new: Words, old: Words) -> bool:
@@ -246,6 +326,15 @@ def is_twin(new: Words, old: Words) -> bool:
     least = 3 if set(ours[:2]) & _MANY_VALUED else 2
     is_value = shortest > 0 and differing <= 2 and not values & _JOINING
     return is_value and begins >= 2 and begins + ends >= least
+
+
+def may_both_hold(new: Words, old: Words) -> bool:
+    """Whether facts that are twins add up, as there may be several such: sisters, limits, promises,
+    fears, traits of a mother, being somebody's friend."""
+    shared = new.bare & old.bare
+    is_trait = bool((new.bare | old.bare) & _FAMILY and shared & _BEING)
+    several = _SEVERAL | _LIMITS | _MANY_VALUED - _BEING - {"want"}
+    return new.is_negated or bool(shared & several) or is_trait
 
 
 def _without_end(stems: list[str]) -> list[str]:
@@ -270,21 +359,42 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
     subject = "" if subject.casefold() in _PRONOUNS else subject
     if (plain := plain_slot(text, subject, person)) is not None:
         return plain
-    found = _POSSESSION.match(text)
-    if found and not topic and not _SEVERAL & set(found["what"].split()):
-        return _slot(_about(found["subject"], person), found["what"])
     topic = topic.casefold().strip()
-    topic = _SAME_TOPIC.get(topic, topic)
-    if not subject or not topic or topic in _MANY or _is_of_several(subject, topic):
+    topic = "" if _is_many(topic) else _SAME_TOPIC.get(topic, topic)
+    if not topic or _LIMIT.search(text):
+        return _possession(text, person)
+    if not subject or _is_of_several(subject, topic):
         return None
     return _slot(_about(subject, person), topic)
+
+
+def told_slot(text: str, subject: str, person: str) -> Slot | None:
+    """The slot that the words of a fact alone tell; `subject` is whom a pronoun means."""
+    return plain_slot(text, subject, person) or _possession(text, person)
+
+
+def _possession(text: str, person: str) -> Slot | None:
+    found = _POSSESSION.match(text)
+    if not found or _is_many(found["what"]) or _SEVERAL & set(found["what"].split()):
+        return None
+    what = f"kind of {found['what']}" if found["kind"] else found["what"]
+    return _slot(_about(found["subject"], person), what)
+
+
+def _is_many(topic: str) -> bool:
+    """Whether somebody has any number of what a topic names: "allergies", "house rule"."""
+    words = [_stem(word) for word in _WORD.findall(topic)]
+    if not words or words[0] in _ONE_OF_MANY:
+        return False
+    return words[-1] in _MANY or topic == "pet name"
 
 
 def plain_slot(text: str, subject: str, person: str) -> Slot | None:
     """The slot in plain words; `subject` is whom a pronoun means, if it is known."""
     for name, pattern in _SLOTS:
         found = pattern.match(text)
-        if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
+        words = found["subject"].casefold().split() if found else []
+        if found and len(words) <= MAX_SUBJECT_WORDS and not any(map(_is_negation, words)):
             what = f"{name} {found['what']}" if name == "favourite" else name
             what = what.casefold().replace("color", "colour")
             about = subject if found["subject"].casefold() in _PRONOUNS else found["subject"]
@@ -307,5 +417,18 @@ def _about(subject: str, person: str) -> str:
     subject = " ".join(
         word for word in subject.split() if word.casefold() not in ("the", "a", "an")
     )
-    is_person = subject.casefold() in ("user", "person", "{{user}}", "i", "you")
-    return person if is_person and person else subject
+    return person if subject.casefold() in _PERSON and person else subject
+
+
+def whom(subject: str, person: str) -> set[str]:
+    """The words of a subject that a model named, if it names somebody."""
+    name = _about(subject, person)
+    return set() if name.casefold() in _PRONOUNS | _PERSON else Words(name).bare
+
+
+def are_of_others(one: Words, whom_one: set[str], other: Words, whom_other: set[str]) -> bool:
+    """Whether two facts are about two people (or things), and neither names that of the other."""
+    whom_one, whom_other = whom_one or one.owner, whom_other or other.owner
+    if not whom_one or not whom_other:
+        return False
+    return whom_one.isdisjoint(whom_other | other.bare) and whom_other.isdisjoint(one.bare)

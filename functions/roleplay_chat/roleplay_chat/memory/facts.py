@@ -17,11 +17,15 @@ from roleplay_chat.memory.comparison import (
     Likeness,
     Slot,
     Words,
+    are_of_others,
     contradicts,
     is_twin,
     likeness,
+    may_both_hold,
     plain_slot,
     slot_of,
+    told_slot,
+    whom,
 )
 from roleplay_chat.rows import FactRow
 
@@ -29,12 +33,18 @@ TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
 """From the narrowest to the widest."""
 MAX_USED = 50
 
-_CHANGE = re.compile(
-    r"\b(?:now|nowadays|no longer|any ?more|instead|these days|from now on|another|changed|moved"
-    r"|g[ai]ven? up)\b",
+_INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
+_NO_LONGER = re.compile(
+    r"\b(?:no longer|any ?more|changed|moved|g[ai]ven? up)\b",
     re.IGNORECASE,
 )
+_NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
 """Words by which people say that something is no longer as it was."""
+_TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
+"""Words by which they say that it still is."""
+_CHANGES = (_INSTEAD, _NO_LONGER, _NOW)
+_ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
+"""The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 _LASTING = re.compile(
     r"\b(?:mother|father|mum|mom|dad|parents?|sisters?|brothers?|siblings?|sons?|daughters?"
@@ -83,13 +93,14 @@ class Material:
     person: str
     """The names of the two who talk."""
     character: str
-    _names: set[str] = field(init=False, default_factory=set)
+    names: set[str] = field(init=False, default_factory=set)
+    """The words of their names."""
 
     def __post_init__(self) -> None:
         names = Words(f"{self.person} {self.character}")
-        self._names.update(names.stems, (f"{name}'s" for name in names.stems))
+        self.names.update(names.stems, (f"{name}'s" for name in names.stems))
         # In scripts without spaces a name is part of a longer word.
-        self._names.update(names.content)
+        self.names.update(names.content)
 
     @cached_property
     def _said(self) -> list[set[str]]:
@@ -107,11 +118,11 @@ class Material:
 
     def source(self, words: Words, message: int | None) -> tuple[int, int]:
         """The positions of the message that a fact was drawn from: the one that the model named,
-        unless it has no word of the fact and another has half of them. If the model named none, the
+        unless another has half of the fact's words and it has fewer. If the model named none, the
         message with most of the words; if none has half, all messages.
         """
         bearing, place = self.bearing(words), self._place(message)
-        if place < 0 or not self.is_said(bearing, message, at_least=1):
+        if place < 0 or 2 * len(bearing & self._said[place]) < len(bearing):
             shares = [len(bearing & said) for said in self._said]
             best = max(range(len(shares)), key=lambda place: (shares[place], place))
             if bearing and 2 * shares[best] >= len(bearing):
@@ -129,24 +140,69 @@ class Material:
         return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
 
     @cached_property
-    def _changes(self) -> list[tuple[int, set[str]]]:
-        """The words of sentences about a change, with the places of their messages."""
+    def _marked(self) -> list[tuple[int, str, set[str]]]:
+        """The sentences about a change or an addition and their words, with the places of their
+        messages."""
+        marks = (*_CHANGES, _ALSO)
         return [
-            (place, set(Words(sentence).stems))
+            (place, sentence, set(Words(sentence).stems))
             for place, (_, text) in enumerate(self.messages)
-            if _CHANGE.search(text)
+            if any(words.search(text) for words in marks)
             for sentence in _SENTENCE_END.split(text)
-            if _CHANGE.search(sentence)
+            if any(words.search(sentence) for words in marks)
         ]
 
+    @cached_property
+    def _changes(self) -> list[tuple[int, str, set[str]]]:
+        """Those about a change alone."""
+        return [
+            (place, sentence, said)
+            for place, sentence, said in self._marked
+            if not _TOO.search(sentence) and any(words.search(sentence) for words in _CHANGES)
+        ]
+
+    @cached_property
+    def _additions(self) -> list[tuple[int, set[str]]]:
+        """The words of those about an addition alone."""
+        return [
+            (place, said)
+            for place, sentence, said in self._marked
+            if _ALSO.search(sentence) and not any(words.search(sentence) for words in _CHANGES)
+        ]
+
+    def tells_addition(self, new: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that a fact comes in addition, as in
+        "I also work as a baker"."""
+        bearing, named = self.bearing(new), self._place(message)
+        return bool(bearing) and any(
+            bearing <= said for place, said in self._additions if named in (-1, place)
+        )
+
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
-        """Whether the message, or any if none is named, says that the new value is a change."""
-        values, named = set(new.stems) - set(old.stems), self._place(message)
-        return any(values <= said for place, said in self._changes if named in (-1, place))
+        """Whether the message, or any if none is named, says that the new value is a change.
+
+        Of what there may be several, "now" and "no longer" do not say that the new one takes the
+        place of the old one, and neither does "now" where the old one is named, too.
+        """
+        values, gone = set(new.stems) - set(old.stems), set(old.stems) - set(new.stems)
+        both_hold, named = may_both_hold(new, old), self._place(message)
+        for place, sentence, said in self._changes:
+            if named not in (-1, place) or not values <= said:
+                continue
+            if _INSTEAD.search(sentence):
+                return True
+            if not both_hold and (_NO_LONGER.search(sentence) or not gone <= said):
+                return True
+        return False
 
     def bearing(self, words: Words) -> set[str]:
         """The words of a fact other than the names of the two."""
-        return words.content - self._names
+        return words.content - self.names
+
+    def words_of(self, message: int | None) -> set[str]:
+        """The words of the named message."""
+        place = self._place(message)
+        return Words(self.messages[place][1]).bare if place >= 0 else set()
 
 
 @dataclass(eq=False)
@@ -175,6 +231,14 @@ def _is_later(row: FactRow, position: int) -> bool:
     return row.position is not None and row.position > position
 
 
+def _has_same_form(words: Words, old: _Known, material: Material) -> bool:
+    """Whether the words of both facts tell a topic, or those of neither."""
+    told = [
+        told_slot(text, "", material.person) is not None for text in (words.text, old.words.text)
+    ]
+    return told[0] == told[1]
+
+
 class _Note:
     """A noted fact, to be compared with the known ones."""
 
@@ -184,7 +248,8 @@ class _Note:
         self.known = [old for old in known if old.is_current]
         self.by_number = known
         self.likeness = {old: likeness(self.words, old.words) for old in self.known}
-        self.slot = self._slot()
+        self.is_addition = material.tells_addition(self.words, fact.message)
+        self.slot = None if self.is_addition else self._slot()
 
     def _slot(self) -> Slot | None:
         """Its own slot, else that of a known fact that differs in one value."""
@@ -192,8 +257,13 @@ class _Note:
         named = slot_of(fact.text, fact.subject, fact.topic, person)
         if fact.topic or plain_slot(fact.text, fact.subject, person):
             return named
-        twins = (old.slot for old in self.known if is_twin(self.words, old.words))
+        twins = (old.slot for old in self.known if self._has_form_of(old))
         return next(filter(None, twins), named)
+
+    def _has_form_of(self, old: _Known) -> bool:
+        """Whether only the value differs. "Tom's mother is a nurse" has not the form of "is
+        Ingrid", so it has not its topic either."""
+        return is_twin(self.words, old.words) and _has_same_form(self.words, old, self.material)
 
     def change(self) -> dict[str, Any]:
         """The note in the format of private.note_fact."""
@@ -256,7 +326,9 @@ class _Note:
         return how in ("same", "less") or (how == "more" and not adds & self.material.said)
 
     def _denies(self, old: _Known) -> bool:
-        return contradicts(self.words, old.words) or _excludes(
+        if contradicts(self.words, old.words):
+            return True
+        return not self.is_addition and _excludes(
             self.words, self.slot, old, self.fact.message, self.material
         )
 
@@ -266,8 +338,8 @@ def resolve(
 ) -> list[dict[str, Any]]:
     """The changes in the format of private.note_fact. Changes that cannot be right are left out.
 
-    `sentences` are new in the summary. They change facts that they contradict, as a model may
-    mention a change there alone.
+    `sentences` are new in the summary. They change facts that they contradict in nearly the same
+    words, as a model may mention a change there alone.
     """
     known = _all_known(material)
     changes = []
@@ -275,7 +347,12 @@ def resolve(
         resolved = _withdraw if fact.action == "withdraw" else _note
         changes.append(resolved(fact, known, material))
     for sentence in sentences:
-        told = [old for old in known if not (old.row.is_fixed or material.is_later(old.row))]
+        words = Words(sentence)
+        told = [
+            old
+            for old in known
+            if not (old.row.is_fixed or material.is_later(old.row)) and is_twin(words, old.words)
+        ]
         if (row := _contradicted(sentence, told, material)) is not None:
             fact = Fact(row.tier, sentence, importance=row.importance)
             changes.append(_note(fact, known, material))
@@ -355,13 +432,43 @@ def meant_by(
     old, words = known[fact.known - 1], Words(fact.text)
     if not old.is_current or old.row.is_fixed:
         return None
-    if slot and old.slot:
-        return old if _key(slot) == _key(old.slot) or is_twin(words, old.words) else None
+    if slot and old.slot and (_key(slot) == _key(old.slot) or is_twin(words, old.words)):
+        return old
+    person, subject = material.person, old.row.subject or ""
+    if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
+        return None
+    if _have_topics_apart(fact, old, material):
+        return None
     bearing, new = material.bearing(old.words), material.bearing(words)
+    if bearing and bearing <= material.said:
+        return old
     shares_half = bool(new) and 2 * len(bearing & new) >= min(len(bearing), len(new)) > 0
     is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    is_all_said = bool(bearing) and bearing <= material.said
-    return old if shares_half or is_said or is_all_said else None
+    if fact.action == "withdraw" and not _names_whom(fact, old, material):
+        return None
+    return old if shares_half or is_said else None
+
+
+def _have_topics_apart(fact: Fact, old: _Known, material: Material) -> bool:
+    """Whether plain words say that one is about somebody's home, say, and the other about the
+    age."""
+    new_slot = plain_slot(fact.text, fact.subject, material.person)
+    old_slot = plain_slot(old.row.content, old.row.subject or "", material.person)
+    if new_slot is None or old_slot is None:
+        return False
+    topics = {new_slot[1], old_slot[1]}
+    return len(topics) > 1 and not topics <= {"job", "workplace", "employer"}
+
+
+def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
+    """Whether a withdrawal, or the message that it names, names whom the old fact is about, if that
+    is neither of the two who talk."""
+    named = whom(old.row.subject or "", material.person) or {
+        name.removesuffix("'s") for name in old.words.capitals & old.words.content
+    }
+    others = named - material.names
+    told = Words(fact.text).bare | material.words_of(fact.message)
+    return not others or not others.isdisjoint(told)
 
 
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
@@ -370,7 +477,10 @@ def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
     slot, old_slot = (slot_of(one.text, one.subject, one.topic) for one in (fact, earlier))
     if slot and _key(slot) == _key(old_slot):
         return True
-    old, new = Words(earlier.text).content, Words(fact.text).content
+    words, old_words = Words(fact.text), Words(earlier.text)
+    if are_of_others(words, whom(fact.subject, ""), old_words, whom(earlier.subject, "")):
+        return False
+    old, new = old_words.content, words.content
     if not new:
         new = {stem for text in said for stem in Words(text).content}
     return 2 * len(old & new) >= min(len(old), len(new)) > 0
@@ -454,7 +564,7 @@ def _excludes(
     """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
     if slot is not None and _key(slot) == _key(old.slot):
         return True
-    if not is_twin(words, old.words):
+    if not is_twin(words, old.words) or not _has_same_form(words, old, material):
         return False
     is_of_known_topic = slot is None and old.slot is not None
     return is_of_known_topic or material.tells_change(words, old.words, message)

@@ -11,7 +11,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from roleplay_chat.api import MemoryTier, Tier
@@ -92,6 +92,8 @@ _JOINERS = "\u200c\u200d"
 _SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _OBJECT = re.compile(r'\{\s*"(?:summary|facts)"\s*:')
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+_WITHDRAWALS = {"withdraw", "delete", "remove", "forget", "retract"}
+_REPLACEMENTS = {"replace", "update", "change", "modify"}
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -424,7 +426,10 @@ def _whole(answer: str) -> Mapping[str, object] | None:
     except (ValueError, RecursionError):
         data = None
     if isinstance(data, Mapping):
-        return data
+        # Some models put it into another object.
+        inner = [value for value in data.values() if isinstance(value, Mapping)]
+        is_wrapped = "summary" not in data and len(data) == len(inner) == 1
+        return inner[0] if is_wrapped else data
     starts = deque((found.start() for found in _OBJECT.finditer(answer)), MAX_OBJECTS)
     for start in reversed(starts):
         try:
@@ -461,20 +466,28 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
         return None
     known = _number(entry.get("fact"))
     text = _text(entry.get("text"), MAX_FACT_CHARS)
-    is_withdrawal = entry.get("action") == "withdraw"
-    if known is None if is_withdrawal else not text:
+    action = _action(entry.get("action"))
+    if known is None if action == "withdraw" else not text:
         return None
     importance, least = _number(entry.get("importance")) or 0, facts.importance_of(text)
     return Fact(
         _narrower(entry.get("tier"), reach),
         text,
-        "withdraw" if is_withdrawal else "replace" if entry.get("action") == "replace" else "add",
+        action,
         known,
         importance if 1 <= importance <= 5 and least < facts.LASTING else least,
         _text(entry.get("subject"), MAX_NAME_CHARS),
         _text(entry.get("topic"), MAX_NAME_CHARS),
         _number(entry.get("message")),
     )
+
+
+def _action(value: object) -> Literal["add", "replace", "withdraw"]:
+    """The action in the words of any model; `add` if it is no known one."""
+    name = value.strip().casefold() if isinstance(value, str) else ""
+    if name in _WITHDRAWALS:
+        return "withdraw"
+    return "replace" if name in _REPLACEMENTS else "add"
 
 
 def _text(value: object, max_chars: int) -> str:
