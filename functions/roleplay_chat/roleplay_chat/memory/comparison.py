@@ -92,6 +92,11 @@ _AGE = (
     r"|four|five|six|seven|eight|nine))?|(?:thir|four|fif|six|seven|eigh|nine)teen"
     r"|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 )
+_KIND = (
+    r"(?:an?|the) (?!moment\b|past\b|present\b|future\b|shadow|dream|world\b|same\b|hope|fear"
+    r"|night|moon|table\b|door\b|window)\w"
+)
+"""The beginning of what sort of place something is: "the old mill", which may be in Oslo."""
 _FROM = rf"(?: from {_CAPITAL}[\w ]{{0,30}}?)?"
 _WHEN = r"(?: now| today| yesterday| (?:last|this) \w+| (?:in|on) [\w ]{1,20})?"
 _SLOTS = tuple(
@@ -100,8 +105,10 @@ _SLOTS = tuple(
         ("home", rf" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at) {_PLACE}"),
         ("home", rf" (?:has moved|is moving){_FROM} to {_PLACE}"),
         ("home", rf" moved{_FROM} to {_PLACE}(?!.*\band\b)"),
+        ("kind of home", rf" (?:lives|resides|is living) (?:now )?(?:in|at|on) {_KIND}"),
         ("job", r" (?:works|is working|has started working|is employed) as (?:an?|the) "),
         ("workplace", rf" (?:works|is working|is employed) at {_PLACE}"),
+        ("kind of workplace", rf" (?:works|is working|is employed) (?:at|in) {_KIND}"),
         ("employer", rf" (?:works|is working) for {_PLACE}"),
         ("age", rf" is {_AGE}(?: years? old\b|(?: now| today)?\W*$)"),
         ("age", rf" (?:has turned|turned) {_AGE}(?: years? old\b|{_WHEN}\W*$)"),

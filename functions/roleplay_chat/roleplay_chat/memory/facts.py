@@ -449,6 +449,13 @@ def meant_by(
     return old if shares_half or is_said else None
 
 
+_NEAR_TOPICS = (
+    {"home", "kind of home"},
+    {"job", "workplace", "kind of workplace", "employer"},
+)
+"""Topics of which a model may take one for the other."""
+
+
 def _have_topics_apart(fact: Fact, old: _Known, material: Material) -> bool:
     """Whether plain words say that one is about somebody's home, say, and the other about the
     age."""
@@ -457,7 +464,7 @@ def _have_topics_apart(fact: Fact, old: _Known, material: Material) -> bool:
     if new_slot is None or old_slot is None:
         return False
     topics = {new_slot[1], old_slot[1]}
-    return len(topics) > 1 and not topics <= {"job", "workplace", "employer"}
+    return len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS)
 
 
 def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
