@@ -30,7 +30,7 @@ begin
     -- Always in the same order, to avoid deadlocks.
     group by t.conversation_id order by t.conversation_id
   loop
-    if tg_op <> 'INSERT' then
+    if not v_is_new then
       perform shared.hold_conversation(v_touched.conversation_id);
     end if;
     -- Runs twice if another transaction creates the row meanwhile.

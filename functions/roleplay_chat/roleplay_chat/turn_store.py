@@ -138,8 +138,11 @@ async def begin(
     begun = await _open(clients, turn_id, "begin_turn", known | turn)
     if begun["outcome"] == "started":
         place = user_id, request.conversation_id, request.task
-        copies.keep(*place, Copy())  # If it does not fit, the next turn must not use it.
-        copies.keep(*place, await _completed(clients, begun, copy))
+        try:
+            copies.keep(*place, await _completed(clients, begun, copy))
+        except Exception:
+            copies.keep(*place, Copy())  # It does not fit, so the next turn must not use it either.
+            raise
     return await _opened(clients, begun)
 
 

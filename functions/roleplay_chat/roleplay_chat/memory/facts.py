@@ -34,15 +34,12 @@ TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
 MAX_USED = 50
 
 _INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
-_NO_LONGER = re.compile(
-    r"\b(?:no longer|any ?more|changed|moved|g[ai]ven? up)\b",
-    re.IGNORECASE,
-)
+_NO_LONGER = re.compile(r"\b(?:no longer|any ?more|changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
 _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
+_CHANGES = (_INSTEAD, _NO_LONGER, _NOW)
 """Words by which people say that something is no longer as it was."""
 _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
 """Words by which they say that it still is."""
-_CHANGES = (_INSTEAD, _NO_LONGER, _NOW)
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
@@ -231,12 +228,13 @@ def _is_later(row: FactRow, position: int) -> bool:
     return row.position is not None and row.position > position
 
 
-def _has_same_form(words: Words, old: _Known, material: Material) -> bool:
-    """Whether the words of both facts tell a topic, or those of neither."""
-    told = [
-        told_slot(text, "", material.person) is not None for text in (words.text, old.words.text)
-    ]
-    return told[0] == told[1]
+def _differs_in_value(words: Words, old: _Known, material: Material) -> bool:
+    """Whether a fact has another value than a known one and the same form. "Tom's mother is a
+    nurse" has not the form of "Tom's mother is Ingrid": only one of them tells a topic."""
+    if not is_twin(words, old.words):
+        return False
+    told = [told_slot(text, "", material.person) for text in (words.text, old.words.text)]
+    return (told[0] is None) == (told[1] is None)
 
 
 class _Note:
@@ -257,13 +255,9 @@ class _Note:
         named = slot_of(fact.text, fact.subject, fact.topic, person)
         if fact.topic or plain_slot(fact.text, fact.subject, person):
             return named
-        twins = (old.slot for old in self.known if self._has_form_of(old))
+        material = self.material
+        twins = (old.slot for old in self.known if _differs_in_value(self.words, old, material))
         return next(filter(None, twins), named)
-
-    def _has_form_of(self, old: _Known) -> bool:
-        """Whether only the value differs. "Tom's mother is a nurse" has not the form of "is
-        Ingrid", so it has not its topic either."""
-        return is_twin(self.words, old.words) and _has_same_form(self.words, old, self.material)
 
     def change(self) -> dict[str, Any]:
         """The note in the format of private.note_fact."""
@@ -453,7 +447,7 @@ _NEAR_TOPICS = (
     {"home", "kind of home"},
     {"job", "workplace", "kind of workplace", "employer"},
 )
-"""Topics of which a model may take one for the other."""
+"""Topics that models confuse."""
 
 
 def _have_topics_apart(fact: Fact, old: _Known, material: Material) -> bool:
@@ -571,7 +565,7 @@ def _excludes(
     """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
     if slot is not None and _key(slot) == _key(old.slot):
         return True
-    if not is_twin(words, old.words) or not _has_same_form(words, old, material):
+    if not _differs_in_value(words, old, material):
         return False
     is_of_known_topic = slot is None and old.slot is not None
     return is_of_known_topic or material.tells_change(words, old.words, message)
