@@ -19,8 +19,8 @@ async def check_approval(
 ) -> None:
     """Report the providers that have an address and are not approved.
 
-    Also reports `refused_worker`, the address of a worker that registered with an adopted product
-    but is not allowed (`workerRefused` in the settings). It is None if no worker was refused.
+    Also reports `refused_worker` (`workerRefused` in the settings): the address of a worker that
+    registered with an adopted product and is not allowed, or None.
     """
     providers = await run.clients.rpc("read_providers")
     named = [row for row in providers if row["base_url"] and not row["is_approved"]]

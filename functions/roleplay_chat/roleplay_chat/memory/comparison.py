@@ -85,8 +85,7 @@ _PLACE = (
     r"(?!\w+(?: \w+){0,3}['’]|(?:january|february|march|april|may|june|july|august|september"
     rf"|october|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
 )
-"""The beginning of a place's name. Not "Tom's house" or "the North Tower", which may be there, and
-no time."""
+"""The beginning of a place's name. Not of "Tom's house", which may be in that place, or a month."""
 _AGE = (
     r"(?:\d{1,3}|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three"
     r"|four|five|six|seven|eight|nine))?|(?:thir|four|fif|six|seven|eigh|nine)teen"
@@ -148,7 +147,7 @@ _MANY = _FAMILY | _set(
     aliase habit talent history background trait possession food drink secret story storie plot wish
     dream goal belief opinion feeling mood"""
 )
-"""Topics of which somebody has any number, as stems: a new fact replaces none."""
+"""Stems of topics that can have several values at a time: a new one replaces none."""
 _ONE_OF_MANY = _set("favourite favorite current best oldest first last next main native")
 """Before one of these there is one answer: "native language"."""
 _LIMIT = compiled_later(
