@@ -62,10 +62,6 @@ create table public.memory_facts (
   source_to bigint,
   -- The last message there that repeated it.
   repeated_to bigint,
-  -- The last message of another conversation that repeated it. No foreign key: a second one would make
-  -- embeddings of conversations ambiguous.
-  also_conversation_id uuid,
-  also_at bigint,
   -- When it was last said.
   said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
@@ -87,9 +83,20 @@ create index memory_facts_shaped on public.memory_facts (digest) where is_shaped
 create index memory_facts_shaped_gist on public.memory_facts (gist) where is_shaped or not is_active;
 create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
-create index memory_facts_said_elsewhere on public.memory_facts (also_conversation_id, also_at)
-  where also_conversation_id is not null;
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
+
+-- Other conversations than that of its source that say a fact, too. If the source goes, one of these takes its
+-- place.
+create table private.fact_repeats (
+  fact_id uuid not null references public.memory_facts (id) on delete cascade,
+  conversation_id uuid not null references public.conversations (id) on delete cascade,
+  -- The last message there that says it.
+  position bigint not null,
+  primary key (conversation_id, fact_id)
+);
+create index fact_repeats_by_fact on private.fact_repeats (fact_id);
+alter table private.fact_repeats enable row level security;
+revoke all on private.fact_repeats from public, anon, authenticated;
 
 -- What users chose for facts that are gone, by their digests and gists.
 create table private.forgotten_facts (

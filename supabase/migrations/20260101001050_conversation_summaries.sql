@@ -133,19 +133,28 @@ end $$;
 -- is current again. Pinned facts and users' own stay, and so does what another conversation said, too.
 create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
 language sql set search_path = '' as $$
-  update public.memory_facts f
-  set source_conversation_id = m.conversation_id, source_message_id = m.id, source_from = m.position,
-      source_to = m.position, repeated_to = null, also_conversation_id = null, also_at = null
-  from shared.messages m
-  where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
-    and m.conversation_id = f.also_conversation_id and m.position = f.also_at and m.is_active and m.is_speech;
+  with moved as (
+    update public.memory_facts f
+    set source_conversation_id = s.conversation_id, source_message_id = s.id, source_from = s.position,
+        source_to = s.position, repeated_to = null
+    from (
+      select distinct on (r.fact_id) r.fact_id, m.id, m.conversation_id, m.position
+      from public.memory_facts f
+      join private.fact_repeats r on r.fact_id = f.id
+      join shared.messages m on m.conversation_id = r.conversation_id and m.position = r.position
+      where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
+        and m.is_active and m.is_speech
+      order by r.fact_id, m.created_at desc nulls last) s
+    where f.id = s.fact_id
+    returning f.id, f.source_conversation_id)
+  delete from private.fact_repeats r using moved
+  where r.fact_id = moved.id and r.conversation_id = moved.source_conversation_id;
   delete from public.memory_facts f
   where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
     and f.written_by = 'model' and not f.pinned;
   update public.memory_facts f set repeated_to = null
   where f.source_conversation_id = p_conversation_id and f.repeated_to = p_position;
-  update public.memory_facts f set also_conversation_id = null, also_at = null
-  where f.also_conversation_id = p_conversation_id and f.also_at = p_position
+  delete from private.fact_repeats r where r.conversation_id = p_conversation_id and r.position = p_position
 $$;
 
 -- A trigger on messages, for one that anybody changed, deleted or set aside: what was drawn from it is

@@ -209,7 +209,7 @@ language sql stable set search_path = '' as $$
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
       and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before
-           or f.also_conversation_id <> p_conversation_id)
+           or exists (select from private.fact_repeats r where r.fact_id = f.id))
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
            or m.tier = 'profile' and p_tier = 'profile'))
@@ -218,8 +218,8 @@ language sql stable set search_path = '' as $$
     select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by, f.subject, f.topic,
            f.said_at, f.since,
            case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
-                                  when f.also_conversation_id then f.also_at end as position
-    from known f
+                                  else r.position end as position
+    from known f left join private.fact_repeats r on r.conversation_id = p_conversation_id and r.fact_id = f.id
     where not f.is_withdrawal
       and (f.pinned or f.written_by = 'person' or f.id <> all (array(select unnest(h.hides) from known h where h.hides <> '{}')))
     order by f.pinned desc, f.importance desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id

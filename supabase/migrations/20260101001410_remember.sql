@@ -39,7 +39,6 @@ declare
   v_fact public.memory_facts;
   v_is_same boolean := false;
   v_is_repeated boolean;
-  v_is_elsewhere boolean;
   v_replaced uuid[];
   v_hidden uuid[];
   v_changed uuid[];
@@ -91,7 +90,6 @@ begin
     order by f.id = v_note.same_as desc nulls last limit 1;
     if found then
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
-      v_is_elsewhere := v_is_repeated and v_fact.source_conversation_id is distinct from p_conversation.id;
       update public.memory_facts f
       set last_used_at = now(),
           importance = case when f.is_shaped then f.importance else greatest(f.importance, v_note.importance) end,
@@ -99,11 +97,6 @@ begin
           repeated_to = case
             when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
             then greatest(f.repeated_to, v_note."to") else f.repeated_to end,
-          also_conversation_id = case when v_is_elsewhere then p_conversation.id else f.also_conversation_id end,
-          also_at = case
-            when not v_is_elsewhere then f.also_at
-            when f.also_conversation_id = p_conversation.id then greatest(f.also_at, v_note."to")
-            else v_note."to" end,
           since = case
             when v_is_repeated and v_note.is_change and v_source.said_at > f.said_at then v_source.said_at else f.since end,
           content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else p_tier end,
@@ -114,6 +107,11 @@ begin
             then f.content else v_note.content end
       where f.id = v_fact.id
       returning f.* into v_fact;
+      if v_is_repeated and v_fact.source_conversation_id is distinct from p_conversation.id then
+        insert into private.fact_repeats as r (fact_id, conversation_id, position)
+        values (v_fact.id, p_conversation.id, v_note."to")
+        on conflict (conversation_id, fact_id) do update set position = greatest(r.position, excluded.position);
+      end if;
       v_is_same := true;
     end if;
   end if;

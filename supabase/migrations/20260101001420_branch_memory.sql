@@ -7,6 +7,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_tier text := private.tier_of(p_parent_id);
   v_summary record;
+  v_user_id constant uuid := (select c.user_id from shared.conversations c where c.id = p_branch_id);
   v_memory_id uuid;
 begin
   select v.content, v.person_content, v.covers_position into v_summary
@@ -34,20 +35,22 @@ begin
     select f.*, gen_random_uuid() as copy_id
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.conversation_id = p_parent_id
-      and (f.source_to <= p_position or f.source_to is null or f.source_conversation_id is distinct from p_parent_id))
+      and (f.source_to <= p_position or f.source_to is null or f.source_conversation_id is distinct from p_parent_id)),
+  repeats as (
+    insert into private.fact_repeats (fact_id, conversation_id, position)
+    select f.copy_id, case r.conversation_id when p_parent_id then p_branch_id else r.conversation_id end, r.position
+    from copied f join private.fact_repeats r on r.fact_id = f.id
+    where r.conversation_id <> p_parent_id or r.position <= p_position)
   insert into public.memory_facts (
     id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_shaped, subject,
-    topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to,
-    also_conversation_id, also_at, said_at, last_used_at, since, replaced_by, hides, is_withdrawal, created_at)
+    topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at,
+    since, replaced_by, hides, is_withdrawal, created_at)
   select f.copy_id, v_memory_id, f.content, f.gist, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance,
          f.is_shaped, f.subject, f.topic,
          case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
          case when f.source_conversation_id = p_parent_id then source.id else f.source_message_id end,
          f.source_from, f.source_to,
          case when f.repeated_to <= p_position then f.repeated_to end,
-         case when f.also_conversation_id <> p_parent_id then f.also_conversation_id
-              when f.also_at <= p_position then p_branch_id end,
-         case when f.also_conversation_id <> p_parent_id or f.also_at <= p_position then f.also_at end,
          f.said_at, f.last_used_at, f.since,
          coalesce(newer.copy_id, wider.id),
          array(select coalesce(c.copy_id, h.id) from unnest(f.hides) h (id) left join copied c on c.id = h.id), f.is_withdrawal, f.created_at
@@ -59,10 +62,16 @@ begin
     on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
   on conflict do nothing;
   -- Facts of the character and the user that these messages told are told by the branch, too.
-  update public.memory_facts f set also_conversation_id = p_branch_id, also_at = f.source_to
-  from public.memories m
-  where m.id = f.memory_id and m.tier <> 'conversation' and f.source_conversation_id = p_parent_id
-    and f.source_message_id is not null and f.source_to <= p_position and f.also_conversation_id is null;
+  insert into private.fact_repeats (fact_id, conversation_id, position)
+  select f.id, p_branch_id, coalesce(r.position, f.source_to)
+  from public.memory_facts f
+  join public.memories m on m.id = f.memory_id and m.tier <> 'conversation'
+  left join private.fact_repeats r on r.fact_id = f.id and r.conversation_id = p_parent_id
+  where m.user_id = v_user_id
+    and (r.position <= p_position
+         or f.source_conversation_id = p_parent_id and f.source_message_id is not null and f.source_to <= p_position)
+    -- More of them make no difference.
+    and (select count(*) from private.fact_repeats o where o.fact_id = f.id) < 20;
   perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;
 revoke execute on function private.branch_memory(uuid, uuid, bigint) from public, anon, authenticated;

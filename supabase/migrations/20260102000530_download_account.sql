@@ -106,7 +106,8 @@ begin
     return query select jsonb_build_array(m.id), to_jsonb(m)
       from public.memories m where m.user_id = p_user_id and m.id > v_id order by m.id limit p_most;
   when 'facts' then
-    return query select jsonb_build_array(f.id), to_jsonb(f)
+    return query select jsonb_build_array(f.id), to_jsonb(f) || jsonb_build_object('repeats', (
+        select coalesce(jsonb_agg(to_jsonb(r) - 'fact_id'), '[]') from private.fact_repeats r where r.fact_id = f.id))
       from public.memory_facts f join public.memories m on m.id = f.memory_id
       where m.user_id = p_user_id and f.id > v_id order by f.id limit p_most;
   when 'forgotten_facts' then

@@ -98,7 +98,7 @@ PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
     *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
-    *("conversation_versions", "spent_daily", "token_ratios"),
+    *("conversation_versions", "fact_repeats", "spent_daily", "token_ratios"),
     "api_keys",
 }
 """The relations that the Data API does not know."""

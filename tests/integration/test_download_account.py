@@ -31,6 +31,7 @@ ELSEWHERE = {
     "summary_versions": "in summaries",
     "message_variables": "in variables",
     "memory_facts": "in facts",
+    "fact_repeats": "in facts",
     "turn_prompts": "in prompts",
     "usage_events": "in usage",
     "character_reports": "in reports",

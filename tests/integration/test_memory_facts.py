@@ -757,6 +757,20 @@ class TestProvenance:
         act(told, "delete", self.SAID, within=other)
         assert texts(told) == set()
 
+    def test_fact_that_several_conversations_tell_stays_until_the_last_is_gone_too(
+        self, told: Talk
+    ) -> None:
+        others = [told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(3)]
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        self.tell_elsewhere(told, *others)
+        act(told, "delete", self.SAID, within=others[1])
+        act(told, "delete", STORY[2])
+        assert texts(told) == {PARIS}
+        act(told, "delete", self.SAID, within=others[0])
+        assert texts(told) == {PARIS}
+        act(told, "edit", self.SAID, within=others[2], message="Never mind.")
+        assert texts(told) == set()
+
     def test_older_reply_that_is_written_again_knows_what_another_conversation_told(
         self, told: Talk
     ) -> None:
@@ -1023,6 +1037,30 @@ class TestBranch:
         assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
         act(told, "delete", STORY[2], within=branch)
         assert texts(told) == set()
+
+    def test_fact_of_the_person_is_told_by_every_branch(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        first = act(told, "branch", STORY[5])["conversation_id"]
+        of_it = act(told, "branch", STORY[4], within=first)["conversation_id"]
+        second = act(told, "branch", STORY[4])["conversation_id"]
+        before = act(told, "branch", STORY[1])["conversation_id"]
+        for conversation in (told.conversation, first, second):
+            act(told, "delete", STORY[2], within=conversation)
+            assert texts(told, before) == {PARIS}
+        act(told, "delete", STORY[2], within=of_it)
+        assert texts(told, before) == set()
+
+    def test_repeats_of_a_fact_are_limited_however_many_branches_there_are(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        fact = told.stack.one("select id from memory_facts")["id"]
+        repeat = "insert into private.fact_repeats values (%s, %s, 1)"
+        for _ in range(20):
+            other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+            told.stack.db.execute(repeat, (fact, other))
+        act(told, "branch", STORY[5])
+        assert told.stack.one("select count(*) from private.fact_repeats") == {"count": 20}
 
     def test_knows_what_other_conversations_said_and_its_own_part_of_it(self, told: Talk) -> None:
         gulls = "Ada fears gulls."
