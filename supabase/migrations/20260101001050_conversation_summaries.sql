@@ -91,24 +91,30 @@ $$;
 create function private.most_history_bytes() returns integer
 language sql immutable set search_path = '' as 'select 1048576';
 
--- The oldest messages that are in no summary, as private.history has them, for a turn whose history is
--- cut. Some may be in the history, too.
-create function private.backlog(p_conversation_id uuid, p_covered bigint) returns json
+-- The oldest messages that are in no summary, for a turn whose history is cut. Some may be in the history,
+-- too. `messages` is [{"sender", "content", "position", "character_id": who wrote it}]. p_character_id is the
+-- conversation's character. `speakers` are the characters who wrote the messages.
+create function private.backlog(
+  p_conversation_id uuid, p_character_id uuid, p_covered bigint, out messages json, out speakers uuid[])
 language plpgsql stable set search_path = '' as $$
 declare
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
 begin
-  return (
-    select json_agg(json_build_object(
-      'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
+  select coalesce(json_agg(json_build_object(
+      'sender', m.sender, 'content', m.content, 'position', m.position, 'character_id', m.character_id)
+      order by m.position), '[]'),
+    array_agg(distinct m.character_id) filter (where m.character_id is not null)
+  into messages, speakers
+  from (
+    select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
     from (
-      select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
-      from (
-        select m.sender, m.content, m.position from shared.messages m
-        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-          and m.position <> all (v_hidden)
-        order by m.position limit 64) m) m
-    where m.bytes <= private.most_history_bytes());
+      select m.sender, m.content, m.position,
+             case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
+      from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
+        and m.position <> all (v_hidden)
+      order by m.position limit 64) m) m
+  where m.bytes <= private.most_history_bytes();
 end $$;
 
 -- Removes the message at p_position, and later ones, from the summary: the newest version that
@@ -177,6 +183,6 @@ exception when others then
   return null;
 end $$;
 
-revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, bigint),
+revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
   private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint),
   private.forget_message() from public, anon, authenticated;

@@ -183,6 +183,9 @@ begin
     end if;
     accepted.user_message_id := v_placed.user_message_id;
     accepted.replaces_message_id := v_placed.replaces_message_id;
+    if p_action = 'send' then
+      perform private.record_persona(p_conversation_id, accepted.user_message_id, persona.id);
+    end if;
   end if;
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
                             lease_expires_at, character_id, user_character_id, user_message_id, replaces_message_id,

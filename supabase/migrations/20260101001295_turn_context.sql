@@ -31,6 +31,7 @@ declare
   v_embedders jsonb;
   v_catalogue text;
   v_may_note boolean;
+  v_backlog record;
 begin
   -- Other versions of a reply do not see later messages.
   select m.position, m.content into v_replaced from shared.messages m where m.id = p_turn.replaces_message_id;
@@ -85,6 +86,16 @@ begin
     select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
 
   v_may_note := p_conversation.remembers and coalesce(v_summary.not_before <= p_now, true);
+  select '[]'::json as messages, null::uuid[] as speakers into v_backlog;
+  if v_may_note and v_history.is_cut then
+    if (p_known ->> 'backlog')::bigint < v_history.changed_from
+        and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0) then
+      v_backlog.messages := null;  -- The caller has it.
+    else
+      select * into v_backlog from private.backlog(
+        p_turn.conversation_id, p_conversation.character_id, coalesce(v_summary.covers_position, 0));
+    end if;
+  end if;
   return json_build_object(
     'outcome', 'started',
     'now', p_now,
@@ -114,7 +125,8 @@ begin
     -- Of those who wrote them. Each is looked up once, not for each message.
     'names', (
       select json_object_agg(ch.id, ch.name) from shared.characters ch
-      where ch.id = any (v_history.speakers || v_recalled_speakers)),
+      where ch.id = any (v_history.speakers || v_recalled_speakers || v_backlog.speakers)),
+    'personas', private.personas_of(p_turn.conversation_id, p_profile.display_name),
     -- A summary that reaches beyond v_before covers later messages.
     'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
       json_build_object(
@@ -123,11 +135,7 @@ begin
         'covers_position', coalesce(v_summary.covers_position, 0),
         'content_tier', coalesce(v_summary.content_tier, 'sfw'),
         'may_write', v_may_note,
-        'backlog', case when not v_may_note or not v_history.is_cut then '[]'
-          -- The caller has it.
-          when (p_known ->> 'backlog')::bigint < v_history.changed_from
-            and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0) then null
-          else private.backlog(p_turn.conversation_id, coalesce(v_summary.covers_position, 0)) end) end,
+        'backlog', v_backlog.messages) end,
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'variables', private.variables_before(
       p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807)),

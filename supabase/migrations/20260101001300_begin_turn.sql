@@ -6,9 +6,10 @@
 --                         (further characters who are there), persona, lorebooks (see
 --                         private.lorebooks_for), cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history, kept and copy
---                         (see private.history), recalled (see private.recall), names (of who
---                         wrote their messages: {id: name}), memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
---                         and free_only: the day's money is spent
+--                         (see private.history), recalled (see private.recall), names (of the characters
+--                         who wrote messages: {id: name}), personas (see private.personas_of), memory, facts,
+--                         templates, models, moderators, embedders, workers, cooldowns, now, and free_only:
+--                         the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds

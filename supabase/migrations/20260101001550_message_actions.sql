@@ -224,6 +224,7 @@ begin
   insert into public.conversation_settings (conversation_id, note, note_depth, note_role, sampling)
   select v_branch_id, s.note, s.note_depth, s.note_role, s.sampling from public.conversation_settings s
   where s.conversation_id = v_message.conversation_id;
+  perform private.branch_personas(v_message.conversation_id, v_branch_id, v_message.position);
   perform private.branch_lorebooks(v_message.conversation_id, v_branch_id);
   perform private.branch_variables(v_message.conversation_id, v_branch_id, p_message_id, v_message.position);
   -- The memory of its position is about the active version.

@@ -88,6 +88,9 @@ begin
         'entry', (select to_jsonb(e) from public.conversation_entries e where e.conversation_id = c.id),
         'characters', array(select m.character_id from public.conversation_characters m
                             where m.conversation_id = c.id order by m.position),
+        'personas', (
+          select coalesce(jsonb_agg(to_jsonb(p) - 'conversation_id' order by p.position), '[]')
+          from private.conversation_personas p where p.conversation_id = c.id),
         'hidden_positions', private.hidden_positions(c.id))
       from shared.conversations c where c.user_id = p_user_id and c.id > v_id order by c.id limit p_most;
   when 'messages' then

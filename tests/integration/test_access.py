@@ -98,7 +98,13 @@ PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
     *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
-    *("conversation_versions", "fact_repeats", "spent_daily", "token_ratios"),
+    *(
+        "conversation_personas",
+        "conversation_versions",
+        "fact_repeats",
+        "spent_daily",
+        "token_ratios",
+    ),
     "api_keys",
 }
 """The relations that the Data API does not know."""
@@ -281,7 +287,7 @@ FUNCTIONS = {
         private.write_my_character shared.edit_character shared.delete_character
         private.count_of private.write_account shared.set_display_name
         private.accept_turn private.any_minor private.are_limits private.bounded
-        private.branch_embeddings private.branch_memory private.drop_facts
+        private.branch_embeddings private.branch_memory private.branch_personas private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
@@ -315,7 +321,8 @@ FUNCTIONS = {
         private.lorebooks_to_branch
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
-        private.place_request private.preferred_worker private.reached_limit private.recall
+        private.personas_of private.place_request private.preferred_worker private.reached_limit
+        private.recall private.record_persona
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
         private.replay private.running_on private.speaker private.spent_by_all

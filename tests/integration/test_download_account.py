@@ -18,6 +18,7 @@ ELSEWHERE = {
     "leaving_users": "in profile",
     "conversation_characters": "in conversations",
     "conversation_details": "in conversations",
+    "conversation_personas": "in conversations",
     "conversation_entries": "in conversations",
     "conversation_settings": "in conversations",
     "hidden_messages": "in conversations",

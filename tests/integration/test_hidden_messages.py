@@ -197,7 +197,8 @@ class TestMemory:
 
     def test_backlog_of_the_summary_is_without_it(self, dialog: Dialog) -> None:
         dialog.do("hide", "Two")
-        found = dialog.stack.one("select private.backlog(%s, 0) as rows", dialog.id)["rows"]
+        backlog = "select messages from private.backlog(%s, null, 0)"
+        found = dialog.stack.one(backlog, dialog.id)["messages"]
         assert [row["content"] for row in found] == ["One", "Three", "Four"]
 
 

@@ -9,7 +9,9 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from roleplay_chat.tokens import UNCALIBRATED
+from tests.integration.test_memory import shorten_prompts
 from tests.support.answers import error, text
+from tests.support.notes import asked_for_notes, either, written
 from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.talk import VENICE, Talk
 
@@ -301,6 +303,29 @@ class TestPrompt:
             "select character_id from memories where interaction_count = 1 and tier = 'character'"
         )
         assert [str(row["character_id"]) for row in counted] == [tomas]
+
+    @pytest.mark.installations
+    def test_notes_have_the_name_of_who_spoke(self, company: Company) -> None:
+        talk, upstream = company.talk, company.stack.upstream
+        talk.have_only(VENICE)
+        shorten_prompts(talk)
+        tomas = company.join("Tomas Lind")
+        for number in range(120):  # More than a turn reads.
+            by = [None, MARA, None, tomas][number % 4]
+            company.stack.insert(
+                "messages",
+                conversation_id=talk.conversation,
+                sender="character" if by else "user",
+                character_id=by if number > 3 else by and tomas,
+                content=f"{number} {'The fog lies on the water. ' * 20}",
+            )
+        upstream.always(either(text("Aye."), written("They met.")))
+        talk.reply("And?", character_id=tomas)
+        asked = upstream.wait_for(asked_for_notes)[0]
+        assert [one["by"] for one in asked["messages"][:8]] == [
+            *("Ada", "Tomas Lind") * 2,
+            *("Ada", "Mara Voss", "Ada", "Tomas Lind"),
+        ]
 
 
 class TestReply:

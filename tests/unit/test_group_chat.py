@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -94,6 +94,20 @@ class TestHistory:
         story = begun(character=None, others=[])
         assert as_heard(story, "Ada") is story
 
+    PLAYED: ClassVar = {"sender": "user", "content": "I bake.", "speaker": "Ben"}
+
+    def test_what_the_person_said_as_somebody_else_has_that_name(self) -> None:
+        assert heard(begun(history=[*SAID[:2], self.PLAYED]))[1:3] == [
+            ("user", "Ada: Thanks."),
+            ("user", "Ben: I bake."),
+        ]
+        alone = begun(others=[], history=[*SAID[:2], self.PLAYED])
+        assert heard(alone)[:3] == [
+            ("character", "Sit."),
+            ("user", "Thanks."),
+            ("user", "Ben: I bake."),
+        ]
+
     def test_without_a_message_has_none(self) -> None:
         silent = begun(turn={"id": UUID(int=9), "message": None})
         assert as_heard(silent, "Ada").turn.message is None
@@ -129,6 +143,10 @@ class TestReply:
 
     def test_reply_of_another_member_keeps_its_text(self) -> None:
         assert self.shown("Tomas: No.\nMara: Sit.", character=TOMAS, others=[MARA]) == "No."
+
+    def test_ends_where_one_begins_whom_the_person_played_before(self) -> None:
+        history = [{"sender": "user", "content": "I bake.", "speaker": "Ben"}]
+        assert self.shown("Sit.\nBen: No.", others=[], history=history) == "Sit."
 
     def test_reply_may_mention_others(self) -> None:
         assert self.shown("*Tomas nods.*\nTomas says nothing.") == (

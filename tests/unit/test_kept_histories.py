@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
@@ -162,6 +162,45 @@ class TestCompleting:
             row(3, sender="character", character_id="y", speaker="Tom"),
             row(4, sender="character"),
         ]
+
+    PERSONAS: ClassVar = [
+        {"from": 0, "name": "Ada"},
+        {"from": 3, "name": None},
+        {"from": 5, "name": "Ben"},
+        {"from": 7, "name": "Ada"},
+    ]
+
+    def test_what_the_person_said_as_somebody_else_has_that_name(self) -> None:
+        said = [row(place) for place in (1, 2, 3, 5, 7)] + [row(6, sender="character")]
+        begun = begun_with(
+            *said[2:],
+            kept=kept(before=3),
+            persona={"name": "Ada"},
+            personas=self.PERSONAS,
+            recalled=[row(6, score=1), row(5, score=1)],
+            memory={"backlog": [row(5)]},
+        )
+        kept_rows = complete(begun, Copy(said[:2], STAMP)).rows
+        named = {one["position"]: one["speaker"] for one in begun["history"] if "speaker" in one}
+        assert named == {5: "Ben"}
+        assert {one["speaker"] for one in begun["recalled"] if "speaker" in one} == {"Ben"}
+        assert begun["memory"]["backlog"][0]["speaker"] == "Ben"
+        assert all("speaker" not in one for one in kept_rows)
+
+    def test_what_was_said_before_the_oldest_that_is_known_is_of_that_one(self) -> None:
+        personas = [{"from": 4, "name": "Ben"}, {"from": 6, "name": "Ada"}]
+        begun = begun_with(row(1), row(6), persona=None, user={"name": "Ada"}, personas=personas)
+        complete(begun, Copy())
+        assert [one.get("speaker") for one in begun["history"]] == ["Ben", None]
+
+    def test_messages_without_a_summary_have_their_speakers(self) -> None:
+        backlog = [row(1, character_id=None), row(2, sender="character", character_id="y")]
+        begun = begun_with(names={"y": "Tom"}, memory={"backlog": backlog})
+        next_copy = complete(begun, Copy())
+        assert [one.get("speaker") for one in begun["memory"]["backlog"]] == [None, "Tom"]
+        again = begun_with(names={}, memory={"backlog": None})
+        complete(again, next_copy)
+        assert [one.get("speaker") for one in again["memory"]["backlog"]] == [None, "Tom"]
 
     def test_messages_that_may_change_without_notice_are_not_kept(self) -> None:
         begun = begun_with(row(1), row(101))

@@ -6,6 +6,7 @@ the person whose turn it is, and only as far as it is unchanged.
 
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,14 +153,39 @@ def complete(begun: Row, copy: Copy) -> Copy:
         begun["history"] = newest = _newest(whole, kept["most"])
         still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
         begun["copy"]["is_cut"] = still_cut or len(newest) < len(whole)
-    memory = begun.get("memory") or {}
-    if memory and memory.get("backlog") is None:
-        memory["backlog"] = copy.backlog
+    if memory := begun.get("memory"):
+        new = memory.get("backlog")
+        memory["backlog"] = copy.backlog if new is None else _renamed(new, names)
+    next_copy = _next_copy(begun, scene, catalogue)
+    _name_personas(begun)
+    return next_copy
+
+
+def _next_copy(begun: Row, scene: Part | None, catalogue: Part | None) -> Copy:
     stamp = begun.get("copy")
     if not stamp:
         return Copy(scene=scene, catalogue=catalogue)
     rows = [row for row in begun["history"] if row["position"] <= stamp["upto"]]
-    return Copy(rows, stamp, memory.get("backlog") or (), scene, catalogue)
+    backlog = (begun.get("memory") or {}).get("backlog")
+    return Copy(rows, stamp, backlog or (), scene, catalogue)
+
+
+def _name_personas(begun: Row) -> None:
+    """Name the speaker of what the user wrote as somebody else than today."""
+    if not (personas := begun.get("personas")):
+        return
+    today = (begun.get("persona") or begun["user"]).get("name")
+    starts = [persona["from"] for persona in personas]
+
+    def named(row: Row) -> Row:
+        # Before all of them, it was the first one.
+        place = max(bisect_right(starts, row["position"]) - 1, 0)
+        name = personas[place]["name"] if row["sender"] == "user" else None
+        return row if name in (None, today) else {**row, "speaker": name}
+
+    for holder, part in ((begun, "history"), (begun, "recalled"), (begun.get("memory"), "backlog")):
+        if holder:
+            holder[part] = [named(row) for row in holder[part]]
 
 
 def _part(begun: Row, name: str, known: Part | None) -> Part | None:
@@ -185,11 +211,11 @@ def _held(rows: Sequence[Row], kept: Row) -> list[Row]:
     return [row for row in rows if after < row["position"] < before and row["position"] != own]
 
 
-def _renamed(rows: list[Row], names: Mapping[str, str]) -> list[Row]:
+def _renamed(rows: Sequence[Row], names: Mapping[str, str]) -> list[Row]:
     """The rows with their speakers' names of today."""
     return [
         row
-        if row.get("speaker") == (name := names.get(row.get("character_id", "")))
+        if row.get("speaker") == (name := names.get(row.get("character_id") or ""))
         else {**row, "speaker": name}
         for row in rows
     ]

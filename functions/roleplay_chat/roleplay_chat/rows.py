@@ -134,7 +134,8 @@ class MessageRow(Row):
     position: int = 0
     character_id: UUID | None = None
     speaker: str | None = None
-    """The name of the character who spoke."""
+    """The name of the character who spoke, or of the persona whom the user played then, if that was
+    another one than in this turn."""
 
 
 class RecalledRow(MessageRow):

@@ -46,7 +46,7 @@ def conversation_of(
     character = begun.character
 
     def named(row: MessageRow) -> str:
-        name = names["user"] if row.sender == "user" else row.speaker or names["char"]
+        name = row.speaker or names["user" if row.sender == "user" else "char"]
         return f"{name}: {row.content}"
 
     texts = [named(row) for row in begun.history]

@@ -28,7 +28,8 @@ def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
         return Cast()
     people = [row.name for row in (begun.persona, begun.user) if row and row.name]
     own = set(_names(begun.character))
-    others = chain.from_iterable(map(_names, begun.others))
+    former = sorted(_former_personas(begun).difference(people))
+    others = [*chain.from_iterable(map(_names, begun.others)), *former]
     return Cast(
         character=begun.character.name,
         person=people,
@@ -43,11 +44,17 @@ def _names(character: CharacterRow) -> list[str]:
     return [name for name in names if name and name.strip()]
 
 
+def _former_personas(begun: BegunTurn) -> set[str]:
+    """The names of those whom the user played earlier in the history."""
+    return {row.speaker for row in begun.history if row.sender == "user" and row.speaker}
+
+
 def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
     """The turn from the speaker's point of view: only their own messages have the assistant's role,
-    and every message begins with a name. Unchanged if there is only one character."""
+    and every message begins with a name. With only one character, only what the user wrote as
+    somebody else than now does."""
     if not is_group_chat(begun) or begun.character is None:
-        return begun
+        return _with_former_personas(begun)
     own = begun.character.id
     said = begun.turn.message
     turn = begun.turn.model_copy(update={"message": said and f"{person}: {said}"})
@@ -56,8 +63,20 @@ def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
     return begun.model_copy(update={"turn": turn, "history": history})
 
 
+def _with_former_personas(begun: BegunTurn) -> BegunTurn:
+    if not _former_personas(begun):
+        return begun
+    history = [
+        row.model_copy(update={"content": f"{row.speaker}: {row.content}"})
+        if row.sender == "user" and row.speaker
+        else row
+        for row in begun.history
+    ]
+    return begun.model_copy(update={"history": history})
+
+
 def _heard(row: MessageRow, *, own_words: bool, person: str) -> MessageRow:
-    name = person if row.sender == "user" else row.speaker or "Somebody"
+    name = row.speaker or (person if row.sender == "user" else "Somebody")
     sender = "character" if own_words else "user"
     return row.model_copy(update={"sender": sender, "content": f"{name}: {row.content}"})
 
