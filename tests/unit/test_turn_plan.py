@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -165,3 +165,25 @@ def test_whose_words_are_written(action: str, impersonates: bool) -> None:
     cast = plan_turn(accepted({"action": action})).cast
     assert (cast.character, list(cast.person)) == ("Mara Voss", ["Ada"])
     assert cast.impersonates is impersonates
+
+
+# --- days -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "hour", "day"), [(None, 20, 31), ("Asia/Tokyo", 20, 1), ("-11:00", 6, 30)]
+)
+def test_days_are_those_of_the_persons_time_zone(
+    time_zone: str | None, hour: int, day: int
+) -> None:
+    moment = datetime(2026, 5, 31, hour, tzinfo=UTC)
+    said = {"sender": "user", "content": "Hello.", "position": 1}
+    begun = plan_turn(
+        accepted(
+            {"time_zone": time_zone},
+            recalled=[said | {"said_at": moment}, said | {"said_at": None}],
+            facts=[{"content": "Ada lives in Oslo.", "since": moment}, {"content": "Ada sings."}],
+        )
+    ).begun
+    assert [row.said_at.day if row.said_at else None for row in begun.recalled] == [day, None]
+    assert [fact.since.day if fact.since else None for fact in begun.facts] == [day, None]

@@ -32,7 +32,7 @@ function replacedBy(row, byNewer) {
   return [...texts];
 }
 
-const days = dateFormat({ day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+const days = dateFormat({ dateStyle: "long" });
 
 /** A day as people write it. */
 export function day(time) {

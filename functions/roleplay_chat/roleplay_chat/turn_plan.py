@@ -15,6 +15,7 @@ from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.prompt.group_chat import build_cast
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.time_zones import parse_time_zone
 
 NO_ADULT_MODEL = (
     "No model for adult content is available now, so the reply is suitable for everybody."
@@ -128,6 +129,23 @@ def plan_turn(accepted: Accepted) -> Planned:
     if tier == "nsfw" and not (targets.targets or targets.last_resort):
         tier, tier_notice = "sfw", NO_ADULT_MODEL
         targets = plan(request.model_provider, candidates._replace(tier=tier))
-    begun = for_tier(begun, tier)
+    begun = _with_local_days(for_tier(begun, tier), request.time_zone)
     cast = build_cast(begun, impersonates=request.action == "impersonate")
     return Planned(tier, allowed, targets, begun, cast, tier_notice)
+
+
+def _with_local_days(begun: BegunTurn, time_zone: str | None) -> BegunTurn:
+    """The turn with the times of recalled messages and facts in the person's time zone, so that a
+    prompt has the day on which it was there."""
+    if time_zone is None:
+        return begun
+    zone = parse_time_zone(time_zone)
+    recalled = [
+        row.model_copy(update={"said_at": row.said_at.astimezone(zone)}) if row.said_at else row
+        for row in begun.recalled
+    ]
+    facts = [
+        fact.model_copy(update={"since": fact.since.astimezone(zone)}) if fact.since else fact
+        for fact in begun.facts
+    ]
+    return begun.model_copy(update={"recalled": recalled, "facts": facts})
