@@ -507,4 +507,6 @@ _CAPACITY = (
     "{completion_tokens} tokens a turn at ${usd_per_1k:g} for 1,000, {turn_bytes:,} bytes of rows "
     "a turn, ${instance_usd:g} a month for an instance."
 )
-_PROMPTS = "Only `prompt.build`, by the model's context. Not everything fits into the first one."
+_PROMPTS = (
+    "Only `prompt.builder.build`, by the model's context. Not everything fits into the first one."
+)

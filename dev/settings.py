@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     functions_port: int = Field(8787, gt=1024, lt=65536)
     worker_port: int = Field(8788, gt=1024, lt=65536)
     stand_in_port: int = Field(8789, gt=1024, lt=65536)
-    embedder_port: int = Field(8790, gt=1024, lt=65536)
+    embedder_port: int = Field(8800, gt=1024, lt=65536)
     """The port of `make embeddings`."""
     local_dir: Path = ROOT / ".local"
     """The folder of data, keys and logs."""

@@ -4,7 +4,7 @@ insert into public.api_providers (name, display_name, base_url, auth_scheme, aut
 values ('openrouter', 'OpenRouter', 'https://openrouter.ai/api/v1', 'bearer', 'Authorization', 'OpenRouter_Roleplay_API_KEY')
 on conflict do nothing;
 
--- Free models come and go; docs/configuration.md says how to look for living ones.
+-- Free models come and go; docs/configuration.md says how to find current ones.
 -- The modality 'roleplay' marks what the roleplay picker offers; other tasks use 'chat'.
 insert into public.api_models (provider_id, model_key, display_name, description, modality, task, model_family,
                                input_defaults, capabilities, pricing, is_active, is_default, priority)

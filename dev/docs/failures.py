@@ -28,7 +28,7 @@ Generated from the table in `functions/roleplay_chat/roleplay_chat/generation/er
 by `python -m dev.docs.failures > docs/failures.md`. A test fails if the two differ.
 
 A turn has a list of targets: the requested model, the default model, the fallback models and the
-worker. It asks them one after the other until one answers. Each failure is matched to one of the
+workers. They are asked one after another until one answers. Each failure is matched to one of the
 error policies below, which decides the next step.
 
 - **The same target again.** If a change helps (a shorter prompt, fewer tokens, fewer parameters,
@@ -148,7 +148,7 @@ def _what_we_do(row: ErrorPolicy) -> str:
     elif row.action == "retry":
         parts.append(f"The same target again, {_times(row.retries)}; then {_OTHERS[row.scope]}.")
     elif row.action == "worker":
-        parts.append(f"The worker if it is healthy, else {_OTHERS[row.scope]}.")
+        parts.append(f"Healthy workers first, then {_OTHERS[row.scope]}.")
     else:
         others = _OTHERS[row.scope]
         parts.append(f"Then {others}." if row.repair else f"{others.capitalize()}.")

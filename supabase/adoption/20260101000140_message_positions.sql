@@ -7,8 +7,7 @@ alter table public.messages add column position bigint, add column edited_at tim
 -- Existing messages are numbered from 1 in each conversation, new ones from here.
 create sequence private.message_positions start 1000000000;
 
--- Nobody but our functions chooses or changes a position, also where a policy of the product's lets
--- people change messages.
+-- Only our functions set or change a position, even if a policy of the product lets people change messages.
 create function private.place_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

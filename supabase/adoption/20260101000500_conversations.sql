@@ -149,8 +149,8 @@ create index set_aside_messages_by_character on private.set_aside_messages (char
 alter table private.set_aside_messages enable row level security;
 revoke all on private.set_aside_messages from public, anon, authenticated;
 
--- As the product's readers take them: everything that is not the person's is the character's, and no
--- type is that of a text. What other senders wrote is no speech.
+-- Reads messages as the product's own programs do: every sender but the user is the character, and a
+-- missing type means text. Rows of other senders are not speech.
 -- The index of terms is made after old messages have their positions. Whoever of the product's roles
 -- writes a message runs these.
 grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),

@@ -37,8 +37,8 @@ from private.system_settings s
 left join lateral (
   select nullif(c.config ->> 'chatWorkerUrl', '') as url from public.system_config c where c.id = 1) t on true;
 
--- A writer with an old copy of the object brings no older health record back. Times are compared as
--- text, as in record_worker_health; a record of the future keeps none away.
+-- A program that writes an old copy of the object back does not overwrite a newer health record. Times
+-- are compared as text, as in record_worker_health; a record dated in the future does not block newer ones.
 create function private.keep_health() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

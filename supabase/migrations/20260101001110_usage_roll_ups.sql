@@ -94,7 +94,7 @@ end $$;
 --
 -- Events are deleted once their day and a later one are rolled up. Turns only lose their result, but
 -- turns of deleted conversations are deleted like events. Compositions of prompts are deleted after
--- prompt_days (default 7). All three count as turn_results. Messages are never deleted.
+-- prompt_days (default 7), and count as turn_results, too. Messages are never deleted.
 create function public.apply_retention(p_limit integer default 1000) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare

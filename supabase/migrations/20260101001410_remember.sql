@@ -178,7 +178,7 @@ end $$;
 
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
---   wait_seconds   no other summary of this conversation is begun for so long; absent: at once
+--   wait_seconds   until another summary of this conversation may start; absent: 0
 --   summary        absent: nothing was written, only the wait counts
 --   from, to       the positions between which the messages lie that the summary adds
 --   digest         SHA-256 of their texts, joined by newlines, in hex

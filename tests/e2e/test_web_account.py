@@ -34,7 +34,7 @@ def test_limits_are_in_the_account_and_near_the_message_box(person: Person) -> N
     limits(person, 6)
     person.join()
     person.meet()
-    line = person.page.locator(".composer").get_by_text("left for today")
+    line = person.page.locator(".composer").get_by_text("left today")
     expect(line).to_have_count(0)
     dialog = account(person)
     expect(dialog).to_contain_text("6 of 50 left")
@@ -45,7 +45,7 @@ def test_limits_are_in_the_account_and_near_the_message_box(person: Person) -> N
     person.page.keyboard.press("Escape")
     account(person)
     person.page.keyboard.press("Escape")
-    expect(line).to_have_text("2 messages are left for today.")
+    expect(line).to_have_text("You have 2 messages left today.")
 
 
 def test_what_is_left_is_read_again_after_a_turn(person: Person) -> None:
@@ -56,7 +56,7 @@ def test_what_is_left_is_read_again_after_a_turn(person: Person) -> None:
     person.page.locator(".talk li").last.get_by_role("button", name="Delete").click()
     person.press("Delete this message")
     person.press("Let Mara Voss begin")
-    expect(person.page.locator(".composer")).to_contain_text("No message is left for today.")
+    expect(person.page.locator(".composer")).to_contain_text("You have no messages left today.")
 
 
 def test_limits_of_the_server_are_shown(person: Person) -> None:

@@ -142,7 +142,7 @@ def test_character_is_reported_and_the_person_reads_what_became_of_it(
     report.get_by_role("button", name="Send the report").click()
     details = page.get_by_role("dialog", name="Quince")
     expect(details.locator(".notice")).to_contain_text("Thank you.")
-    expect(details).to_contain_text("Nobody has decided yet.")
+    expect(details).to_contain_text("Not reviewed yet.")
     (row,) = person.copy.rows(f"character_reports?character_id=eq.{vera}")
     assert (row["reason"], row["details"]) == ("copyright", "It is mine.")
 

@@ -30,7 +30,7 @@ def test_chat_is_imported_and_exported(person: Person, tmp_path: Path) -> None:
         }
     )
     person.press("Import Storm.jsonl")
-    expect(person.page.get_by_text("3 messages came along, 1 of them hidden")).to_be_visible()
+    expect(person.page.get_by_text("3 messages were imported, 1 of them hidden")).to_be_visible()
     person.press("Read it")
     expect(person.page.get_by_role("heading", name="Storm", exact=True)).to_be_visible()
     expect(person.said).to_have_text(["Is the lamp lit?", "It is.", "An aside."])

@@ -232,7 +232,7 @@ class TestImport:
         raw = json.dumps({"name": "Ina", "description": "Dry.", "first_mes": "Yes?"}).encode()
         file: Any = {"name": "chat.jsonl", "mimeType": "application/jsonl", "buffer": raw}
         person.page.locator(".drop input").set_input_files(file)
-        expect(person.page.get_by_role("dialog", name="Ina is here")).to_be_visible()
+        expect(person.page.get_by_role("dialog", name="Ina was imported")).to_be_visible()
 
 
 class TestSearch:

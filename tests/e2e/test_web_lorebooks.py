@@ -63,7 +63,7 @@ def import_file(person: Person, file: dict[str, Any]) -> None:
 
 def test_imported_book_is_said_and_can_be_opened(reader: Person) -> None:
     import_file(reader, {"entries": {"0": HARBOUR, "1": HARBOUR | {"uid": 4}}})
-    dialog = reader.page.get_by_role("dialog", name="Lorebook is here")
+    dialog = reader.page.get_by_role("dialog", name="Lorebook was imported")
     expect(dialog).to_contain_text("The lorebook has 2 entries.")
     expect(dialog).to_contain_text("It applies to all your conversations.")
     expect(dialog.get_by_role("listitem")).to_contain_text("vectorized")
@@ -76,7 +76,7 @@ def test_imported_book_of_one_entry_is_said_as_text(reader: Person) -> None:
     import_file(reader, {"spec": "lorebook_v3", "data": {"name": MARKUP, "entries": [plain]}})
     dialog = reader.page.get_by_role("dialog")
     expect(dialog).to_contain_text("The lorebook has one entry.")
-    expect(dialog.get_by_role("heading", name=f"{MARKUP} is here")).to_be_visible()
+    expect(dialog.get_by_role("heading", name=f"{MARKUP} was imported")).to_be_visible()
     assert reader.page.evaluate("window.hit") is None
 
 
@@ -87,11 +87,11 @@ def test_change_of_an_entry_keeps_what_its_file_said(reader: Person, scripted: U
     reader.press("Open: Lorebook")
     dialog = reader.page.get_by_role("dialog", name="Lorebook", exact=True)
     reader.press("Change: Harbour")
-    expect(dialog.get_by_label("Keys")).to_be_focused()
-    expect(dialog.get_by_label("Keys")).to_have_value("harbour")
+    expect(dialog.get_by_label("Primary keys")).to_be_focused()
+    expect(dialog.get_by_label("Primary keys")).to_have_value("harbour")
     expect(dialog.get_by_label("Position")).to_have_value("depth")
     expect(dialog.get_by_label("How many messages")).to_have_value("2")
-    dialog.get_by_label("Keys").fill("harbour, quay")
+    dialog.get_by_label("Primary keys").fill("harbour, quay")
     dialog.get_by_label("Text", exact=True).fill("It is open.")
     reader.press("Save")
     reader.hears("Saved.")
@@ -124,9 +124,9 @@ def test_book_is_made_filled_moved_and_deleted(reader: Person) -> None:
     assert (book["scope"], book["conversation_id"]) == ("conversation", reader.conversation_id)
 
     reader.press("Add an entry")
-    dialog.get_by_label("Keys").fill("ebb, /flood{1,2}/i")
+    dialog.get_by_label("Primary keys").fill("ebb, /flood{1,2}/i")
     dialog.get_by_label("Text", exact=True).fill("Twice a day.")
-    dialog.get_by_label("Always there").check()
+    dialog.get_by_label("Always active").check()
     dialog.get_by_label("Position").select_option("Among the messages")
     dialog.get_by_label("How many messages").fill("6")
     reader.press("Save")
@@ -173,9 +173,9 @@ def test_further_keys_and_looking_back_decide_what_models_read(
     add_book(reader, {"keys": ["fog"], "content": "It is thick.", "comment": "Fog"})
     dialog = open_book(reader)
     reader.press("Change: Fog")
-    expect(dialog.get_by_label("Further words that decide")).to_have_value("")
-    dialog.get_by_label("Further words that decide").fill("night, dawn")
-    dialog.get_by_label("of these words").select_option("none is found")
+    expect(dialog.get_by_label("Secondary keys, separated")).to_have_value("")
+    dialog.get_by_label("Secondary keys, separated").fill("night, dawn")
+    dialog.get_by_label("of the secondary keys").select_option("none is found")
     reader.press("Save")
     reader.hears("Saved.")
     dialog.get_by_label("Search older messages").fill("1")
@@ -288,17 +288,17 @@ def test_entry_that_was_closed_by_mistake_is_there_again(reader: Person) -> None
     dialog.get_by_label("How many messages follow").fill("7")
     # Another form keeps the first one.
     dialog.get_by_role("button", name="Add an entry").click()
-    expect(dialog.get_by_label("Keys, separated")).to_have_value("")
-    dialog.get_by_label("Keys, separated").fill("harbour")
+    expect(dialog.get_by_label("Primary keys")).to_have_value("")
+    dialog.get_by_label("Primary keys").fill("harbour")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     page.reload()
     dialog = open_book(reader)
     dialog.get_by_role("button", name="Add an entry").click()
-    expect(dialog.get_by_label("Keys, separated")).to_have_value("harbour")
+    expect(dialog.get_by_label("Primary keys")).to_have_value("harbour")
     reader.hears("This is what you did not save last time.")
     dialog.get_by_role("button", name="Discard it").click()
-    expect(dialog.get_by_label("Keys, separated")).to_have_value("")
+    expect(dialog.get_by_label("Primary keys")).to_have_value("")
     # What was typed stays with its entry, whose place changes.
     dialog.get_by_role("button", name="Delete: sea").click()
     page.get_by_role("button", name="Delete the entry").click()
@@ -361,7 +361,7 @@ def test_texts_read_in_their_own_direction(reader: Person) -> None:
     dialog.get_by_role("button", name="Change:").first.click()
     text = dialog.get_by_label("Text", exact=True)
     check(
-        dialog.get_by_label("Keys, separated"),
+        dialog.get_by_label("Primary keys"),
         text,
         dialog.get_by_role("listitem").last.locator("> span"),
     )

@@ -72,7 +72,7 @@ def test_texts_are_those_of_today_and_what_is_gone_is_null() -> None:
         ({"key": 1, "secondary": 0}, "because of “harbour” and “ice”"),
         ({"key": 0, "indirect": True}, "because of “fog”, here or in another entry"),
         ({"stays": True}, "stays from an earlier reply"),
-        ({}, "always there"),
+        ({}, "always active"),
         ({"key": 7}, "its keys were changed since"),
     ],
 )

@@ -33,9 +33,9 @@ def warning(*limits: dict[str, Any], free_only: bool = False) -> Any:
     [
         ([], ""),
         ([left("turns_per_day", 500, 51)], ""),
-        ([left("turns_per_day", 500, 50)], "50 messages are left"),
-        ([left("turns_per_day", 10, 1)], "One message is left"),
-        ([left("turns_per_day", 10, 0)], "No message is left"),
+        ([left("turns_per_day", 500, 50)], "You have 50 messages left"),
+        ([left("turns_per_day", 10, 1)], "You have one message left"),
+        ([left("turns_per_day", 10, 0)], "You have no messages left"),
         ([left("turns_per_day", 10, 0, EARLIER)], ""),
         ([left("turns_per_minute", 20, 0)], "many messages"),
         ([left("turns_per_minute", 20, 0, EARLIER)], ""),
@@ -61,10 +61,10 @@ def test_nothing_is_said_before_it_is_known() -> None:
     ("limit", "shown"),
     [
         (left("turns_per_day", 500, 12), ("Messages today", "12", "500", "")),
-        (left("usd_per_day", 2, 0.5), ("Budget of today", "$0.50", "$2.00", "")),
+        (left("usd_per_day", 2, 0.5), ("Today's budget", "$0.50", "$2.00", "")),
         (left("branched_bytes_per_day", 5e7, 1.5e6),
          ("Copied into branches today", "1.5 MB", "50 MB", "")),
-        (left("running", 3, 0, None), ("Replies at the same time", "0", "3", "")),
+        (left("running", 3, 0, None), ("Simultaneous replies", "0", "3", "")),
         (left("dreams_per_day", 3, 1), ("dreams per day", "1", "3", "")),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ function limits({ limits: found }) {
     <section>
       <h3>${t("What is left")}</h3>
       ${found.free_only ? html`<p class="notice">${t("Today's budget is spent, so only free models answer.")}</p>` : nothing}
-      ${found.limits.length ? nothing : html`<p class="quiet">${t("Nothing is limited.")}</p>`}
+      ${found.limits.length ? nothing : html`<p class="quiet">${t("There are no limits.")}</p>`}
       <ul class="limits">${found.limits.map((each) => html`<li>${limit(describe(each))}</li>`)}</ul>
       <p class="quiet">${t("Models read {prompt} tokens for you today and wrote {completion}.", { prompt, completion })}</p>
     </section>`;

@@ -140,7 +140,7 @@ function backwards({ content }, change) {
 
 function shownEntry({ dialog }, entry) {
   const { place, title, keys, isOn, isConstant } = entry;
-  const facts = [isConstant ? t("always there") : keys, isOn ? "" : t("off")].filter(Boolean).join(" · ");
+  const facts = [isConstant ? t("always active") : keys, isOn ? "" : t("off")].filter(Boolean).join(" · ");
   return html`
     <span dir="auto" class=${isOn ? "" : "quiet"}>${title}<small dir="auto">${facts}</small></span>
     <button data-entry=${place} aria-label=${t("Change: {name}", { name: title })}

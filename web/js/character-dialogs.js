@@ -136,7 +136,7 @@ function details(state) {
     ${done ? html`<p class="notice" role="status">${done}</p>` : nothing}
     ${character.takenDown === null
       ? nothing
-      : html`<p class="notice" dir="auto">${t("Taken down by the operators, so it answers nobody: {reason}", { reason: line(character.takenDown) })}</p>`}
+      : html`<p class="notice" dir="auto">${t("Taken down by the operators, so it no longer replies: {reason}", { reason: line(character.takenDown) })}</p>`}
     <div class="person-head">${portrait(character)}<ul class="facts">${facts(character).map((fact) => html`<li dir="auto">${fact}</li>`)}</ul></div>
     <div class="choices">
       <button class="primary" @click=${doing(() => talkWith(character))}>${t("Start a conversation")}</button>
@@ -213,7 +213,7 @@ function complaints({ dialog }) {
     <section>
       ${report
         ? html`<p class="quiet">${t("You reported this character on {day}.", { day: day.format(new Date(report.created_at)) })}
-            ${OUTCOMES[report.outcome] ?? t("Nobody has decided yet.")}</p>`
+            ${OUTCOMES[report.outcome] ?? t("Not reviewed yet.")}</p>`
         : nothing}
       <div class="choices">
         <button @click=${() => openDialog("report", { character, back })}>${t("Report this character")}</button>

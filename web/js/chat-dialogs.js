@@ -142,7 +142,7 @@ function deletion(state) {
 }
 
 function importedBook(card, state) {
-  return modal(t("{name} is here", { name: card.name }), html`
+  return modal(t("{name} was imported", { name: card.name }), html`
     <p>${plural(card.book_entries, {
       one: "The lorebook has one entry. It applies to all your conversations.",
       other: "The lorebook has {n} entries. It applies to all your conversations.",
@@ -171,10 +171,10 @@ function chat(state) {
 
 function chatImported(state) {
   const { messages: all, hidden, joined, warnings } = state.dialog.chat;
-  return modal(t("The chat is here"), html`
+  return modal(t("Chat imported"), html`
     <p>${hidden
-      ? plural(all, { one: "One message came along, {hidden} of them hidden from the model.", other: "{n} messages came along, {hidden} of them hidden from the model." }, { hidden })
-      : plural(all, { one: "One message came along.", other: "{n} messages came along." })}</p>
+      ? plural(all, { one: "One message was imported, {hidden} of them hidden from the model.", other: "{n} messages were imported, {hidden} of them hidden from the model." }, { hidden })
+      : plural(all, { one: "One message was imported.", other: "{n} messages were imported." })}</p>
     ${joined.length ? html`<p dir="auto">${t("{names} joined the conversation.", { names: joined.join(", ") })}</p>` : nothing}
     ${warnings.length ? html`<ul class="needs">${warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     <div class="choices"><button class="primary" @click=${closeDialog}>${t("Read it")}</button></div>`, state);
@@ -184,9 +184,9 @@ function imported(state) {
   const { card } = state.dialog;
   if (card.lorebook_id) return importedBook(card, state);
   const talk = doing(() => talkWith(findCharacter(card.character_id)));
-  return modal(t("{name} is here", { name: card.name }), html`
-    <p>${plural(card.greetings, { one: "One greeting came along.", other: "{n} greetings came along." })}
-      ${plural(card.book_entries, { one: "One lorebook entry came along.", other: "{n} lorebook entries came along." })}</p>
+  return modal(t("{name} was imported", { name: card.name }), html`
+    <p>${plural(card.greetings, { one: "One greeting was imported.", other: "{n} greetings were imported." })}
+      ${plural(card.book_entries, { one: "One lorebook entry was imported.", other: "{n} lorebook entries were imported." })}</p>
     ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     <div class="choices"><button class="primary" @click=${talk}>${t("Talk with {name}", { name: card.name })}</button></div>`, state);
 }

@@ -90,7 +90,7 @@ function title({ name, comment, content }) {
 function reason({ key, secondary, indirect, stays }, entry) {
   if (stays) return t("stays from an earlier reply");
   const keys = [keyAt(entry.keys, key), keyAt(entry.secondary_keys, secondary)].filter((text) => text !== null);
-  if (key === undefined) return indirect ? t("always there, here or in another entry") : t("always there");
+  if (key === undefined) return indirect ? t("always active, here or in another entry") : t("always active");
   if (!keys.length) return t("its keys were changed since");
   const named = { keys: keys.map((text) => `“${line(text)}”`).join(` ${t("and")} `) };
   return indirect ? t("because of {keys}, here or in another entry", named) : t("because of {keys}", named);

@@ -21,7 +21,7 @@ const FURTHER = {
   all: t("all are found"),
   none: t("none is found"),
   "not-all": t("not all are found"),
-  off: t("They are not looked for"),
+  off: t("they are ignored"),
 };
 
 /** The form of the open entry: its place in the book, null for a new one. */
@@ -35,16 +35,16 @@ export function entryForm({ dialog }, place) {
   return html`
     <form class="add" @submit=${save} @input=${noting(entry.form)}>
       ${keptNotice(entry.form, () => books.changeEntry(anew(entry.form)))}
-      <label>${t("Keys, separated by commas")} <input id="entry-keys" name="keys" dir="auto" .value=${live(values.keys)} /></label>
-      <label>${t("Further words that decide, separated by commas")} <input name="further" dir="auto" .value=${live(values.further)} /></label>
-      <label>${t("The entry is used if, of these words,")}
+      <label>${t("Primary keys, separated by commas")} <input id="entry-keys" name="keys" dir="auto" .value=${live(values.keys)} /></label>
+      <label>${t("Secondary keys, separated by commas")} <input name="further" dir="auto" .value=${live(values.further)} /></label>
+      <label>${t("The entry is used if, of the secondary keys,")}
         <select name="logic" .value=${live(values.logic)}>
           ${Object.entries(FURTHER).map(([value, text]) => html`<option value=${value} ?selected=${value === values.logic}>${text}</option>`)}
         </select>
       </label>
       <label>${t("Text")} <textarea name="content" rows="6" ?required=${place === null} dir="auto" .value=${live(values.content)}></textarea></label>
       <label class="check"><input type="checkbox" name="isOn" .checked=${live(values.isOn)} /> ${t("Use this entry")}</label>
-      <label class="check"><input type="checkbox" name="isConstant" .checked=${live(values.isConstant)} /> ${t("Always there, whatever is said")}</label>
+      <label class="check"><input type="checkbox" name="isConstant" .checked=${live(values.isConstant)} /> ${t("Always active, whatever is said")}</label>
       <label>${t("Position")}
         <select name="where" .value=${live(values.where)} @change=${redraw}>
           ${offered.map(([value, text]) => html`<option value=${value} ?selected=${value === values.where}>${text}</option>`)}

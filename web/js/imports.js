@@ -27,7 +27,7 @@ async function importCard(file) {
     name = legible(card.name);
     return { card: { ...card, name } };
   });
-  if (!isShown && name) tellOf(t("{name} is here", { name }));
+  if (!isShown && name) tellOf(t("{name} was imported", { name }));
 }
 
 /** Announces an import to somebody who has gone on to something else. */
@@ -44,7 +44,7 @@ export async function importChat(file, character_id, once) {
   const made = await act({ action: "import_chat", character_id, title, chat_base64, client_message_id: once });
   await loadAll();
   announce();
-  if (!isHere() || !isUnmoved()) return tellOf(t("The chat is here"));
+  if (!isHere() || !isUnmoved()) return tellOf(t("Chat imported"));
   closePanels();
   openDialog("chat-imported", { chat: { ...made, joined: made.joined.map(legible), warnings: made.warnings.map(legible) } });
   if (!isOpen(made.conversation_id)) await openById(made.conversation_id);

@@ -3,19 +3,19 @@
 import { dateFormat, numberFormat, plural, t } from "./language.js";
 
 const NAMES = {
-  turns_per_minute: t("Messages in a minute"),
+  turns_per_minute: t("Messages per minute"),
   turns_per_day: t("Messages today"),
-  running: t("Replies at the same time"),
-  usd_per_day: t("Budget of today"),
-  actions_per_minute: t("Changes of messages in a minute"),
-  actions_per_day: t("Changes of messages today"),
-  imports_per_minute: t("Imports in a minute"),
+  running: t("Simultaneous replies"),
+  usd_per_day: t("Today's budget"),
+  actions_per_minute: t("Message changes per minute"),
+  actions_per_day: t("Message changes today"),
+  imports_per_minute: t("Imports per minute"),
   imports_per_day: t("Imports today"),
-  exports_per_minute: t("Exports in a minute"),
+  exports_per_minute: t("Exports per minute"),
   exports_per_day: t("Exports today"),
-  branched_bytes_per_minute: t("Copied into branches in a minute"),
+  branched_bytes_per_minute: t("Copied into branches per minute"),
   branched_bytes_per_day: t("Copied into branches today"),
-  reports_per_minute: t("Reports in a minute"),
+  reports_per_minute: t("Reports per minute"),
   reports_per_day: t("Reports today"),
 };
 
@@ -50,14 +50,14 @@ export function warning(found, now = Date.now()) {
   const of = (name) => found.limits.find((each) => each.name === name && !isPast(each, now));
   const [day, minute, usd] = ["turns_per_day", "turns_per_minute", "usd_per_day"].map(of);
   if (day && day.left <= day.limit * LITTLE) return leftToday(day);
-  if (minute && minute.left < 1) return t("You have sent many messages. There is room for more in a moment.");
+  if (minute && minute.left < 1) return t("You have sent many messages. You can send more in a moment.");
   if (found.free_only) return t("Today's budget is spent, so only free models answer.");
   if (usd && usd.left <= usd.limit * LITTLE) return t("{left} of today's budget is left.", { left: amount(usd.name, usd.left) });
   return "";
 }
 
 function leftToday({ left, resets_at }) {
-  if (left >= 1) return plural(Math.floor(left), { one: "One message is left for today.", other: "{n} messages are left for today." });
+  if (left >= 1) return plural(Math.floor(left), { one: "You have one message left today.", other: "You have {n} messages left today." });
   const time = clock.format(new Date(resets_at));
-  return t("No message is left for today. There are more from {time}.", { time });
+  return t("You have no messages left today. You can send more at {time}.", { time });
 }

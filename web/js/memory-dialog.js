@@ -65,7 +65,7 @@ function summaryForm(form) {
     </form>`;
 }
 
-const IMPORTANCE = { 5: t("Never forget"), 4: t("Important"), 3: t("Usual"), 2: t("Minor"), 1: t("Trivial") };
+const IMPORTANCE = { 5: t("Never forget"), 4: t("Important"), 3: t("Normal"), 2: t("Low"), 1: t("Trivial") };
 
 const shownFact = (fact) => html`
   <span dir="auto" class=${fact.is_active ? "" : "quiet"}>${fact.content}

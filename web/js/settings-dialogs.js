@@ -121,7 +121,7 @@ function samplingForm(id, sampling) {
     <section>
       <details>
         <summary>${t("Sampler settings")}</summary>
-        <p class="quiet">${t("Empty ones are the model's own. Each model keeps them within its bounds.")}</p>
+        <p class="quiet">${t("Leave a field empty to use the model's default. Values outside a model's limits are adjusted.")}</p>
         ${Object.entries(SAMPLING).map(([name, text]) => html`
           <label>${text}
             <input name=${name} type="number" step="any" .value=${String(sampling[name] ?? "")} @change=${change(name)} />

@@ -46,7 +46,7 @@ def integer(value: object, *, minimum: int, maximum: int) -> int | None:
 
 
 def digits(value: object) -> int | None:
-    """A non-negative integer of at maximum 16 digits, given as a number or as text."""
+    """A non-negative integer of at most 16 digits, given as a number or as text."""
     if isinstance(value, str):
         return int(value) if _DIGITS.fullmatch(value) else None
     return integer(value, minimum=0, maximum=10**16 - 1)

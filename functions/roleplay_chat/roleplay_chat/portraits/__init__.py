@@ -2,7 +2,6 @@
 
 decoder   the program that decodes a picture and draws it anew; runs in a process of its own
 redraw    runs it within limits of memory and time
-storage   Storage's HTTP API, with the person's own token
-store     a character's picture: kept, loaded
+store     keeps and loads a character's picture in Supabase Storage (`edge.storage`)
 actions   the action, set_portrait; handlers implements it
 """

@@ -4,10 +4,9 @@ Each filter is a small state machine that holds back only what it cannot decide 
 
     SpokenThoughtFilter drops reasoning that begins the reply with words in the place of tags
     ReasoningFilter     drops the model's reasoning, and tokens that begin its turn
-    SpeakerLabelFilter  drops "Mara:" before her own words, and lines before them that speak for
-                        the person
-    StopFilter          ends the reply where the model begins to speak for the person (in an
-                        impersonation, for the character), and at a token that ends a turn
+    SpeakerFilter       drops "Mara:" before her own words and lines that speak for the person, and
+                        ends the reply where the model speaks for somebody else (`speakers`)
+    EndTokenFilter      ends the reply at a token that ends a turn
     WhitespaceFilter    trims the text
     Continuation        joins it to the reply that it continues (`continuation`)
     StopStringFilter    ends the reply before a text that the request names (`stop_strings`)
