@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from bench.plan import Plan
 from bench.prose import PARAGRAPH
-from roleplay_chat.copies import Copy, complete
+from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.support.installations import NEW, install
 from tests.support.plans import explained, nodes, rows_read
 from tests.support.postgres import OWNER, Connection, Postgres
@@ -43,7 +43,7 @@ COMPOSITION = {
     "more": {},
 }
 """What the prompt was made of, of usual size."""
-NOTHING_KEPT = Copy()
+NOTHING_KEPT = CachedTurn()
 MANY_ROWS = 2_100
 """More rows than any statement of a turn needs: a history has at most 2,000 messages."""
 
@@ -64,7 +64,7 @@ class Turn:
     finish_turn: float
     size: int
     """Bytes of both results."""
-    copy: Copy
+    copy: CachedTurn
     """What an instance keeps of it."""
 
 
@@ -243,7 +243,7 @@ def turn(
     conversation: Conversation,
     said: str = SAID,
     embedding: Mapping[str, Any] | None = None,
-    copy: Copy = NOTHING_KEPT,
+    copy: CachedTurn = NOTHING_KEPT,
     *,
     undo: bool = True,
 ) -> Turn:

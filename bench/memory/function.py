@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from bench.memory.prompts import Prompt
 from edge.clients import Clients
-from roleplay_chat import posts
+from roleplay_chat import endpoints
 from roleplay_chat.app import App
 from roleplay_chat.memory.notes import INSTRUCTIONS
 from roleplay_chat.settings import Settings
@@ -70,8 +70,8 @@ class Function:
         )
         # The app sets it for the whole process.
         self._log_level = getLogger("roleplay_chat").level
-        with patch.object(posts, "Clients", lambda settings: _Clients(settings, self)):
-            self._app = App(settings, posts.Posts(settings))
+        with patch.object(endpoints, "Clients", lambda settings: _Clients(settings, self)):
+            self._app = App(settings, endpoints.Endpoints(settings))
         self._http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=self._app.asgi), base_url="http://function"
         )

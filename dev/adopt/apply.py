@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from dev.adopt.steps import ADOPTION, WAITING, Step, placing, steps
+from dev.adopt.steps import ADOPTION, WAITING, AdoptionStep, placing, steps
 
 LOCK_TIMEOUT = "2s"
 """How long a step waits for a lock on a table that others use; then it lets them go first."""
@@ -87,7 +87,7 @@ def without_position(database: Database) -> int:
     return int(row["messages"]) if row else 0
 
 
-def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) -> None:
+def apply(database: Database, tell: Tell, todo: Sequence[AdoptionStep] | None = None) -> None:
     """Apply the steps that are not done yet. Raises `AdoptionError`; completed steps stay done."""
     database.autocommit = True
     steady(database)
@@ -108,7 +108,7 @@ def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) ->
     database.execute("notify pgrst, 'reload schema'")
 
 
-def _do(database: Database, step: Step, tell: Tell) -> None:
+def _do(database: Database, step: AdoptionStep, tell: Tell) -> None:
     if step.kind == "transaction":
         _patiently(lambda: _in_transaction(database, step), step, tell)
         return
@@ -131,14 +131,14 @@ def _place_loaded(database: Database, tell: Tell) -> None:
     _patiently(lambda: _locked(database, end), end, tell)
 
 
-def _in_batches(database: Database, step: Step, tell: Tell) -> None:
+def _in_batches(database: Database, step: AdoptionStep, tell: Tell) -> None:
     total = 0
     while changed := _patiently(lambda: _changed(database, step), step, tell):
         total += changed
         tell(f"  {total} so far")
 
 
-def _in_transaction(database: Database, step: Step) -> None:
+def _in_transaction(database: Database, step: AdoptionStep) -> None:
     with database.transaction():
         database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
         database.execute(f"create temporary table before on commit drop as {OBJECTS}".encode())
@@ -157,7 +157,7 @@ insert into private.adopted_objects (kind, name) {MADE}
 """  # noqa: S608 - both are the project's own
 
 
-def _build(database: Database, step: Step) -> None:
+def _build(database: Database, step: AdoptionStep) -> None:
     """Build an index while others write."""
     index = f"public.{step.name.removeprefix('index ')}"
     if not _is_ours(database, "index", index):
@@ -172,18 +172,18 @@ def _build(database: Database, step: Step) -> None:
         database.execute(step.sql.encode())
 
 
-def _changed(database: Database, step: Step) -> int:
+def _changed(database: Database, step: AdoptionStep) -> int:
     row = _locked(database, step).fetchone()
     return int(row["changed"]) if row else 0
 
 
-def _locked(database: Database, step: Step) -> psycopg.Cursor[dict[str, Any]]:
+def _locked(database: Database, step: AdoptionStep) -> psycopg.Cursor[dict[str, Any]]:
     with database.transaction():
         database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
         return database.execute(step.sql.encode())
 
 
-def _patiently(do: Callable[[], Any], step: Step, tell: Tell) -> Any:
+def _patiently(do: Callable[[], Any], step: AdoptionStep, tell: Tell) -> Any:
     for tried in range(1, TRIES + 1):
         try:
             return do()
@@ -279,7 +279,7 @@ def _drop_bucket(database: Database, bucket: str, tell: Tell) -> None:
         )
 
 
-def _write_down(database: Database, step: Step) -> None:
+def _write_down(database: Database, step: AdoptionStep) -> None:
     database.execute(
         "insert into private.adoption_steps (name, digest) values (%s, %s)",
         [step.name, step.digest],

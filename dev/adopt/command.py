@@ -18,7 +18,7 @@ from dev.adopt.apply import (
 )
 from dev.adopt.apply import apply as apply_steps
 from dev.adopt.apply import undo as undo_steps
-from dev.adopt.inspect import judge, read
+from dev.adopt.inspect import assess, read
 from dev.adopt.plan import Plan
 from dev.adopt.rehearse import rehearse as rehearse_turns
 from dev.adopt.rehearse import sentences
@@ -120,10 +120,10 @@ def adopt(database: Database, *, apply: bool, as_json: bool = False) -> int:
 
 def _plan(database: Database) -> Plan:
     before = done(database)
-    findings = judge(read(database, is_adopted=bool(before)))
+    assessment = assess(read(database, is_adopted=bool(before)))
     todo = [step.name for step in steps() if step.name not in before]
-    waiting = 0 if todo or findings.refusals else without_position(database)
-    return Plan(findings, todo, len(before), waiting)
+    waiting = 0 if todo or assessment.refusals else without_position(database)
+    return Plan(assessment, todo, len(before), waiting)
 
 
 def undo(database: Database, *, apply: bool) -> int:

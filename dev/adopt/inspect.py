@@ -24,8 +24,8 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Findings:
-    """The findings. With `refusals` nothing is done."""
+class Assessment:
+    """What was found. With `refusals` nothing is done."""
 
     state: str
     refusals: list[str]
@@ -115,11 +115,11 @@ def is_ours(facts: Facts) -> bool:
     return OUR_COLUMN in facts["columns"].get("conversations", ())
 
 
-def judge(facts: Facts) -> Findings:
+def assess(facts: Facts) -> Assessment:
     """Judge what the facts mean for an adoption."""
     if refusals := list(_unreadable(facts)):
-        return Findings(_state(facts), refusals, [], [])
-    return Findings(
+        return Assessment(_state(facts), refusals, [], [])
+    return Assessment(
         _state(facts), list(_refusals(facts)), list(_remarks(facts)), list(_decisions(facts))
     )
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dev.adopt.apply import LOCK_TIMEOUT
-from dev.adopt.inspect import Findings
+from dev.adopt.inspect import Assessment
 from dev.adopt.steps import INDEXES
 from dev.operate.report import Line, Part
 
@@ -22,7 +22,7 @@ ADDED = (
 class Plan:
     """What was found, and what there is to do."""
 
-    findings: Findings
+    assessment: Assessment
     todo: Sequence[str]
     """The steps that are not done, by name."""
     done: int
@@ -31,7 +31,7 @@ class Plan:
 
     @property
     def is_refused(self) -> bool:
-        return bool(self.findings.refusals)
+        return bool(self.assessment.refusals)
 
     @property
     def has_work(self) -> bool:
@@ -40,17 +40,17 @@ class Plan:
     def data(self) -> dict[str, Any]:
         """For programs."""
         steps = {"todo": list(self.todo), "done": self.done}
-        return asdict(self.findings) | steps | {"messages_without_position": self.waiting}
+        return asdict(self.assessment) | steps | {"messages_without_position": self.waiting}
 
     def report(self) -> list[Part]:
         """For people."""
         return [Line(line) for line in self._lines()]
 
     def _lines(self) -> Iterator[str]:
-        yield f"Found: {self.findings.state}."
-        yield from _listed("Refused", self.findings.refusals)
-        yield from _listed("What is there", self.findings.remarks)
-        yield from _listed("What you decide", self.findings.decisions)
+        yield f"Found: {self.assessment.state}."
+        yield from _listed("Refused", self.assessment.refusals)
+        yield from _listed("What is there", self.assessment.remarks)
+        yield from _listed("What you decide", self.assessment.decisions)
         if self.is_refused:
             return
         yield from self._steps() if self.todo else ("", "Everything is adopted.")

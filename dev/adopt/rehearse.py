@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from edge.clients import Clients
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.copies import Copy, complete
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import ContentRefused
+from roleplay_chat.turn_cache import CachedTurn, complete
 from roleplay_chat.turn_plan import Accepted, plan_turn
 from roleplay_chat.turn_screen import PromptScreen
 
@@ -107,7 +107,7 @@ def _begun(
         rehearsal.not_begun[str(begun.get("outcome"))] += 1
         return None
     try:
-        complete(begun, Copy())
+        complete(begun, CachedTurn())
         return BegunTurn.model_validate(begun)
     except ValidationError as error:
         for problem in error.errors(include_input=False):

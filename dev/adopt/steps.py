@@ -20,7 +20,7 @@ Kind = Literal["transaction", "batches", "concurrently"]
 
 
 @dataclass(frozen=True)
-class Step:
+class AdoptionStep:
     """Something that is done once.
 
     transaction: the file in one short transaction. batches: a statement that returns how many rows
@@ -53,45 +53,45 @@ WAITING = "messages_without_position"
 """An index that is there while old messages get their positions: each batch would else read all."""
 
 
-def steps() -> list[Step]:
+def steps() -> list[AdoptionStep]:
     """All steps: the schema, then indexes, old messages, our templates and the signature."""
     return [*_schema(), *_afterwards()]
 
 
-def _schema() -> Iterator[Step]:
+def _schema() -> Iterator[AdoptionStep]:
     common = [path for path in MIGRATIONS.glob("*.sql") if "_own_" not in path.name]
     theirs = [path for path in ADOPTION.glob("*.sql") if path.name[0].isdigit()]
     for path in sorted([*common, *theirs], key=lambda path: path.name):
-        yield Step(path.stem, path.read_text())
+        yield AdoptionStep(path.stem, path.read_text())
 
 
-def placing() -> tuple[Step, Step, Step]:
+def placing() -> tuple[AdoptionStep, AdoptionStep, AdoptionStep]:
     """The steps that give positions to messages without one: an index, the batches, and its
     removal."""
     order = "(conversation_id, created_at, (sender = 'assistant'), id) where position is null"
     return (
         _index(WAITING, f"public.messages {order}"),
-        Step(
+        AdoptionStep(
             "positions of old messages",
             f"select private.place_old_messages({MESSAGES_AT_A_TIME}) as changed",
             "batches",
         ),
-        Step(f"{WAITING} is not needed any more", f"drop index public.{WAITING}"),
+        AdoptionStep(f"{WAITING} is not needed any more", f"drop index public.{WAITING}"),
     )
 
 
-def _index(name: str, columns: str) -> Step:
+def _index(name: str, columns: str) -> AdoptionStep:
     create = f"create index concurrently if not exists {name} on {columns}"
-    return Step(f"index {name}", create, "concurrently")
+    return AdoptionStep(f"index {name}", create, "concurrently")
 
 
-def _afterwards() -> Iterator[Step]:
+def _afterwards() -> Iterator[AdoptionStep]:
     for name, columns in INDEXES.items():
         yield _index(name, columns)
     yield from placing()
-    yield Step("templates", templates())
+    yield AdoptionStep("templates", templates())
     signature = "insert into private.adopted_signature select * from private.shared_signature()"
-    yield Step("signature of the product's tables", signature)
+    yield AdoptionStep("signature of the product's tables", signature)
 
 
 def public_names() -> set[str]:

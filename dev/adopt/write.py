@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dev.adopt.apply import BOOKS, MADE, OBJECTS
-from dev.adopt.steps import Step
+from dev.adopt.steps import AdoptionStep
 
 _VERSION = "%Y%m%d%H%M%S"
 
@@ -41,7 +41,7 @@ end $adopt$;
 """
 
 
-def write(folder: Path, steps: Sequence[Step], newest: str | None) -> list[Path]:
+def write(folder: Path, steps: Sequence[AdoptionStep], newest: str | None) -> list[Path]:
     """Write the steps that no file in the folder has yet, and return the paths.
 
     Their versions are later than `newest`, the newest that the database records, and than all in
@@ -58,13 +58,13 @@ def write(folder: Path, steps: Sequence[Step], newest: str | None) -> list[Path]
     return written
 
 
-def file_name(step: Step) -> str:
+def file_name(step: AdoptionStep) -> str:
     """The name of a step's file, after its version."""
     words = step.name.replace("'", "").replace(" ", "_")
     return f"adopt_{words}.sql"
 
 
-def migration(step: Step) -> str:
+def migration(step: AdoptionStep) -> str:
     """The file of a step."""
     quoted = "'" + step.name.replace("'", "''") + "'"
     return _FILE.format(
@@ -78,7 +78,7 @@ def migration(step: Step) -> str:
     )
 
 
-def _run(step: Step) -> str:
+def _run(step: AdoptionStep) -> str:
     if step.kind == "batches":
         return f"while ({step.sql}) > 0 loop null; end loop;"
     # Migrations run in a transaction, in which an index cannot be built concurrently.

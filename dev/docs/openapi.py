@@ -26,6 +26,11 @@ from health_check.registration import Registration
 from health_check.steps import Outcome
 from roleplay_chat import turn_store
 from roleplay_chat.account import CONFIRMATION, DeleteAccountRequest
+from roleplay_chat.admin.handlers import (
+    ModelTestRequest,
+    PreviewRequest,
+    ProviderModelsRequest,
+)
 from roleplay_chat.api import (
     HEARTBEAT,
     Answer,
@@ -46,11 +51,6 @@ from roleplay_chat.message_actions import (
 )
 from roleplay_chat.openai_api.answers import Answers, model
 from roleplay_chat.openai_api.completions import Completion, CompletionBody
-from roleplay_chat.operators.handlers import (
-    ModelTestRequest,
-    PreviewRequest,
-    ProviderModelsRequest,
-)
 from roleplay_chat.portraits.handlers import PortraitRequest
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import StopRequest

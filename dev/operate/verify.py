@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import httpx
 
-from dev.adopt.steps import Step, steps
+from dev.adopt.steps import AdoptionStep, steps
 from dev.operate.environment import find_variable
 from dev.operate.foreign import is_foreign
 from dev.operate.key_now import ask_about_key
@@ -122,7 +122,7 @@ def _schema(facts: Facts, migrations: Mapping[str, str], is_local: bool) -> Iter
     yield _policies(set(facts["policies"]), ours)
 
 
-def _adoption(done: Mapping[str, str], wanted: Sequence[Step]) -> Check:
+def _adoption(done: Mapping[str, str], wanted: Sequence[AdoptionStep]) -> Check:
     if missing := [step.name for step in wanted if step.name not in done]:
         return Check("adoption", "problem", f"not done: {', '.join(missing)}", "make adopt APPLY=1")
     if other := [step.name for step in wanted if done[step.name] != step.digest]:

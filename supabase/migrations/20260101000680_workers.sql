@@ -25,8 +25,8 @@ create table private.workers (
   -- How many turns it answers at the same time; null: any number.
   slots integer check (slots > 0),
   -- How many it was answering at its last report, for anybody.
-  told_running integer check (told_running >= 0),
-  told_at timestamptz,
+  reported_running integer check (reported_running >= 0),
+  reported_at timestamptz,
   wants_to_drain boolean not null default false,
   -- Null: set by an operator, without a lease.
   lease_expires_at timestamptz,
@@ -56,7 +56,7 @@ from (
          case when jsonb_typeof(s.config #> '{chatWorker,slots}') = 'number' and (s.config #>> '{chatWorker,slots}')::numeric >= 1
            then least((s.config #>> '{chatWorker,slots}')::numeric, 1000000) end::integer as slots,
          coalesce(s.config #> '{chatWorker,is_draining}' = 'true', false) as is_draining,
-         null::timestamptz as lease_expires_at, null::integer as told_running, null::timestamptz as told_at,
+         null::timestamptz as lease_expires_at, null::integer as reported_running, null::timestamptz as reported_at,
          s.config #> '{workerHealthCache,chatWorker}' as health
   from shared.system_config s
   where jsonb_typeof(s.config -> 'chatWorkerUrl') = 'string' and s.config ->> 'chatWorkerUrl' <> ''
@@ -64,8 +64,8 @@ from (
   select w.name, w.name, w.url,
          jsonb_strip_nulls(jsonb_build_object(
            'protocol', w.protocol, 'model', w.model, 'context_tokens', w.context_tokens)) || w.options,
-         w.secret_name, w.priority, w.slots, w.is_draining or w.wants_to_drain, w.lease_expires_at, w.told_running,
-         w.told_at, s.config -> 'workerHealthCache' -> w.name
+         w.secret_name, w.priority, w.slots, w.is_draining or w.wants_to_drain, w.lease_expires_at, w.reported_running,
+         w.reported_at, s.config -> 'workerHealthCache' -> w.name
   from private.workers w, private.system_settings s
   where w.url is not null) w;
 revoke all on private.registered_workers from public, anon, authenticated;

@@ -110,7 +110,7 @@ begin
   update private.workers w
   set url = rtrim(p_url, '/'), protocol = coalesce(p_protocol, w.protocol), model = coalesce(p_model, w.model),
       context_tokens = coalesce(p_context_tokens, w.context_tokens), slots = coalesce(p_slots, w.slots),
-      told_running = p_running, told_at = case when p_running is not null then v_now end,
+      reported_running = p_running, reported_at = case when p_running is not null then v_now end,
       wants_to_drain = p_is_draining, calls = v_calls || v_now,
       lease_expires_at = v_now + make_interval(secs => p_lease_seconds)
   where w.name = p_name;

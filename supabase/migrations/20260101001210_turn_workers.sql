@@ -9,13 +9,13 @@ create function private.running_on(p_worker private.registered_workers, p_turn_i
 returns integer
 language sql stable set search_path = '' as $$
   select case when (p_worker).slots is not null then (
-    select case when said.is_fresh then (p_worker).told_running else 0 end + count(t.id)::integer
-    from (select coalesce((p_worker).told_running is not null and (p_worker).told_at > p_now - interval '1 minute',
+    select case when said.is_fresh then (p_worker).reported_running else 0 end + count(t.id)::integer
+    from (select coalesce((p_worker).reported_running is not null and (p_worker).reported_at > p_now - interval '1 minute',
                           false)) said (is_fresh)
     left join public.turns t
       on t.status = 'running' and t.worker = (p_worker).name and t.lease_expires_at > p_now
       and t.id is distinct from p_turn_id
-      and (not said.is_fresh or t.created_at > (p_worker).told_at)
+      and (not said.is_fresh or t.created_at > (p_worker).reported_at)
     group by said.is_fresh) end
 $$;
 

@@ -27,9 +27,9 @@ declare
   v_lorebooks json;
   v_scene text;
   v_templates json;
-  v_moderators jsonb;
-  v_embedders jsonb;
-  v_catalogue text;
+  v_moderation_models jsonb;
+  v_embedding_models jsonb;
+  v_task_config text;
   v_may_note boolean;
   v_backlog record;
 begin
@@ -77,12 +77,12 @@ begin
   into v_templates
   from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active;
   -- Most installations have none.
-  v_moderators := case when exists (select from shared.api_models m where m.task = 'moderation')
+  v_moderation_models := case when exists (select from shared.api_models m where m.task = 'moderation')
     then private.models_for('moderation') else '[]' end;
-  v_embedders := case when exists (select from shared.api_models m where m.task = 'embedding') and private.has_embeddings()
+  v_embedding_models := case when exists (select from shared.api_models m where m.task = 'embedding') and private.has_embeddings()
     then private.models_for('embedding') else '[]' end;
   -- Ratios change all the time.
-  v_catalogue := md5(concat_ws(E'\n', v_templates, v_moderators, v_embedders, (
+  v_task_config := md5(concat_ws(E'\n', v_templates, v_moderation_models, v_embedding_models, (
     select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
 
   v_may_note := p_conversation.remembers and coalesce(v_summary.not_before <= p_now, true);
@@ -145,12 +145,12 @@ begin
       where m.conversation_id = p_turn.conversation_id and m.sender = 'user' and m.is_active and m.is_speech
         and m.position < coalesce(v_before, 9223372036854775807) and m.id is distinct from p_turn.user_message_id
       order by m.position desc limit 1),
-    'catalogue', v_catalogue,
-    'templates', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_templates end,
-    'models', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_models end,
-    'moderators', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_moderators end,
-    'embedders', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_embedders end,
-    'token_ratios', case when v_catalogue = p_known ->> 'catalogue' then (
+    'task_config', v_task_config,
+    'templates', case when v_task_config is distinct from p_known ->> 'task_config' then v_templates end,
+    'models', case when v_task_config is distinct from p_known ->> 'task_config' then v_models end,
+    'moderation_models', case when v_task_config is distinct from p_known ->> 'task_config' then v_moderation_models end,
+    'embedding_models', case when v_task_config is distinct from p_known ->> 'task_config' then v_embedding_models end,
+    'token_ratios', case when v_task_config = p_known ->> 'task_config' then (
       select jsonb_agg(m.model -> 'token_ratios' order by m.place)
       from jsonb_array_elements(v_models) with ordinality m (model, place)) end,
     'workers', v_workers,

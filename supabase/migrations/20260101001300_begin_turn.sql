@@ -8,7 +8,7 @@
 --                         ratings of all characters who are there, are named or spoke), history, kept and copy
 --                         (see private.history), recalled (see private.recall), names (of the characters
 --                         who wrote messages: {id: name}), personas (see private.personas_of), memory, facts,
---                         templates, models, moderators, embedders, workers, cooldowns, now, and free_only:
+--                         templates, models, moderation_models, embedding_models, workers, cooldowns, now, and free_only:
 --                         the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request

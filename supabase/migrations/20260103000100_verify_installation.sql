@@ -47,7 +47,7 @@ begin
           order by m.task, m.priority, m.model_key), '[]')
         from shared.api_models m join shared.api_providers p on p.id = m.provider_id),
       'workers', (
-        select coalesce(jsonb_agg(w - '{config,told_running,told_at}'::text[]), '[]')
+        select coalesce(jsonb_agg(w - '{config,reported_running,reported_at}'::text[]), '[]')
         from jsonb_array_elements(public.read_workers()) w),
       'steps', (
         select coalesce(jsonb_object_agg(h.step, to_jsonb(h) - 'step'), '{}')

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.test_web_operators import call, turn
+from tests.e2e.test_web_admins import call, turn
 from tests.support.console_pages import PAGES, issues, open_page
 from tests.support.person import Person, operator
 

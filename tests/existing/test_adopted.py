@@ -12,7 +12,7 @@ import pytest
 from psycopg import errors
 from psycopg.types.json import Jsonb
 
-from roleplay_chat.copies import Copy, complete
+from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.existing.database import create
 from tests.existing.installation import adopt
 from tests.existing.requests import PEOPLE, PROVIDER, Answer, DataApi, running_data_api
@@ -77,7 +77,7 @@ class Product:
         body |= {"p_action": "send", "p_conversation_id": TALK, "p_message": message} | more
         begun = dict(self.send("service", "POST", "rpc/begin_turn", body).body)
         if begun["outcome"] == "started":
-            complete(begun, Copy())
+            complete(begun, CachedTurn())
         return begun
 
     def finish(self, begun: dict[str, Any], reply: str, **more: Any) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from psycopg.rows import dict_row
 from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
-from dev.adopt.steps import Step, steps
-from roleplay_chat.copies import Copy, complete
+from dev.adopt.steps import AdoptionStep, steps
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.existing.database import contents, signature
 from tests.existing.installation import existing_database
 from tests.existing.requests import PEOPLE
@@ -82,7 +82,7 @@ def trace(theirs: Connection) -> tuple[list[str], dict[str, list[str]]]:
         return signature(connection), contents(connection)
 
 
-def adopt(theirs: Connection, todo: list[Step] | None = None) -> list[str]:
+def adopt(theirs: Connection, todo: list[AdoptionStep] | None = None) -> list[str]:
     """What the run told."""
     told: list[str] = []
     apply(theirs, told.append, todo)
@@ -458,7 +458,7 @@ def test_odd_values_are_read_all_the_same(theirs: Connection, odd: str) -> None:
         TALK,
     )["begun"]
     assert begun["outcome"] == "started"
-    complete(begun, Copy())
+    complete(begun, CachedTurn())
     BegunTurn.model_validate(begun)
     assert one(theirs, "select private.messages_without_position() as n") == {"n": 0}
 
@@ -466,7 +466,7 @@ def test_odd_values_are_read_all_the_same(theirs: Connection, odd: str) -> None:
 # Interrupted, in the way, changed, twice ------------------------------------------------------
 
 
-def broken_at(place: int) -> list[Step]:
+def broken_at(place: int) -> list[AdoptionStep]:
     """All steps, with one that fails after half of its work."""
     todo = steps()
     half = "create table private.half (); select 1 / 0 as changed"

@@ -87,7 +87,7 @@ def test_server_registers_itself_answers_and_leaves_in_order(stack: Stack) -> No
         wait_until(lambda: is_healthy(stack), "the worker to register and be probed")
         found = row(stack)
         assert (found["model"], found["context_tokens"], found["slots"]) == ("qwen", 8192, 2)
-        assert (found["protocol"], found["told_running"]) == ("openai", 1)
+        assert (found["protocol"], found["reported_running"]) == ("openai", 1)
         stack.worker.always(text("I am gpu-1."), to="/chat/completions")
         user = stack.user()
         ask = {"conversation_id": str(stack.conversation(user)), "message": "Hello"}

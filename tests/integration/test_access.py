@@ -240,7 +240,7 @@ FUNCTIONS = {
         public.begin_turn_with_key public.list_chat_characters public.read_turn
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.begin_account_deletion public.begin_operator_action public.model_to_test
+        public.begin_account_deletion public.begin_admin_action public.model_to_test
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
         public.purge_conversations

@@ -24,7 +24,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from dev.docs.openapi import FILE
-from roleplay_chat.operators import actions as operators
+from roleplay_chat.admin import actions as admin
 from tests.support.answers import text, worker_healthy
 from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User
 from tests.support.upstream import Exchange
@@ -217,7 +217,7 @@ def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
         there["turn_id"] = stack.insert("turns", **ended_turn(user, conversation))
     if name == "set_portrait":
         there["character_id"] = stack.insert("characters", name="Ada", user_id=user.id)
-    if name in operators.ACTIONS:
+    if name in admin.ACTIONS:
         stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (user.id,))
         row = stack.all("select id, provider_id from api_models where task = 'roleplay'")[0]
         there |= {"model_id": row["id"], "provider_id": row["provider_id"]}

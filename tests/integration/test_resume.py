@@ -12,7 +12,7 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
-from roleplay_chat import posts
+from roleplay_chat import endpoints
 from tests.support import patient
 from tests.support.answers import error, held, stream, text
 from tests.support.stack import Stream, User
@@ -278,8 +278,8 @@ class TestOthers:
     def test_readers_of_one_person_are_limited(
         self, talk: Talk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(posts, "RETURNING_EACH", 1)
-        monkeypatch.setattr(posts, "RETURNING_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(endpoints, "RETURNING_EACH", 1)
+        monkeypatch.setattr(endpoints, "RETURNING_WAIT_SECONDS", 0.01)
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
         with talk.stack.serving(**HURRIED) as url:

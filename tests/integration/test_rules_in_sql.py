@@ -83,7 +83,7 @@ WORKERS = st.lists(
         {
             "priority": st.sampled_from([10, 100]),
             "slots": st.none() | st.integers(1, 3),
-            "told_running": st.none() | st.integers(0, 3),
+            "reported_running": st.none() | st.integers(0, 3),
             "healthy": st.sampled_from([True, True, False, None]),
             "is_draining": st.sampled_from([False, False, True]),
             "cools": st.sampled_from([False, False, True]),
@@ -105,7 +105,7 @@ def test_first_worker_of_a_turn(
     now = datetime.now(UTC)
     for number, row in enumerate(rows):
         columns = dict(row)
-        told_at = None if columns["told_running"] is None else now
+        reported_at = None if columns["reported_running"] is None else now
         if columns.pop("cools"):
             stack.db.execute(
                 "insert into model_cooldowns (scope, key, until, reason)"
@@ -113,7 +113,7 @@ def test_first_worker_of_a_turn(
                 (f"chat_worker:gpu-{number}",),
             )
         stack.add_worker(
-            f"gpu-{number}", f"https://gpu-{number}.example", **columns, told_at=told_at
+            f"gpu-{number}", f"https://gpu-{number}.example", **columns, reported_at=reported_at
         )
     found = stack.one(
         "select private.preferred_worker(%s, %s, null, now()) as name,"

@@ -118,7 +118,7 @@ def test_slow_worker_leaves_time_for_the_next(
 def test_model_answers_before_a_worker_that_is_full(
     stack: Stack, workers: dict[str, Upstream], user: User
 ) -> None:
-    query = "update private.workers set slots = 1, told_running = 1, told_at = now()"
+    query = "update private.workers set slots = 1, reported_running = 1, reported_at = now()"
     stack.db.execute(f"{query} where name <> 'gpu-1'".encode())
     workers["gpu-1"].always(error(503))
     stack.upstream.enqueue(text("From OpenRouter."))
@@ -319,7 +319,9 @@ class TestLoad:
         self, stack: Stack, one_slot_each: dict[str, Upstream], user: User
     ) -> None:
         conversation = living_at(stack, user, "gpu-1")
-        query = "update private.workers set told_running = 1, told_at = {} where name = 'gpu-1'"
+        query = (
+            "update private.workers set reported_running = 1, reported_at = {} where name = 'gpu-1'"
+        )
         stack.db.execute(query.format("now()").encode())
         assert say(stack, user, conversation)["model_used"] != "chat_worker:gpu-1"
         stack.db.execute(query.format("now() - interval '61 seconds'").encode())
@@ -335,7 +337,7 @@ class TestLoad:
     def test_full_worker_answers_when_nothing_else_can(
         self, stack: Stack, one_slot_each: dict[str, Upstream], user: User
     ) -> None:
-        stack.db.execute("update private.workers set told_running = 1, told_at = now()")
+        stack.db.execute("update private.workers set reported_running = 1, reported_at = now()")
         stack.db.execute("update api_models set is_active = false")
         body = say(stack, user, stack.conversation(user))
         assert body["model_used"].startswith("chat_worker:")

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from edge.json_text import dumps
+from roleplay_chat.admin.model_test import describe
+from roleplay_chat.admin.prompt_preview import preview
+from roleplay_chat.admin.provider_models import MAX_MODELS, parse_ids
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.generation.providers import End
 from roleplay_chat.generation.routing import Target
-from roleplay_chat.operators.model_test import describe
-from roleplay_chat.operators.prompt_preview import preview
-from roleplay_chat.operators.provider_models import MAX_MODELS, parse_ids
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TARGET = Target("p", "m", "M", "openai", "https://p.example/v1/chat/completions", {"max_tokens": 1})

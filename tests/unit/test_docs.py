@@ -175,7 +175,7 @@ def test_readmes_picture_of_a_turn_names_every_stage() -> None:
     readme = (ROOT / "README.md").read_text()
     picture = readme.partition("## The path of a turn")[2].split("```")[1]
     stages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-    assert stages - {"cards", "chats", "operators", "portraits"} <= set(re.findall(r"\w+", picture))
+    assert stages - {"admin", "cards", "chats", "portraits"} <= set(re.findall(r"\w+", picture))
     named = set(re.findall(r"[▶◀│┤─] +(\w+) {3,}", picture))
     assert set() < named <= {path.stem for path in PACKAGE.iterdir()}
 

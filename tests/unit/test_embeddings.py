@@ -128,7 +128,7 @@ def test_queries_of_one_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     begun = {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
     settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
     model = Embedder(Clients(settings), settings)
-    model.learn(BegunTurn.model_validate(begun | {"embedders": [row().model_dump()]}))
+    model.learn(BegunTurn.model_validate(begun | {"embedding_models": [row().model_dump()]}))
 
     async def ask(message: str, user: int, times: int) -> None:
         model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]

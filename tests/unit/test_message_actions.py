@@ -3,8 +3,8 @@
 import pytest
 
 from edge.errors import ApiError
+from roleplay_chat.endpoints import MESSAGE_ACTIONS
 from roleplay_chat.message_actions import actions, check_text
-from roleplay_chat.posts import MESSAGE_ACTIONS
 
 
 @pytest.mark.parametrize(

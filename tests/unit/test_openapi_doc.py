@@ -15,10 +15,10 @@ from dev.docs.openapi import ACTIONS, FILE, document, error_answers, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import account, message_actions, turn_store
+from roleplay_chat.admin import actions as admin
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
-from roleplay_chat.operators import actions as operators
 from roleplay_chat.portraits import actions as portraits
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 from roleplay_chat.turn_events import CUT_OFF
@@ -59,7 +59,7 @@ def test_every_action_is_described() -> None:
         *account.HANDLERS,
         *cards.actions(),
         *chats.actions(),
-        *operators.ACTIONS,
+        *admin.ACTIONS,
         *portraits.actions(),
         *message_actions.actions(1),
         "stop",

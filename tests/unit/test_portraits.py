@@ -329,7 +329,7 @@ def test_decoders_are_imported_by_the_program_alone() -> None:
 
 def test_decoder_itself_says_why() -> None:
     for raw, code in ((b"x", decoder.UNREADABLE), (png_of(MAX_PIXELS, 2), decoder.TOO_LARGE)):
-        with pytest.raises(decoder.BadPicture) as error:
+        with pytest.raises(decoder.CannotDecode) as error:
             decoder.redrawn(raw, "webp")
         assert error.value.code == code
     assert Image.open(io.BytesIO(decoder.redrawn(encoded(flag()), "png"))).format == "PNG"

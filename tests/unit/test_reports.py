@@ -20,7 +20,7 @@ from rich.console import Console
 from bench import first_reply
 from bench.report import Table as Measured
 from dev import metrics
-from dev.adopt.inspect import Findings
+from dev.adopt.inspect import Assessment
 from dev.adopt.plan import Plan
 from dev.operate import environment, status, usage, verify
 from dev.operate.report import Line, Part, Table, piped, plain, short_names, show, tell
@@ -127,13 +127,13 @@ def settings(*names: str) -> list[Part]:
     return environment.report(kept, ["roleplay_chat: LOG_LEVEL: Input should be 'debug'"])
 
 
-FOUND = Findings(
+FOUND = Assessment(
     "a product with people, characters and messages, as of April",
     [],
     ["public.messages has 12 columns that are not used here, among them one_with_a_long_name"],
     ["The adult tier. Today every conversation has it."],
 )
-REFUSED = Findings("a product", ["public.system_config is missing."], [], [])
+REFUSED = Assessment("a product", ["public.system_config is missing."], [], [])
 
 AREA = dict(zip(metrics.HEADINGS, (1827, 6.5, 16, 70, 178, 23, 0, 0), strict=True))
 METRICS = {

@@ -1,14 +1,14 @@
 """Answers a person's message as a fictional character. The path of a turn:
 
 app             HTTP: says that the function is there, and imports the rest with the first request
-posts           who is asking, what for: parses the request into a turn, sends its answer
+endpoints       who is asking, what for: parses the request into a turn, sends its answer
 request_body    reads a body within limits
 api             the shapes of requests, answers and events
 turn_tasks      runs each turn in a task of its own
 openai_api/     turns for programs written for OpenAI's API
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
 turn_store      the database calls that begin and finish a turn
-copies          what turns have read, so that the next one reads only what is new
+turn_cache      what turns have read, so that the next one reads only what is new
 turn_plan       decides the content tier and which models to try
 content_tier    decides who may have the adult tier
 lorebook/       finds the book entries that the conversation mentions
@@ -24,9 +24,10 @@ sending         sends a response as fast as its client reads
 turn_events     keeps the events of a running turn for its readers
 resume          the stream of a turn that another instance runs
 
-Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
+Below these: types (`rows`, `messages`), `message_columns`, `tokens`, `continuation`, `settings`,
+`time_zones`.
 `telemetry` measures.
 Other requests: `message_actions` (choose, edit, delete, hide, branch); `stops` (stop); `account`
 (its deletion); import and export in `cards/` and `chats/`; pictures of characters in `portraits/`;
-what admins try from the console in `operators/`.
+what admins try from the console in `admin/`.
 """

@@ -1,7 +1,7 @@
-"""HTTP: answers status requests, and hands everything else to `posts`.
+"""HTTP: answers status requests, and hands everything else to `endpoints`.
 
-The modules that only `posts` needs are imported with the first request: otherwise most of a cold
-start would be spent on them before the instance could answer at all.
+The modules that only `endpoints` needs are imported with the first request: otherwise most of a
+cold start would be spent on them before the instance could answer at all.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from edge.logs import configure, follow_trace
 from roleplay_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from roleplay_chat.posts import Posts
+    from roleplay_chat.endpoints import Endpoints
     from roleplay_chat.telemetry import Telemetry
 
 METHODS = "GET, HEAD, OPTIONS, POST"
@@ -30,11 +30,11 @@ METHODS = "GET, HEAD, OPTIONS, POST"
 class App:
     """The function's ASGI application."""
 
-    def __init__(self, settings: Settings, posts: "Posts | None" = None) -> None:
-        """`posts` answers turns and actions; if omitted, it is created at the first request."""
+    def __init__(self, settings: Settings, endpoints: "Endpoints | None" = None) -> None:
+        """`endpoints` answers turns and actions; if omitted, it is created at the first request."""
         self._settings = settings
-        self._posts = posts
-        self._loading: asyncio.Task[Posts] | None = None
+        self._endpoints = endpoints
+        self._loading: asyncio.Task[Endpoints] | None = None
         self._log = configure("roleplay_chat", settings.log_level)
         self._telemetry = _telemetry(settings)
         self._cors = CORSMiddleware(
@@ -50,13 +50,13 @@ class App:
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application. After its first response it imports what the first turn needs."""
         await self._cors(scope, receive, send)
-        if self._posts is None and self._loading is None:
+        if self._endpoints is None and self._loading is None:
             self._loading = asyncio.create_task(self._load())
 
     async def aclose(self) -> None:
         """Wait for the running turns, for a bounded time, then close the clients."""
-        if self._posts:
-            await self._posts.aclose()
+        if self._endpoints:
+            await self._endpoints.aclose()
         if self._telemetry:
             await asyncio.to_thread(self._telemetry.shutdown)
 
@@ -91,11 +91,11 @@ class App:
     async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
         """`held` keeps the request's places in the limits until the response is sent."""
         if _is_for_openai(request):
-            posts = self._posts or await self._load()
-            return await posts.respond_to_openai(request, request_id, held)
+            endpoints = self._endpoints or await self._load()
+            return await endpoints.respond_to_openai(request, request_id, held)
         if "last-event-id" in request.headers and request.method in ("GET", "POST"):
-            posts = self._posts or await self._load()
-            if (rest := await posts.resume(request, request_id, held)) is not None:
+            endpoints = self._endpoints or await self._load()
+            if (rest := await endpoints.resume(request, request_id, held)) is not None:
                 return rest
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
@@ -103,15 +103,15 @@ class App:
             return PlainTextResponse("OK", headers={"Allow": METHODS})
         if request.method != "POST":
             raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=METHODS)
-        posts = self._posts or await self._load()
-        return await posts.respond(request, request_id, held)
+        endpoints = self._endpoints or await self._load()
+        return await endpoints.respond(request, request_id, held)
 
-    async def _load(self) -> "Posts":
+    async def _load(self) -> "Endpoints":
         """Import what answers turns in a thread, so that other requests are answered meanwhile."""
-        made = await load(_import_posts)
-        if self._posts is None:
-            self._posts = made(self._settings, self._telemetry)
-        return self._posts
+        made = await load(_import_endpoints)
+        if self._endpoints is None:
+            self._endpoints = made(self._settings, self._telemetry)
+        return self._endpoints
 
 
 def _is_for_openai(request: Request) -> bool:
@@ -127,10 +127,10 @@ def _error_response(request: Request, error: ApiError, request_id: str) -> Respo
     return error_response(error)
 
 
-def _import_posts() -> "type[Posts]":
-    from roleplay_chat.posts import Posts
+def _import_endpoints() -> "type[Endpoints]":
+    from roleplay_chat.endpoints import Endpoints
 
-    return Posts
+    return Endpoints
 
 
 def _telemetry(settings: Settings) -> "Telemetry | None":

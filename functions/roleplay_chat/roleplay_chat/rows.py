@@ -301,9 +301,9 @@ class BegunTurn(Row):
     """When the person wrote the message before this turn's."""
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
-    moderators: list[ModelRow] = Field(default_factory=list)
+    moderation_models: list[ModelRow] = Field(default_factory=list)
     """Classifiers, including inactive ones."""
-    embedders: list[ModelRow] = Field(default_factory=list)
+    embedding_models: list[ModelRow] = Field(default_factory=list)
     """Embeddings models, if messages can be found by meaning."""
     workers: list[WorkerRow] = Field(default_factory=list)
     cooldowns: list[CooldownRow] = Field(default_factory=list)

@@ -15,10 +15,10 @@ from edge.clients import Clients, DatabaseError
 from edge.errors import ApiError
 from edge.identity import account_blocked, unauthorized
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
-from roleplay_chat.copies import Copies, Copy, complete
 from roleplay_chat.generation.routing import invalid_numbers
 from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.turn_cache import CachedTurn, TurnCache, complete
 
 _log = getLogger("roleplay_chat")
 
@@ -105,7 +105,7 @@ _LIMITS = {
     "actions_per_minute": "You are changing messages very fast. Please wait a moment.",
     "imports_per_minute": "You have imported many files just now. Please wait a moment.",
     "exports_per_minute": "You have exported many files just now. Please wait a moment.",
-    "operator_actions_per_minute": "You have tried many things just now. Please wait a moment.",
+    "admin_actions_per_minute": "You have tried many things just now. Please wait a moment.",
     "api_turns_per_minute": "Your API keys are sending messages very fast. Please wait a moment.",
     "api_lists_per_minute": "You have listed models very often just now. Please wait a moment.",
     "api_key_turns_per_day": "This API key has reached its limit for today.",
@@ -114,6 +114,8 @@ _DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorr
 """For the other daily limits."""
 _RAISED = "P0001"
 """The SQLSTATE of `raise exception`: a trigger of an installation refuses a row."""
+_MODELS = ("models", "moderation_models", "embedding_models")
+_OPERATORS_ROWS = (*_MODELS, "workers", "templates", "cooldowns")
 
 
 async def begin(
@@ -122,26 +124,28 @@ async def begin(
     request: ChatRequest,
     *,
     lease_seconds: int,
-    copies: Copies,
+    cache: TurnCache,
     embedding: Mapping[str, Any] | None = None,
 ) -> BegunTurn | Replay:
     """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
     A call without an answer is retried once. It may have opened the turn, so the retry uses the
     same id, which makes it idempotent. `embedding` is that of the message, in the format of
-    private.nearest. Rows in `copies` are not read again.
+    private.nearest. Rows in `cache` are not read again.
     """
     turn_id = uuid4()
-    copy = copies.find(user_id, request.conversation_id, request.task)
+    copy = cache.find(user_id, request.conversation_id, request.task)
     turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
     known = {"p_user_id": str(user_id), "p_known": copy.known}
     begun = await _open(clients, turn_id, "begin_turn", known | turn)
     if begun["outcome"] == "started":
         place = user_id, request.conversation_id, request.task
         try:
-            copies.keep(*place, await _completed(clients, begun, copy))
+            cache.keep(*place, await _completed(clients, begun, copy))
         except Exception:
-            copies.keep(*place, Copy())  # It does not fit, so the next turn must not use it either.
+            cache.keep(
+                *place, CachedTurn()
+            )  # It does not fit, so the next turn must not use it either.
             raise
     return await _opened(clients, begun)
 
@@ -164,7 +168,7 @@ async def begin_with_key(
         raise blocked(admitted)
     begun = admitted["begun"]
     if begun["outcome"] == "started":
-        await _completed(clients, begun, Copy())
+        await _completed(clients, begun, CachedTurn())
     return UUID(admitted["user_id"]), await _opened(clients, begun)
 
 
@@ -215,7 +219,7 @@ async def _open(
     return begun
 
 
-async def _completed(clients: Clients, begun: dict[str, Any], copy: Copy) -> Copy:
+async def _completed(clients: Clients, begun: dict[str, Any], copy: CachedTurn) -> CachedTurn:
     """The result of `complete`. Closes the turn if it fails."""
     try:
         return complete(begun, copy)
@@ -297,10 +301,10 @@ def without_invalid_rows(begun: dict[str, Any], error: ValidationError) -> dict[
     by an unavailable one, because a typing error must not switch the check off."""
     invalid = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
     valid = dict(begun)
-    for name in ("models", "workers", "templates", "cooldowns", "moderators", "embedders"):
+    for name in _OPERATORS_ROWS:
         rows = enumerate(begun.get(name) or [])
         valid[name] = [row for place, row in rows if (name, place) not in invalid]
-        if name == "moderators" and len(valid[name]) < len(begun.get(name) or []):
+        if name == "moderation_models" and len(valid[name]) < len(begun.get(name) or []):
             valid[name].append(UNREADABLE_CLASSIFIER)
     return valid
 

@@ -41,7 +41,7 @@ class Moderation:
     @property
     def is_configured(self) -> bool:
         """Whether there is a classifier, active or not."""
-        return bool(self._begun.moderators)
+        return bool(self._begun.moderation_models)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -59,7 +59,7 @@ class Moderation:
             extras={},
         )
         candidates = Candidates(
-            models=[model for model in self._begun.moderators if model.is_active],
+            models=[model for model in self._begun.moderation_models if model.is_active],
             workers=(),
             cooldowns=self._begun.cooldowns,
             tier="sfw",

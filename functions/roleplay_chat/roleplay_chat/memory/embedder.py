@@ -36,8 +36,8 @@ BATCH_SECONDS = 20.0
 BATCH_SIZE = 16
 MAX_BATCHES = 4
 """Of one turn."""
-REST_SECONDS = 60.0
-"""How long a model is left alone that failed."""
+COOLDOWN_SECONDS = 60.0
+"""How long a model is not called after a failure."""
 
 _log = getLogger("roleplay_chat")
 
@@ -65,15 +65,15 @@ class Embedder:
         self._settings = settings
         self._rows: Sequence[ModelRow] = ()
         self._model: _Model | None = None
-        self._rests_until = 0.0
+        self._cools_until = 0.0
         self._minute = 0
         self._queries = Counter[UUID]()
         """How many queries each user had in this minute."""
 
     def learn(self, begun: BegunTurn) -> None:
         """Take over the model from the rows of a turn."""
-        if begun.embedders != self._rows:
-            self._rows, self._model = begun.embedders, _first(begun)
+        if begun.embedding_models != self._rows:
+            self._rows, self._model = begun.embedding_models, _first(begun)
 
     async def query(self, request: ChatRequest, user_id: UUID) -> Query | None:
         """Embed the message of a request; None if there is no model or nothing to embed."""
@@ -150,7 +150,7 @@ class Embedder:
             extra=model.parameters,
         )
         if attempt.failure:
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self._cools_until = time.monotonic() + COOLDOWN_SECONDS
             failure = {"target": model.target.name, "outcome": attempt.failure.policy.name}
             _log.warning("no embedding", extra={"fields": failure | {"why": attempt.failure.why}})
         return vectors, attempt
@@ -163,7 +163,7 @@ class Embedder:
         return self._queries[user_id] > MAX_QUERIES_A_MINUTE
 
     def _ready(self) -> _Model | None:
-        return self._model if time.monotonic() >= self._rests_until else None
+        return self._model if time.monotonic() >= self._cools_until else None
 
 
 def may_read(target: Target, text: str) -> bool:
@@ -177,7 +177,7 @@ def may_read(target: Target, text: str) -> bool:
 
 def _first(begun: BegunTurn) -> _Model | None:
     """The first active model that is not on cooldown."""
-    models = [row for row in begun.embedders if row.is_active]
+    models = [row for row in begun.embedding_models if row.is_active]
     targets = [(embedding_target(row), row) for row in models]
     ready = [pair for pair in targets if not on_cooldown(pair[0], begun.cooldowns, begun.now)]
     return next(

@@ -15,7 +15,6 @@ from edge.errors import ApiError
 from edge.timing import Timing
 from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Done, Failed
-from roleplay_chat.copies import Copies
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.openai_api.answers import Answers, model, model_list, told
 from roleplay_chat.openai_api.completions import Completion, model_not_found, parse_completion
@@ -23,6 +22,7 @@ from roleplay_chat.openai_api.keys import Credential, Keys
 from roleplay_chat.openai_api.model_ids import character_of
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
+from roleplay_chat.turn_cache import TurnCache
 from roleplay_chat.turn_events import BEGINNING, Reader, TurnEvents
 
 _ROUTE = re.compile(r"/v1/(?:(chat/completions)|models(?:/(.+))?)/?\Z", re.S)
@@ -34,7 +34,7 @@ class Server:
 
     clients: Clients
     settings: Settings
-    copies: Copies
+    cache: TurnCache
     query: Callable[[ChatRequest, UUID], Awaitable[Query | None]]
     """Embeds the message of a request: `TurnTasks.query`."""
     read_body: Callable[[Request, UUID, AsyncExitStack], Awaitable[dict[str, Any]]]
@@ -132,11 +132,11 @@ class OpenAiApi:
         self, credential: Credential, chat: ChatRequest, query: Query | None
     ) -> tuple[UUID, BegunTurn | turn_store.Replay]:
         clients, seconds = self._server.clients, self._server.settings.lease_seconds
-        copies = self._server.copies
+        cache = self._server.cache
         embedding = query.embedding if query else None
         if user_id := credential.user_id:
             return user_id, await turn_store.begin(
-                clients, user_id, chat, lease_seconds=seconds, copies=copies, embedding=embedding
+                clients, user_id, chat, lease_seconds=seconds, cache=cache, embedding=embedding
             )
         try:
             begun = await turn_store.begin_with_key(

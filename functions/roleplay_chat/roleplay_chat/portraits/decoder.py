@@ -34,7 +34,7 @@ DONE, UNREADABLE, TOO_LARGE, BLANK = 0, 3, 4, 5
 """Exit codes. BLANK: one colour alone, as in cards that were exported without a picture."""
 
 
-class BadPicture(Exception):
+class CannotDecode(Exception):
     """The picture cannot be used. `code` is the exit code that says why."""
 
     def __init__(self, code: int) -> None:
@@ -43,14 +43,14 @@ class BadPicture(Exception):
 
 
 def redrawn(raw: bytes, file_format: Format) -> bytes:
-    """The first frame of a picture, upright and at most MAX_SIDE long. Raises `BadPicture`."""
+    """The first frame of a picture, upright and at most MAX_SIDE long. Raises `CannotDecode`."""
     # The decoders raise whatever comes: OSError, SyntaxError, struct.error, MemoryError and more.
     try:
         return _redrawn(raw, file_format)
-    except BadPicture:
+    except CannotDecode:
         raise
     except Exception as error:
-        raise BadPicture(UNREADABLE) from error
+        raise CannotDecode(UNREADABLE) from error
 
 
 def _redrawn(raw: bytes, file_format: Format) -> bytes:
@@ -59,12 +59,12 @@ def _redrawn(raw: bytes, file_format: Format) -> bytes:
     Image.MAX_IMAGE_PIXELS = None  # Our own limit is checked before anything is decoded.
     with Image.open(io.BytesIO(raw), formats=FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
-            raise BadPicture(TOO_LARGE)
+            raise CannotDecode(TOO_LARGE)
         opened.draft("RGB", (MAX_SIDE, MAX_SIDE))  # JPEG is decoded at a fraction of its size.
         opened.load()
         image = _without_hidden(_upright(opened, _small(_in_colour(opened))))
     if all(low == high for low, high in _extrema(image)):
-        raise BadPicture(BLANK)
+        raise CannotDecode(BLANK)
     return _written(image, file_format)
 
 
@@ -142,7 +142,7 @@ def main(file_format: Format) -> int:
     _limit_itself()
     try:
         sys.stdout.buffer.write(redrawn(sys.stdin.buffer.read(), file_format))
-    except BadPicture as error:
+    except CannotDecode as error:
         return error.code
     return DONE
 

@@ -19,17 +19,17 @@ from edge.json_text import dumps
 from edge.loading import load
 from edge.timing import Timing
 from roleplay_chat import turn_store
+from roleplay_chat.admin import actions as admin_actions
 from roleplay_chat.api import Caller, Done, Failed, Handler, Object, on_first_use, parse_request
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
-from roleplay_chat.copies import Copies, memory_limit, most_bytes
-from roleplay_chat.operators import actions as operator_actions
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.request_body import BodyReader, places_for_large
 from roleplay_chat.resume import awaited, saved_answer
 from roleplay_chat.sending import EventStream, InPieces
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
+from roleplay_chat.turn_cache import TurnCache, memory_limit, most_bytes
 from roleplay_chat.turn_events import (
     BEGINNING,
     EventId,
@@ -54,7 +54,7 @@ RETURNING_EACH = 5
 RETURNING_WAIT_SECONDS = 5
 
 
-class Posts:
+class Endpoints:
     """The state that all these requests share, and their handlers."""
 
     def __init__(self, settings: Settings, telemetry: "Telemetry | None" = None) -> None:
@@ -73,7 +73,7 @@ class Posts:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
-        self._copies = Copies(most_bytes(memory_limit()))
+        self._cache = TurnCache(most_bytes(memory_limit()))
         self._stops = Stops(self._clients, settings.stop_check_seconds)
         self._handlers = self._actions()
         self._turns: asyncio.Task[TurnTasks] | None = None
@@ -86,7 +86,7 @@ class Posts:
             **card_actions.actions(),
             **chat_actions.actions(),
             **portrait_actions.actions(),
-            **operator_actions.actions(self._settings),
+            **admin_actions.actions(self._settings),
             "stop": self._stops.handle,
         }
 
@@ -127,7 +127,7 @@ class Posts:
                 user_id,
                 chat,
                 lease_seconds=settings.lease_seconds,
-                copies=self._copies,
+                cache=self._cache,
                 embedding=query.embedding if query else None,
             )
         if isinstance(begun, turn_store.Replay):
@@ -183,7 +183,7 @@ class Posts:
         server = Server(
             self._clients,
             self._settings,
-            self._copies,
+            self._cache,
             turns.query,
             self._bodies.read_small,
             turns.start,

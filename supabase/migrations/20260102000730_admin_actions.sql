@@ -2,12 +2,12 @@
 
 -- Counts an action of an admin before it is carried out, and returns null; {"outcome": "not_admin"}, or the
 -- result of private.count_use.
-create function public.begin_operator_action(p_user_id uuid) returns jsonb
+create function public.begin_admin_action(p_user_id uuid) returns jsonb
 language sql security definer set search_path = '' as $$
   select case
     when exists (select from shared.user_roles r where r.user_id = p_user_id and r.role = 'admin') then
-      private.count_use(p_user_id, 'operator actions',
-                        '{"operator_actions_per_minute": 20, "operator_actions_per_day": 1000}', 'operator_actions')
+      private.count_use(p_user_id, 'admin actions',
+                        '{"admin_actions_per_minute": 20, "admin_actions_per_day": 1000}', 'admin_actions')
     else coalesce(private.why_account_blocked(p_user_id), '{"outcome": "not_admin"}') end
 $$;
 
@@ -31,6 +31,6 @@ language sql stable security definer set search_path = '' as $$
   limit 1
 $$;
 
-revoke execute on function public.begin_operator_action(uuid), public.model_to_test(uuid, uuid)
+revoke execute on function public.begin_admin_action(uuid), public.model_to_test(uuid, uuid)
   from public, anon, authenticated;
-grant execute on function public.begin_operator_action(uuid), public.model_to_test(uuid, uuid) to service_role;
+grant execute on function public.begin_admin_action(uuid), public.model_to_test(uuid, uuid) to service_role;

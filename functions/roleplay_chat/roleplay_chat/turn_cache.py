@@ -1,7 +1,7 @@
-"""Keeps what turns have read, so that the next turn of a conversation only reads what is new.
+"""Caches what turns have read, so that the next turn of a conversation reads only what is new.
 
-A copy is used only after `begin_turn` has compared it with the database (`private.history`), for
-the person whose turn it is, and only as far as it is unchanged.
+A cached turn is used only after `begin_turn` has compared it with the database (`private.history`),
+for the person whose turn it is, and only as far as it is unchanged.
 """
 
 import sys
@@ -17,16 +17,16 @@ from cachetools import TTLCache
 
 from edge.json_text import dumps, loads
 from roleplay_chat.api import Task
-from roleplay_chat.columns import message_rows
+from roleplay_chat.message_columns import message_rows
 
 MAX_BYTES = 16 * 2**20
-"""Of all copies of an instance."""
+"""Of all cached turns of an instance."""
 OTHER_BYTES = 192 * 2**20
-"""The memory that an instance needs for everything else. Copies take a sixteenth of what it has
+"""The memory that an instance needs for everything else. The cache takes a sixteenth of what it has
 beyond this."""
 MAX_BYTES_EACH = 2**20
 SECONDS = 900.0
-"""A copy is dropped after this time without a turn."""
+"""A cached turn is dropped after this time without another."""
 MAX_MESSAGES = 2_000
 """Of a history, as in `private.history`."""
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 _PARTS = {
     "scene": ("character", "others", "persona", "lorebooks"),
-    "catalogue": ("templates", "models", "moderators", "embedders"),
+    "task_config": ("templates", "models", "moderation_models", "embedding_models"),
 }
 """What begin_turn returns only if its digest is another one than the caller knows."""
 
@@ -53,8 +53,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """The messages, characters and books that a turn has read, and the catalogue of its task."""
+class CachedTurn:
+    """The messages, characters and books that a turn has read, and its task's configuration."""
 
     rows: Sequence[Row] = ()
     """The messages of the history up to a position, oldest first."""
@@ -64,12 +64,12 @@ class Copy:
     """The oldest messages that are in no summary."""
     scene: Part | None = None
     """Characters, persona and books."""
-    catalogue: Part | None = None
+    task_config: Part | None = None
     """Models and templates of the turn's task."""
 
     @property
     def size(self) -> int:
-        """The memory that it takes without the catalogue, in bytes."""
+        """The memory that it takes without the task configuration, in bytes."""
         rows = (*self.rows, *self.backlog)
         texts = sum(sys.getsizeof(row["content"]) + _ROW_BYTES for row in rows)
         return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
@@ -77,7 +77,7 @@ class Copy:
     @property
     def known(self) -> Row:
         """`p_known` of begin_turn."""
-        parts = {"scene": self.scene, "catalogue": self.catalogue}
+        parts = {"scene": self.scene, "task_config": self.task_config}
         digests = {name: part.digest for name, part in parts.items() if part}
         if not self.rows:
             return digests
@@ -93,36 +93,39 @@ class Copy:
         }
 
 
-class Copies:
-    """The copies of an instance. The least recently used go first."""
+class TurnCache:
+    """The cached turns of an instance. The least recently used go first."""
 
     def __init__(
         self, max_bytes: int = MAX_BYTES, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._max_bytes_each = min(max_bytes, MAX_BYTES_EACH)
-        self._copies = TTLCache[tuple[UUID, UUID], Copy](
+        self._turns = TTLCache[tuple[UUID, UUID], CachedTurn](
             max_bytes, SECONDS, timer=clock, getsizeof=lambda copy: copy.size
         )
-        self._catalogues: dict[Task, Part | None] = {}
+        self._task_configs: dict[Task, Part | None] = {}
 
-    def find(self, user_id: UUID, conversation_id: UUID | None, task: Task) -> Copy:
-        """The copy of a person's conversation, if any, and the catalogue of a task."""
-        copy = conversation_id and self._copies.get((user_id, conversation_id))
-        return replace(copy or Copy(), catalogue=self._catalogues.get(task))
+    def find(self, user_id: UUID, conversation_id: UUID | None, task: Task) -> CachedTurn:
+        """What the last turn of a person's conversation read, if it is there, and the configuration
+        of a task."""
+        copy = conversation_id and self._turns.get((user_id, conversation_id))
+        return replace(copy or CachedTurn(), task_config=self._task_configs.get(task))
 
-    def keep(self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: Copy) -> None:
-        """Replace the copy of a person's conversation."""
-        self._catalogues[task] = copy.catalogue
+    def keep(
+        self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: CachedTurn
+    ) -> None:
+        """Replace the cached turn of a person's conversation."""
+        self._task_configs[task] = copy.task_config
         if conversation_id is None:
             return
         key = user_id, conversation_id
-        self._copies.pop(key, None)
+        self._turns.pop(key, None)
         if copy.size <= self._max_bytes_each:
-            self._copies[key] = replace(copy, catalogue=None)
+            self._turns[key] = replace(copy, task_config=None)
 
 
 def most_bytes(limit: int | None) -> int:
-    """How much copies may take in an instance with this limit of memory; None for no limit."""
+    """How much the cache may take in an instance with this limit of memory; None for no limit."""
     return MAX_BYTES if limit is None else max(min(MAX_BYTES, (limit - OTHER_BYTES) // 16), 0)
 
 
@@ -136,7 +139,7 @@ def memory_limit() -> int | None:
     return None
 
 
-def complete(begun: Row, copy: Copy) -> Copy:
+def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
     """Put what `copy` has, and begin_turn has left out, into its result, and give each message a
     row; return the next copy."""
     names = begun.get("names") or {}
@@ -144,7 +147,7 @@ def complete(begun: Row, copy: Copy) -> Copy:
     for part in ("history", "recalled"):
         begun[part] = message_rows(begun[part], names, first_character_id)
     scene = _part(begun, "scene", copy.scene)
-    catalogue = _part(begun, "catalogue", copy.catalogue)
+    task_config = _part(begun, "task_config", copy.task_config)
     _add_ratios(begun)
     if kept := begun.get("kept"):
         held = _renamed(_held(copy.rows, kept), names)
@@ -156,18 +159,18 @@ def complete(begun: Row, copy: Copy) -> Copy:
     if memory := begun.get("memory"):
         new = memory.get("backlog")
         memory["backlog"] = copy.backlog if new is None else _renamed(new, names)
-    next_copy = _next_copy(begun, scene, catalogue)
+    next_copy = _next_copy(begun, scene, task_config)
     _name_personas(begun)
     return next_copy
 
 
-def _next_copy(begun: Row, scene: Part | None, catalogue: Part | None) -> Copy:
+def _next_copy(begun: Row, scene: Part | None, task_config: Part | None) -> CachedTurn:
     stamp = begun.get("copy")
     if not stamp:
-        return Copy(scene=scene, catalogue=catalogue)
+        return CachedTurn(scene=scene, task_config=task_config)
     rows = [row for row in begun["history"] if row["position"] <= stamp["upto"]]
     backlog = (begun.get("memory") or {}).get("backlog")
-    return Copy(rows, stamp, backlog or (), scene, catalogue)
+    return CachedTurn(rows, stamp, backlog or (), scene, task_config)
 
 
 def _name_personas(begun: Row) -> None:
@@ -200,7 +203,7 @@ def _part(begun: Row, name: str, known: Part | None) -> Part | None:
 
 
 def _add_ratios(begun: Row) -> None:
-    """Calibrations change all the time, so they are no part of the catalogue."""
+    """Calibrations change all the time, so they are not part of the task configuration."""
     for model, ratios in zip(begun["models"], begun.get("token_ratios") or [], strict=False):
         model["token_ratios"] = ratios
 

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from roleplay_chat.api import Task
-from roleplay_chat.copies import (
+from roleplay_chat.turn_cache import (
     MAX_BYTES,
     MAX_BYTES_EACH,
     SECONDS,
-    Copies,
-    Copy,
+    CachedTurn,
     Part,
+    TurnCache,
     complete,
     most_bytes,
 )
@@ -29,11 +29,11 @@ def row(position: int, content: str = "Hello.", **more: Any) -> dict[str, Any]:
     return {"sender": "user", "content": content, "position": position} | more
 
 
-def copy_of(*contents: str) -> Copy:
-    return Copy([row(number, content) for number, content in enumerate(contents, 1)], STAMP)
+def copy_of(*contents: str) -> CachedTurn:
+    return CachedTurn([row(number, content) for number, content in enumerate(contents, 1)], STAMP)
 
 
-def rows(copies: Copies, user: UUID, conversation: UUID | None) -> int:
+def rows(copies: TurnCache, user: UUID, conversation: UUID | None) -> int:
     """How many messages of a conversation are kept."""
     return len(copies.find(user, conversation, TASK).rows)
 
@@ -53,7 +53,7 @@ def begun_with(*new: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A result of begin_turn."""
     more = {"recalled": [], **more}
     more["recalled"] = columns(more["recalled"])
-    parts = {name: [] for name in ("templates", "models", "moderators", "embedders")}
+    parts = {name: [] for name in ("templates", "models", "moderation_models", "embedding_models")}
     return {"history": columns(new), "copy": dict(STAMP), **parts, **more}
 
 
@@ -61,7 +61,7 @@ def kept(**more: Any) -> dict[str, Any]:
     return {"after": 0, "before": 100, "without": None, "most": 1000} | more
 
 
-def whole(copy: Copy, *new: dict[str, Any], **changed: Any) -> list[int]:
+def whole(copy: CachedTurn, *new: dict[str, Any], **changed: Any) -> list[int]:
     """The positions of the history that a turn has."""
     begun = begun_with(*new, kept=kept(**changed))
     complete(begun, copy)
@@ -70,7 +70,7 @@ def whole(copy: Copy, *new: dict[str, Any], **changed: Any) -> list[int]:
 
 class TestKeeping:
     def test_the_least_recently_used_goes_first(self) -> None:
-        copies = Copies(3 * copy_of("a" * 1000).size)
+        copies = TurnCache(3 * copy_of("a" * 1000).size)
         first, second, third, fourth = (uuid4() for _ in range(4))
         for conversation in (first, second, third):
             copies.keep(ADA, conversation, TASK, copy_of("a" * 1000))
@@ -80,19 +80,19 @@ class TestKeeping:
         assert found == [1, 0, 1, 1]
 
     def test_somebody_else_s_is_not_found(self) -> None:
-        copies, conversation = Copies(), uuid4()
+        copies, conversation = TurnCache(), uuid4()
         copies.keep(ADA, conversation, TASK, copy_of("a"))
         assert rows(copies, BEN, conversation) == 0
 
     def test_what_is_too_long_is_not_kept_nor_what_was_there_before(self) -> None:
-        copies, conversation = Copies(), uuid4()
+        copies, conversation = TurnCache(), uuid4()
         copies.keep(ADA, conversation, TASK, copy_of("a"))
         copies.keep(ADA, conversation, TASK, copy_of("a" * MAX_BYTES_EACH))
         assert rows(copies, ADA, conversation) == 0
 
     @pytest.mark.parametrize("max_bytes", [0, 100])
     def test_an_instance_without_memory_keeps_nothing(self, max_bytes: int) -> None:
-        copies, conversation = Copies(max_bytes), uuid4()
+        copies, conversation = TurnCache(max_bytes), uuid4()
         copies.keep(ADA, conversation, TASK, copy_of("a"))
         assert rows(copies, ADA, conversation) == 0
 
@@ -107,7 +107,7 @@ class TestKeeping:
 
     def test_it_is_forgotten_after_a_while(self) -> None:
         now = [0.0]
-        copies, conversation = Copies(clock=lambda: now[0]), uuid4()
+        copies, conversation = TurnCache(clock=lambda: now[0]), uuid4()
         copies.keep(ADA, conversation, TASK, copy_of("a"))
         now[0] = SECONDS - 1
         assert rows(copies, ADA, conversation)
@@ -115,7 +115,7 @@ class TestKeeping:
         assert rows(copies, ADA, conversation) == 0
 
     def test_a_turn_without_a_conversation_keeps_nothing(self) -> None:
-        copies = Copies()
+        copies = TurnCache()
         copies.keep(ADA, None, TASK, copy_of("a"))
         assert rows(copies, ADA, None) == 0
 
@@ -133,7 +133,7 @@ class TestCompleting:
         assert whole(copy_of("aaaa", "ä", "bb"), row(9, "cccccc"), most=most) == positions
 
     def test_speakers_have_the_names_of_today(self) -> None:
-        copy = Copy([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)
+        copy = CachedTurn([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)
         begun = begun_with(kept=kept(), names={"x": "Mira"})
         complete(begun, copy)
         assert [one.get("speaker") for one in begun["history"]] == ["Mira", None]
@@ -155,7 +155,7 @@ class TestCompleting:
         begun = begun_with(
             *said, names={"x": "Mara", "y": "Tom"}, conversation={"character_id": "x"}
         )
-        complete(begun, Copy())
+        complete(begun, CachedTurn())
         assert begun["history"] == [
             row(1),
             row(2, sender="character", character_id="x", speaker="Mara"),
@@ -180,7 +180,7 @@ class TestCompleting:
             recalled=[row(6, score=1), row(5, score=1)],
             memory={"backlog": [row(5)]},
         )
-        kept_rows = complete(begun, Copy(said[:2], STAMP)).rows
+        kept_rows = complete(begun, CachedTurn(said[:2], STAMP)).rows
         named = {one["position"]: one["speaker"] for one in begun["history"] if "speaker" in one}
         assert named == {5: "Ben"}
         assert {one["speaker"] for one in begun["recalled"] if "speaker" in one} == {"Ben"}
@@ -190,13 +190,13 @@ class TestCompleting:
     def test_what_was_said_before_the_oldest_that_is_known_is_of_that_one(self) -> None:
         personas = [{"from": 4, "name": "Ben"}, {"from": 6, "name": "Ada"}]
         begun = begun_with(row(1), row(6), persona=None, user={"name": "Ada"}, personas=personas)
-        complete(begun, Copy())
+        complete(begun, CachedTurn())
         assert [one.get("speaker") for one in begun["history"]] == ["Ben", None]
 
     def test_messages_without_a_summary_have_their_speakers(self) -> None:
         backlog = [row(1, character_id=None), row(2, sender="character", character_id="y")]
         begun = begun_with(names={"y": "Tom"}, memory={"backlog": backlog})
-        next_copy = complete(begun, Copy())
+        next_copy = complete(begun, CachedTurn())
         assert [one.get("speaker") for one in begun["memory"]["backlog"]] == [None, "Tom"]
         again = begun_with(names={}, memory={"backlog": None})
         complete(again, next_copy)
@@ -204,19 +204,19 @@ class TestCompleting:
 
     def test_messages_that_may_change_without_notice_are_not_kept(self) -> None:
         begun = begun_with(row(1), row(101))
-        assert [one["position"] for one in complete(begun, Copy()).rows] == [1]
-        assert complete(begun_with(row(1), copy=None), Copy()).rows == ()
+        assert [one["position"] for one in complete(begun, CachedTurn()).rows] == [1]
+        assert complete(begun_with(row(1), copy=None), CachedTurn()).rows == ()
 
     def test_parts_that_are_the_same_are_left_out_and_put_back(self) -> None:
         scene = {"character": {"name": "Mara"}, "others": [], "persona": None, "lorebooks": []}
-        first = complete(begun_with(scene="a", **scene), Copy())
+        first = complete(begun_with(scene="a", **scene), CachedTurn())
         assert first.known["scene"] == "a"
         begun = begun_with(scene="a", **dict.fromkeys(scene))
         assert complete(begun, first).scene == first.scene
         assert {name: begun[name] for name in scene} == scene
 
     def test_parts_that_changed_are_the_new_ones(self) -> None:
-        known = Copy(scene=Part("a", b'{"character": 1}'))
+        known = CachedTurn(scene=Part("a", b'{"character": 1}'))
         new = {"character": 2, "others": [], "persona": None, "lorebooks": []}
         begun = begun_with(scene="b", **new)
         assert complete(begun, known).known == {"scene": "b"}
@@ -224,13 +224,13 @@ class TestCompleting:
 
     def test_models_have_the_ratios_of_today(self) -> None:
         models = [{"model_key": "a", "token_ratios": {}}, {"model_key": "b", "token_ratios": {}}]
-        first = complete(begun_with(catalogue="a", models=models), Copy())
-        begun = begun_with(catalogue="a", models=None, token_ratios=[{"latin": 1}, {}])
+        first = complete(begun_with(task_config="a", models=models), CachedTurn())
+        begun = begun_with(task_config="a", models=None, token_ratios=[{"latin": 1}, {}])
         complete(begun, first)
         assert begun["models"] == [{"model_key": "a", "token_ratios": {"latin": 1}}, models[1]]
 
     def test_the_catalogue_is_known_in_every_conversation(self) -> None:
-        copies = Copies()
-        copies.keep(ADA, uuid4(), TASK, Copy(catalogue=Part("a", b"{}")))
-        assert copies.find(BEN, uuid4(), TASK).known == {"catalogue": "a"}
+        copies = TurnCache()
+        copies.keep(ADA, uuid4(), TASK, CachedTurn(task_config=Part("a", b"{}")))
+        assert copies.find(BEN, uuid4(), TASK).known == {"task_config": "a"}
         assert copies.find(BEN, uuid4(), "storytelling").known == {}

@@ -12,7 +12,7 @@ from psycopg import Rollback
 from psycopg.types.json import Jsonb
 
 from roleplay_chat import turn_store
-from roleplay_chat.copies import Copy, complete
+from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.support.answers import text
 from tests.support.stack import Stack, User
 from tests.support.talk import Talk
@@ -25,7 +25,7 @@ class Instance:
         self._stack = stack
         self._user = user
         self._conversation = conversation
-        self._copy = Copy()
+        self._copy = CachedTurn()
         self.read: list[str] = []
         """The messages that the last turn read."""
 
@@ -48,7 +48,7 @@ class Instance:
             "others",
             "lorebooks",
         )
-        same += ("templates", "models", "moderators", "embedders")
+        same += ("templates", "models", "moderation_models", "embedding_models")
         assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
         return begun
 
@@ -66,7 +66,7 @@ class Instance:
         begun: dict[str, Any] = {}
         with self._stack.db.transaction():
             begun |= self._call(parameters)
-            complete(begun, Copy())
+            complete(begun, CachedTurn())
             raise Rollback
         return begun
 
@@ -134,7 +134,7 @@ def test_the_function_reads_only_what_is_new_and_models_read_everything(
 ) -> None:
     read: list[list[str]] = []
 
-    def spied(begun: dict[str, Any], copy: Copy) -> Copy:
+    def spied(begun: dict[str, Any], copy: CachedTurn) -> CachedTurn:
         read.append(begun["history"]["content"])
         return complete(begun, copy)
 
@@ -150,7 +150,7 @@ def test_the_function_reads_only_what_is_new_and_models_read_everything(
 def test_turn_that_does_not_fit_the_copy_is_closed(
     talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(begun: dict[str, Any], copy: Copy) -> Copy:
+    def broken(begun: dict[str, Any], copy: CachedTurn) -> CachedTurn:
         raise KeyError("position")
 
     talk.stack.upstream.always(text("Aye."))

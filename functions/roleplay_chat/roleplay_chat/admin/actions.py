@@ -15,7 +15,7 @@ def actions(settings: Settings) -> dict[str, Handler]:
 
     def handler(action: str) -> Handler:
         async def answer(clients: Clients, caller: Caller, body: Object) -> Object:
-            handlers = import_module("roleplay_chat.operators.handlers").HANDLERS
+            handlers = import_module("roleplay_chat.admin.handlers").HANDLERS
             done: Object = await handlers[action](clients, settings, caller, body)
             return done
 

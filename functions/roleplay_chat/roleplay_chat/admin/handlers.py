@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from roleplay_chat.admin.model_test import try_model
+from roleplay_chat.admin.prompt_preview import preview
+from roleplay_chat.admin.provider_models import list_models
 from roleplay_chat.api import STORABLE, Caller, Object, Tier, validated
-from roleplay_chat.operators.model_test import try_model
-from roleplay_chat.operators.prompt_preview import preview
-from roleplay_chat.operators.provider_models import list_models
 from roleplay_chat.rows import ModelRow, ProviderRow
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_store import blocked
@@ -102,7 +102,7 @@ async def preview_prompt(clients: Clients, _: Settings, caller: Caller, body: Ob
 async def _begin(clients: Clients, caller: Caller) -> None:
     """Count the action. Raises `ApiError` 401, 403 or 429."""
     parameters = {"p_user_id": str(caller.user_id)}
-    if outcome := await clients.rpc("begin_operator_action", parameters):
+    if outcome := await clients.rpc("begin_admin_action", parameters):
         raise blocked(outcome)
 
 
