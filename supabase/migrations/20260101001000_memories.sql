@@ -60,7 +60,7 @@ create table public.memory_facts (
   source_message_id uuid,
   source_from bigint,
   source_to bigint,
-  -- The last message there that repeated it.
+  -- The last message there that repeated it: of private.fact_repeats, for every turn reads it.
   repeated_to bigint,
   -- When it was last said.
   said_at timestamptz default now(),
@@ -85,14 +85,14 @@ create index memory_facts_hiding on public.memory_facts (memory_id) where hides 
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
--- Other conversations than that of its source that say a fact, too. If the source goes, one of these takes its
--- place.
+-- Further messages that say a fact, the newest twenty. If its source goes, one of them takes its place.
 create table private.fact_repeats (
   fact_id uuid not null references public.memory_facts (id) on delete cascade,
   conversation_id uuid not null references public.conversations (id) on delete cascade,
-  -- The last message there that says it.
   position bigint not null,
-  primary key (conversation_id, fact_id)
+  -- A branch has it with the messages that it copied.
+  is_copied boolean not null default false,
+  primary key (conversation_id, fact_id, position)
 );
 create index fact_repeats_by_fact on private.fact_repeats (fact_id);
 alter table private.fact_repeats enable row level security;
@@ -131,6 +131,7 @@ begin
     new.gist := null;
     new.since := null;
     new.hides := '{}';
+    new.replaced_by := null;
   end if;
   if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then
     insert into private.forgotten_facts as g (user_id, digest, tier, importance)
@@ -146,12 +147,32 @@ revoke execute on function private.touch_fact() from public, anon, authenticated
 create trigger memory_facts_touch before update of content or delete on public.memory_facts
   for each row execute function private.touch_fact();
 
+-- A fact that a user moves to a narrower tier no longer replaces those of wider ones: it only hides them.
 create function private.shape_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  c_tiers constant text[] := array['conversation', 'character', 'profile'];
+  v_tier text;
+  v_hidden uuid[];
 begin
-  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1
-     and (new.memory_id, new.importance, new.is_active) is distinct from (old.memory_id, old.importance, old.is_active) then
-    new.is_shaped := true;
+  if current_setting('role', true) is distinct from 'authenticated' or pg_trigger_depth() > 1
+     or (new.memory_id, new.importance, new.is_active) is not distinct from (old.memory_id, old.importance, old.is_active) then
+    return new;
+  end if;
+  new.is_shaped := true;
+  if new.memory_id <> old.memory_id then
+    select m.tier into v_tier from public.memories m where m.id = new.memory_id;
+    with wider as (
+      update public.memory_facts f set replaced_by = null
+      from public.memories m
+      where f.replaced_by = new.id and m.id = f.memory_id and not f.is_withdrawal
+        and array_position(c_tiers, m.tier) > array_position(c_tiers, v_tier)
+        and not exists (
+          select from public.memory_facts c
+          where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)
+      returning f.id)
+    select array_agg(w.id) into v_hidden from wider w;
+    new.hides := array(select unnest(new.hides) union select unnest(v_hidden) order by 1);
   end if;
   return new;
 end $$;

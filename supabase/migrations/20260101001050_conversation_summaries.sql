@@ -135,14 +135,65 @@ begin
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
 end $$;
 
+-- After messages that said these facts are gone: when they were last said, and which one holds where the
+-- other was said later.
+create function private.review_facts(p_ids uuid[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_fact public.memory_facts;
+  v_later public.memory_facts;
+begin
+  update public.memory_facts f
+  set repeated_to = (
+        select max(r.position) from private.fact_repeats r
+        where r.fact_id = f.id and r.conversation_id = f.source_conversation_id and r.position > f.source_to),
+      said_at = coalesce((
+        select max(said.created_at)
+        from (
+          select m.created_at from shared.messages m
+          where m.conversation_id = f.source_conversation_id and m.position between f.source_from and f.source_to
+            and m.is_active
+          union all
+          select m.created_at from private.fact_repeats r
+          join shared.messages m on m.conversation_id = r.conversation_id and m.position = r.position and m.is_active
+          where r.fact_id = f.id) said
+        -- A product's message may have any time, or none.
+        where said.created_at between '1970-01-01' and '2500-01-01'), f.said_at)
+  where f.id = any (p_ids) and f.written_by = 'model';
+  for v_fact in
+    select * from public.memory_facts f
+    where f.id = any (p_ids) and f.replaced_by is null and f.written_by = 'model' and not f.pinned
+  loop
+    select * into v_later from public.memory_facts f
+    where f.replaced_by = v_fact.id and private.is_later(f, v_fact)
+    order by f.said_at desc, f.id limit 1;
+    if found and v_later.memory_id = v_fact.memory_id then
+      update public.memory_facts f set replaced_by = v_later.id where f.id = v_fact.id or f.replaced_by = v_fact.id;
+      update public.memory_facts f set replaced_by = null, since = f.said_at where f.id = v_later.id;
+    elsif found then
+      update public.memory_facts f
+      set replaced_by = null, since = f.said_at, hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)
+      where f.id = v_later.id;
+    end if;
+  end loop;
+end $$;
+
 -- Forgets what models noted from a message, and that it said a fact again. What these facts had replaced
--- is current again. Pinned facts and users' own stay, and so does what another conversation said, too.
+-- is current again. Pinned facts and users' own stay, and so does what another message said, too.
 create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+declare
+  v_moved uuid[];
+  v_unsaid uuid[];
+begin
+  with unsaid as (
+    delete from private.fact_repeats r where r.conversation_id = p_conversation_id and r.position = p_position
+    returning r.fact_id)
+  select array_agg(u.fact_id) into v_unsaid from unsaid u;
   with moved as (
     update public.memory_facts f
     set source_conversation_id = s.conversation_id, source_message_id = s.id, source_from = s.position,
-        source_to = s.position, repeated_to = null
+        source_to = s.position
     from (
       select distinct on (r.fact_id) r.fact_id, m.id, m.conversation_id, m.position
       from public.memory_facts f
@@ -150,30 +201,39 @@ language sql set search_path = '' as $$
       join shared.messages m on m.conversation_id = r.conversation_id and m.position = r.position
       where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
         and m.is_active and m.is_speech
-      order by r.fact_id, m.created_at desc nulls last) s
+      order by r.fact_id, m.created_at desc nulls last, m.position desc) s
     where f.id = s.fact_id
-    returning f.id, f.source_conversation_id)
-  delete from private.fact_repeats r using moved
-  where r.fact_id = moved.id and r.conversation_id = moved.source_conversation_id;
+    returning f.id, f.source_conversation_id, f.source_to),
+  taken as (
+    delete from private.fact_repeats r using moved
+    where r.fact_id = moved.id and r.conversation_id = moved.source_conversation_id and r.position = moved.source_to)
+  select array_agg(m.id) into v_moved from moved m;
   delete from public.memory_facts f
   where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
     and f.written_by = 'model' and not f.pinned;
-  update public.memory_facts f set repeated_to = null
-  where f.source_conversation_id = p_conversation_id and f.repeated_to = p_position;
-  delete from private.fact_repeats r where r.conversation_id = p_conversation_id and r.position = p_position
-$$;
+  if v_moved || v_unsaid <> '{}' then
+    perform private.review_facts(v_moved || v_unsaid);
+  end if;
+end $$;
 
 -- A trigger on messages, for one that anybody changed, deleted or set aside: what was drawn from it is
--- forgotten, and noted again from the present text. It never fails, because messages matter more than
+-- forgotten (nothing is drawn from a version while it is set aside), and noted again from the present text. It never fails, because messages matter more than
 -- the memory of them. If the conversation is deleted, everything is deleted anyway.
 create function private.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  -- A product's table has no versions that are set aside.
+  v_is_of_a_version constant boolean :=
+    not coalesce((to_jsonb(old) ->> 'is_active')::boolean, true)
+    and (tg_op = 'DELETE' or not coalesce((to_jsonb(new) ->> 'is_active')::boolean, true));
 begin
   if exists (select from shared.conversations c where c.id = old.conversation_id) then
     -- What is being saved meanwhile would not be seen: private.remember has locked this, too.
     perform from private.conversation_versions v where v.conversation_id = old.conversation_id for update;
-    perform private.forget_summary_from(old.conversation_id, old.position);
-    perform private.forget_facts_of(old.conversation_id, old.position);
+    if not v_is_of_a_version then
+      perform private.forget_summary_from(old.conversation_id, old.position);
+      perform private.forget_facts_of(old.conversation_id, old.position);
+    end if;
     perform private.forget_embedding(old.id);
     perform private.forget_variables(old.id);
   end if;
@@ -184,5 +244,5 @@ exception when others then
 end $$;
 
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
-  private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint),
+  private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint), private.review_facts(uuid[]),
   private.forget_message() from public, anon, authenticated;

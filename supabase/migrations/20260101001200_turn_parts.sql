@@ -209,7 +209,10 @@ language sql stable set search_path = '' as $$
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
       and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before
-           or exists (select from private.fact_repeats r where r.fact_id = f.id))
+           or exists (
+             select from private.fact_repeats r
+             where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
+                                                               else not r.is_copied end))
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
            or m.tier = 'profile' and p_tier = 'profile'))
@@ -219,7 +222,10 @@ language sql stable set search_path = '' as $$
            f.said_at, f.since,
            case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
                                   else r.position end as position
-    from known f left join private.fact_repeats r on r.conversation_id = p_conversation_id and r.fact_id = f.id
+    from known f
+    left join (
+      select r.fact_id, max(r.position) as position from private.fact_repeats r
+      where r.conversation_id = p_conversation_id group by r.fact_id) r on r.fact_id = f.id
     where not f.is_withdrawal
       and (f.pinned or f.written_by = 'person' or f.id <> all (array(select unnest(h.hides) from known h where h.hides <> '{}')))
     order by f.pinned desc, f.importance desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id

@@ -107,10 +107,14 @@ begin
             then f.content else v_note.content end
       where f.id = v_fact.id
       returning f.* into v_fact;
-      if v_is_repeated and v_fact.source_conversation_id is distinct from p_conversation.id then
-        insert into private.fact_repeats as r (fact_id, conversation_id, position)
+      if v_is_repeated and v_source.message_id is distinct from v_fact.source_message_id then
+        insert into private.fact_repeats (fact_id, conversation_id, position)
         values (v_fact.id, p_conversation.id, v_note."to")
-        on conflict (conversation_id, fact_id) do update set position = greatest(r.position, excluded.position);
+        on conflict do nothing;
+        delete from private.fact_repeats r using (
+          select o.conversation_id, o.position from private.fact_repeats o
+          where o.fact_id = v_fact.id order by o.position desc offset 20) o
+        where r.fact_id = v_fact.id and r.conversation_id = o.conversation_id and r.position = o.position;
       end if;
       v_is_same := true;
     end if;

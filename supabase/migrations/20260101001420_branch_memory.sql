@@ -36,11 +36,28 @@ begin
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.conversation_id = p_parent_id
       and (f.source_to <= p_position or f.source_to is null or f.source_conversation_id is distinct from p_parent_id)),
+  placed as (
+    select f.*, source.id as source_copy_id, newer.copy_id as newer_id, wider.id as wider_id,
+           newer.copy_id is null and wider.id is null and not f.is_withdrawal as is_current
+    from copied f
+    left join copied newer on newer.id = f.replaced_by
+    left join public.memory_facts wider on wider.id = f.replaced_by and wider.memory_id <> f.memory_id
+      and (wider.source_conversation_id = p_parent_id and wider.source_to > p_position) is not true
+    left join shared.messages source
+      on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null),
+  -- Two of one text may both be current there. The user's own is kept.
+  chosen as materialized (
+    select p.*, case when p.is_current then first_value(p.copy_id) over (
+                  partition by p.is_current, p.digest order by p.written_by = 'person' desc, p.pinned desc, p.created_at, p.id)
+                else p.copy_id end as chosen_id
+    from placed p),
   repeats as (
-    insert into private.fact_repeats (fact_id, conversation_id, position)
-    select f.copy_id, case r.conversation_id when p_parent_id then p_branch_id else r.conversation_id end, r.position
-    from copied f join private.fact_repeats r on r.fact_id = f.id
-    where r.conversation_id <> p_parent_id or r.position <= p_position)
+    insert into private.fact_repeats (fact_id, conversation_id, position, is_copied)
+    select f.chosen_id, case r.conversation_id when p_parent_id then p_branch_id else r.conversation_id end, r.position,
+           r.is_copied
+    from chosen f join private.fact_repeats r on r.fact_id = f.id
+    where r.conversation_id <> p_parent_id or r.position <= p_position
+    on conflict do nothing)
   insert into public.memory_facts (
     id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_shaped, subject,
     topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at,
@@ -48,28 +65,27 @@ begin
   select f.copy_id, v_memory_id, f.content, f.gist, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance,
          f.is_shaped, f.subject, f.topic,
          case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
-         case when f.source_conversation_id = p_parent_id then source.id else f.source_message_id end,
+         case when f.source_conversation_id = p_parent_id then f.source_copy_id else f.source_message_id end,
          f.source_from, f.source_to,
-         case when f.repeated_to <= p_position then f.repeated_to end,
-         f.said_at, f.last_used_at, f.since,
-         coalesce(newer.copy_id, wider.id),
-         array(select coalesce(c.copy_id, h.id) from unnest(f.hides) h (id) left join copied c on c.id = h.id), f.is_withdrawal, f.created_at
-  from copied f
-  left join copied newer on newer.id = f.replaced_by
-  left join public.memory_facts wider on wider.id = f.replaced_by and wider.memory_id <> f.memory_id
-    and (wider.source_conversation_id = p_parent_id and wider.source_to > p_position) is not true
-  left join shared.messages source
-    on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
-  on conflict do nothing;
+         (select max(r.position) from private.fact_repeats r
+          where r.fact_id = f.id and r.conversation_id = p_parent_id and f.source_conversation_id = p_parent_id
+            and r.position > f.source_to and r.position <= p_position),
+         f.said_at, f.last_used_at, f.since, coalesce(newer.chosen_id, f.wider_id),
+         array(select coalesce(c.chosen_id, h.id) from unnest(f.hides) h (id) left join chosen c on c.id = h.id),
+         f.is_withdrawal, f.created_at
+  from chosen f left join chosen newer on newer.copy_id = f.newer_id
+  where f.chosen_id = f.copy_id;
   -- Facts of the character and the user that these messages told are told by the branch, too.
-  insert into private.fact_repeats (fact_id, conversation_id, position)
-  select f.id, p_branch_id, coalesce(r.position, f.source_to)
+  insert into private.fact_repeats (fact_id, conversation_id, position, is_copied)
+  select f.id, p_branch_id, said.position, true
   from public.memory_facts f
   join public.memories m on m.id = f.memory_id and m.tier <> 'conversation'
-  left join private.fact_repeats r on r.fact_id = f.id and r.conversation_id = p_parent_id
-  where m.user_id = v_user_id
-    and (r.position <= p_position
-         or f.source_conversation_id = p_parent_id and f.source_message_id is not null and f.source_to <= p_position)
+  cross join lateral (
+    select f.source_to as position
+    where f.source_conversation_id = p_parent_id and f.source_message_id is not null
+    union
+    select r.position from private.fact_repeats r where r.fact_id = f.id and r.conversation_id = p_parent_id) said
+  where m.user_id = v_user_id and said.position <= p_position
     -- More of them make no difference.
     and (select count(*) from private.fact_repeats o where o.fact_id = f.id) < 20;
   perform private.branch_embeddings(p_parent_id, p_branch_id);

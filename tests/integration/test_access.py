@@ -312,7 +312,7 @@ FUNCTIONS = {
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.backlog
-        private.forget_summary_from private.history private.history_bytes
+        private.forget_summary_from private.history private.history_bytes private.review_facts
         private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with

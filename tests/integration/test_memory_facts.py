@@ -45,10 +45,11 @@ DAY = "2026-05-03 10:00+00"
 
 def say(talk: Talk, *contents: str, **columns: Any) -> None:
     """Inserts messages; every second one is a reply."""
+    conversation = columns.pop("conversation", talk.conversation)
     for number, content in enumerate(contents):
         talk.stack.insert(
             "messages",
-            conversation_id=columns.pop("conversation", talk.conversation),
+            conversation_id=conversation,
             sender="character" if number % 2 else "user",
             content=content,
             **columns,
@@ -771,6 +772,88 @@ class TestProvenance:
         act(told, "edit", self.SAID, within=others[2], message="Never mind.")
         assert texts(told) == set()
 
+    AGAIN: ClassVar = "I told you that I live in Paris."
+
+    def tell_again(self, told: Talk, content: str, conversation: object = None) -> None:
+        """One more message that says the fact, and an answer."""
+        say(told, content, "Aye.", conversation=conversation or told.conversation)
+        step(told, {"text": PARIS, "said": content, "tier": "profile"}, conversation=conversation)
+
+    def test_every_message_that_says_it_counts(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        for content in (self.SAID, self.AGAIN):
+            self.tell_again(told, content, other)
+        act(told, "delete", self.AGAIN, within=other)
+        act(told, "delete", STORY[2])
+        assert texts(told) == {PARIS}
+        act(told, "delete", self.SAID, within=other)
+        assert texts(told) == set()
+
+    def test_a_later_message_of_the_same_conversation_keeps_it(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        for content in (self.SAID, self.AGAIN):
+            self.tell_again(told, content)
+        act(told, "delete", self.AGAIN)
+        [fact] = current(told)
+        assert fact["position"] == message(told, self.SAID)["position"]
+        act(told, "edit", STORY[2], message="I am cold.")
+        [fact] = current(told)
+        assert fact["position"] == message(told, self.SAID)["position"]
+        act(told, "delete", self.SAID)
+        assert texts(told) == set()
+
+    def test_repeats_are_limited_and_the_newest_stay(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        said = [f"{self.AGAIN} {'Again. ' * number}" for number in range(22)]
+        for content in said:
+            self.tell_again(told, content)
+        kept = told.stack.all("select position from private.fact_repeats order by position")
+        assert [row["position"] for row in kept] == [
+            message(told, content)["position"] for content in said[2:]
+        ]
+
+    @pytest.mark.parametrize("noted", ["before", "since"])
+    def test_a_newer_fact_wins_once_the_newest_message_of_the_other_is_gone(
+        self, told: Talk, noted: str
+    ) -> None:
+        told.stack.db.execute("update messages set created_at = '2026-01-01'")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, self.SAID, "Aha.", created_at="2026-03-01")
+        step(told, {"text": PARIS, "said": self.SAID, "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, MOVED, "Far away.", conversation=other, created_at="2026-02-01")
+        moved = {"text": OSLO, "said": MOVED, "tier": "profile"}
+        if noted == "before":
+            step(told, moved, conversation=other)
+            assert texts(told) == {PARIS}
+        act(told, "edit", self.SAID, message="Never mind.")
+        if noted == "since":
+            step(told, moved, conversation=other)
+        assert texts(told) == {OSLO}
+        [fact] = current(told)
+        assert fact["since"].startswith("2026-02-01")
+
+    def test_time_is_that_of_the_message_which_is_left(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        told.stack.db.execute("update messages set created_at = '2026-03-01'")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, self.SAID, "Aha.", conversation=other, created_at="2026-01-01")
+        step(told, {"text": PARIS, "said": self.SAID, "tier": "profile"}, conversation=other)
+        act(told, "delete", STORY[2])
+        [fact] = current(told)
+        assert fact["said_at"].startswith("2026-01-01")
+
+    def test_older_reply_does_not_know_more_because_there_is_a_branch(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        act(told, "branch", STORY[5])
+        row = told.stack.one(
+            "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+            *(told.user.id, told.conversation, DEMO_CHARACTER),
+            message(told, STORY[1])["position"],
+        )
+        assert row["facts"] == []
+
     def test_older_reply_that_is_written_again_knows_what_another_conversation_told(
         self, told: Talk
     ) -> None:
@@ -822,6 +905,19 @@ class TestProvenance:
                 wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
             deleted.result(timeout=PATIENCE)
         assert (texts(told), summary(told)) == (set(), kept)
+
+    def test_change_of_a_version_that_is_set_aside_forgets_nothing(self, told: Talk) -> None:
+        first = told.reply("Where?")
+        told.stack.upstream.always(text("You live in Paris."))
+        told.reply(action="regenerate", message_id=first["message_id"])
+        say(told, "True.", "Aye.")
+        step(told, {"text": PARIS, "said": "You live in Paris."})
+        kept = summary(told)
+        answer = told.stack.chat(
+            told.user, action="edit", message_id=first["message_id"], message="No!"
+        )
+        assert answer.status_code == 200, answer.text
+        assert (texts(told), summary(told)) == ({PARIS}, kept)
 
     def test_change_of_another_column_of_a_message_forgets_nothing(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
@@ -1049,6 +1145,50 @@ class TestBranch:
             assert texts(told, before) == {PARIS}
         act(told, "delete", STORY[2], within=of_it)
         assert texts(told, before) == set()
+
+    def test_has_what_its_messages_said_again(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        for content in (self.SAID, "I live in Paris, you know."):
+            say(told, content, "Aye.")
+            step(told, {"text": PARIS, "said": content, "tier": "profile"})
+        branch = act(told, "branch", self.SAID)["conversation_id"]
+        act(told, "delete", STORY[2], onwards=True)
+        assert texts(told, branch) == {PARIS}
+        act(told, "delete", STORY[2], within=branch)
+        assert texts(told, branch) == {PARIS}
+        act(told, "delete", self.SAID, within=branch)
+        assert texts(told, branch) == set()
+
+    SAID: ClassVar = "As I said, I live in Paris."
+
+    @pytest.mark.parametrize("is_rated", [False, True])
+    @pytest.mark.parametrize("is_repeated", [False, True])
+    def test_has_the_persons_own_fact_rather_than_the_same_of_a_model(
+        self, told: Talk, is_rated: bool, is_repeated: bool
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        if is_repeated:
+            other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+            say(told, self.SAID, conversation=other)
+            noted = {"text": PARIS, "said": self.SAID, "tier": "profile"}
+            step(told, noted, conversation=other)
+        move(told, PARIS, "conversation")
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED})
+        memory = told.stack.one("select id from memories where tier = 'conversation'")["id"]
+        with told.stack.data_api(told.user) as api:
+            own = {"memory_id": str(memory), "content": PARIS, "pinned": True}
+            assert api.post("/memory_facts", json=own).is_success
+            if is_rated:
+                models = {"content": f"eq.{PARIS}", "written_by": "eq.model"}
+                assert api.patch("/memory_facts", params=models, json={"importance": 4}).is_success
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        rows = told.stack.all(
+            "select f.written_by, f.pinned, f.replaced_by from memory_facts f"
+            " join memories m on m.id = f.memory_id where m.conversation_id = %s",
+            branch,
+        )
+        assert rows == [{"written_by": "person", "pinned": True, "replaced_by": None}]
 
     def test_repeats_of_a_fact_are_limited_however_many_branches_there_are(
         self, told: Talk
@@ -1414,6 +1554,25 @@ class TestPerson:
         step(told, {"text": again, "said": said, "tier": "profile", "importance": 4})
         assert (texts(told), texts(told, other)) == ({again}, set())
         assert [fact["importance"] for fact in current(told)] == [1]
+
+    def test_fact_that_a_person_narrows_leaves_others_what_it_had_replaced(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        assert texts(told, other) == {OSLO}
+        move(told, OSLO, "conversation")
+        assert (texts(told), texts(told, other)) == ({OSLO}, {PARIS})
+
+    def test_fact_that_is_history_is_shown_once_a_person_rewords_it(self, told: Talk) -> None:
+        live_in_oslo(told)
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            new = {"content": "Ada was born in Paris."}
+            assert api.patch("/memory_facts", params=its, json=new).is_success
+        assert texts(told) == {OSLO, "Ada was born in Paris."}
 
     def test_fact_that_a_person_moved_stays_narrow_after_a_model_reworded_it(
         self, told: Talk
