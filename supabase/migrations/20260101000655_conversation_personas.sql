@@ -2,7 +2,7 @@
 
 create table private.conversation_personas (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
-  -- The first message written as this persona. 0: nobody knows of an earlier one.
+  -- The first message written as this persona; 0 for the oldest record.
   position bigint not null,
   -- Null: as themselves. No foreign key: without a row of its own, what a deleted persona said would be
   -- somebody else's.
@@ -12,29 +12,59 @@ create table private.conversation_personas (
 alter table private.conversation_personas enable row level security;
 revoke all on private.conversation_personas from public, anon, authenticated;
 
--- Records that a message was written as a persona, or as the user themselves.
-create function private.record_persona(p_conversation_id uuid, p_message_id uuid, p_persona_id uuid) returns void
+-- Records that a message was written as a persona, or as the user themselves. Later messages stay whose they
+-- are. The first record of a conversation also says who wrote the messages before it: the persona of the turn
+-- before, else the conversation's.
+create function private.record_persona(p_conversation shared.conversations, p_message_id uuid, p_persona_id uuid)
+returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_persona_id uuid;
+  v_position bigint;
+  v_known record;
+  v_first uuid;
+  v_next bigint;
 begin
-  select c.persona_id into v_persona_id from private.conversation_personas c
-  where c.conversation_id = p_conversation_id order by c.position desc limit 1;
+  select m.position into v_position from shared.messages m where m.id = p_message_id;
+  select c.persona_id, c.position into v_known from private.conversation_personas c
+  where c.conversation_id = p_conversation.id and c.position <= coalesce(v_position, 0)
+  order by c.position desc limit 1;
   if not found then
+    v_first := p_persona_id;
+    if exists (
+        select from shared.messages m
+        where m.conversation_id = p_conversation.id and m.sender = 'user' and m.position < v_position) then
+      select t.user_character_id into v_first from public.turns t
+      where t.conversation_id = p_conversation.id and t.user_message_id is not null
+      order by t.created_at desc limit 1;
+      if not found then
+        v_first := p_conversation.user_character_id;
+      end if;
+    end if;
     insert into private.conversation_personas (conversation_id, position, persona_id)
-    values (p_conversation_id, 0, p_persona_id);
-  elsif v_persona_id is distinct from p_persona_id then
-    insert into private.conversation_personas as c (conversation_id, position, persona_id)
-    select m.conversation_id, m.position, p_persona_id from shared.messages m where m.id = p_message_id
-    on conflict (conversation_id, position) do update set persona_id = excluded.persona_id;
+    values (p_conversation.id, 0, v_first)
+    returning persona_id, position into v_known;
   end if;
+  if v_position is null or v_known.persona_id is not distinct from p_persona_id then
+    return;
+  end if;
+  select min(m.position) into v_next from shared.messages m
+  where m.conversation_id = p_conversation.id and m.position > v_position;
+  if v_next is not null then
+    insert into private.conversation_personas (conversation_id, position, persona_id)
+    values (p_conversation.id, v_next, v_known.persona_id)
+    on conflict do nothing;
+  end if;
+  insert into private.conversation_personas as c (conversation_id, position, persona_id)
+  values (p_conversation.id, v_position, p_persona_id)
+  on conflict (conversation_id, position) do update set persona_id = excluded.persona_id;
 end $$;
 
--- The names of those whom the user played in a conversation, the newest 50, oldest first: [{"from": position,
--- "name"}]. Null if it was always the same one. A name is null if its character is deleted.
-create function private.personas_of(p_conversation_id uuid, p_own_name text) returns json
+-- Whose words the messages of a conversation are, from which position on: [{"from": position, "name"}], oldest
+-- first. The name is null where it is p_persona_id, whom the user plays now. Null if that is so everywhere.
+create function private.personas_of(p_conversation_id uuid, p_persona_id uuid, p_own_name text) returns json
 language plpgsql stable set search_path = '' as $$
 declare
+  c_most constant integer := 1000;
   v_ids uuid[];
   v_positions bigint[];
 begin
@@ -42,15 +72,22 @@ begin
   into v_ids, v_positions
   from (
     select * from private.conversation_personas c
-    where c.conversation_id = p_conversation_id order by c.position desc limit 50) c;
-  if cardinality(v_ids) > 1 then
-    return (
-      select json_agg(json_build_object(
-        'from', p.position, 'name', case when p.id is null then p_own_name else ch.name end) order by p.position)
-      from unnest(v_positions, v_ids) p (position, id)
-      left join shared.characters ch on ch.id = p.id);
+    where c.conversation_id = p_conversation_id order by c.position desc limit c_most) c;
+  if v_ids is null or cardinality(v_ids) = 1 and v_ids[1] is not distinct from p_persona_id then
+    return null;
   end if;
-  return null;
+  return (
+    select json_agg(json_build_object('from', named.position, 'name', named.name) order by named.position)
+    from (
+      select p.position, case
+        when p.id is not distinct from p_persona_id then null
+        when p.id is null then coalesce(p_own_name, 'the user')
+        -- The character is deleted.
+        else coalesce(ch.name, 'Somebody') end as name
+      from unnest(v_positions, v_ids) p (position, id) left join shared.characters ch on ch.id = p.id
+      union all
+      -- There may be older ones.
+      select 0, 'Somebody' where cardinality(v_ids) = c_most and v_positions[1] > 0) named);
 end $$;
 
 -- Copies them to a branch, up to its last message.
@@ -60,5 +97,5 @@ language sql set search_path = '' as $$
   select p_branch_id, c.position, c.persona_id from private.conversation_personas c
   where c.conversation_id = p_parent_id and c.position <= p_position
 $$;
-revoke execute on function private.record_persona(uuid, uuid, uuid), private.personas_of(uuid, text),
-  private.branch_personas(uuid, uuid, bigint) from public, anon, authenticated;
+revoke execute on function private.record_persona(shared.conversations, uuid, uuid),
+  private.personas_of(uuid, uuid, text), private.branch_personas(uuid, uuid, bigint) from public, anon, authenticated;

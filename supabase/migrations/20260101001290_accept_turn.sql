@@ -183,8 +183,9 @@ begin
     end if;
     accepted.user_message_id := v_placed.user_message_id;
     accepted.replaces_message_id := v_placed.replaces_message_id;
-    if p_action = 'send' then
-      perform private.record_persona(p_conversation_id, accepted.user_message_id, persona.id);
+    if p_action = 'send' or p_action = 'regenerate' and accepted.replaces_message_id is null and not exists (
+         select from public.turns t where t.user_message_id = accepted.user_message_id) then
+      perform private.record_persona(conversation, accepted.user_message_id, persona.id);
     end if;
   end if;
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,

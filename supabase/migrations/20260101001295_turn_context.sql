@@ -104,6 +104,7 @@ begin
       'id', p_turn.id,
       'user_message_id', p_turn.user_message_id,
       'message', v_message,
+      'position', v_own.position,
       'continues', case when p_turn.action = 'continue' then
         v_replaced.content end),
     'user', json_build_object(
@@ -126,7 +127,7 @@ begin
     'names', (
       select json_object_agg(ch.id, ch.name) from shared.characters ch
       where ch.id = any (v_history.speakers || v_recalled_speakers || v_backlog.speakers)),
-    'personas', private.personas_of(p_turn.conversation_id, p_profile.display_name),
+    'personas', private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name),
     -- A summary that reaches beyond v_before covers later messages.
     'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
       json_build_object(

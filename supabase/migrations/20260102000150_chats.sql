@@ -170,6 +170,7 @@ declare
   v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_conversation shared.conversations;
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_own_name constant text := (select p.display_name from shared.profiles p where p.id = p_user_id);
 begin
   if v_blocked is not null then
     return v_blocked::json;
@@ -184,16 +185,25 @@ begin
   return json_build_object(
     'outcome', 'found',
     'character', (select ch.name from shared.characters ch where ch.id = v_conversation.character_id),
-    'user', coalesce((select ch.name from shared.characters ch where ch.id = v_conversation.user_character_id),
-                     (select p.display_name from shared.profiles p where p.id = p_user_id)),
+    'user', coalesce((select ch.name from shared.characters ch where ch.id = v_conversation.user_character_id), v_own_name),
     'created_at', v_conversation.created_at,
     'settings', private.settings_of(p_conversation_id),
     'messages', (
       select coalesce(json_agg(json_build_object(
-        'position', m.position, 'sender', m.sender, 'name', ch.name, 'content', m.content, 'is_active', m.is_active,
+        'position', m.position, 'sender', m.sender, 'name', case
+          when m.sender = 'character' then ch.name
+          when played.persona_id is not null then coalesce(who.name, 'Somebody')
+          when played.position is not null then coalesce(v_own_name, 'User') end, 'content', m.content, 'is_active', m.is_active,
         'is_hidden', m.position = any (v_hidden), 'said_at', m.created_at)
         order by m.position, coalesce(m.variant_of, m.id) <> m.id, m.created_at, m.id), '[]')
-      from shared.messages m left join shared.characters ch on ch.id = m.character_id
+      from shared.messages m
+      left join shared.characters ch on ch.id = m.character_id
+      -- Whom the user played then.
+      left join lateral (
+        select c.position, c.persona_id from private.conversation_personas c
+        where c.conversation_id = p_conversation_id and c.position <= m.position
+        order by c.position desc limit 1) played on m.sender = 'user'
+      left join shared.characters who on who.id = played.persona_id
       where m.conversation_id = p_conversation_id and m.is_speech and (m.is_active or m.sender = 'character')));
 end $$;
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+import json
 
 import pytest
 
 from tests.integration.test_memory import MESSAGES, fill, shorten_prompts
 from tests.support.answers import reply, text
 from tests.support.notes import asked_for_notes, either, prompts, written
-from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk
 
 pytestmark = pytest.mark.installations
@@ -61,7 +60,72 @@ def test_name_of_a_deleted_persona_is_not_given_to_somebody_else(spoken: Talk) -
     spoken.reply("I am the smith.", user_character_id=ben)
     spoken.stack.db.execute("delete from characters where id = %s", (ben,))
     spoken.reply("And now?", user_character_id=persona(spoken, "Cleo"))
-    assert history(spoken) == ["Ada: I am the baker.", "I am the smith.", "And now?"]
+    assert history(spoken) == ["Ada: I am the baker.", "Somebody: I am the smith.", "And now?"]
+
+
+def test_who_has_no_name_is_the_user(spoken: Talk) -> None:
+    spoken.reply("It is me.")
+    spoken.reply("And now?", user_character_id=persona(spoken, "Ada"))
+    assert history(spoken) == ["the user: It is me.", "And now?"]
+
+
+def test_name_is_one_line(spoken: Talk) -> None:
+    spoken.reply("I am the baker.", user_character_id=persona(spoken, "Ada\n\nLind"))
+    spoken.reply("And now?", user_character_id=persona(spoken, "Ben"))
+    assert history(spoken) == ["Ada Lind: I am the baker.", "And now?"]
+
+
+@pytest.mark.parametrize("action", ["regenerate", "continue", "impersonate"])
+def test_every_action_knows_who_spoke(spoken: Talk, action: str) -> None:
+    ada, ben = persona(spoken, "Ada"), persona(spoken, "Ben")
+    spoken.reply("I am the baker.", user_character_id=ada)
+    spoken.reply("I still am.", user_character_id=ada)
+    spoken.reply(action=action, user_character_id=ben)
+    said = " ".join(one["content"] for one in prompts(spoken.stack.upstream)[-1])
+    assert "Ada: I am the baker." in said
+    assert "Ada: I still am." in said
+
+
+def test_older_message_that_is_answered_again_is_of_who_wrote_it(spoken: Talk) -> None:
+    ada, ben = persona(spoken, "Ada"), persona(spoken, "Ben")
+    first = spoken.reply("I am the baker.", user_character_id=ada)
+    spoken.reply("I am the smith.", user_character_id=ben)
+    spoken.reply(action="regenerate", message_id=first["message_id"], user_character_id=ben)
+    assert history(spoken) == ["Ada: I am the baker."]
+
+
+def test_message_that_a_client_stored_is_of_the_persona_of_its_answer(spoken: Talk) -> None:
+    ada, ben = persona(spoken, "Ada"), persona(spoken, "Ben")
+    spoken.reply("I am the baker.", user_character_id=ada)
+    spoken.stack.insert(
+        "messages", conversation_id=spoken.conversation, sender="user", content="I am the smith."
+    )
+    spoken.reply(action="regenerate", user_character_id=ben)
+    spoken.reply("And now?", user_character_id=persona(spoken, "Cleo"))
+    assert history(spoken) == ["Ada: I am the baker.", "Ben: I am the smith.", "And now?"]
+
+
+def test_very_many_changes_are_bounded_and_nobody_gets_anothers_words(spoken: Talk) -> None:
+    ids = [persona(spoken, name) for name in ("Ada", "Ben")]
+    for number in range(4):
+        spoken.stack.insert(
+            "messages",
+            conversation_id=spoken.conversation,
+            sender="user",
+            content=f"Number {number}.",
+        )
+    insert = "insert into private.conversation_personas select %s, position, %s from "
+    later = "select max(position) + n from messages, generate_series(1, 999) n group by n"
+    rows = (
+        (ids[0], "(values (0)) oldest (position)"),
+        (ids[1], "messages where content = 'Number 3.'"),
+        (ids[0], f"({later}) later (position)"),
+    )
+    for played, those in rows:
+        spoken.stack.db.execute(f"{insert}{those}".encode(), (spoken.conversation, played))
+    spoken.reply("And now?", user_character_id=persona(spoken, "Cleo"))
+    said = [*(f"Somebody: Number {number}." for number in range(3)), "Ben: Number 3.", "And now?"]
+    assert history(spoken) == ["\n\n".join(said)]
 
 
 def test_message_that_is_sent_again_is_of_the_persona_of_its_answer(spoken: Talk) -> None:
@@ -75,6 +139,35 @@ def test_message_that_is_sent_again_is_of_the_persona_of_its_answer(spoken: Talk
     spoken.reply(**again, user_character_id=cleo)
     spoken.reply("And now?", user_character_id=ada)
     assert history(spoken) == ["I am the baker.", "Cleo: Hello there.", "And now?"]
+
+
+@pytest.mark.parametrize("who", ["Ada", "Ben"])
+def test_message_that_is_sent_again_leaves_later_ones_as_they_are(spoken: Talk, who: str) -> None:
+    ids = {name: persona(spoken, name) for name in ("Ada", "Ben")}
+    spoken.reply("I am the baker.", user_character_id=ids["Ada"])
+    spoken.stack.upstream.always(reply(500))
+    again = {"message": "Hello there.", "client_message_id": "once"}
+    assert spoken.say(**again, user_character_id=ids["Ada"]).status_code != 200
+    spoken.stack.upstream.always(text("Aye."))
+    spoken.stack.db.execute("delete from model_cooldowns")
+    spoken.reply("I bake bread.", user_character_id=ids["Ada"])
+    spoken.reply("I am the smith.", user_character_id=ids["Ben"])
+    spoken.reply(**again, user_character_id=ids[who])
+    spoken.reply("And now?", user_character_id=persona(spoken, "Cleo"))
+    assert history(spoken) == [
+        *("Ada: I am the baker.", f"{who}: Hello there.\n\nAda: I bake bread."),
+        *("Ben: I am the smith.", "And now?"),
+    ]
+
+
+def test_chat_file_has_the_names(spoken: Talk) -> None:
+    spoken.reply("I am the baker.", user_character_id=persona(spoken, "Ada"))
+    spoken.reply("I am the smith.", user_character_id=persona(spoken, "Ben"))
+    answer = spoken.stack.chat(
+        spoken.user, action="export_chat", conversation_id=str(spoken.conversation)
+    )
+    lines = [json.loads(line) for line in answer.json()["chat"].splitlines()]
+    assert [line["name"] for line in lines[1:] if line["is_user"]] == ["Ada", "Ben"]
 
 
 def test_branch_knows_who_spoke(spoken: Talk) -> None:
@@ -111,20 +204,22 @@ def test_history_that_an_instance_kept_has_the_names_too(spoken: Talk) -> None:
     assert history(spoken) == [*before, "I am the smith.", "I still am."]
 
 
-def test_conversation_before_the_first_record_is_of_the_first_persona(spoken: Talk) -> None:
-    ada = persona(spoken, "Ada")
-    conversation = spoken.stack.conversation(
-        spoken.user, character_id=DEMO_CHARACTER, user_character_id=UUID(ada)
-    )
-    for number, content in enumerate(("I am the baker.", "Aye.")):
-        spoken.stack.insert(
-            "messages",
-            conversation_id=conversation,
-            sender="character" if number else "user",
-            content=content,
-        )
-    spoken.reply("I still am.", conversation_id=str(conversation))
-    spoken.reply(
-        "And now?", conversation_id=str(conversation), user_character_id=persona(spoken, "Ben")
-    )
-    assert history(spoken) == ["Ada: I am the baker.", "Ada: I still am.", "And now?"]
+@pytest.mark.parametrize("known", ["from its turns", "from the conversation"])
+def test_messages_before_the_first_record_are_of_who_was_played_until_then(
+    spoken: Talk, known: str
+) -> None:
+    ada, ben = persona(spoken, "Ada"), persona(spoken, "Ben")
+    if known == "from its turns":
+        spoken.reply("I am the baker.", user_character_id=ada)
+        spoken.stack.db.execute("delete from private.conversation_personas")
+    else:
+        spoken.stack.db.execute("update conversations set user_character_id = %s", (ada,))
+        for number, content in enumerate(("I am the baker.", "Aye.")):
+            spoken.stack.insert(
+                "messages",
+                conversation_id=spoken.conversation,
+                sender="character" if number else "user",
+                content=content,
+            )
+    spoken.reply("I am the smith.", user_character_id=ben)
+    assert history(spoken) == ["Ada: I am the baker.", "I am the smith."]

@@ -164,34 +164,29 @@ class TestCompleting:
         ]
 
     PERSONAS: ClassVar = [
-        {"from": 0, "name": "Ada"},
-        {"from": 3, "name": None},
-        {"from": 5, "name": "Ben"},
-        {"from": 7, "name": "Ada"},
+        {"from": 3, "name": "Ben\nLind"},
+        {"from": 5, "name": None},
+        {"from": 7, "name": "Cleo"},
     ]
 
     def test_what_the_person_said_as_somebody_else_has_that_name(self) -> None:
-        said = [row(place) for place in (1, 2, 3, 5, 7)] + [row(6, sender="character")]
+        said = [row(place) for place in (1, 4, 5, 7)] + [row(8, sender="character")]
         begun = begun_with(
             *said[2:],
-            kept=kept(before=3),
-            persona={"name": "Ada"},
+            kept=kept(before=5),
+            turn={"position": 9},
             personas=self.PERSONAS,
-            recalled=[row(6, score=1), row(5, score=1)],
-            memory={"backlog": [row(5)]},
+            recalled=[row(8, sender="character", score=1), row(4, score=1)],
+            memory={"backlog": [row(4)]},
         )
-        kept_rows = complete(begun, CachedTurn(said[:2], STAMP)).rows
+        next_rows = complete(begun, CachedTurn(said[:2], STAMP)).rows
         named = {one["position"]: one["speaker"] for one in begun["history"] if "speaker" in one}
-        assert named == {5: "Ben"}
-        assert {one["speaker"] for one in begun["recalled"] if "speaker" in one} == {"Ben"}
-        assert begun["memory"]["backlog"][0]["speaker"] == "Ben"
-        assert all("speaker" not in one for one in kept_rows)
-
-    def test_what_was_said_before_the_oldest_that_is_known_is_of_that_one(self) -> None:
-        personas = [{"from": 4, "name": "Ben"}, {"from": 6, "name": "Ada"}]
-        begun = begun_with(row(1), row(6), persona=None, user={"name": "Ada"}, personas=personas)
-        complete(begun, CachedTurn())
-        assert [one.get("speaker") for one in begun["history"]] == ["Ben", None]
+        # Before all that is known it was the first one.
+        assert named == {1: "Ben Lind", 4: "Ben Lind", 7: "Cleo"}
+        assert [one.get("speaker") for one in begun["recalled"]] == [None, "Ben Lind"]
+        assert begun["memory"]["backlog"][0]["speaker"] == "Ben Lind"
+        assert begun["turn"]["speaker"] == "Cleo"
+        assert all("speaker" not in one for one in next_rows)
 
     def test_messages_without_a_summary_have_their_speakers(self) -> None:
         backlog = [row(1, character_id=None), row(2, sender="character", character_id="y")]

@@ -19,12 +19,14 @@ class Row(BaseModel):
 class TurnRow(Row):
     """The new turn.
 
-    `message` is the person's message, None if there is none; `continues` is the reply to continue.
+    `message` is the person's message, None if there is none; `speaker` is whom they played then, if
+    that was another persona than in this turn. `continues` is the reply to continue.
     """
 
     id: UUID
     user_message_id: UUID | None = None
     message: str | None = None
+    speaker: str | None = None
     continues: str | None = None
 
 

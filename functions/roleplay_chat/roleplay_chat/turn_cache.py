@@ -177,18 +177,21 @@ def _name_personas(begun: Row) -> None:
     """Name the speaker of what the user wrote as somebody else than today."""
     if not (personas := begun.get("personas")):
         return
-    today = (begun.get("persona") or begun["user"]).get("name")
     starts = [persona["from"] for persona in personas]
 
+    def name_at(position: int) -> str | None:
+        name = personas[max(bisect_right(starts, position) - 1, 0)]["name"]
+        return name and " ".join(name.split())
+
     def named(row: Row) -> Row:
-        # Before all of them, it was the first one.
-        place = max(bisect_right(starts, row["position"]) - 1, 0)
-        name = personas[place]["name"] if row["sender"] == "user" else None
-        return row if name in (None, today) else {**row, "speaker": name}
+        name = name_at(row["position"]) if row["sender"] == "user" else None
+        return {**row, "speaker": name} if name else row
 
     for holder, part in ((begun, "history"), (begun, "recalled"), (begun.get("memory"), "backlog")):
         if holder:
             holder[part] = [named(row) for row in holder[part]]
+    if position := begun["turn"].get("position"):
+        begun["turn"]["speaker"] = name_at(position)
 
 
 def _part(begun: Row, name: str, known: Part | None) -> Part | None:

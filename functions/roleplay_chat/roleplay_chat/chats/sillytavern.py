@@ -459,7 +459,7 @@ def _line(versions: Sequence[Object], user: str, character: str) -> Object:
     shown = versions[active]
     is_user = shown["sender"] == "user"
     line = {
-        "name": user if is_user else shown["name"] or character,
+        "name": shown["name"] or (user if is_user else character),
         "is_user": is_user,
         "is_system": shown["is_hidden"],
         "send_date": _time(shown["said_at"]),

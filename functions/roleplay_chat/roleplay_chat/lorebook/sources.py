@@ -51,7 +51,7 @@ def conversation_of(
 
     texts = [named(row) for row in begun.history]
     if begun.turn.message:
-        texts.append(f"{names['user']}: {begun.turn.message}")
+        texts.append(f"{begun.turn.speaker or names['user']}: {begun.turn.message}")
     replies = [place for place, row in enumerate(begun.history) if row.sender == "character"]
     return Conversation(
         texts,

@@ -46,7 +46,8 @@ def _names(character: CharacterRow) -> list[str]:
 
 def _former_personas(begun: BegunTurn) -> set[str]:
     """The names of those whom the user played earlier in the history."""
-    return {row.speaker for row in begun.history if row.sender == "user" and row.speaker}
+    said = (row.speaker for row in begun.history if row.sender == "user")
+    return {name for name in (*said, begun.turn.speaker) if name}
 
 
 def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
@@ -57,7 +58,8 @@ def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
         return _with_former_personas(begun)
     own = begun.character.id
     said = begun.turn.message
-    turn = begun.turn.model_copy(update={"message": said and f"{person}: {said}"})
+    name = begun.turn.speaker or person
+    turn = begun.turn.model_copy(update={"message": said and f"{name}: {said}"})
     history = [_heard(row, own_words=row.character_id == own, person=person)
                for row in begun.history]  # fmt: skip
     return begun.model_copy(update={"turn": turn, "history": history})
@@ -72,7 +74,10 @@ def _with_former_personas(begun: BegunTurn) -> BegunTurn:
         else row
         for row in begun.history
     ]
-    return begun.model_copy(update={"history": history})
+    turn, name = begun.turn, begun.turn.speaker
+    if name and turn.message:
+        turn = turn.model_copy(update={"message": f"{name}: {turn.message}"})
+    return begun.model_copy(update={"turn": turn, "history": history})
 
 
 def _heard(row: MessageRow, *, own_words: bool, person: str) -> MessageRow:
