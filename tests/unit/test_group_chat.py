@@ -10,7 +10,8 @@ import pytest
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.content_tier import content_tier
-from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.memory.notes import next_batches
+from roleplay_chat.prompt.builder import PromptSpec, build, history_room
 from roleplay_chat.prompt.group_chat import (
     SHORT_CHARS,
     as_heard,
@@ -18,7 +19,7 @@ from roleplay_chat.prompt.group_chat import (
     introduction,
     is_group_chat,
 )
-from roleplay_chat.prompt.macros import Macros, build_macros
+from roleplay_chat.prompt.macros import Macros, build_macros, user_name
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.reply.filters import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
@@ -220,3 +221,39 @@ class TestPolicy:
         turn = begun(others=[], history=[gone | {"speaker": "The 12 year old girl"}])
         history = next(passage for passage in written(turn) if passage.part == "history")
         assert "12 year old" in history.text
+
+
+class TestSummary:
+    """It is due before a message has no room in the prompt, whatever stands in front of it."""
+
+    @pytest.mark.parametrize("chars", [8, 60])
+    @pytest.mark.parametrize("kind", ["group", "former persona", "plain"])
+    def test_no_message_leaves_the_prompt_before_it_is_due(self, kind: str, chars: int) -> None:
+        played = {"speaker": "Ada Catharina Lovelace"} if kind == "former persona" else {}
+        for count in range(20, 1000, 20):
+            said = [
+                {"sender": "character", "speaker": "Mara Voss", "character_id": UUID(int=1)}
+                if place % 2
+                else {"sender": "user", **played}
+                for place in range(count)
+            ]
+            history = [
+                one | {"content": "x" * chars, "position": place + 1}
+                for place, one in enumerate(said)
+            ]
+            others = [TOMAS] if kind == "group" else []
+            turn = begun(others=others, history=history, memory={"may_write": True})
+            spec = PromptSpec(
+                turn, ChatRequest(), "sfw", family=None, context_tokens=4096, max_tokens=400
+            )
+            batches = next_batches(
+                turn.memory,
+                turn.history,
+                heard=as_heard(turn, user_name(turn)).history,
+                room=history_room(spec),
+                capacity=10**6,
+            )
+            if batches:
+                return
+            assert len(build(spec).ingredients.kept) == count
+        pytest.fail("It was never due.")

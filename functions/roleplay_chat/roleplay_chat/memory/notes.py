@@ -152,8 +152,8 @@ def may_be_due(
     min_room: int,
     tokens: Tokens,
 ) -> bool:
-    """A cheap check whether to call `next_batches`. `min_room` is the least room that the history
-    has in the prompt, in tokens."""
+    """A cheap check whether to call `next_batches`. `history` is as the prompt has it, `min_room`
+    the least room that it has there, in tokens."""
     if memory is None or not memory.may_write:
         return False
     if memory.backlog:
@@ -168,10 +168,12 @@ def next_batches(
     *,
     room: int,
     capacity: int,
+    heard: Sequence[MessageRow] | None = None,
     tokens: Tokens = UNCALIBRATED,
 ) -> list[Batch]:
     """The messages to summarise now, in order; none while everything fits.
 
+    `heard` is the history as the prompt has it, with names in front of messages, if it has any.
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` is how
     many tokens the summarising model can read, by the plain estimate.
     """
@@ -184,7 +186,7 @@ def next_batches(
         return _batches(lost, memory.covers_position, capacity)
 
     rows = [*lost, *history]
-    costs = [_cost(row, tokens) for row in rows]
+    costs = [_cost(row, tokens) for row in (*lost, *(heard or history))]
     if sum(costs) <= START_SHARE * room:
         return []
     left, covered = sum(costs), 0

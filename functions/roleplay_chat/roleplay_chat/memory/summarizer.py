@@ -22,9 +22,10 @@ from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Batch, Written
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
-from roleplay_chat.prompt.macros import build_macros
+from roleplay_chat.prompt.group_chat import as_heard
+from roleplay_chat.prompt.macros import build_macros, user_name
 from roleplay_chat.reply.filters import Reply
-from roleplay_chat.rows import BegunTurn
+from roleplay_chat.rows import BegunTurn, MessageRow
 from roleplay_chat.screening.decision import (
     ContentRefused,
     Finding,
@@ -103,12 +104,16 @@ class Summarizer:
             return
         if notes.may_be_due(
             self._begun.memory,
-            self._begun.history,
+            self._heard(),
             min_room=max(builder.min_history_room(reply.context_tokens, reply.max_tokens), room),
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
             self._task = asyncio.create_task(self._write(reply))
+
+    def _heard(self) -> Sequence[MessageRow]:
+        """The history as the prompt has it."""
+        return as_heard(self._begun, user_name(self._begun)).history
 
     async def to_save(self) -> dict[str, Any] | None:
         """The result to save with the finished reply; None if there is none."""
@@ -210,6 +215,7 @@ class Summarizer:
             begun.history,
             room=max(builder.history_room(spec), 0),
             capacity=notes.capacity(begun, targets[0].context_tokens),
+            heard=self._heard(),
             tokens=reply.tokens,
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]

@@ -52,10 +52,15 @@ _GENERATION = {"send": "normal", "kickoff": "normal", "regenerate": "swipe"}
 """SillyTavern's names of the kinds of turns, if they differ from ours."""
 
 
+def user_name(begun: BegunTurn) -> str:
+    """Whom the user plays in this turn."""
+    return (begun.persona.name if begun.persona else begun.user.name) or "the user"
+
+
 def build_macros(begun: BegunTurn, request: ChatRequest) -> Macros:
     """The values of the macros in this turn."""
     character, persona = begun.character, begun.persona
-    user = (persona.name if persona else begun.user.name) or "the user"
+    user = user_name(begun)
     values = {"user": user, "user_name": user, "char": "the narrator"}
     texts = {"scenario": request.scene_description or (character.scenario if character else "")}
     if persona:
