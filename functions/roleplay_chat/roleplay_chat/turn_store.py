@@ -143,9 +143,8 @@ async def begin(
         try:
             cache.keep(*place, await _completed(clients, begun, copy))
         except Exception:
-            cache.keep(
-                *place, CachedTurn()
-            )  # It does not fit, so the next turn must not use it either.
+            # It does not fit, so the next turn must not use it either.
+            cache.keep(*place, CachedTurn())
             raise
     return await _opened(clients, begun)
 
