@@ -85,8 +85,8 @@ create index memory_facts_hiding on public.memory_facts (memory_id) where hides 
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
--- Further messages that say a fact, the newest twenty. If the message that it was drawn from goes, one of them
--- takes its place.
+-- Further messages that say a fact, the newest twenty. If the message that it was drawn from goes, one of another
+-- conversation takes its place.
 create table private.fact_repeats (
   fact_id uuid not null references public.memory_facts (id) on delete cascade,
   conversation_id uuid not null references public.conversations (id) on delete cascade,

@@ -179,7 +179,8 @@ begin
 end $$;
 
 -- Forgets what models noted from a message, and that it said a fact again. What these facts had replaced
--- is current again. Pinned facts and users' own stay, and so does what another message said, too.
+-- is current again. Pinned facts and users' own stay, and so does what another conversation said, too. What this
+-- one says elsewhere is noted again with the next summary.
 create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -200,7 +201,7 @@ begin
       join private.fact_repeats r on r.fact_id = f.id
       join shared.messages m on m.conversation_id = r.conversation_id and m.position = r.position
       where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
-        and m.is_active and m.is_speech
+        and r.conversation_id <> p_conversation_id and m.is_active and m.is_speech
       order by r.fact_id, m.created_at desc nulls last, m.position desc) s
     where f.id = s.fact_id
     returning f.id, f.source_conversation_id, f.source_to),
