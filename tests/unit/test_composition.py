@@ -174,3 +174,34 @@ def test_lists_end() -> None:
     assert {name: len(rows) for name, rows in listed.items()} == dict.fromkeys(listed, MAX_ENTRIES)
     assert len(found["facts"]) == len(found["left_out"]["facts"]) == MAX_LISTED
     assert sum(found["more"].values()) >= 1_000 + 400 - 2 * MAX_ENTRIES - 2 * MAX_LISTED - 8
+
+
+class TestOutlets:
+    """Entries that stand where a text of the character names their outlet."""
+
+    def listed(self, context: int = 4096, **texts: Any) -> tuple[bool, bool]:
+        """Whether the entry is in the list, and whether it is in the prompt."""
+        entry = {
+            **{"id": 1, "keys": [], "constant": True, "content": "The harbour is frozen."},
+            "extensions": {"position": 7, "outlet_name": "one"},
+        }
+        character = MARA.model_copy(update={"character_book": {"entries": [entry]}, **texts})
+        built = prompt(context=context, character=character)
+        is_listed = bool(composed(built)["entries"])
+        return is_listed, any("harbour is frozen" in message["content"] for message in built)
+
+    def test_entry_is_listed_if_its_text_was_sent(self) -> None:
+        assert self.listed(description="It is cold. {{outlet::one}}") == (True, True)
+        assert self.listed(post_history_instructions="{{outlet::one}}") == (True, True)
+
+    def test_entry_whose_outlet_no_text_asks_for_is_not(self) -> None:
+        assert self.listed(description="Cold.", example_messages="{{// {{outlet::one}} }}") == (
+            False,
+            False,
+        )
+
+    def test_entry_that_was_cut_away_is_not(self) -> None:
+        far_behind = "The fog is thick. " * 1500 + "{{outlet::one}}"
+        assert self.listed(8192, description=far_behind) == (False, False)
+        near = "{{outlet::one}} " + "The fog is thick. " * 1500
+        assert self.listed(8192, description=near) == (True, True)

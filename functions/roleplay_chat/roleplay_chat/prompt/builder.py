@@ -32,7 +32,7 @@ from roleplay_chat.prompt.macros import (
     without_placeholders,
     written,
 )
-from roleplay_chat.prompt.outlets import entries_in_outlets, texts_by_outlet
+from roleplay_chat.prompt.outlets import entries_in_outlets, sent_entries, texts_by_outlet
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import (
@@ -330,6 +330,11 @@ def _frame(spec: PromptSpec) -> _Frame:
         cut["memory"] = _section("memory", _MEMORY, memory.text)
     system = _system_message({**parts, **cut}, world)
     left = budget - spent - entry_tokens - _cost(system, tokens)
+    if in_outlets:
+        is_cut = cut or closing != asked or any(note != short for note, short in fitted)
+        sent = [system, *closing, *(short for _, short in fitted)]
+        text = "\n".join(message.content.text for message in sent) if is_cut else None
+        in_outlets = sent_entries(in_outlets, macros.outlets, text)
     return _Frame(
         system,
         closing,

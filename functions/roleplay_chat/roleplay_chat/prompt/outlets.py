@@ -1,7 +1,7 @@
 """Chooses the lorebook entries for the outlets that a character's texts name: {{outlet::name}}."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import select_entries
@@ -23,6 +23,20 @@ def entries_in_outlets(
     outlets = {match[1].strip() for text in texts for match in _OUTLET.finditer(text)}
     named = [entry for entry in placed if entry.outlet in outlets]
     return select_entries(named, books_of(begun), budget_tokens=budget, count=tokens.count)
+
+
+def sent_entries(
+    in_outlets: Sequence[Entry], unused: Container[str], sent: str | None
+) -> list[Entry]:
+    """Those that a model reads. `unused` are the outlets that no text has asked for. `sent` is the
+    prompt's text; None if nothing was cut, because then every text that was asked for is there. Of
+    a text with macros it is not known."""
+    return [
+        entry
+        for entry in in_outlets
+        if entry.outlet not in unused
+        and (sent is None or "{{" in entry.content or entry.content.strip() in sent)
+    ]
 
 
 def texts_by_outlet(entries: Iterable[Entry]) -> dict[str, str]:
