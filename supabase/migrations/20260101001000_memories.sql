@@ -148,38 +148,46 @@ revoke execute on function private.touch_fact() from public, anon, authenticated
 create trigger memory_facts_touch before update of content or delete on public.memory_facts
   for each row execute function private.touch_fact();
 
--- A fact that a user moves to a narrower tier no longer replaces those of wider ones: it only hides them.
 create function private.shape_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
-declare
-  c_tiers constant text[] := array['conversation', 'character', 'profile'];
-  v_tier text;
-  v_hidden uuid[];
 begin
-  if current_setting('role', true) is distinct from 'authenticated' or pg_trigger_depth() > 1
-     or (new.memory_id, new.importance, new.is_active) is not distinct from (old.memory_id, old.importance, old.is_active) then
-    return new;
-  end if;
-  new.is_shaped := true;
-  if new.memory_id <> old.memory_id then
-    select m.tier into v_tier from public.memories m where m.id = new.memory_id;
-    with wider as (
-      update public.memory_facts f set replaced_by = null
-      from public.memories m
-      where f.replaced_by = new.id and m.id = f.memory_id and not f.is_withdrawal
-        and array_position(c_tiers, m.tier) > array_position(c_tiers, v_tier)
-        and not exists (
-          select from public.memory_facts c
-          where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)
-      returning f.id)
-    select array_agg(w.id) into v_hidden from wider w;
-    new.hides := array(select unnest(new.hides) union select unnest(v_hidden) order by 1);
+  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1
+     and (new.memory_id, new.importance, new.is_active) is distinct from (old.memory_id, old.importance, old.is_active) then
+    new.is_shaped := true;
   end if;
   return new;
 end $$;
 revoke execute on function private.shape_fact() from public, anon, authenticated;
 create trigger memory_facts_shape before update of memory_id, importance, is_active on public.memory_facts
   for each row execute function private.shape_fact();
+
+-- A fact that a user moved to a narrower tier no longer replaces those of wider ones: it only hides them.
+create function private.narrow_fact() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  c_tiers constant text[] := array['conversation', 'character', 'profile'];
+  v_tier constant text := (select m.tier from public.memories m where m.id = new.memory_id);
+  v_hidden uuid[];
+begin
+  with wider as (
+    update public.memory_facts f set replaced_by = null
+    from public.memories m
+    where f.replaced_by = new.id and m.id = f.memory_id and not f.is_withdrawal
+      and array_position(c_tiers, m.tier) > array_position(c_tiers, v_tier)
+      and not exists (
+        select from public.memory_facts c
+        where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)
+    returning f.id)
+  select array_agg(w.id) into v_hidden from wider w;
+  if v_hidden is not null then
+    update public.memory_facts f set hides = array(select unnest(f.hides) union select unnest(v_hidden) order by 1)
+    where f.id = new.id;
+  end if;
+  return null;
+end $$;
+revoke execute on function private.narrow_fact() from public, anon, authenticated;
+create trigger memory_facts_narrow after update of memory_id on public.memory_facts
+  for each row when (old.memory_id <> new.memory_id) execute function private.narrow_fact();
 
 -- A turn reads all facts of its memories, so users cannot add them without end.
 create function private.check_facts() returns trigger

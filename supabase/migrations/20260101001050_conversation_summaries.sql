@@ -165,7 +165,9 @@ begin
     where f.id = any (p_ids) and f.replaced_by is null and f.written_by = 'model' and not f.pinned
   loop
     select * into v_later from public.memory_facts f
-    where f.replaced_by = v_fact.id and private.is_later(f, v_fact)
+    where f.replaced_by = v_fact.id and private.is_later(f, v_fact) and not exists (
+      select from public.memory_facts c
+      where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)
     order by f.said_at desc, f.id limit 1;
     if found and v_later.memory_id = v_fact.memory_id then
       update public.memory_facts f set replaced_by = v_later.id where f.id = v_fact.id or f.replaced_by = v_fact.id;

@@ -71,6 +71,8 @@ class TestConsole:
         expect(admin.page.get_by_role("button", name="Switch on New One")).to_be_visible()
         admin.press("New One: earlier")
         expect(admin.page.get_by_role("status")).to_contain_text("New One is number")
+        # Offered once the page shows the new order.
+        expect(admin.page.get_by_role("button", name="Undo")).to_be_visible()
 
         [model] = admin.copy.rows("api_models?model_key=eq.author/new-one")
         assert model["is_active"] is False
@@ -78,7 +80,9 @@ class TestConsole:
         assert model["input_defaults"] == {"temperature": 0.7}
         admin.press("Edit New One")
         admin.press("Delete this model")
+        expect(dialog.get_by_role("heading", name="Delete New One")).to_be_visible()
         admin.press("Delete it")
+        expect(admin.page.get_by_role("status")).to_contain_text("New One was deleted.")
         expect(admin.page.get_by_text("author/new-one")).to_have_count(0)
 
     def test_age_is_declared_and_taken_back(self, admin: Person) -> None:

@@ -100,6 +100,8 @@ def test_an_admin_declares_an_age(
     assert row
     page.get_by_label("Name of a character").fill(row["name"])
     page.get_by_role("button", name="Search").click()
+    # Until it is found, all characters are there, and the button moves with its row.
+    expect(page.locator("#ages tbody tr")).to_have_count(1)
     page.get_by_role("button", name=f"Declare the age of {row['name']}").click()
     page.get_by_label("Years").fill("34")
     page.get_by_role("button", name="Save").click()

@@ -301,7 +301,7 @@ FUNCTIONS = {
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
         private.is_later
-        private.check_facts private.restore_facts private.shape_fact
+        private.check_facts private.narrow_fact private.restore_facts private.shape_fact
         private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
         private.forget_variables

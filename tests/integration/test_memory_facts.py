@@ -1565,6 +1565,23 @@ class TestPerson:
         move(told, OSLO, "conversation")
         assert (texts(told), texts(told, other)) == ({OSLO}, {PARIS})
 
+    def test_facts_that_a_person_moves_at_once_stay_what_they_are(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"})
+        told.stack.insert(
+            "memories", user_id=told.user.id, tier="conversation", conversation_id=told.conversation
+        )
+        rows = told.stack.all("select id, tier from memories")
+        ids = {row["tier"]: str(row["id"]) for row in rows}
+        with told.stack.data_api(told.user) as api:
+            its = {"memory_id": f"eq.{ids['profile']}"}
+            new = {"memory_id": ids["conversation"]}
+            assert api.patch("/memory_facts", params=its, json=new).is_success
+        assert texts(told) == {OSLO}
+        kept = told.stack.one("select count(*) from memory_facts where replaced_by is not null")
+        assert kept == {"count": 1}
+
     def test_fact_that_is_history_is_shown_once_a_person_rewords_it(self, told: Talk) -> None:
         live_in_oslo(told)
         with told.stack.data_api(told.user) as api:
