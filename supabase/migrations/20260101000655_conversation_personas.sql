@@ -20,38 +20,36 @@ returns void
 language plpgsql set search_path = '' as $$
 declare
   v_position bigint;
-  v_known record;
-  v_first uuid;
+  v_known_id uuid;
   v_next bigint;
 begin
   select m.position into v_position from shared.messages m where m.id = p_message_id;
-  select c.persona_id, c.position into v_known from private.conversation_personas c
+  select c.persona_id into v_known_id from private.conversation_personas c
   where c.conversation_id = p_conversation.id and c.position <= coalesce(v_position, 0)
   order by c.position desc limit 1;
   if not found then
-    v_first := p_persona_id;
+    v_known_id := p_persona_id;
     if exists (
         select from shared.messages m
         where m.conversation_id = p_conversation.id and m.sender = 'user' and m.position < v_position) then
-      select t.user_character_id into v_first from public.turns t
+      select t.user_character_id into v_known_id from public.turns t
       where t.conversation_id = p_conversation.id and t.user_message_id is not null
       order by t.created_at desc limit 1;
       if not found then
-        v_first := p_conversation.user_character_id;
+        v_known_id := p_conversation.user_character_id;
       end if;
     end if;
     insert into private.conversation_personas (conversation_id, position, persona_id)
-    values (p_conversation.id, 0, v_first)
-    returning persona_id, position into v_known;
+    values (p_conversation.id, 0, v_known_id);
   end if;
-  if v_position is null or v_known.persona_id is not distinct from p_persona_id then
+  if v_position is null or v_known_id is not distinct from p_persona_id then
     return;
   end if;
   select min(m.position) into v_next from shared.messages m
   where m.conversation_id = p_conversation.id and m.position > v_position;
   if v_next is not null then
     insert into private.conversation_personas (conversation_id, position, persona_id)
-    values (p_conversation.id, v_next, v_known.persona_id)
+    values (p_conversation.id, v_next, v_known_id)
     on conflict do nothing;
   end if;
   insert into private.conversation_personas as c (conversation_id, position, persona_id)

@@ -220,8 +220,9 @@ begin
 end $$;
 
 -- A trigger on messages, for one that anybody changed, deleted or set aside: what was drawn from it is
--- forgotten (nothing is drawn from a version while it is set aside), and noted again from the present text. It never fails, because messages matter more than
--- the memory of them. If the conversation is deleted, everything is deleted anyway.
+-- forgotten, and noted again from the present text. Nothing is drawn from a version while it is set aside. It
+-- never fails, because messages matter more than the memory of them. If the conversation is deleted, everything
+-- is deleted anyway.
 create function private.forget_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

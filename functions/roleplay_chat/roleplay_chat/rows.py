@@ -19,8 +19,8 @@ class Row(BaseModel):
 class TurnRow(Row):
     """The new turn.
 
-    `message` is the person's message, None if there is none; `speaker` is whom they played then, if
-    that was another persona than in this turn. `continues` is the reply to continue.
+    `message` is the person's message, None if there is none; `speaker` is the name of the persona
+    who wrote it, None if that is this turn's. `continues` is the reply to continue.
     """
 
     id: UUID
@@ -136,8 +136,8 @@ class MessageRow(Row):
     position: int = 0
     character_id: UUID | None = None
     speaker: str | None = None
-    """The name of the character who spoke, or of the persona whom the user played then, if that was
-    another one than in this turn."""
+    """The name of the character who spoke, or of the persona whom the user played then; None if
+    that is this turn's."""
 
 
 class RecalledRow(MessageRow):

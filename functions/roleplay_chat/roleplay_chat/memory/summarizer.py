@@ -7,6 +7,7 @@ is saved is saved in the same call, a later one by a call of its own.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
@@ -104,13 +105,14 @@ class Summarizer:
             return
         if notes.may_be_due(
             self._begun.memory,
-            self._heard(),
+            self._heard,
             min_room=max(builder.min_history_room(reply.context_tokens, reply.max_tokens), room),
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
             self._task = asyncio.create_task(self._write(reply))
 
+    @cached_property
     def _heard(self) -> Sequence[MessageRow]:
         """The history as the prompt has it."""
         return as_heard(self._begun, user_name(self._begun)).history
@@ -215,7 +217,7 @@ class Summarizer:
             begun.history,
             room=max(builder.history_room(spec), 0),
             capacity=notes.capacity(begun, targets[0].context_tokens),
-            heard=self._heard(),
+            heard=self._heard,
             tokens=reply.tokens,
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]

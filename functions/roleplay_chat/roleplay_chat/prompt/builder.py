@@ -330,22 +330,21 @@ def _frame(spec: PromptSpec) -> _Frame:
         cut["memory"] = _section("memory", _MEMORY, memory.text)
     system = _system_message({**parts, **cut}, world)
     left = budget - spent - entry_tokens - _cost(system, tokens)
-    if in_outlets:
-        is_cut = cut or closing != asked or any(note != short for note, short in fitted)
-        sent = [system, *closing, *(short for _, short in fitted)]
-        text = "\n".join(message.content.text for message in sent) if is_cut else None
-        in_outlets = sent_entries(in_outlets, macros.outlets, text)
+    notes = [sent for _, sent in fitted]
+    uncut = [*(note for note, _ in fitted), *asked]
+    is_cut = bool(cut) or [*notes, *closing] != uncut
+    sent = [system, *notes, *closing] if is_cut else None
     return _Frame(
         system,
         closing,
-        [*lore, *in_outlets],
+        [*lore, *sent_entries(in_outlets, macros.outlets, sent)],
         heard.history,
         left,
         needs={**whole, "lore": lore_tokens},
         cut=cut,
-        notes=[sent for _, sent in fitted],
+        notes=notes,
         among=among,
-        asked=[*(note for note, _ in fitted), *asked],
+        asked=uncut,
         found=found,
         memory=memory,
         macros=macros,

@@ -3,7 +3,9 @@
 The database chooses the speaker (private.speaker): see docs/several-characters.md.
 """
 
+from collections.abc import Mapping
 from itertools import chain
+from uuid import UUID
 
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.macros import Macros, called, expand
@@ -52,37 +54,31 @@ def _former_personas(begun: BegunTurn) -> set[str]:
 
 def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
     """The turn from the speaker's point of view: only their own messages have the assistant's role,
-    and every message begins with a name. With only one character, only what the user wrote as
-    somebody else than now does."""
-    if not is_group_chat(begun) or begun.character is None:
-        return _with_former_personas(begun)
-    own = begun.character.id
-    said = begun.turn.message
-    name = begun.turn.speaker or person
-    turn = begun.turn.model_copy(update={"message": said and f"{name}: {said}"})
-    history = [_heard(row, own_words=row.character_id == own, person=person)
-               for row in begun.history]  # fmt: skip
-    return begun.model_copy(update={"turn": turn, "history": history})
-
-
-def _with_former_personas(begun: BegunTurn) -> BegunTurn:
-    if not _former_personas(begun):
+    and every message begins with a name. With only one character, the roles stay, and only the
+    messages of an earlier persona begin with a name."""
+    is_group = is_group_chat(begun)
+    if not is_group and not _former_personas(begun):
         return begun
-    history = [
-        row.model_copy(update={"content": f"{row.speaker}: {row.content}"})
-        if row.sender == "user" and row.speaker
-        else row
-        for row in begun.history
-    ]
-    turn, name = begun.turn, begun.turn.speaker
-    if name and turn.message:
-        turn = turn.model_copy(update={"message": f"{name}: {turn.message}"})
-    return begun.model_copy(update={"turn": turn, "history": history})
+    own = begun.character.id if begun.character and is_group else None
+    names = {"user": person, "character": "Somebody"} if is_group else {}
+    name = begun.turn.speaker or names.get("user")
+    message = begun.turn.message
+    if name and message:
+        message = f"{name}: {message}"
+    return begun.model_copy(
+        update={
+            "turn": begun.turn.model_copy(update={"message": message}),
+            "history": [_heard(row, own, names) for row in begun.history],
+        }
+    )
 
 
-def _heard(row: MessageRow, *, own_words: bool, person: str) -> MessageRow:
-    name = row.speaker or (person if row.sender == "user" else "Somebody")
-    sender = "character" if own_words else "user"
+def _heard(row: MessageRow, own: UUID | None, names: Mapping[str, str]) -> MessageRow:
+    """`own` is the speaker's id, `names` the names of rows without one. Only groups have both."""
+    if not names and (row.sender == "character" or not row.speaker):
+        return row
+    name = row.speaker or names[row.sender]
+    sender = row.sender if own is None else "character" if row.character_id == own else "user"
     return row.model_copy(update={"sender": sender, "content": f"{name}: {row.content}"})
 
 

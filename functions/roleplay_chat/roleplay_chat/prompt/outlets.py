@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import select_entries
 from roleplay_chat.lorebook.sources import books_of
+from roleplay_chat.prompt.roles import PromptMessage
 from roleplay_chat.rows import TEXTS, BegunTurn
 from roleplay_chat.tokens import Tokens
 
@@ -26,17 +27,16 @@ def entries_in_outlets(
 
 
 def sent_entries(
-    in_outlets: Sequence[Entry], unused: Container[str], sent: str | None
+    in_outlets: Sequence[Entry], unused: Container[str], sent: Sequence[PromptMessage] | None
 ) -> list[Entry]:
-    """Those that a model reads. `unused` are the outlets that no text has asked for. `sent` is the
-    prompt's text; None if nothing was cut, because then every text that was asked for is there. Of
-    a text with macros it is not known."""
-    return [
-        entry
-        for entry in in_outlets
-        if entry.outlet not in unused
-        and (sent is None or "{{" in entry.content or entry.content.strip() in sent)
-    ]
+    """The entries that the model reads. `unused` are the outlets that no text asked for; `sent` are
+    the messages, or None if nothing was cut. An entry with macros counts as sent, because its text
+    is not known."""
+    used = [entry for entry in in_outlets if entry.outlet not in unused]
+    if not used or sent is None:
+        return used
+    text = "\n".join(message.content.text for message in sent)
+    return [entry for entry in used if "{{" in entry.content or entry.content.strip() in text]
 
 
 def texts_by_outlet(entries: Iterable[Entry]) -> dict[str, str]:
