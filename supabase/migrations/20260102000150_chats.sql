@@ -24,17 +24,21 @@ language sql stable set search_path = '' as $$
   order by n.place limit 8
 $$;
 
--- Writes the messages of an import into a new conversation. p_speakers has the ids of further
--- characters by the names that messages have.
-create function private.write_chat(p_conversation_id uuid, p_messages jsonb, p_speakers jsonb) returns void
+-- Writes the messages of an import into a new conversation. p_speakers has the ids of further characters by
+-- the names that messages have, and p_personas those of whom the user played, null for themselves.
+create function private.write_chat(
+  p_conversation_id uuid, p_user_character_id uuid, p_messages jsonb, p_speakers jsonb, p_personas jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_message record;
   v_version record;
   v_position bigint;
+  v_known jsonb;
   v_name text;
   v_ids uuid[];
   v_asked_by uuid;
+  v_played_id uuid := p_user_character_id;
+  v_persona_id uuid;
 begin
   for v_message in
     select m.* from jsonb_array_elements(p_messages) with ordinality e (message, place)
@@ -48,7 +52,8 @@ begin
     v_ids := array(
       select gen_random_uuid() from generate_series(1, jsonb_array_length(v_message.versions)) order by 1);
     -- Messages of unknown speakers keep their names, so that nobody takes them for somebody else's.
-    v_name := case when v_message.name is not null and not p_speakers ? v_message.name
+    v_known := case v_message.sender when 'user' then p_personas else p_speakers end;
+    v_name := case when v_message.name is not null and not v_known ? v_message.name
                 then v_message.name || ': ' else '' end;
     for v_version in
       select x.content, x.place, x.place - 1 = v_message.active as is_active
@@ -57,7 +62,8 @@ begin
       insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
                                    variant_of, is_active, created_at)
       overriding system value
-      values (v_ids[v_version.place], p_conversation_id, v_position, v_message.sender, (p_speakers ->> v_message.name)::uuid,
+      values (v_ids[v_version.place], p_conversation_id, v_position, v_message.sender,
+              case v_message.sender when 'character' then (p_speakers ->> v_message.name)::uuid end,
               left(v_name || v_version.content, 65536), 'text',
               case v_message.sender when 'character' then v_asked_by end,
               case when v_version.place > 1 then v_ids[1] end, v_version.is_active,
@@ -65,6 +71,14 @@ begin
     end loop;
     if v_message.sender = 'user' then
       v_asked_by := v_ids[1];
+      v_persona_id := case when p_personas ? v_message.name then (p_personas ->> v_message.name)::uuid
+                      else p_user_character_id end;
+      if v_persona_id is distinct from v_played_id then
+        insert into private.conversation_personas (conversation_id, position, persona_id)
+        values (p_conversation_id, 0, p_user_character_id), (p_conversation_id, v_position, v_persona_id)
+        on conflict do nothing;
+        v_played_id := v_persona_id;
+      end if;
     end if;
     if v_message.is_hidden then
       insert into public.hidden_messages (conversation_id, position) values (p_conversation_id, v_position);
@@ -74,10 +88,12 @@ end $$;
 
 -- Creates a conversation with a character from the messages of a file.
 --   p_messages   [{"sender", "name", "is_hidden", "said_at", "versions": [texts], "active": an index}];
---                "name" only of characters, where the file has several
+--                "name" of characters, where the file has several, and of whom the user played, where
+--                that changed
 --   p_settings   columns of conversation_settings, or null
 -- Names of characters are looked for among the chosen one's names, then among the user's characters,
--- who join.
+-- who join. A name of the user's is p_user_character_id's if it is the same, else the newest is; the others
+-- are looked for among the user's characters.
 --
 -- Returns {"outcome": "done", "conversation_id"} with "joined" and "unknown", lists of names, or
 -- unknown_user, banned_user, character_not_found, persona_not_found, no_profile, rate_limited (with
@@ -93,6 +109,9 @@ declare
   v_names text[];
   v_joined text[];
   v_speakers jsonb;
+  v_played text[];
+  v_me text;
+  v_personas jsonb;
   v_conversation_id uuid;
 begin
   if v_blocked is not null then
@@ -121,8 +140,27 @@ begin
   v_names := array(
     select n.name from (
       select e.message ->> 'name' as name, min(e.place) as place
-      from jsonb_array_elements(p_messages) with ordinality e (message, place) group by 1) n
+      from jsonb_array_elements(p_messages) with ordinality e (message, place)
+      where e.message ->> 'sender' = 'character' group by 1) n
     where n.name is not null order by n.place);
+  v_played := array(
+    select n.name from (
+      select e.message ->> 'name' as name, max(e.place) as place
+      from jsonb_array_elements(p_messages) with ordinality e (message, place)
+      where e.message ->> 'sender' = 'user' group by 1) n
+    where n.name is not null order by n.place desc);
+  v_me := lower(coalesce(
+    (select ch.name from shared.characters ch where ch.id = p_user_character_id),
+    (select p.display_name from shared.profiles p where p.id = p_user_id and p_user_character_id is null)));
+  if v_me is null or not exists (select from unnest(v_played) n where lower(n) = v_me) then
+    v_me := lower(v_played[1]);
+  end if;
+  select coalesce(jsonb_object_agg(s.name, s.character_id), '{}') into v_personas
+  from (
+    select o.name, o.character_id from private.own_named(
+      p_user_id, array(select n from unnest(v_played) n where lower(n) <> v_me), p_character_id) o
+    union all
+    select n, p_user_character_id from unnest(v_played) n where lower(n) = v_me) s;
   insert into shared.conversations (user_id, character_id, user_character_id, title, client_message_id)
   values (p_user_id, p_character_id, p_user_character_id, left(coalesce(p_title, ''), 200), p_client_message_id)
   returning id into v_conversation_id;
@@ -143,7 +181,7 @@ begin
     union all
     select n, p_character_id, 0 from unnest(v_names) n
     where lower(n) in (lower(v_character.name), lower(coalesce(v_character.nickname, v_character.name)))) s;
-  perform private.write_chat(v_conversation_id, p_messages, v_speakers);
+  perform private.write_chat(v_conversation_id, p_user_character_id, p_messages, v_speakers, v_personas);
 
   if p_settings is not null then
     v_settings := jsonb_populate_record(null::public.conversation_settings, p_settings);
@@ -152,7 +190,10 @@ begin
   end if;
   return jsonb_build_object(
     'outcome', 'done', 'conversation_id', v_conversation_id, 'joined', to_jsonb(coalesce(v_joined, '{}')),
-    'unknown', to_jsonb(array(select n from unnest(v_names) n where not v_speakers ? n)));
+    'unknown', to_jsonb(array(
+      select n from unnest(v_names) n where not v_speakers ? n
+      union
+      select n from unnest(v_played) n where not v_personas ? n)));
 exception when foreign_key_violation then
   return jsonb_build_object('outcome', 'no_profile');
 end $$;
@@ -208,7 +249,7 @@ begin
 end $$;
 
 revoke execute on function private.may_use(uuid, shared.characters), private.own_named(uuid, text[], uuid),
-  private.write_chat(uuid, jsonb, jsonb), public.import_chat(uuid, uuid, uuid, text, text, jsonb, jsonb),
+  private.write_chat(uuid, uuid, jsonb, jsonb, jsonb), public.import_chat(uuid, uuid, uuid, text, text, jsonb, jsonb),
   public.export_chat(uuid, uuid) from public, anon, authenticated;
 grant execute on function public.import_chat(uuid, uuid, uuid, text, text, jsonb, jsonb),
   public.export_chat(uuid, uuid) to service_role;

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
 from tests.integration.test_memory import MESSAGES, fill, shorten_prompts
 from tests.support.answers import reply, text
 from tests.support.notes import asked_for_notes, either, prompts, written
+from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk
 
 pytestmark = pytest.mark.installations
@@ -168,6 +171,62 @@ def test_chat_file_has_the_names(spoken: Talk) -> None:
     )
     lines = [json.loads(line) for line in answer.json()["chat"].splitlines()]
     assert [line["name"] for line in lines[1:] if line["is_user"]] == ["Ada", "Ben"]
+
+
+def imported(talk: Talk, *names: str, persona_id: str | None = None) -> Talk:
+    """A conversation from a file in which the user wrote as each of these."""
+    rows = [{"name": name, "is_user": True, "mes": f"I am {name}."} for name in names]
+    answer = talk.stack.chat(
+        talk.user,
+        action="import_chat",
+        character_id=str(DEMO_CHARACTER),
+        user_character_id=persona_id,
+        chat="\n".join(map(json.dumps, rows)),
+    )
+    assert answer.status_code == 200, answer.text
+    return replace(talk, conversation=UUID(answer.json()["conversation_id"]))
+
+
+def test_imported_messages_are_of_the_personas_of_their_names(spoken: Talk) -> None:
+    ada, ben, cleo = (persona(spoken, name) for name in ("Ada", "Ben", "Cleo"))
+    talk = imported(spoken, "Ada", "ben", "Ada", persona_id=ada)
+    talk.reply("And now?", user_character_id=ada)
+    assert history(talk) == ["I am Ada.\n\nBen: I am ben.\n\nI am Ada.\n\nAnd now?"]
+    talk = imported(spoken, "Ada", "Ben", persona_id=cleo)
+    talk.reply("And now?", user_character_id=ben)
+    assert history(talk) == ["Ada: I am Ada.\n\nCleo: I am Ben.\n\nAnd now?"]
+
+
+def test_name_of_nobody_stays_in_front_of_an_imported_message(spoken: Talk) -> None:
+    talk = imported(spoken, "Ada", "Ben")
+    talk.reply("And now?")
+    assert history(talk) == ["Ada: I am Ada.\n\nI am Ben.\n\nAnd now?"]
+
+
+def test_own_name_in_a_file_is_the_user(spoken: Talk) -> None:
+    spoken.stack.db.execute(
+        "update profiles set display_name = 'Kim' where id = %s", (spoken.user.id,)
+    )
+    persona(spoken, "Ada")
+    talk = imported(spoken, "Kim", "Ada")
+    talk.reply("And now?")
+    assert history(talk) == ["I am Kim.\n\nAda: I am Ada.\n\nAnd now?"]
+
+
+def test_chat_file_that_is_imported_again_has_the_same_names(spoken: Talk) -> None:
+    ada, ben = persona(spoken, "Ada"), persona(spoken, "Ben")
+    spoken.reply("I am the baker.", user_character_id=ada)
+    spoken.reply("I am the smith.", user_character_id=ben)
+    export = {"action": "export_chat", "conversation_id": str(spoken.conversation)}
+    chat = spoken.stack.chat(spoken.user, **export).json()["chat"]
+    bring = {"action": "import_chat", "character_id": str(DEMO_CHARACTER), "user_character_id": ben}
+    again = spoken.stack.chat(spoken.user, **bring, chat=chat).json()["conversation_id"]
+    second = spoken.stack.chat(spoken.user, **export | {"conversation_id": again}).json()["chat"]
+    names = [
+        [json.loads(line).get("name") for line in text.splitlines()] for text in (chat, second)
+    ]
+    assert names[0] == names[1]
+    assert names[0][1::2] == ["Ada", "Ben"]
 
 
 def test_branch_knows_who_spoke(spoken: Talk) -> None:

@@ -17,6 +17,7 @@ from roleplay_chat.chats import sillytavern
 from roleplay_chat.chats.dates import in_order, parse_time
 from roleplay_chat.chats.sillytavern import (
     MAX_LINES,
+    MAX_NAMES,
     MAX_ROWS,
     MAX_VERSIONS,
     MAX_WARNINGS,
@@ -399,6 +400,31 @@ class TestSpeakers:
     def test_name_that_is_none_is_nobodys(self, name: object) -> None:
         file = parsed(HEADER, COME_IN | {"name": name}, COME_IN | {"name": "Inès"}, COME_IN)
         assert [said.name for said in file.messages] == [None, "Inès", None]
+
+
+class TestPersonas:
+    def names(self, *names: object) -> list[str | None]:
+        file = parsed(HEADER, *(HELLO | {"name": name} for name in names))
+        return [said.name for said in file.messages]
+
+    def test_only_one_is_the_person_whatever_the_name(self) -> None:
+        assert self.names("Ada", "ada", None) == [None, None, None]
+
+    def test_several_are_told_apart(self) -> None:
+        assert self.names("Ada", "Ben", None, "Ada") == ["Ada", "Ben", None, "Ada"]
+
+    @pytest.mark.parametrize("name", ["You", "user", [], "\x00"])
+    def test_what_is_no_name_is_the_person(self, name: object) -> None:
+        assert self.names(name, "Ada") == [None, None]
+        assert self.names(name, "Ada", "Ben") == [None, "Ada", "Ben"]
+
+    def test_names_are_bounded_and_the_newest_are_kept(self) -> None:
+        names = [f"Name {number}" for number in range(MAX_NAMES + 1)]
+        assert self.names(*names) == [None, *names[1:]]
+
+    def test_person_is_not_taken_for_a_character(self) -> None:
+        file = parsed({}, HELLO, HELLO | {"name": "Ben"}, COME_IN, COME_IN | {"name": "Ada"})
+        assert [said.name for said in file.messages] == ["Ada", "Ben", "Mara", "Ada"]
 
 
 class TestTimes:

@@ -11,7 +11,8 @@ from typing import Any
 from roleplay_chat.api import Object
 
 SILLYTAVERN = "SillyTavern"
-_PEOPLE = ("user", "human", "you")
+PEOPLE = ("user", "human", "you")
+"""What programs call the person who has no name."""
 _NOT_SPEECH = ("system", "developer", "tool")
 _BEGINS = "<|BEGIN-VISIBLE-CHAT|>"
 """What text-generation-webui writes for the person before a greeting."""
@@ -61,7 +62,7 @@ def _of_role(row: Any) -> Any:
         content = "\n".join(part for part in parts if isinstance(part, str))
     return {
         "mes": content,
-        "is_user": role in _PEOPLE,
+        "is_user": role in PEOPLE,
         "is_system": role in _NOT_SPEECH,
         "name": row.get("name"),
     }

@@ -17,7 +17,7 @@ from edge.json_text import loads, value_count_bound
 from edge.json_values import whole
 from roleplay_chat.api import NO_TEXT, Object
 from roleplay_chat.chats.dates import in_order, parse_time
-from roleplay_chat.chats.formats import Chat, chat_of
+from roleplay_chat.chats.formats import PEOPLE, Chat, chat_of
 
 MAX_BYTES = 8 * 2**20
 MAX_LINES = 10_000
@@ -32,7 +32,7 @@ MAX_ROWS = 10_000
 MAX_TEXT_CHARS = 65_536
 MAX_NAME_CHARS = 200
 MAX_NAMES = 50
-"""Of characters, in one file. Others are not told apart."""
+"""Of characters in one file, and of whom the person played. Others are not told apart."""
 MAX_NOTE_CHARS = 8_000
 MAX_DEPTH = 1_000
 MAX_WARNINGS = 40
@@ -53,7 +53,8 @@ class Said:
 
     sender: Literal["user", "character"]
     name: str | None
-    """The character's name, if it is not the conversation's character."""
+    """Of a character: its name, if it is not the conversation's character. Of the person: whom they
+    played, if that changed."""
     is_hidden: bool
     said_at: datetime | None
     versions: Sequence[str]
@@ -128,7 +129,7 @@ def read(raw: bytes, now: datetime) -> ChatFile:
     if not messages:
         raise invalid(_no_messages(value, chat))
     main = _name(header[1].get("character_name")) if header else ""
-    named = _without_main_name(messages, main)
+    named = _with_names_of_several_personas(_without_main_name(messages, main))
     dated = zip(named, in_order([said.said_at for said in named], now), strict=True)
     return ChatFile(
         messages=_within_rows([replace(said, said_at=time) for said, time in dated], warnings),
@@ -233,7 +234,9 @@ def _message(number: int, row: Mapping[str, Any], warnings: _Warnings) -> Said |
     extra = row.get("extra")
     if isinstance(extra, dict) and any(extra.get(name) for name in _MEDIA):
         warnings.add(number, "extra", "pictures and files were left out.")
-    name = _name(row.get("name")) if sender == "character" else ""
+    name = _name(row.get("name"))
+    if sender == "user" and name.lower() in PEOPLE:
+        name = ""
     is_hidden = _flag(number, "is_system", row, warnings)
     return Said(sender, name or None, is_hidden, time, versions, active)
 
@@ -334,14 +337,31 @@ def _without_main_name(messages: Sequence[Said], main: str) -> list[Said]:
     """The messages, without the name of the conversation's character. That is the one in the
     header, or the only one that speaks.
     """
-    spoke = dict.fromkeys(said.name for said in messages if said.name and not said.is_hidden)
+    replies = [said for said in messages if said.sender == "character"]
+    spoke = dict.fromkeys(said.name for said in replies if said.name and not said.is_hidden)
     only = next(iter(spoke)) if len(spoke) == 1 else ""
     mains = {name.lower() for name in (main, only) if name}
     named = dict.fromkeys(
-        said.name for said in messages if said.name and said.name.lower() not in mains
+        said.name for said in replies if said.name and said.name.lower() not in mains
     )
-    others = set(list(named)[:MAX_NAMES])
-    return [said if said.name in others else replace(said, name=None) for said in messages]
+    return _with_names(messages, "character", list(named)[:MAX_NAMES])
+
+
+def _with_names_of_several_personas(messages: Sequence[Said]) -> list[Said]:
+    """The messages, with the names of whom the person played only if they played several."""
+    newest = reversed([said for said in messages if said.sender == "user"])
+    named = dict.fromkeys(said.name for said in newest if said.name)
+    is_one = len({name.lower() for name in named}) <= 1
+    return _with_names(messages, "user", [] if is_one else list(named)[:MAX_NAMES])
+
+
+def _with_names(messages: Sequence[Said], sender: str, names: Iterable[str]) -> list[Said]:
+    """The messages, those of the sender without other names than these."""
+    kept = set(names)
+    return [
+        said if said.sender != sender or said.name in kept else replace(said, name=None)
+        for said in messages
+    ]
 
 
 def _within_rows(messages: Sequence[Said], warnings: _Warnings) -> list[Said]:
