@@ -22,6 +22,9 @@ ROUNDS = 20
 """Rounds of calls after which the messages that were rolled back are cleared away."""
 MODEL, DIMENSIONS = "bench", 384
 """The embeddings of the longest conversation: as many numbers as those of small models."""
+MEANINGS = 96
+"""The numbers of an embedding that differ. The similarities of messages then have a standard
+deviation of 0.1, as those of real texts do."""
 MEANT = 1_200
 """The message that means the same as what the person says, counted from the newest one."""
 
@@ -141,7 +144,7 @@ def _embed(db: Connection, conversation: Conversation) -> None:
 def _vector(number: int) -> list[float]:
     """A vector for a message; those of the same number are the same."""
     chance = random.Random(number)  # noqa: S311 - nothing secret
-    return [round(chance.gauss(0, 1), 3) for _ in range(DIMENSIONS)]
+    return [round(chance.gauss(0, 1), 3) for _ in range(MEANINGS)] * (DIMENSIONS // MEANINGS)
 
 
 def _time(

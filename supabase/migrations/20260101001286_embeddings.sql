@@ -58,8 +58,9 @@ begin
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
           order by e.position desc limit 2500) m),
-      -- Each with the better one of the messages beside it, and of those one further.
-      spread as (
+      -- Each with the better one of the messages beside it, and of those one further. Materialized, so that
+      -- the arrays are not sorted with each.
+      spread as materialized (
         select m.positions[o.number] as position, o.number, m.best - m.mean as best,
                greatest(o.similarity - m.mean, 0)
                + 0.7 * greatest(m.all_of_them[o.number - 1] - m.mean, m.all_of_them[o.number + 1] - m.mean, 0)

@@ -12,6 +12,7 @@ from roleplay_chat.memory import embedder
 from tests.support.answers import error, reply, stall, text
 from tests.support.meanings import PATH, embeddings
 from tests.support.notes import asks_for_notes
+from tests.support.plans import explained, nodes
 from tests.support.postgres import OWNER, ROOT, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import VENICE, Talk
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.installations
 MODEL = "small/embedder"
 ANSWER = "We took a puppy home from the market, and called him Rex."
 QUESTION = "Is your hound well?"
+MOST_FOUND = 120
 MIGRATION = ROOT / "supabase/migrations/20260101001286_embeddings.sql"
 
 
@@ -94,6 +96,34 @@ def shown(talk: Talk, message: str) -> str:
     calls = [call for call in talk.stack.upstream.calls if call.path != PATH]
     asked_last = [call.json["messages"] for call in calls if not asks_for_notes(call)][-1]
     return str(asked_last[1:])
+
+
+def test_many_messages_of_similar_meaning_are_compared_in_memory(
+    postgres: Postgres, stack: Stack, talk: Talk, vectors: None
+) -> None:
+    stack.db.execute(_SIMILAR, (talk.conversation,))
+    with postgres.connect(stack.db.info.dbname, OWNER) as owner, explained(owner) as plans:
+        found = owner.execute(_NEAREST, (talk.conversation,)).fetchall()
+    assert len(found) == MOST_FOUND
+    sorts = [node for plan in plans for node in nodes(plan["Plan"]) if "Sort Space Type" in node]
+    assert sorts
+    assert {node["Sort Space Type"] for node in sorts} == {"Memory"}
+
+
+_SIMILAR = """
+with said as (
+  insert into messages (conversation_id, sender, content)
+  select %s, 'user', 'Word ' || n from generate_series(1, 1500) n
+  returning id, conversation_id, position)
+insert into private.message_embeddings (message_id, conversation_id, position, model, embedding)
+select s.id, s.conversation_id, s.position, 'small',
+       array[sin(s.position), cos(s.position), 1]::extensions.halfvec
+from said s
+"""
+_NEAREST = """
+select found_at from private.nearest(%s, 9223372036854775807, null, '{}',
+  '{"model": "small", "embedding": "[0, 1, 1]"}')
+"""
 
 
 def test_messages_are_embedded_after_the_turn_in_batches(long: Talk) -> None:
