@@ -312,7 +312,11 @@ class TestParse:
             '{"summary": ["They met."]}',
             '{"summary": " \\u0000\\u200b "}',
             '{"summary": "They met',
+            '{"summary": "..."}',
+            '{"summary": "She said "aye" and left',
             "{" * 100_000,
+            '{"a "' * 12_000,
+            '{"' + ' "' * 30_000,
             '{"a":' * 100_000,
             "[" * 100_000,
         ],
@@ -348,6 +352,30 @@ class TestParse:
         written = parse(answer(facts=facts)[:-8], reach="profile")
         assert written is not None
         assert list(written.facts) == [Fact("profile", 'Says "aye".')]
+
+    @pytest.mark.parametrize(
+        ("text", "summary"),
+        [
+            ('"She said "come in" and left."', 'She said "come in" and left.'),
+            ('""Come in," she said."', '"Come in," she said.'),
+            ('"She said "no", "never" and left."', 'She said "no", "never" and left.'),
+            ('"One thing, "listen": the sea."', 'One thing, "listen": the sea.'),
+            ('"She said "aye"."', 'She said "aye".'),
+            ('"She said "aye""', 'She said "aye"'),
+            (r'"Ada\'s key, C:\\sea and \"aye\"."', r"""Ada's key, C:\sea and "aye"."""),
+        ],
+    )
+    def test_quotation_marks_that_are_not_escaped_end_no_text(
+        self, text: str, summary: str
+    ) -> None:
+        fact = f'{{"tier": "profile", "text": {text}, "topic": "words"}}'
+        written = parse(f'{{"summary": {text}, "facts": [{fact}]}}', reach="profile")
+        assert written == Written(summary, [Fact("profile", summary, topic="words")])
+
+    def test_example_that_is_repeated_says_nothing(self) -> None:
+        assert parse(answer("...", ["..."]), reach="profile") is None
+        written = parse(answer(facts=["...", "One."]), reach="profile")
+        assert written == Written("They met.", [Fact("conversation", "One.")])
 
     anything = st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),

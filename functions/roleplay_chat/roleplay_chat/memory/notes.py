@@ -91,6 +91,13 @@ _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
 _SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _OBJECT = re.compile(r'\{\s*"(?:summary|facts)"\s*:')
+_ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
+_QUOTE = re.compile(r'\\.|"', re.DOTALL)
+_KEY = re.compile(r'"\w{1,40}')
+_AFTER_KEY = re.compile(r"\s{0,99}:")
+_AFTER_VALUE = re.compile(
+    r'\s{0,99}(?:[}\]]|$|,\s{0,99}(?:[{\[}\]]|$|"\w{0,40}(?:$|"\s{0,99}(?::|$))))'
+)
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _WITHDRAWALS = {"withdraw", "delete", "remove", "forget", "retract"}
 _REPLACEMENTS = {"replace", "update", "change", "modify"}
@@ -410,6 +417,9 @@ def _read(answer: str) -> tuple[Any, Iterator[object]]:
     because models repeat the example first.
     """
     data = _whole(answer)
+    if data is None:
+        answer = _repaired(answer)
+        data = _whole(answer)
     if data is not None:
         listed = data.get("facts")
         return data.get("summary"), iter(listed if isinstance(listed, list) else [])
@@ -419,6 +429,30 @@ def _read(answer: str) -> tuple[Any, Iterator[object]]:
     starts = deque(_OBJECT.finditer(answer[: found[0].end()]), 1)
     start = starts[0].start() if starts else 0
     return _unquoted(found[0][1]), _complete(answer[start:])
+
+
+def _repaired(answer: str) -> str:
+    """The answer with its quotation marks escaped inside of texts, where models forget to, and
+    without backslashes that escape nothing: "She said "come in"", "Ada\\'s".
+
+    A quotation mark ends a text only if the object goes on, or ends, after it.
+    """
+    answer = _ESCAPE.sub(lambda found: found[0] if found[1] else "", answer)
+    parts, taken, begin = [], 0, -1
+    for found in _QUOTE.finditer(answer, max(answer.find("{"), 0)):
+        place = found.start()
+        if found[0] != '"':
+            continue
+        if begin < 0:
+            begin = place
+        elif _AFTER_VALUE.match(answer, found.end()) or (
+            _KEY.fullmatch(answer, begin, place) and _AFTER_KEY.match(answer, found.end())
+        ):
+            begin = -1
+        else:
+            parts += [answer[taken:place], '\\"']
+            taken = found.end()
+    return "".join([*parts, answer[taken:]])
 
 
 def _whole(answer: str) -> Mapping[str, object] | None:
@@ -516,11 +550,14 @@ def clean(text: str, max_chars: int) -> str:
     """The text as one line of at most `max_chars` characters, without control characters and
     tokens of chat templates, which could pass for the end of a message in a prompt.
 
-    One line, so that it cannot imitate another section of the prompt.
+    One line, so that it cannot imitate another section of the prompt. Nothing of a text without a
+    letter or number, such as "...".
     """
     text = unicodedata.normalize("NFC", stream_safe(text[: max_chars * 4]))
     seen = "".join(" " if char.isspace() else char for char in text if _is_text(char))
     line = " ".join(end_tokens().sub(" ", seen).split())
+    if not any(map(str.isalnum, line)):
+        return ""
     if len(line) <= max_chars:
         return line
     last_space = line.rfind(" ", max_chars // 2, max_chars)
