@@ -2,8 +2,8 @@
 -- hashed together with its conversation. An index of them finds those of one conversation, however
 -- many others use the same words, and needs no extension.
 
--- The configuration of text search for a text: by its script, else by the language that most of its
--- function words belong to, else English. Languages that share function words may be confused; what
+-- The configuration of text search for a text: by its script, if that has about as many letters as the Latin
+-- one, else by the language that most of its function words belong to, else English. Languages that share function words may be confused; what
 -- counts is that similar texts get the same stemmer.
 create function private.text_language(p_text text) returns regconfig
 language plpgsql immutable strict parallel safe set search_path = '' as $$
@@ -29,7 +29,10 @@ declare
     "az": 11, "és": 11, "nem": 11, "én": 11, "hogy": 11, "egy": 11, "volt": 11, "hol": 11,
     "și": 12, "este": 12, "nu": 12, "cu": 12, "unde": 12, "ce": 12, "pe": 12,
     "ve": 13, "bir": 13, "bu": 13, "ben": 13, "sen": 13, "için": 13, "değil": 13, "nerede": 13}'::jsonb;
-  v_language text := case when octet_length(p_text) > char_length(p_text) then case
+  -- A letter of another script has one or two bytes more.
+  v_is_other constant boolean := octet_length(p_text) > char_length(p_text)
+    and octet_length(p_text) - char_length(p_text) >= char_length(regexp_replace(p_text, '[^a-z]', '', 'g'));
+  v_language text := case when v_is_other then case
     when p_text ~ '[\u0400-\u04FF]' then 'russian'
     when p_text ~ '[\u0370-\u03FF]' then 'greek'
     when p_text ~ '[\u0600-\u06FF]' then 'arabic'
@@ -47,7 +50,8 @@ begin
 end $$;
 
 -- The terms of a text in a conversation, by the stemmer of a language. Reads the first 8,000
--- characters. Combining accents, and full-width or half-width letters, are read as the usual ones.
+-- characters. Combining accents, and full-width or half-width letters, are read as the usual ones. Pairs of
+-- letters come first, the last one in the text before the others.
 create function private.terms_in(p_conversation_id uuid, p_text text, p_language regconfig) returns bigint[]
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
@@ -79,12 +83,13 @@ begin
     v_terms := array(
       select hashtextextended(pair.letters, v_seed)
       from (
-        select run.number, letter || lead(letter) over (partition by run.number order by place) as letters
+        select run.number, place, letter || lead(letter) over (partition by run.number order by place) as letters
         from regexp_matches(v_text, c_unspaced || '{2,}', 'g') with ordinality run (found, number),
              unnest(string_to_array(run.found[1], null)) with ordinality letters (letter, place)) pair
       where pair.letters is not null
-      union
-      select hashtextextended(sign.found[1], v_seed) from regexp_matches(v_text, c_one_sign, 'g') sign (found));
+      group by pair.letters order by max(row(pair.number, pair.place)) desc)
+      || array(
+      select distinct hashtextextended(sign.found[1], v_seed) from regexp_matches(v_text, c_one_sign, 'g') sign (found));
     v_text := regexp_replace(v_text, c_unspaced || '+', ' ', 'g');
   end if;
   return v_terms || array(

@@ -34,7 +34,8 @@ language plpgsql stable set search_path = ''
 -- there were few messages, and is kept, must not take all of them apart later.
 set enable_bitmapscan = on set enable_seqscan = off as $$
 declare
-  c_most_terms constant integer := 48;
+  -- As many as messages of a thousand characters have. Each costs two searches of the index.
+  c_most_terms constant integer := 128;
   -- For one term: a word that is in more messages means nothing.
   c_most_hits constant integer := 300;
   -- Messages in 64 that have a term, and that have any of the terms: so many more may be read.
@@ -49,8 +50,10 @@ declare
                                      else private.terms_in(p_conversation_id, p_query, p_languages[2]) end;
 begin
   with wanted as materialized (
-    select t.term from unnest(p_terms || v_others) t (term) group by t.term limit c_most_terms),
-  -- The terms are those of this conversation. Asked for nothing else, no other index fits.
+    select t.term from unnest(p_terms || v_others) with ordinality t (term, place)
+    group by t.term order by min(t.place) limit c_most_terms),
+  -- The terms are those of this conversation. Asked for nothing else, no other index fits. The message that
+  -- asks would make each of its terms seem common.
   counted as (
     select w.term, sampled.messages
     from wanted w
@@ -58,11 +61,13 @@ begin
       select count(*) as messages from (
         select from shared.messages m
         where private.search_terms(m.conversation_id, m.position, m.content) @> array[w.term # 2] and m.is_active
+          and m.position is distinct from p_own
         limit c_most_sampled + 1) m) sampled_few
     cross join lateral (
       select count(*) as messages from (
         select from shared.messages m
         where private.search_terms(m.conversation_id, m.position, m.content) @> array[w.term # 1] and m.is_active
+          and m.position is distinct from p_own
         limit c_most_sampled + 1) m
       where sampled_few.messages <= c_most_sampled) sampled
     where sampled_few.messages <= c_most_sampled and sampled.messages <= c_most_sampled),

@@ -19,6 +19,7 @@ declare
   v_query constant text := case when char_length(p_query) <= 1000 then p_query
                                 else left(p_query, 500) || ' ' || right(p_query, 500) end;
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  -- Of all of them. A message that is longer alone is left out.
   v_most_bytes integer := 24576;
   v_languages regconfig[];
   v_terms bigint[];
@@ -60,9 +61,9 @@ begin
     cross join lateral (
       select * from shared.messages m
       where m.conversation_id = p_conversation_id and m.position = f.position and m.is_active and m.is_speech
+        and octet_length(m.content) <= v_most_bytes
       limit 1) m
     window best as (order by f.score desc, m.position desc rows unbounded preceding))
-  -- None, if the best alone is too long.
   select case when count(*) > 0 then json_build_object(
       'content', json_agg(case when p_kept @> r.position then null else r.content end order by r.place),
       'position', json_agg(r.position order by r.place),

@@ -67,6 +67,8 @@ LANGUAGES = {
     "no space after a sentence": ("I met Tolvane.She is a baker.", "Who is Tolvane?"),
     "one or the other": ("Ask Imke/Tilda about it.", "Who is Tilda?"),
     "angle brackets": ("<Tolvane> Hello there!", "Who is Tolvane?"),
+    "a sign of another script": ("My sister repairs violins (´ω`)", "What of the violin repair?"),
+    "a name in another script": ("Ich repariere Geigen, sagte محمد.", "Wer repariert die Geige?"),
     "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
 }  # fmt: skip
 
@@ -89,12 +91,40 @@ SCENE = f"""{ACT}*The rain runs down the panes, a shutter bangs, and somewhere b
 over the cobbles. I pull my cloak tighter, reach for the jug, and pour the last of the wine.* """
 
 
-@pytest.mark.parametrize("scene", [ACT, SCENE])
+PROSE = f"""{SCENE}*Outside, somebody calls for the ferryman, and the answer is lost in thunder. I
+count the coins on the table twice, push three of them over to you, wrap the bread in
+linen, tighten the straps of my satchel, blow out the smaller candle, and listen for
+footsteps on the stairs before I dare to speak again. My fingers find the scar beneath
+my collar, and I remember the winter when we crossed the frozen river, the wolves on
+the ridge, the smell of pine and tallow, and the promise that nobody kept.* Enough of
+that. """
+
+
+@pytest.mark.parametrize("scene", [ACT, SCENE, PROSE])
 def test_a_name_is_found_whatever_else_is_said(long: Talk, scene: str) -> None:
     said = "The one who betrayed us was Tolvane."
     say(long, said)
     chatter(long)
     assert said in recalled(long, f"{scene}Tell me honestly, do you still remember Tolvane?")
+
+
+def test_a_name_at_the_end_of_a_text_without_spaces_is_found(long: Talk) -> None:
+    said = "裏切ったのは斎藤です。"
+    say(long, said)
+    chatter(long)
+    scene = "".join(chr(0x4E00 + 7 * number) for number in range(600))
+    assert said in recalled(long, f"{scene}。斎藤を覚えていますか")
+
+
+def test_message_that_asks_does_not_make_its_own_words_common(long: Talk) -> None:
+    said = "The one who betrayed us was Tolvane."
+    say(long, said)
+    chatter(long)
+    # The terms of the next message are in the sample.
+    long.stack.db.execute(
+        "do $$ begin while hashint8(shared.next_position() + 1) & 63 <> 0 loop end loop; end $$"
+    )
+    assert said in recalled(long, f"{PROSE}Tell me honestly, do you still remember Tolvane?")
 
 
 def test_the_answer_comes_along_with_its_question(long: Talk) -> None:
@@ -110,10 +140,19 @@ def test_nothing_is_recalled_where_nothing_bears_on_it(long: Talk) -> None:
     assert recalled(long, "Go on") == ""
 
 
-def test_message_that_is_too_long_to_recall_stops_no_turn(long: Talk) -> None:
+def test_message_that_is_too_long_to_recall_is_left_out(long: Talk) -> None:
     say(long, f"The heron listens. {'And so it went on. ' * 1_500}")
     chatter(long)
-    assert recalled(long, "What did the heron do?") == ""
+    assert "heron" not in recalled(long, "What did the heron do?")
+
+
+def test_message_that_is_too_long_to_recall_hides_no_other(long: Talk) -> None:
+    long.describe(VENICE, context_tokens=4096)
+    say(long, f"The heron took the key of Tolvane to the chapel. {'And so it went on. ' * 1_400}")
+    chatter(long, 6)
+    say(long, "The heron is called Wenzel.")
+    chatter(long, 90)
+    assert "Wenzel" in recalled(long, "What did the heron of Tolvane do with the key?")
 
 
 def test_words_of_other_conversations_are_not_found(long: Talk) -> None:
