@@ -225,6 +225,15 @@ def test_prompt_is_that_of_the_model_that_answered(talk: Talk) -> None:
     assert composition(talk)["tokens"] <= 1024
 
 
+def test_reply_that_is_shown_though_another_model_was_asked_since_has_its_own(talk: Talk) -> None:
+    talk.have_only(VENICE, DOLPHIN)
+    talk.describe(DOLPHIN, context_tokens=1024)
+    talk.stack.upstream.enqueue(text("I must decline your invitation."), error(404))
+    talk.reply("Hello " + "there " * 1200)
+    assert talk.asked() == [VENICE, DOLPHIN]
+    assert sum(part["tokens"] for part in composition(talk)["parts"]) > 1024
+
+
 # Whose it is, and for how long ---------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.memory.embedder import Embedder
 from roleplay_chat.memory.summarizer import Summarizer
+from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
@@ -178,6 +179,8 @@ async def _reply(
         generating = generation.run(planned.plan, callbacks, instead_of=screened.unfit)
         with context.timing.measure("model"):
             await _generate(accepted, running, generating)
+        if isinstance(generation.prompt, Prompt):
+            prompts.answered = generation.prompt
     return Outcome(
         greeting=screened.greeting,
         text=generation.text,

@@ -22,7 +22,7 @@ from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt, activated_entries
 from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
-from roleplay_chat.prompt.macro_variables import NO_VARIABLES, Variables
+from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
@@ -74,6 +74,8 @@ class PromptScreen:
         self._said_last = ""
         """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
+        self.answered: Prompt | None = None
+        """The prompt that the reply answers, if it is not the last one built."""
         self._variables = Variables.from_json(self._begun.variables)
         """After the book's entries."""
         self._greeted: Variables | None = None
@@ -84,9 +86,14 @@ class PromptScreen:
         """The signals in the written texts and in the last prompt built."""
 
     @property
+    def _prompt(self) -> Prompt:
+        """The prompt that counts."""
+        return self.answered or (self._built[1] if self._built else Prompt())
+
+    @property
     def ingredients(self) -> Ingredients | None:
-        """The ingredients of the last prompt that was built."""
-        return self._built[1].ingredients if self._built else None
+        """The ingredients of the prompt that the reply answers, or else of the last one built."""
+        return self._prompt.ingredients
 
     @property
     def history_room(self) -> int:
@@ -97,9 +104,7 @@ class PromptScreen:
     @property
     def variables(self) -> Mapping[str, str]:
         """The variables of the conversation after the turn."""
-        if self._greeted is not None:
-            return self._greeted
-        return self._built[1].variables if self._built else NO_VARIABLES
+        return self._prompt.variables if self._greeted is None else self._greeted
 
     async def open(self) -> Prompt:
         """Screen the texts written for the turn, and build the first target's prompt.

@@ -155,6 +155,8 @@ class Generation:
     cooldowns: list[CooldownRow] = field(default_factory=list)
     finding: Finding | None = None
     """Why the text was refused, if it was."""
+    prompt: Sequence[Message] = ()
+    """The prompt of the text, or else of the last call."""
     firmly: bool = False
     """Whether the prompt gets the firmer rule against explicit scenes."""
     _has_repeated: bool = False
@@ -299,7 +301,7 @@ class Generation:
 
         `patience` is the longest wait for the first token, in seconds.
         """
-        self.finding = None
+        self.finding, self.prompt = None, messages
         recorder = AttemptRecorder(target)
         if shape != RequestShape.for_target(target):
             recorder.repairs = shape.repairs(target)
@@ -341,7 +343,7 @@ class Generation:
             self.attempts.append(recorder.attempt(failure))
             is_first = [one.outcome for one in self.attempts].count("refused_by_model") == 1
             if failure and is_first and reply.is_model_refusal and reply.may_be_in_character:
-                self._declined = _Declined(self.attempts[-1], reply)
+                self._declined = _Declined(self.attempts[-1], reply, messages)
         return failure
 
     def _is_repetition(self, reply: Reply) -> bool:
@@ -364,6 +366,7 @@ class Generation:
         except ContentRefused as refused:
             self._take_back(refused)
             return
+        self.prompt = declined.prompt
         self.attempts.remove(declined.attempt)
         self.attempts.append(replace(declined.attempt, failure=None))
 
@@ -479,10 +482,11 @@ class Generation:
 
 
 class _Declined(NamedTuple):
-    """A reply that was only a refusal, and its attempt."""
+    """A reply that was only a refusal, its attempt and its prompt."""
 
     attempt: Attempt
     reply: Reply
+    prompt: Sequence[Message]
 
 
 @dataclass(frozen=True)
