@@ -34,7 +34,8 @@ create table public.memory_facts (
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
   digest text not null generated always as (md5(private.normalised(content))) stored,
-  -- The same for its words, which are equal in nearly equal texts (memory/comparison.py). Null: a user wrote it.
+  -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
+  -- text private.plain_gist.
   gist text check (char_length(gist) <= 32),
   pinned boolean not null default false,
   -- Whether prompts may contain it. A user can turn a fact off without deleting it; models do
@@ -112,6 +113,14 @@ create table private.forgotten_facts (
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
 
+-- A hash that a user's fact shares with texts of the same words, in another order or with another article.
+create function private.plain_gist(p_text text) returns text
+language sql immutable strict set search_path = '' as $$
+  select md5(string_agg(w.word, ' ' order by w.word))
+  from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') w (word)
+  where w.word <> all ('{"",a,an,the,now,currently,still,also,very,really,just,do,does,did}')
+$$;
+
 -- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their memory or
 -- with their message, by another trigger, do not count as deleted by the user. However a fact goes, one
 -- that was turned off does not come back, and one that was moved or rated comes back as the user had it.
@@ -129,10 +138,13 @@ begin
     -- Those of the old text. Plain ones of the new text are found where facts are compared.
     new.subject := null;
     new.topic := null;
-    new.gist := null;
+    new.gist := private.plain_gist(new.content);
     new.since := null;
     new.hides := '{}';
     new.replaced_by := null;
+  end if;
+  if tg_op = 'INSERT' and v_is_users then
+    new.gist := private.plain_gist(new.content);
   end if;
   if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then
     insert into private.forgotten_facts as g (user_id, digest, tier, importance)
@@ -144,8 +156,8 @@ begin
   end if;
   return case tg_op when 'DELETE' then old else new end;
 end $$;
-revoke execute on function private.touch_fact() from public, anon, authenticated;
-create trigger memory_facts_touch before update of content or delete on public.memory_facts
+revoke execute on function private.plain_gist(text), private.touch_fact() from public, anon, authenticated;
+create trigger memory_facts_touch before insert or update of content or delete on public.memory_facts
   for each row execute function private.touch_fact();
 
 create function private.shape_fact() returns trigger

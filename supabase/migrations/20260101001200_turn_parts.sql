@@ -208,7 +208,12 @@ language sql stable set search_path = '' as $$
       and (f.replaced_by is null or p_before is not null and exists (
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
-      and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before
+      and (p_before is null or f.source_to < p_before
+           or f.source_conversation_id is distinct from p_conversation_id and not exists (
+             -- A branch has a copy of the message that says it.
+             select from private.fact_repeats r
+             where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
+               and r.position = f.source_to)
            or exists (
              select from private.fact_repeats r
              where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before

@@ -39,6 +39,7 @@ language sql set search_path = '' as $$
     union
     select f.id from dropped d join public.memory_facts f on f.replaced_by = d.id
     where f.written_by = 'model' and not f.pinned)
-  delete from public.memory_facts f using dropped d where f.id = d.id
+  -- The user may have made one their own meanwhile.
+  delete from public.memory_facts f using dropped d where f.id = d.id and f.written_by = 'model' and not f.pinned
 $$;
 revoke execute on function private.keep_version(uuid), private.drop_facts(uuid) from public, anon, authenticated;

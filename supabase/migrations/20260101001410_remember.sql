@@ -30,6 +30,7 @@ declare
   v_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
   v_digest text := md5(private.normalised(p_note ->> 'content'));
+  v_plain_gist text := private.plain_gist(p_note ->> 'content');
   -- As a user shaped this fact.
   v_is_off boolean;
   v_widest integer;
@@ -39,6 +40,8 @@ declare
   v_fact public.memory_facts;
   v_is_same boolean := false;
   v_is_repeated boolean;
+  v_is_earlier boolean;
+  v_known public.memory_facts;
   v_replaced uuid[];
   v_hidden uuid[];
   v_changed uuid[];
@@ -56,11 +59,11 @@ begin
              case when f.is_shaped then f.importance end as importance
       from public.memory_facts f join public.memories m on m.id = f.memory_id
       where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
-        and (f.digest = v_digest or f.gist = v_note.gist or f.id = v_note.extends)
+        and (f.digest = v_digest or f.gist in (v_note.gist, v_plain_gist) or f.id = v_note.extends)
       union all
       select g.tier is null, g.tier, case when g.tier is not null then g.importance end
       from private.forgotten_facts g
-      where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist)) s;
+      where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)) s;
     v_note.tier := v_tiers[least(array_position(v_tiers, v_note.tier), v_widest)];
     v_note.importance := coalesce(v_importance, v_note.importance);
   end if;
@@ -89,14 +92,22 @@ begin
       and (f.id = v_note.same_as or f.memory_id = v_memory_id and f.digest = v_digest)
     order by f.id = v_note.same_as desc nulls last limit 1;
     if found then
+      v_known := v_fact;
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
+      -- Its source is the first message that says it here: without a later one it still holds.
+      v_is_earlier := v_is_repeated and v_known.source_message_id is not null
+        and v_known.source_conversation_id = p_conversation.id and v_note."to" < v_known.source_from;
       update public.memory_facts f
       set last_used_at = now(),
           importance = case when f.is_shaped then f.importance else greatest(f.importance, v_note.importance) end,
           said_at = case when v_is_repeated then greatest(f.said_at, v_source.said_at) else f.said_at end,
           repeated_to = case
+            when v_is_earlier then greatest(f.repeated_to, f.source_to)
             when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
             then greatest(f.repeated_to, v_note."to") else f.repeated_to end,
+          source_message_id = case when v_is_earlier then v_source.message_id else f.source_message_id end,
+          source_from = case when v_is_earlier then v_note."from" else f.source_from end,
+          source_to = case when v_is_earlier then v_note."to" else f.source_to end,
           since = case
             when v_is_repeated and v_note.is_change and v_source.said_at > f.said_at then v_source.said_at else f.since end,
           content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else p_tier end,
@@ -107,9 +118,9 @@ begin
             then f.content else v_note.content end
       where f.id = v_fact.id
       returning f.* into v_fact;
-      if v_is_repeated and v_source.message_id is distinct from v_fact.source_message_id then
+      if v_is_repeated and v_source.message_id is distinct from v_known.source_message_id then
         insert into private.fact_repeats (fact_id, conversation_id, position)
-        values (v_fact.id, p_conversation.id, v_note."to")
+        values (v_fact.id, p_conversation.id, case when v_is_earlier then v_known.source_to else v_note."to" end)
         on conflict do nothing;
         delete from private.fact_repeats r using (
           select o.conversation_id, o.position from private.fact_repeats o
@@ -166,7 +177,9 @@ begin
   select v_hidden || coalesce(array_agg(h.id), '{}') into v_hidden
   from public.memory_facts f cross join unnest(f.hides) h (id)
   where f.id = any (v_replaced) and h.id <> v_fact.id;
-  update public.memory_facts f set replaced_by = v_fact.id where f.id = any (v_replaced);
+  -- The user may have made one their own meanwhile.
+  update public.memory_facts f set replaced_by = v_fact.id
+  where f.id = any (v_replaced) and f.written_by = 'model' and not f.pinned and f.replaced_by is null;
   update public.memory_facts f set hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)
   where f.id = any (v_hiding);
   update public.memory_facts f

@@ -15,11 +15,18 @@ begin
     select s.content, s.person_content, s.covers_position from public.conversation_summaries s
     where s.conversation_id = p_parent_id
     union all
-    -- One without content belongs to what a user wrote since, which may mention later messages.
-    select v.content, '', v.covers_position from private.summary_versions v
-    where v.conversation_id = p_parent_id and v.content <> '') v
+    -- What a model wrote goes on after the user's words.
+    select v.content, s.person_content, v.covers_position
+    from private.summary_versions v join public.conversation_summaries s on s.conversation_id = v.conversation_id
+    where v.conversation_id = p_parent_id and v.content <> ''
+    union all
+    -- The words alone. They may mention all messages of the versions that they replaced.
+    select '', s.person_content, coalesce((
+      select max(v.covers_position) from private.summary_versions v
+      where v.conversation_id = p_parent_id and v.content = ''), 0)
+    from public.conversation_summaries s where s.conversation_id = p_parent_id and s.person_content <> '') v
   where v.covers_position <= p_position
-  order by v.covers_position desc, v.person_content desc limit 1;
+  order by v.covers_position desc, v.content <> '' desc limit 1;
   -- Written even if it is empty, because it records the content tier of the messages.
   insert into public.conversation_summaries (conversation_id, content, person_content, covers_position, content_tier)
   values (p_branch_id, coalesce(v_summary.content, ''), coalesce(v_summary.person_content, ''),

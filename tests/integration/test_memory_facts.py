@@ -843,6 +843,39 @@ class TestProvenance:
         [fact] = current(told)
         assert fact["said_at"].startswith("2026-01-01")
 
+    def test_fact_that_an_earlier_message_says_too_outlives_the_later_one(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        say(told, "Hm.", "Hm?")
+        step(told, {"text": "Ada has a dog.", "said": STORY[4]}, retold="Two.")
+        earlier = "I am Ada and I have a dog."
+        act(told, "edit", STORY[2], message=earlier)
+        step(told, {"text": "Ada has a dog.", "said": earlier}, upto=STORY[3], retold="Two.")
+        step(told, retold="Three.")
+        [fact] = current(told)
+        assert fact["position"] == message(told, STORY[4])["position"]
+        branch = act(told, "branch", STORY[3])["conversation_id"]
+        act(told, "delete", STORY[4])
+        assert (texts(told), texts(told, branch)) == ({"Ada has a dog."}, {"Ada has a dog."})
+        [fact] = current(told)
+        assert fact["position"] == message(told, earlier)["position"]
+        act(told, "delete", earlier)
+        assert (texts(told), texts(told, branch)) == (set(), {"Ada has a dog."})
+
+    def test_older_reply_of_a_branch_does_not_know_what_its_copies_say_later(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        known = []
+        for place in (1, 3):
+            row = told.stack.one(
+                "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+                *(told.user.id, branch, DEMO_CHARACTER),
+                message(told, STORY[place], branch)["position"],
+            )
+            known.append({fact["content"] for fact in row["facts"]})
+        assert known == [set(), {PARIS}]
+
     def test_older_reply_does_not_know_more_because_there_is_a_branch(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
         act(told, "branch", STORY[5])
@@ -904,6 +937,24 @@ class TestProvenance:
                 wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
             deleted.result(timeout=PATIENCE)
         assert (texts(told), summary(told)) == (set(), kept)
+
+    def test_fact_that_a_person_makes_their_own_while_notes_are_saved_stays(
+        self, told: Talk, postgres: Postgres
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.")
+        mine = "Ada lives in Paris, in the rue Mouffetard."
+        own = "update public.memory_facts set content = %s, written_by = 'person' returning id"
+        with postgres.connect("app") as elsewhere, ThreadPoolExecutor(1) as pool:
+            with elsewhere.transaction():
+                elsewhere.execute(own, (mine,))
+                noted = pool.submit(step, told, {"text": OSLO, "said": MOVED})
+                waiting = "select from pg_locks where not granted"
+                wait_until(
+                    lambda: noted.done() or elsewhere.execute(waiting).fetchall(), "the notes"
+                )
+            assert noted.result(timeout=PATIENCE)
+        assert texts(told) == {mine, OSLO}
 
     def test_change_of_a_version_that_is_set_aside_forgets_nothing(self, told: Talk) -> None:
         first = told.reply("Where?")
@@ -1260,6 +1311,23 @@ class TestBranch:
             }[version]
         )
 
+    def test_words_of_a_person_come_along_with_what_goes_on_after_them(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        write_summary(told, "Mine.")
+        step_after(told, {"person_summary": "Mine."}, retold="Two.")
+        say(told, "More.", "Aye, more.", "Last.", "Aye, last.")
+        written = {"person_summary": "Mine.", "summary": "Two."}
+        step_after(told, written, retold="Three.")
+        found = {
+            content: act(told, "branch", content)["conversation_id"]
+            for content in (STORY[0], STORY[3], "More.")
+        }
+        assert {content: shown(told, branch) for content, branch in found.items()} == {
+            **{STORY[0]: ("", ""), STORY[3]: ("Mine.", ""), "More.": ("Mine.", "Two.")}
+        }
+        covered = [0, *(message(told, STORY[n])["position"] for n in (1, 5))]
+        assert [summary(told, branch)[1] for branch in found.values()] == covered
+
     def test_words_of_a_person_come_along_where_they_tell_of_nothing_later(
         self, told: Talk
     ) -> None:
@@ -1540,6 +1608,34 @@ class TestPerson:
             say(told, said)
             step(told, {"text": again, "tier": "profile", "said": said})
         assert (len(texts(told)), texts(told, other)) == (1, set())
+
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    @pytest.mark.parametrize("is_reworded", [False, True])
+    @pytest.mark.parametrize("again", [OSLO, "Ada now lives in Oslo.", "In Oslo Ada lives."])
+    def test_what_a_person_wrote_and_put_away_is_not_noted_in_nearly_the_same_words(
+        self, told: Talk, is_deleted: bool, is_reworded: bool, again: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        whose = {"content": f"eq.{PARIS}"}
+        with told.stack.data_api(told.user) as api:
+            if is_reworded:
+                done = [api.patch("/memory_facts", params=whose, json={"content": OSLO})]
+            else:
+                memory = api.get("/memories").json()[0]["id"]
+                row = {"memory_id": memory, "content": OSLO}
+                done = [api.post("/memory_facts", json=row)]
+                done.append(api.delete("/memory_facts", params=whose))
+            whose = {"content": f"eq.{OSLO}"}
+            done.append(
+                api.delete("/memory_facts", params=whose)
+                if is_deleted
+                else api.patch("/memory_facts", params=whose, json={"is_active": False})
+            )
+        assert all(answer.is_success for answer in done)
+        said = "I live in Oslo now."
+        say(told, said, "Aye.")
+        step(told, {"text": again, "said": said})
+        assert texts(told) == set()
 
     @pytest.mark.parametrize("again", [PARIS, "Ada lives in the Paris."])
     def test_fact_that_a_person_moved_comes_back_after_its_message_as_they_had_it(
