@@ -70,6 +70,20 @@ class TestLikeness:
             ("Ada is 31 years old", "Ada is 13 years old", None),
             ("Ada has no boat", "Ada has a boat", None),
             ("Ada doesn't like tea", "Ada likes tea", None),
+            # What must not happen at night may still happen at noon.
+            ("Ada does not want to be touched in public", "Ada does not want to be touched", None),
+            ("Ada does not want to be touched", "Ada does not want to be touched at night", None),
+            ("Ada must never eat nuts", "Ada must never eat nuts at sea", None),
+            ("Ada cannot swim in the sea", "Ada cannot swim", None),
+            # A clause that limits the fact.
+            ("Ada wants to move to Rome", "Ada wants to move to Rome or Paris", None),
+            ("Ada will marry Tom", "Ada will marry Tom if her father agrees", None),
+            ("Ada may stay", "Ada may stay until spring", None),
+            ("Ada trusts Tom", "Ada trusts Tom as long as he stays sober", None),
+            ("Ada has a sister-in-law", "Ada has a sister", None),
+            ("Mara is the editor-in-chief", "Mara is the editor", None),
+            ("Ada knows Tom and Jon are lying", "Ada knows Tom", None),
+            ("Ada knows Tom and Jon", "Ada knows Tom", "more"),
             # What is added makes it something else.
             ("Ada has a dog allergy", "Ada has a dog", None),
             ("Ada likes Tom's sister", "Ada likes Tom", None),

@@ -57,6 +57,11 @@ _JOINING = _set(
     until who which that if so under over into about during where"""
 )
 """Words that go on with a fact that was complete before them."""
+_WEAKENING = compiled_later(
+    r"(?:or|if|until|as (?:long|soon|far)|in (?:law|chief))\b|and\b.* (?:is|are|was|were)\b"
+)
+"""What follows one of these joining words limits the fact ("if her father agrees"), makes a sister
+a sister-in-law, or says something of Jon in "knows Tom and Jon are lying"."""
 _COMMON = (
     _SKIPPED
     | _JOINING
@@ -278,6 +283,9 @@ def likeness(new: Words, old: Words) -> Likeness | None:
         return None
     if new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new):
         return "same"
+    if new.denied:
+        # "Not touched in public" is less than "not touched".
+        return None
     if _goes_on(new, old):
         return "more"
     return "less" if _goes_on(old, new) else None
@@ -306,6 +314,7 @@ def _goes_on(longer: Words, shorter: Words) -> bool:
         and longer.stems[:size] == shorter.stems
         and 0 < len(added) <= MAX_ADDED_WORDS
         and added[0] in _JOINING
+        and not _WEAKENING.match(" ".join(added))
         and longer.numbers == shorter.numbers
     )
 
