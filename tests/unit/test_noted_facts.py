@@ -538,6 +538,39 @@ class TestResolve:
         (change,) = resolve([noted], material)
         assert "replaces" not in change
 
+    @pytest.mark.parametrize(
+        ("new", "old", "said"),
+        [
+            ("Ada lives in Oslo.", "Ada lives in Oslo with Tom.", "Tom moved out."),
+            ("Ada has a dog.", "Ada has a dog and a cat.", "The cat ran away."),
+        ],
+    )
+    @pytest.mark.parametrize("is_withdrawn", [True, False])
+    def test_what_is_left_of_a_longer_fact_takes_its_place(
+        self, new: str, old: str, said: str, is_withdrawn: bool
+    ) -> None:
+        noted = [Fact("profile", new, "replace", known=1, message=1)]
+        if is_withdrawn:
+            noted = [Fact("profile", old, "withdraw", 1, message=1), Fact("profile", new)]
+        made = changes(noted, known(old), [(1, f"{said} {new}")])
+        assert made[0]["replaces"] == ids(1)
+        assert (made[-1]["content"], made[-1].get("same_as")) == (new, None)
+
+    @pytest.mark.parametrize("number", [None, 2])
+    def test_fact_that_holds_again_replaces_what_took_its_place(self, number: int | None) -> None:
+        noted = Fact("conversation", "Ada plays the harp.", "replace", number, message=1)
+        rows = known("Ada plays the harp.", "Ada plays the flute.")
+        (change,) = changes([noted], rows, [(1, "I play the harp again, not the flute.")])
+        assert (change["same_as"], change.get("replaces")) == (
+            ids(1)[0],
+            ids(2) if number else None,
+        )
+        rows = known("Ada lives in Oslo.", "Ada lives in Paris.")
+        rows[0] = rows[0].model_copy(update={"pinned": True})
+        noted = Fact("conversation", "Ada moved back to Oslo.", topic="home", subject="Ada")
+        (change,) = changes([replace(noted, text="Ada lives in Oslo.")], rows)
+        assert (change["same_as"], change["replaces"]) == (ids(1)[0], ids(2))
+
     @pytest.mark.parametrize("number", [None, 0, 1, 3, 99])
     def test_replacement_by_a_wrong_number_only_adds(self, number: int | None) -> None:
         rows = known("Mara keeps bees.", "Ada fears gulls.")

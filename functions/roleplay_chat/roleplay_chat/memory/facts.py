@@ -261,23 +261,26 @@ class _Note:
 
     def change(self) -> dict[str, Any]:
         """The note in the format of private.note_fact."""
-        change = self._columns()
-        if (old := self._repeated()) is not None:
-            newest = self.words if self.likeness[old] == "same" else old.words
-            change |= {"content": newest.text, "same_as": str(old.row.id)}
-            if any(self._denies(own) for own in self._written_after(old)):
-                change["is_change"] = True
-            return change
-        extended = [old for old in self._changeable() if self.likeness[old]][:1]
-        replaced = [old for old in self._changeable() if old not in extended and self._denies(old)]
+        change, meant = self._columns(), None
         if self.fact.action == "replace":
             meant = meant_by(self.fact, self.by_number, self.material, self.slot)
-            replaced += [meant] if meant and meant not in [*extended, *replaced] else []
-        if extended:
+        repeated = self._repeated(meant)
+        extended = [old for old in self._changeable() if self.likeness[old] in ("same", "more")]
+        kept = [repeated] if repeated else extended[:1]
+        replaced = [
+            old
+            for old in self._changeable()
+            if old not in kept and (old is meant or self._denies(old))
+        ]
+        if repeated:
+            newest = self.words if self.likeness[repeated] == "same" else repeated.words
+            change |= {"content": newest.text, "same_as": str(repeated.row.id)}
+        elif extended:
             change["extends"] = extended[0].go(change["to"])
         if replaced:
             change["replaces"] = sorted(old.go(change["to"]) for old in replaced)
-        if any(old.row.is_fixed and self._denies(old) for old in self.known):
+        opposed = self._written_after(repeated) if repeated else self._fixed()
+        if any(self._denies(old) for old in opposed):
             change["is_change"] = True
         return change
 
@@ -297,6 +300,9 @@ class _Note:
     def _changeable(self) -> list[_Known]:
         return [old for old in self.known if not old.row.is_fixed]
 
+    def _fixed(self) -> list[_Known]:
+        return [old for old in self.known if old.row.is_fixed]
+
     def _written_after(self, old: _Known) -> Iterator[_Known]:
         """The person's own facts that were written after a model's fact."""
         said_at = old.row.said_at
@@ -306,12 +312,13 @@ class _Note:
             if own.row.written_by == "person" and own.row.said_at and own.row.said_at > said_at:
                 yield own
 
-    def _repeated(self) -> _Known | None:
+    def _repeated(self, meant: _Known | None) -> _Known | None:
         """The known fact that already says all of it, in the same or a wider tier, or fixed in
-        any."""
+        any. Not one that says more and is `meant` to be replaced."""
         for old, how in self.likeness.items():
             is_wider = TIERS.index(self.fact.tier) > TIERS.index(old.row.tier)
-            if self._says_no_more(how, old) and (old.row.is_fixed or not is_wider):
+            is_meant = old is meant and how == "less"
+            if not is_meant and self._says_no_more(how, old) and (old.row.is_fixed or not is_wider):
                 return old
         return None
 
@@ -393,9 +400,13 @@ def _all_known(material: Material) -> list[_Known]:
 
 def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
     """The change for a new fact; None if this answer has just replaced it and no later message says
-    it again."""
+    it again. What is left of a longer fact is noted."""
     words = Words(fact.text)
-    gone = [old.gone_at for old in known if old.gone_at is not None and likeness(words, old.words)]
+    gone = [
+        old.gone_at
+        for old in known
+        if old.gone_at is not None and likeness(words, old.words) in ("same", "more")
+    ]
     if gone:
         first, last = material.source(words, fact.message)
         if first != last or last <= max(gone):
