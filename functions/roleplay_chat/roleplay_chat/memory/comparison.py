@@ -43,6 +43,7 @@ _SKIPPED = _set(
 """Articles, auxiliaries and adverbs that change nothing."""
 _NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein keine")
 _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
+_IRREGULAR = {"has": "have", "goe": "go"}
 _PRONOUNS = _set("he she they it")
 """Whom they mean, the words of a fact do not tell."""
 _PERSON = _set("user person {{user}} i you")
@@ -146,9 +147,9 @@ _TOPICS = {
 _SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}
 _FAMILY = _SEVERAL | _set("family mother father parent relative husband wife")
 _MANY = _FAMILY | _set(
-    """like dislike preference hobby hobbie interest friendship promise vow event fear phobia skill
-    memory memorie other misc general fact relationship limit boundary boundarie rule trigger taboo
-    allergy allergie allergen intolerance medication injury scar tattoo language nickname alias
+    """like dislike preference hobby interest friendship promise vow event fear phobia skill
+    memory other misc general fact relationship limit boundary rule trigger taboo
+    allergy allergen intolerance medication injury scar tattoo language nickname alias
     aliase habit talent history background trait possession food drink secret story storie plot wish
     dream goal belief opinion feeling mood"""
 )
@@ -177,16 +178,17 @@ class Words:
     @cached_property
     def _read(self) -> tuple[list[str], list[str]]:
         """The stems, and those that follow a negation."""
-        words, kept, denied, negations = [word.casefold() for word in self._all], [], [], 0
-        for before, word in zip(["", *words], words, strict=False):
+        words, kept, denied, negations = _without_any_more(self._all), [], [], 0
+        for before, written in zip(["", *words], words, strict=False):
+            word = written.casefold()
             affirmed = _affirmed(word)
-            is_empty = word in ("longer", "more") and before in ("no", "any")
+            is_empty = word in ("longer", "more") and before.casefold() == "no"
             if affirmed and affirmed not in _SKIPPED and not is_empty:
-                kept.append(_stem(affirmed))
+                kept.append(_stem(written if affirmed == word else affirmed))
                 denied += kept[-1:] * negations
                 negations = 0
             negations += _is_negation(word)
-        return kept or words, sorted(denied + [""] * negations)
+        return kept or [word.casefold() for word in words], sorted(denied + [""] * negations)
 
     @property
     def stems(self) -> list[str]:
@@ -223,7 +225,7 @@ class Words:
     @cached_property
     def capitals(self) -> set[str]:
         """Words that may be names."""
-        return {_stem(word.casefold()) for word in self._all if word[:1].isupper()}
+        return {_stem(word) for word in self._all if word[:1].isupper()}
 
     @cached_property
     def bare(self) -> set[str]:
@@ -260,12 +262,25 @@ def _affirmed(word: str) -> str:
     return "" if word in _NEGATIONS else word.removesuffix("n't")
 
 
-def _stem(word: str) -> str:
-    return (
-        word[:-1]
-        if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "'s"))
-        else word
-    )
+def _without_any_more(words: list[str]) -> list[str]:
+    """Without "any more" at the end; "any more tea" is not "any tea"."""
+    end = [word.casefold() for word in words[-2:]]
+    if end[-1:] == ["anymore"]:
+        return words[:-1]
+    return words[:-2] if end in (["any", "more"], ["any", "longer"]) else words
+
+
+def _stem(written: str) -> str:
+    """What a word has in common with its plural, or its verb with "he" and "she". Marie is not
+    Mary."""
+    word = written.casefold()
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "'s")):
+        word = word[:-1]
+    if word.endswith(("sse", "she", "che", "xe")) and len(word) > 3:
+        return word[:-1]
+    if word.endswith("ie") and not written[:1].isupper():
+        return word[:-2] + "y"
+    return _IRREGULAR.get(word, word)
 
 
 Likeness = Literal["same", "more", "less"]
@@ -320,9 +335,15 @@ def _goes_on(longer: Words, shorter: Words) -> bool:
 
 
 def contradicts(new: Words, old: Words) -> bool:
-    """Whether one fact denies what the other says in the same words."""
-    is_same = new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new)
-    return is_same and new.is_negated != old.is_negated
+    """Whether one fact denies what the other says in the same words, or the beginning of it. Who
+    has no dog may still have the cat of "a dog and a cat"."""
+    if new.is_negated == old.is_negated:
+        return False
+    if new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new):
+        return True
+    denied, said = (new, old) if new.is_negated else (old, new)
+    is_part = not said.denied and _goes_on(said, denied)
+    return is_part and said.stems[len(denied.stems)] not in ("and", "but")
 
 
 def is_twin(new: Words, old: Words) -> bool:
