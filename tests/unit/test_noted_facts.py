@@ -456,6 +456,8 @@ class TestResolve:
             ("Fine. I play the harp now. And you?", True),
             ("I play the harp.", False),
             ("It is late now. I play the harp.", False),
+            ("I moved here and play the harp.", False),
+            ("I gave up the flute and play the harp.", True),
         ],
     )
     @pytest.mark.parametrize("message", [None, 1])
@@ -497,6 +499,12 @@ class TestResolve:
             ("Ada works as a cook.", "Ada works as a nurse.", "I also work as a cook."),
             ("Ada lives in Bergen.", "Ada lives in Oslo.", "In June I live in Bergen, too."),
             ("Tom's mother is ill.", "Tom's mother is Norwegian.", "She is ill now."),
+            ("Ada visited Oslo.", "Ada visited Rome.", "I have visited Oslo now."),
+            ("Ada broke the cup.", "Ada broke the jug.", "Now I broke the cup."),
+            ("Ada gave Tom a ring.", "Ada gave Tom a watch.", "I gave Tom a ring now."),
+            ("Ada takes aspirin.", "Ada takes insulin.", "I take aspirin now."),
+            ("Ada carries a lamp.", "Ada carries a knife.", "I carry a lamp now."),
+            ("Ada teaches chess.", "Ada teaches maths.", "I teach chess these days."),
         ],
     )
     def test_what_comes_in_addition_replaces_nothing(self, new: str, old: str, said: str) -> None:
@@ -681,6 +689,13 @@ class TestResolve:
             ),
             (Fact("profile", "", "withdraw"), "Tom has a dog.", "My dog ran away."),
             (Fact("profile", "My dog ran away.", "withdraw"), "Tom has a dog.", "It ran away."),
+            (Fact("profile", "", "withdraw"), "Will has a dog.", "My dog ran away."),
+            (Fact("profile", "", "withdraw"), "Ada's brother has a dog.", "My dog ran away."),
+            (Fact("profile", "", "withdraw"), "Her brother has a dog.", "My dog ran away."),
+            (Fact("profile", "", "withdraw"), "Ada's mother is ill.", "I am ill no longer."),
+            (Fact("profile", "Ada has a dog."), "Tom has a dog.", "I have a dog."),
+            (Fact("profile", "Jon lives in Oslo."), "Tom lives in Oslo.", "I live in Oslo."),
+            (Fact("profile", "Jon lives in Rome, Italy."), "Tom lives in Oslo.", "I live there."),
         ],
     )
     @pytest.mark.parametrize("is_named", [True, False])
@@ -697,6 +712,18 @@ class TestResolve:
         noted = [Fact("profile", "", "withdraw", known=1, message=1)]
         (change,) = changes(noted, known("Tom has a dog."), [(1, "Tom's dog ran away.")])
         assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "said"),
+        [
+            ("Will has a dog.", "Will's dog ran away."),
+            ("Ada's brother has a dog.", "My brother's dog ran away."),
+            ("Ada's mother is ill.", "My mother is no longer ill."),
+        ],
+    )
+    def test_withdrawal_of_a_fact_about_a_relative(self, old: str, said: str) -> None:
+        noted = [Fact("profile", "", "withdraw", known=1, message=1)]
+        assert changes(noted, known(old), [(1, said)])[0]["replaces"] == ids(1)
 
     @pytest.mark.parametrize("number", [0, 2, 3, 99])
     def test_withdrawal_by_a_wrong_number_is_ignored(self, number: int) -> None:

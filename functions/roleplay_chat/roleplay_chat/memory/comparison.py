@@ -46,6 +46,7 @@ _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shal
 _IRREGULAR = {"has": "have", "goe": "go"}
 _PRONOUNS = _set("he she they it")
 """Whom they mean, the words of a fact do not tell."""
+_POSSESSIVES = _set("her his their its my our your")
 _PERSON = _set("user person {{user}} i you")
 """What models call the user."""
 _NUMBERS = _set(
@@ -71,12 +72,19 @@ _COMMON = (
         its she he they it him them this there called named said told mentioned"""
     )
 )
+_NAMES_TOO = _set("will may")
 _BEING = _set("is are was were")
 _MANY_VALUED = _BEING | _set(
     """like love hate dislike fear know want see saw meet met have has had own need can speak enjoy
     trust"""
 )
 """Verbs, as `Words.stems` has them, that are true of many things at a time."""
+
+_ADDING_UP = _set(
+    """take owe remember wear collect carry teach lost broke gave took found bought sold won wrote
+    told made ate drank stole left went came caught taught spent slept fought"""
+)
+"""Verbs of which one does not end the other, and the past of others: it stays true."""
 
 _SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
 _CAPITAL = r"(?-i:[^\W\d_a-zß-ÿ])"
@@ -207,8 +215,9 @@ class Words:
     @cached_property
     def content(self) -> set[str]:
         """The words that carry meaning; pairs of letters of those in scripts without spaces."""
+        common = _COMMON - (self.capitals & _NAMES_TOO)
         words = (stem for stem in self.stems if unicodedata.category(stem[0])[0] != "S")
-        kept = (stem for stem in words if stem not in _COMMON)
+        kept = (stem for stem in words if stem not in common)
         return {part for stem in kept for part in _pairs(stem)}
 
     @cached_property
@@ -236,6 +245,12 @@ class Words:
     def owner(self) -> set[str]:
         """The name with which "Tom's dog is old" begins."""
         return {stem.removesuffix("'s") for stem in self.stems[:1] if stem.endswith("'s")}
+
+    @property
+    def relative(self) -> set[str]:
+        """The family word with which "Ada's brother is old" or "Her older brother" begins."""
+        is_owned = self.owner or _POSSESSIVES.intersection(self.stems[:1])
+        return set(_FAMILY.intersection(self.stems[1:3])) if is_owned else set()
 
     @property
     def gist(self) -> str:
@@ -366,11 +381,12 @@ def is_twin(new: Words, old: Words) -> bool:
 
 def may_both_hold(new: Words, old: Words) -> bool:
     """Whether facts that are twins add up, as there may be several such: sisters, limits, promises,
-    fears, traits of a mother, being somebody's friend."""
+    fears, traits of a mother, being somebody's friend, what somebody did once."""
     shared = new.bare & old.bare
+    is_past = not shared & _BEING and any(stem.endswith("ed") for stem in shared)
     is_trait = bool((new.bare | old.bare) & _FAMILY and shared & _BEING)
-    several = _SEVERAL | _LIMITS | _MANY_VALUED - _BEING - {"want"}
-    return new.is_negated or bool(shared & several) or is_trait
+    several = _SEVERAL | _LIMITS | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
+    return new.is_negated or bool(shared & several) or is_trait or is_past
 
 
 def _without_end(stems: list[str]) -> list[str]:
@@ -466,5 +482,12 @@ def are_of_others(one: Words, whom_one: set[str], other: Words, whom_other: set[
     """Whether two facts are about two people (or things), and neither names that of the other."""
     whom_one, whom_other = whom_one or one.owner, whom_other or other.owner
     if not whom_one or not whom_other:
-        return False
+        return _differ_in_name(one, other)
     return whom_one.isdisjoint(whom_other | other.bare) and whom_other.isdisjoint(one.bare)
+
+
+def _differ_in_name(one: Words, other: Words) -> bool:
+    """Whether two facts begin with two names, and are equal otherwise."""
+    names = {*one.stems[:1], *other.stems[:1]}
+    are_names = names <= one.capitals | other.capitals and not names & (_COMMON - _NAMES_TOO)
+    return len(names) == 2 and are_names and one.stems[1:] == other.stems[1:] != []

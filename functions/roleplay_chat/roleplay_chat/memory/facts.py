@@ -34,9 +34,11 @@ TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
 MAX_USED = 50
 
 _INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
-_NO_LONGER = re.compile(r"\b(?:no longer|any ?more|changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
+_NO_LONGER = re.compile(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
+_CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
+"""These may be about something else, unless the old value is named."""
 _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
-_CHANGES = (_INSTEAD, _NO_LONGER, _NOW)
+_CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW)
 """Words by which people say that something is no longer as it was."""
 _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
 """Words by which they say that it still is."""
@@ -179,7 +181,8 @@ class Material:
         """Whether the message, or any if none is named, says that the new value is a change.
 
         Of what there may be several, "now" and "no longer" do not say that the new one takes the
-        place of the old one, and neither does "now" where the old one is named, too.
+        place of the old one, and neither does "now" where the old one is named, too. "I moved here
+        and play the harp" says nothing of the flute.
         """
         values, gone = set(new.stems) - set(old.stems), set(old.stems) - set(new.stems)
         both_hold, named = may_both_hold(new, old), self._place(message)
@@ -188,7 +191,9 @@ class Material:
                 continue
             if _INSTEAD.search(sentence):
                 return True
-            if not both_hold and (_NO_LONGER.search(sentence) or not gone <= said):
+            has_ended = _NO_LONGER.search(sentence) or (_CHANGED.search(sentence) and gone & said)
+            is_instead = _NOW.search(sentence) and not gone <= said
+            if not both_hold and (has_ended or is_instead):
                 return True
         return False
 
@@ -442,7 +447,7 @@ def meant_by(
     person, subject = material.person, old.row.subject or ""
     if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
         return None
-    if _have_topics_apart(fact, old, material):
+    if _are_plainly_apart((fact.text, fact.subject), (old.row.content, subject), person):
         return None
     bearing, new = material.bearing(old.words), material.bearing(words)
     if bearing and bearing <= material.said:
@@ -461,26 +466,27 @@ _NEAR_TOPICS = (
 """Topics that models confuse."""
 
 
-def _have_topics_apart(fact: Fact, old: _Known, material: Material) -> bool:
-    """Whether plain words say that one is about somebody's home, say, and the other about the
-    age."""
-    new_slot = plain_slot(fact.text, fact.subject, material.person)
-    old_slot = plain_slot(old.row.content, old.row.subject or "", material.person)
-    if new_slot is None or old_slot is None:
+def _are_plainly_apart(one: tuple[str, str], other: tuple[str, str], person: str) -> bool:
+    """Whether plain words say that one is about somebody's home, say, and the other about the age,
+    or the home of somebody else. Of texts with their subjects."""
+    slots = [plain_slot(text, subject, person) for text, subject in (one, other)]
+    if slots[0] is None or slots[1] is None:
         return False
-    topics = {new_slot[1], old_slot[1]}
-    return len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS)
+    named = [whom(slot[0], person) for slot in slots if slot]
+    topics = {slot[1] for slot in slots if slot}
+    are_two = all(named) and named[0].isdisjoint(named[1])
+    return are_two or (len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS))
 
 
 def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
     """Whether a withdrawal, or the message that it names, names whom the old fact is about, if that
-    is neither of the two who talk."""
+    is neither of the two who talk, and which relative of somebody."""
     named = whom(old.row.subject or "", material.person) or {
         name.removesuffix("'s") for name in old.words.capitals & old.words.content
     }
     others = named - material.names
     told = Words(fact.text).bare | material.words_of(fact.message)
-    return not others or not others.isdisjoint(told)
+    return old.words.relative <= told and (not others or not others.isdisjoint(told))
 
 
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
@@ -491,6 +497,8 @@ def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
         return True
     words, old_words = Words(fact.text), Words(earlier.text)
     if are_of_others(words, whom(fact.subject, ""), old_words, whom(earlier.subject, "")):
+        return False
+    if _are_plainly_apart((fact.text, fact.subject), (earlier.text, earlier.subject), ""):
         return False
     old, new = old_words.content, words.content
     if not new:
