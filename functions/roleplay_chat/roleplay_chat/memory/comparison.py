@@ -125,7 +125,7 @@ _SLOTS = tuple(
         ("employer", rf" (?:works|is working) for {_PLACE}"),
         ("age", rf" is {_AGE}(?: years? old\b|(?: now| today)?\W*$)"),
         ("age", rf" (?:has turned|turned) {_AGE}(?: years? old\b|{_WHEN}\W*$)"),
-        ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}(?!.*\bby\b)"),
+        ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}"),
         ("spouse", rf" is married to {_CAPITAL}"),
         ("spouse", rf"['’]s (?:husband|wife|spouse) is {_NAME}"),
         ("birthday", r"['’]s birthday is (?!in )(?=[^.;]*\d)"),
@@ -134,6 +134,29 @@ _SLOTS = tuple(
 )
 """What somebody has one of at a time, in the words of plain English facts. Only words that tell of
 nothing else: nobody has moved who "settled in the armchair" or "lives in fear"."""
+_BESIDE = {
+    "home": (
+        compiled_later(r"\bmov(?:ed|ing)\b", re.IGNORECASE),
+        compiled_later(r"\b(?:as an?|when|next|soon|tomorrow|later|one day)\b", re.IGNORECASE),
+    ),
+    "name": (
+        compiled_later(r"\b(?:called|named)\b", re.IGNORECASE),
+        compiled_later(r"\b(?:by|at|among|when|in)\b", re.IGNORECASE),
+    ),
+}
+"""Words of a home of long ago, or one that is planned, and of a name that only some use: one, and
+another after it."""
+_TIMES = compiled_later(
+    r"\b(?:in (?:the )?(?:spring|summer|autumn|fall|winter|mornings?|afternoons?|evenings?)"
+    r"|at (?:night|noon)|(?:at|on) (?:the )?weekends?|during the week"
+    r"|on (?:week|mon|tues|wednes|thurs|fri|satur|sun)days?)\b",
+    re.IGNORECASE,
+)
+"""Times that return: who lives in Oslo in summer may live in Rome in winter."""
+_VALUE = compiled_later(
+    rf"{_CAPITAL}[\w'’.-]*(?: (?:(?:of|de|del|la|van|von|der|da) ){{0,2}}{_CAPITAL}[\w'’.-]*)*"
+)
+"""A name of any number of words."""
 _POSSESSION = compiled_later(
     rf"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>(?-i:[a-z]+(?: [a-z]+)?)) is (?:called )?"
     rf"(?P<kind>an? )?{_NAME}",
@@ -145,8 +168,11 @@ _SEVERAL = _set(
     """sister brother son daughter child children sibling twin cousin aunt uncle niece nephew
     grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather friend
     neighbour neighbor colleague teacher student pupil guest roommate cat dog pet horse bird kitten
-    puppy kid baby"""
+    puppy kid baby ex rival enemy coworker classmate client customer hamster rabbit parrot girl boy
+    man woman"""
 )
+"""Also with "step" in front, and the stepsister or sister-in-law, whom one has beside a sister."""
+_INDEFINITE = _set("a an one another some someone somebody")
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
     "job": _set("occupation profession work career role"),
@@ -157,9 +183,11 @@ _FAMILY = _SEVERAL | _set("family mother father parent relative husband wife")
 _MANY = _FAMILY | _set(
     """like dislike preference hobby interest friendship promise vow event fear phobia skill
     memory other misc general fact relationship limit boundary rule trigger taboo
-    allergy allergen intolerance medication injury scar tattoo language nickname alias
+    allergy allergen intolerance medication scar tattoo language nickname alias
     aliase habit talent history background trait possession food drink secret story storie plot wish
-    dream goal belief opinion feeling mood"""
+    dream goal belief opinion feeling mood injury health condition illness disease appearance
+    personality ability power belonging inventory member plan debt gift visit restriction quirk
+    past"""
 )
 """Stems of topics that can have several values at a time: a new one replaces none."""
 _ONE_OF_MANY = _set("favourite favorite current best oldest first last next main native")
@@ -252,6 +280,18 @@ class Words:
         is_owned = self.owner or _POSSESSIVES.intersection(self.stems[:1])
         return set(_FAMILY.intersection(self.stems[1:3])) if is_owned else set()
 
+    @cached_property
+    def value(self) -> list[str]:
+        """The name of the home, the spouse and so on that it tells: "Oslo" in "lives in Oslo"."""
+        plain = _plain(self.text)
+        found = plain[1] if plain else _POSSESSION.match(self.text)
+        value = _VALUE.match(self.text, found.end() - 1) if found else None
+        return [_stem(str(word)) for word in _WORD.findall(value[0])] if value else []
+
+    @cached_property
+    def times(self) -> set[str]:
+        return {time.casefold() for time in _TIMES.findall(self.text)}
+
     @property
     def gist(self) -> str:
         """A hash that only texts have in common that say the same, as `likeness` has it. Where one
@@ -336,17 +376,29 @@ def _names(words: Words, other: Words) -> list[str]:
 
 
 def _goes_on(longer: Words, shorter: Words) -> bool:
-    """Whether `longer` begins like `shorter` and adds a clause without another number."""
+    """Whether `longer` begins like `shorter` and adds a clause without another number, or more of
+    the name of a home, a spouse and so on: "Oslo, Norway"."""
     size = len(shorter.stems)
     added = longer.stems[size:]
-    return (
-        size > 1
-        and longer.stems[:size] == shorter.stems
-        and 0 < len(added) <= MAX_ADDED_WORDS
-        and added[0] in _JOINING
-        and not _WEAKENING.match(" ".join(added))
-        and longer.numbers == shorter.numbers
-    )
+    is_longer = size > 1 and longer.stems[:size] == shorter.stems
+    if not is_longer or not 0 < len(added) <= MAX_ADDED_WORDS or longer.numbers != shorter.numbers:
+        return False
+    if added[0] in _JOINING:
+        return not _WEAKENING.match(" ".join(added))
+    return longer.capitals.issuperset(added) and _has_same_value(longer, shorter)
+
+
+def _has_same_value(one: Words, other: Words) -> bool:
+    """Whether both tell the same name, one perhaps more of it."""
+    size = min(len(one.value), len(other.value))
+    return size > 0 and one.value[:size] == other.value[:size]
+
+
+def may_share_slot(one: Words, other: Words) -> bool:
+    """Whether facts with one subject and topic may both hold: their value is the same, or they tell
+    of two times."""
+    is_other_time = bool(one.times and other.times) and one.times != other.times
+    return is_other_time or _has_same_value(one, other)
 
 
 def contradicts(new: Words, old: Words) -> bool:
@@ -413,9 +465,11 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
         return plain
     topic = topic.casefold().strip()
     topic = "" if _is_many(topic) else _SAME_TOPIC.get(topic, topic)
+    topic = "" if _is_beside(topic, text) else topic
     if not topic or _LIMIT.search(text):
         return _possession(text, person)
-    if not subject or _is_of_several(subject, topic):
+    is_relatives = Words(text).relative - Words(subject).bare
+    if not subject or _is_of_several(subject, topic) or is_relatives:
         return None
     return _slot(_about(subject, person), topic)
 
@@ -427,7 +481,7 @@ def told_slot(text: str, subject: str, person: str) -> Slot | None:
 
 def _possession(text: str, person: str) -> Slot | None:
     found = _POSSESSION.match(text)
-    if not found or _is_many(found["what"]) or _SEVERAL & set(found["what"].split()):
+    if not found or _is_many(found["what"]) or _names_several(found["what"]):
         return None
     what = f"kind of {found['what']}" if found["kind"] else found["what"]
     return _slot(_about(found["subject"], person), what)
@@ -435,24 +489,45 @@ def _possession(text: str, person: str) -> Slot | None:
 
 def _is_many(topic: str) -> bool:
     """Whether somebody has any number of what a topic names: "allergies", "house rule"."""
-    words = [_stem(word) for word in _WORD.findall(topic)]
+    words = [_stem(word.removesuffix("'s")) for word in _WORD.findall(topic)]
     if not words or words[0] in _ONE_OF_MANY:
         return False
-    return words[-1] in _MANY or topic == "pet name"
+    return words[-1] in _MANY or (words[-1] == "name" and _names_several(topic))
+
+
+def _names_several(text: str) -> bool:
+    """Whether it names somebody or something of which there may be several."""
+    return any(stem.removeprefix("step") in _SEVERAL for stem in Words(text).bare)
 
 
 def plain_slot(text: str, subject: str, person: str) -> Slot | None:
     """The slot in plain words; `subject` is whom a pronoun means, if it is known."""
+    if (plain := _plain(text)) is None:
+        return None
+    name, found = plain
+    what = f"{name} {found['what']}" if name == "favourite" else name
+    what = what.casefold().replace("color", "colour")
+    about = subject if found["subject"].casefold() in _PRONOUNS else found["subject"]
+    is_none = not about or _is_of_several(about, what)
+    return None if is_none else _slot(_about(about, person), what)
+
+
+def _plain(text: str) -> tuple[str, re.Match[str]] | None:
+    """The topic that plain words tell, and where they do."""
     for name, pattern in _SLOTS:
         found = pattern.match(text)
         words = found["subject"].casefold().split() if found else []
-        if found and len(words) <= MAX_SUBJECT_WORDS and not any(map(_is_negation, words)):
-            what = f"{name} {found['what']}" if name == "favourite" else name
-            what = what.casefold().replace("color", "colour")
-            about = subject if found["subject"].casefold() in _PRONOUNS else found["subject"]
-            is_none = not about or _is_of_several(about, what)
-            return None if is_none else _slot(_about(about, person), what)
+        is_one = len(words) <= MAX_SUBJECT_WORDS and not _INDEFINITE.intersection(words[:1])
+        if found and is_one and not any(map(_is_negation, words)):
+            return None if _is_beside(name, text) else (name, found)
     return None
+
+
+def _is_beside(topic: str, text: str) -> bool:
+    """Whether it tells a value that holds beside the one of this topic."""
+    first, second = _BESIDE.get(topic, (None, None))
+    begins = first.search(text) if first else None
+    return bool(begins and second and second.search(text, begins.end()))
 
 
 def _slot(subject: str, topic: str) -> Slot | None:
@@ -462,7 +537,7 @@ def _slot(subject: str, topic: str) -> Slot | None:
 
 def _is_of_several(subject: str, topic: str) -> bool:
     """Whether the name may apply to several people: "Ada's sister"."""
-    return topic == "name" and subject.casefold().split()[-1] in _SEVERAL
+    return topic == "name" and _names_several(subject)
 
 
 def _about(subject: str, person: str) -> str:
@@ -489,5 +564,7 @@ def are_of_others(one: Words, whom_one: set[str], other: Words, whom_other: set[
 def _differ_in_name(one: Words, other: Words) -> bool:
     """Whether two facts begin with two names, and are equal otherwise."""
     names = {*one.stems[:1], *other.stems[:1]}
-    are_names = names <= one.capitals | other.capitals and not names & (_COMMON - _NAMES_TOO)
+    are_names = names <= one.capitals | other.capitals and not names & (
+        _COMMON - _NAMES_TOO | _PERSON
+    )
     return len(names) == 2 and are_names and one.stems[1:] == other.stems[1:] != []

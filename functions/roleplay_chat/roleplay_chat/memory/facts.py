@@ -22,6 +22,7 @@ from roleplay_chat.memory.comparison import (
     is_twin,
     likeness,
     may_both_hold,
+    may_share_slot,
     plain_slot,
     slot_of,
     told_slot,
@@ -287,6 +288,10 @@ class _Note:
         opposed = self._written_after(repeated) if repeated else self._fixed()
         if any(self._denies(old) for old in opposed):
             change["is_change"] = True
+        stay = [old for old in self._changeable() if old not in [*kept, *replaced]]
+        if self.slot and any(_key(self.slot) == _key(old.slot) for old in stay):
+            # The database replaces all facts with this subject and topic.
+            del change["topic"]
         return change
 
     def _columns(self) -> dict[str, Any]:
@@ -363,7 +368,19 @@ def resolve(
             fact = Fact(row.tier, sentence, importance=row.importance)
             changes.append(_note(fact, known, material))
     changes += _replaced_by_person(known, material)
-    return [change for change in changes if change is not None]
+    made = [change for change in changes if change is not None]
+    _keep_side_by_side(made)
+    return made
+
+
+def _keep_side_by_side(changes: Sequence[dict[str, Any]]) -> None:
+    """Leaves out the topic of a new fact that may hold beside another new one with the same."""
+    told: list[tuple[Slot | None, Words]] = []
+    for change in (change for change in changes if "topic" in change):
+        slot, words = _key((change["subject"], change["topic"])), Words(change["content"])
+        if any(slot == key and may_share_slot(words, other) for key, other in told):
+            del change["topic"]
+        told.append((slot, words))
 
 
 def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator[dict[str, Any]]:
@@ -379,9 +396,7 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
             and not old.row.is_fixed
             and old.row.said_at is not None
             and old.row.said_at < own.row.said_at
-            and (
-                contradicts(own.words, old.words) or (own.slot and _key(own.slot) == _key(old.slot))
-            )
+            and (contradicts(own.words, old.words) or _answers_otherwise(own.words, own.slot, old))
         ]
         if replaced:
             yield {
@@ -558,6 +573,7 @@ def _is_changed(
     return slot is not None and any(
         _key(slot) == _key(_slot_of(change, material))
         and likeness(words, Words(change["content"])) is None
+        and not may_share_slot(words, Words(change["content"]))
         for change in changes
         if change.get("content")
     )
@@ -582,12 +598,18 @@ def _excludes(
     words: Words, slot: Slot | None, old: _Known, message: int | None, material: Material
 ) -> bool:
     """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
-    if slot is not None and _key(slot) == _key(old.slot):
+    if _answers_otherwise(words, slot, old):
         return True
     if not _differs_in_value(words, old, material):
         return False
     is_of_known_topic = slot is None and old.slot is not None
     return is_of_known_topic or material.tells_change(words, old.words, message)
+
+
+def _answers_otherwise(words: Words, slot: Slot | None, old: _Known) -> bool:
+    """Whether a known fact has the same subject and topic, and another value."""
+    is_about_same = slot is not None and _key(slot) == _key(old.slot)
+    return is_about_same and not may_share_slot(words, old.words)
 
 
 def _key(slot: Slot | None) -> Slot | None:
