@@ -282,6 +282,7 @@ class TestSlot:
             ("She lives in Paris", None),
             ("He now works as a baker", None),
             ("She is called Tilda", None),
+            ("Her brother lives in Oslo", None),
             ("It is two now", None),
         ],
     )
@@ -597,6 +598,42 @@ class TestResolve:
     def test_home_of_another_time_replaces_none(self, text: str) -> None:
         noted = Fact("conversation", text, subject="Ada", topic="home")
         assert "replaces" not in changes([noted], known("Ada lives in Paris."))[0]
+
+    @pytest.mark.parametrize(
+        ("text", "subject", "saved"),
+        [
+            ("She likes tea.", "Mara", "Mara likes tea."),
+            ("Her brother lives in Oslo.", "James", "James's brother lives in Oslo."),
+            ("their brother is Jon.", "Ada and Tom", "Ada and Tom's brother is Jon."),
+            ("She likes tea.", "user", "She likes tea."),
+            ("She likes tea.", "The user", "She likes tea."),
+            ("She likes tea.", "She", "She likes tea."),
+            ("She is ill.", "cat", "She is ill."),
+            ("She is ill.", "{{char}}", "She is ill."),
+            ("She loves Ada.", "Ada", "She loves Ada."),
+            ("Her brother is ill.", "Ada's brother", "Her brother is ill."),
+            ("Hers is the boat.", "Ada", "Hers is the boat."),
+            ("She's ill.", "Ada", "She's ill."),
+            (f"She {'x' * 295}", "Ada Lovelace", f"She {'x' * 295}"),
+        ],
+    )
+    def test_name_takes_the_place_of_a_pronoun(self, text: str, subject: str, saved: str) -> None:
+        noted = Fact("conversation", text, subject=subject)
+        assert changes([noted], [])[0]["content"] == saved
+        (change,) = changes([noted], known(text, subject=subject))
+        assert (change["content"], change["same_as"]) == (saved, ids(1)[0])
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("She likes tea.", "She likes tea."),
+            ("She has no dog.", "She has a dog."),
+            ("Her brother lives in Rome.", "Her brother lives in Oslo."),
+        ],
+    )
+    def test_pronouns_for_two_people_are_not_compared(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("profile", new, subject="Ada")], known(old, subject="Mara"))
+        assert not {"replaces", "same_as"} & set(change)
 
     def test_kind_of_a_possession_does_not_take_the_topic_of_its_name(self) -> None:
         rows = known("Tom's mother is Ingrid.", subject="Tom", topic="mother")

@@ -20,6 +20,7 @@ from roleplay_chat.screening.normalize import stream_safe
 MAX_ADDED_WORDS = 8
 """A fact that continues for longer than this says something else."""
 MAX_SUBJECT_WORDS = 4
+MAX_FACT_CHARS = 300
 MAX_NAME_CHARS = 80
 """Of a subject and of a topic: `memory_facts` takes no more."""
 
@@ -46,7 +47,8 @@ _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shal
 _IRREGULAR = {"has": "have", "goe": "go"}
 _PRONOUNS = _set("he she they it")
 """Whom they mean, the words of a fact do not tell."""
-_POSSESSIVES = _set("her his their its my our your")
+_THEIR = _set("her his their its")
+_POSSESSIVES = _THEIR | _set("my our your")
 _PERSON = _set("user person {{user}} i you")
 """What models call the user."""
 _NUMBERS = _set(
@@ -73,6 +75,7 @@ _COMMON = (
     )
 )
 _NAMES_TOO = _set("will may")
+_PRONOUN = compiled_later(r"(?:he|she|they|(?P<whose>his|her|their))(?= )", re.IGNORECASE)
 _BEING = _set("is are was were")
 _MANY_VALUED = _BEING | _set(
     """like love hate dislike fear know want see saw meet met have has had own need can speak enjoy
@@ -517,7 +520,9 @@ def _plain(text: str) -> tuple[str, re.Match[str]] | None:
     for name, pattern in _SLOTS:
         found = pattern.match(text)
         words = found["subject"].casefold().split() if found else []
-        is_one = len(words) <= MAX_SUBJECT_WORDS and not _INDEFINITE.intersection(words[:1])
+        is_one = len(words) <= MAX_SUBJECT_WORDS and not (_INDEFINITE | _THEIR).intersection(
+            words[:1]
+        )
         if found and is_one and not any(map(_is_negation, words)):
             return None if _is_beside(name, text) else (name, found)
     return None
@@ -545,6 +550,20 @@ def _about(subject: str, person: str) -> str:
         word for word in subject.split() if word.casefold() not in ("the", "a", "an")
     )
     return person if subject.casefold() in _PERSON and person else subject
+
+
+def by_name(text: str, subject: str) -> str:
+    """The text with the name of its subject in place of a pronoun at the beginning, so that it can
+    be understood alone. "Her brother" is of nobody whom the subject "brother" tells."""
+    found = _PRONOUN.match(text)
+    if not found or subject[:1].islower() or not subject[:1].isalpha():
+        return text
+    names = whom(subject, "")
+    if not names or names & Words(text).bare:
+        return text
+    whose = "'s" if found["whose"] else ""
+    told = f"{subject}{whose}{text[found.end() :]}"
+    return told if len(told) <= MAX_FACT_CHARS else text
 
 
 def whom(subject: str, person: str) -> set[str]:

@@ -7,7 +7,7 @@ lost.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from roleplay_chat.memory.comparison import (
     Slot,
     Words,
     are_of_others,
+    by_name,
     contradicts,
     is_twin,
     likeness,
@@ -80,6 +81,11 @@ class Fact:
     subject: str = ""
     topic: str = ""
     message: int | None = None
+
+    @property
+    def named(self) -> "Fact":
+        """With the name that the model gave in place of a pronoun."""
+        return replace(self, text=by_name(self.text, self.subject))
 
 
 @dataclass(frozen=True)
@@ -213,14 +219,12 @@ class _Known:
     """A current fact, and the parts of it that are compared."""
 
     row: FactRow
+    words: Words
+    """With the name of the subject in place of a pronoun."""
     slot: Slot | None
     is_current: bool
     gone_at: int | None = None
     """Where this answer replaced it: the last position that the new fact was drawn from."""
-
-    @cached_property
-    def words(self) -> Words:
-        return Words(self.row.content)
 
     def go(self, at: int) -> str:
         """Mark it as replaced by what was said at a position, unless it was said later: then the
@@ -279,8 +283,9 @@ class _Note:
             if old not in kept and (old is meant or self._denies(old))
         ]
         if repeated:
-            newest = self.words if self.likeness[repeated] == "same" else repeated.words
-            change |= {"content": newest.text, "same_as": str(repeated.row.id)}
+            is_same = self.likeness[repeated] == "same"
+            change["content"] = self.fact.text if is_same else repeated.row.content
+            change["same_as"] = str(repeated.row.id)
         elif extended:
             change["extends"] = extended[0].go(change["to"])
         if replaced:
@@ -354,7 +359,7 @@ def resolve(
     """
     known = _all_known(material)
     changes = []
-    for fact in noted:
+    for fact in (fact.named for fact in noted):
         resolved = _withdraw if fact.action == "withdraw" else _note
         changes.append(resolved(fact, known, material))
     for sentence in sentences:
@@ -407,15 +412,12 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
 
 
 def _all_known(material: Material) -> list[_Known]:
-    person = material.person
-    return [
-        _Known(
-            row,
-            slot_of(row.content, row.subject or "", row.topic or "", person),
-            is_current=row.id is not None,
-        )
-        for row in material.known
-    ]
+    known = []
+    for row in material.known:
+        text = by_name(row.content, row.subject or "")
+        slot = slot_of(text, row.subject or "", row.topic or "", material.person)
+        known.append(_Known(row, Words(text), slot, is_current=row.id is not None))
+    return known
 
 
 def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
@@ -462,7 +464,7 @@ def meant_by(
     person, subject = material.person, old.row.subject or ""
     if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
         return None
-    if _are_plainly_apart((fact.text, fact.subject), (old.row.content, subject), person):
+    if _are_plainly_apart((fact.text, fact.subject), (old.words.text, subject), person):
         return None
     bearing, new = material.bearing(old.words), material.bearing(words)
     if bearing and bearing <= material.said:
@@ -507,6 +509,7 @@ def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
     """Whether a note may change one of an earlier request that is not saved yet. Models often
     number wrongly, so the new fact, or else what was `said`, must have half of its words."""
+    fact, earlier = fact.named, earlier.named
     slot, old_slot = (slot_of(one.text, one.subject, one.topic) for one in (fact, earlier))
     if slot and _key(slot) == _key(old_slot):
         return True
