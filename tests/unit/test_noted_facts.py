@@ -269,6 +269,8 @@ class TestSlot:
             ("Ada's birthday is in 3 days", None),
             ("The user lives in Paris", ("Ada", "home")),
             ("Ada's doctor is Lindqvist", ("Ada", "doctor")),
+            ("O’Brien lives in Oslo", ("O'Brien", "home")),
+            ("Ada’s mother is called Tilda", ("Ada's mother", "name")),
             ("Ada's bicycle is a Koga", ("Ada", "kind of bicycle")),
             ("Ada's doctor is a sailor", None),
             ("Ada's doctor is Dutch", None),
@@ -834,6 +836,7 @@ class TestResolve:
         ("old", "said"),
         [
             ("Will has a dog.", "Will's dog ran away."),
+            ("James has a dog.", "James's dog ran away."),
             ("Ada's brother has a dog.", "My brother's dog ran away."),
             ("Ada's mother is ill.", "My mother is no longer ill."),
         ],

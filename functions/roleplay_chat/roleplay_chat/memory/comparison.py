@@ -278,6 +278,11 @@ class Words:
         return {stem.removesuffix("'s") for stem in self.stems[:1] if stem.endswith("'s")}
 
     @property
+    def names(self) -> set[str]:
+        """Words that may be names and carry meaning, "tom" for "Tom's"."""
+        return {stem.removesuffix("'s") for stem in self.capitals & self.content}
+
+    @property
     def relative(self) -> set[str]:
         """The family word with which "Ada's brother is old" or "Her older brother" begins."""
         is_owned = self.owner or _POSSESSIVES.intersection(self.stems[:1])
@@ -332,7 +337,9 @@ def _stem(written: str) -> str:
     """What a word has in common with its plural, or its verb with "he" and "she". Marie is not
     Mary."""
     word = written.casefold()
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "'s")):
+    if word.endswith("'s"):
+        return f"{_stem(written[:-2])}'s"
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     if word.endswith(("sse", "she", "che", "xe")) and len(word) > 3:
         return word[:-1]
@@ -536,7 +543,8 @@ def _is_beside(topic: str, text: str) -> bool:
 
 
 def _slot(subject: str, topic: str) -> Slot | None:
-    subject, topic = subject[:MAX_NAME_CHARS].strip(), topic[:MAX_NAME_CHARS].strip()
+    names = (name.replace("’", "'")[:MAX_NAME_CHARS].strip() for name in (subject, topic))
+    subject, topic = names
     return (subject, topic) if subject and topic else None
 
 

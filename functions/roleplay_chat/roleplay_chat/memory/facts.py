@@ -498,9 +498,7 @@ def _are_plainly_apart(one: tuple[str, str], other: tuple[str, str], person: str
 def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
     """Whether a withdrawal, or the message that it names, names whom the old fact is about, if that
     is neither of the two who talk, and which relative of somebody."""
-    named = whom(old.row.subject or "", material.person) or {
-        name.removesuffix("'s") for name in old.words.capitals & old.words.content
-    }
+    named = whom(old.row.subject or "", material.person) or old.words.names
     others = named - material.names
     told = Words(fact.text).bare | material.words_of(fact.message)
     return old.words.relative <= told and (not others or not others.isdisjoint(told))
