@@ -91,6 +91,22 @@ class TestLikeness:
             ("Mara is the editor-in-chief", "Mara is the editor", None),
             ("Ada knows Tom and Jon are lying", "Ada knows Tom", None),
             ("Ada knows Tom and Jon", "Ada knows Tom", "more"),
+            # The order tells what is done to what.
+            ("Ada prefers tea to coffee", "Ada prefers coffee to tea", None),
+            ("Ada loves cats and hates dogs", "Ada loves dogs and hates cats", None),
+            ("Ada likes dogs more than cats", "Ada likes cats more than dogs", None),
+            ("Mara said the dog bit the cat", "Mara said the cat bit the dog", None),
+            (
+                "Ada keeps the blue key in the red box",
+                "Ada keeps the red key in the blue box",
+                None,
+            ),
+            ("Ada has red wine and beer", "Ada has red beer and wine", None),
+            ("Ада не любит чай, но любит кофе", "Ада не любит кофе, но любит чай", None),
+            ("Ada only likes tea", "Only Ada likes tea", None),
+            ("Ada has a dog and a cat", "Ada has a cat and a dog", "same"),
+            ("Ada is allergic to nuts and milk", "Ada is allergic to milk and nuts", "same"),
+            ("Ada always helps Tom today", "Today Ada helps Tom always", "same"),
             # What is added makes it something else.
             ("Ada has a dog allergy", "Ada has a dog", None),
             ("Ada likes Tom's sister", "Ada likes Tom", None),
@@ -105,7 +121,7 @@ class TestLikeness:
             # Numbers are in order, too.
             ("Ada's birthday is 5/3", "Ada's birthday is 3/5", None),
             ("Ada works from nine to five", "Ada works from five to nine", None),
-            # Scripts without capitals do not tell which words are names.
+            # Scripts without capitals.
             ("ضرب محمد أحمد", "ضرب أحمد محمد", None),
             ("कल राम ने श्याम को मारा", "कल श्याम ने राम को मारा", None),
             ("어제 민수 지호 때렸다", "어제 지호 민수 때렸다", None),
@@ -149,6 +165,11 @@ class TestLikeness:
             ("Ada has no cat", "Ada has a dog", False),
             ("Ada never has no dog", "Ada has a dog", False),
             ("Ada eats no meat and no fish", "Ada eats meat and fish", True),
+            ("Ада не любит чай", "Ада любит чай", True),
+            ("Ada n’aime pas Tom", "Ada n’aime Tom", True),
+            ("Ada nunca come carne", "Ada come carne", True),
+            ("У Ады нет ни кошки", "У Ады нет кошки", False),
+            ("Ada prefers no tea to coffee", "Ada prefers coffee to tea", False),
             ("Tom does not love Ada", "Ada loves Tom", False),
         ],
     )
@@ -173,6 +194,8 @@ class TestGist:
             ("Mara says Ada loves Tom", "Mara says Tom loves Ada", False),
             ("灯台守は犬を飼っている。", "灯台守は犬を飼っている", True),
             ("灯台守は犬を飼っている", "灯台守は猫を飼っている", False),
+            ("Ada prefers tea to coffee", "Ada prefers coffee to tea", False),
+            ("Ada has a dog and a cat", "Ada has a cat and a dog", True),
             ("Ada eats no meat and no fish", "Ada eats meat and fish", False),
             ("Ada's birthday is 5/3", "Ada's birthday is 3/5", False),
             ("ضرب محمد أحمد", "ضرب أحمد محمد", False),

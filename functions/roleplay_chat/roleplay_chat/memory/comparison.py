@@ -42,7 +42,16 @@ _SKIPPED = _set(
     still also very really just"""
 )
 """Articles, auxiliaries and adverbs that change nothing."""
-_NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein keine")
+_NEGATIONS = _set(
+    """not no never nobody nothing none without cannot nicht kein keine keinen keinem
+    keiner"""
+)
+_DENYING = _set("не нет ни pas nie nunca jamás")
+"""The same in languages in which two of them are still one."""
+_MOVABLE = _set(
+    """often alway sometime usually yesterday today tomorrow tonight alone again together"""
+)
+"""Stems of adverbs that mean the same at another place. "Only" does not."""
 _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
 _IRREGULAR = {"has": "have", "goe": "go"}
 _PRONOUNS = _set("he she they it")
@@ -240,8 +249,17 @@ class Words:
         return self._read[1]
 
     @cached_property
-    def sorted_stems(self) -> list[str]:
-        return sorted(self.stems)
+    def canonical(self) -> list[str]:
+        """The stems in the order that counts: not that of some adverbs, of the two things in "likes
+        tea and coffee", and of "gulls Ada saw"."""
+        core = [stem for stem in self.stems if stem not in _MOVABLE]
+        follows = len(core) == 5 or _JOINING.intersection(core[-4:-3])
+        if core[-2:-1] == ["and"] and follows:
+            core[-3::2] = sorted(core[-3::2])
+        if len(core) == 3 and any(stem.upper() != stem for stem in core):
+            first = core.index(min(core))
+            core = core[first:] + core[:first]
+        return core + sorted(stem for stem in self.stems if stem in _MOVABLE)
 
     @cached_property
     def content(self) -> set[str]:
@@ -302,9 +320,8 @@ class Words:
 
     @property
     def gist(self) -> str:
-        """A hash that only texts have in common that say the same, as `likeness` has it. Where one
-        writes a name without its capital they may differ."""
-        told = [self.sorted_stems, _names(self, self), self.denied]
+        """A hash that texts have in common that say the same, as `likeness` has it."""
+        told = [self.canonical, self.denied]
         return hashlib.md5(json.dumps(told).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -315,14 +332,14 @@ def _pairs(stem: str) -> list[str]:
 
 
 def _is_negation(word: str) -> bool:
-    return word in _NEGATIONS or word.endswith("n't")
+    return word in _NEGATIONS or word in _DENYING or word.endswith("n't")
 
 
 def _affirmed(word: str) -> str:
     """The word without its negation: "is" for "isn't", and "" for "not"."""
     if word in _CONTRACTED:
         return _CONTRACTED[word]
-    return "" if word in _NEGATIONS else word.removesuffix("n't")
+    return "" if word in _NEGATIONS | _DENYING else word.removesuffix("n't")
 
 
 def _without_any_more(words: list[str]) -> list[str]:
@@ -337,15 +354,15 @@ def _stem(written: str) -> str:
     """What a word has in common with its plural, or its verb with "he" and "she". Marie is not
     Mary."""
     word = written.casefold()
-    if word.endswith("'s"):
-        return f"{_stem(written[:-2])}'s"
+    owner = "'s" if word.endswith("'s") else ""
+    word = word.removesuffix("'s")
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
-    if word.endswith(("sse", "she", "che", "xe")) and len(word) > 3:
-        return word[:-1]
+    if len(word) > 3 and word.endswith(("sse", "she", "che", "xe")):
+        word = word[:-1]
     if word.endswith("ie") and not written[:1].isupper():
-        return word[:-2] + "y"
-    return _IRREGULAR.get(word, word)
+        word = word[:-2] + "y"
+    return _IRREGULAR.get(word, word) + owner
 
 
 Likeness = Literal["same", "more", "less"]
@@ -356,12 +373,12 @@ Slot = tuple[str, str]
 def likeness(new: Words, old: Words) -> Likeness | None:
     """Whether the new fact says the same as the old one, more or less of it; None: something else.
 
-    The same words in another order, with other articles or inflections, are the same; names and
-    numbers must be in the same order, and what is denied must agree.
+    The same words with other articles or inflections are the same; their order must be the same but
+    for adverbs, and what is denied must agree.
     """
     if new.denied != old.denied:
         return None
-    if new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new):
+    if new.canonical == old.canonical:
         return "same"
     if new.denied:
         # "Not touched in public" is less than "not touched".
@@ -369,20 +386,6 @@ def likeness(new: Words, old: Words) -> Likeness | None:
     if _goes_on(new, old):
         return "more"
     return "less" if _goes_on(old, new) else None
-
-
-def _names(words: Words, other: Words) -> list[str]:
-    """The words whose order counts: the first one, numbers, and those that either text writes as
-    names. All words where no capitals tell which are names."""
-    names = words.capitals | other.capitals
-    if not names:
-        return words.stems
-    names |= _NUMBERS
-    return [
-        stem
-        for place, stem in enumerate(words.stems)
-        if place == 0 or stem in names or stem.upper() == stem
-    ]
 
 
 def _goes_on(longer: Words, shorter: Words) -> bool:
@@ -416,7 +419,7 @@ def contradicts(new: Words, old: Words) -> bool:
     has no dog may still have the cat of "a dog and a cat"."""
     if new.is_negated == old.is_negated:
         return False
-    if new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new):
+    if new.canonical == old.canonical:
         return True
     denied, said = (new, old) if new.is_negated else (old, new)
     is_part = not said.denied and _goes_on(said, denied)
