@@ -20,9 +20,9 @@ from roleplay_chat.screening.normalize import stream_safe
 MAX_ADDED_WORDS = 8
 """A fact that continues for longer than this says something else."""
 MAX_SUBJECT_WORDS = 4
-MAX_FACT_CHARS = 300
 MAX_NAME_CHARS = 80
 """Of a subject and of a topic: `memory_facts` takes no more."""
+MAX_FACT_CHARS = 300
 
 _WORD = regex.compile(r"[^\W_]+(?:['’][^\W_]+)*|[\p{Sc}\p{So}+]")
 """With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
@@ -84,6 +84,8 @@ _COMMON = (
     )
 )
 _NAMES_TOO = _set("will may")
+"""Names that are auxiliaries without a capital letter."""
+_NO_NAMES = _COMMON - _NAMES_TOO | _PERSON
 _PRONOUN = compiled_later(r"(?:he|she|they|(?P<whose>his|her|their))(?= )", re.IGNORECASE)
 _BEING = _set("is are was were")
 _MANY_VALUED = _BEING | _set(
@@ -179,12 +181,13 @@ Koga") are two things."""
 _SEVERAL = _set(
     """sister brother son daughter child children sibling twin cousin aunt uncle niece nephew
     grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather friend
-    neighbour neighbor colleague teacher student pupil guest roommate cat dog pet horse bird kitten
-    puppy kid baby ex rival enemy coworker classmate client customer hamster rabbit parrot girl boy
-    man woman"""
+    neighbour neighbor colleague worker teacher student pupil guest roommate cat dog pet horse bird
+    kitten puppy kid baby ex rival enemy coworker classmate client customer hamster rabbit parrot
+    girl boy man woman"""
 )
 """Also with "step" in front, and the stepsister or sister-in-law, whom one has beside a sister."""
-_INDEFINITE = _set("a an one another some someone somebody")
+_ANYBODY = _THEIR | _set("a an one another some someone somebody")
+"""First words of a subject that may be several people."""
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
     "job": _set("occupation profession work career role"),
@@ -196,7 +199,7 @@ _MANY = _FAMILY | _set(
     """like dislike preference hobby interest friendship promise vow event fear phobia skill
     memory other misc general fact relationship limit boundary rule trigger taboo
     allergy allergen intolerance medication scar tattoo language nickname alias
-    aliase habit talent history background trait possession food drink secret story storie plot wish
+    aliase habit talent history background trait possession food drink secret story plot wish
     dream goal belief opinion feeling mood injury health condition illness disease appearance
     personality ability power belonging inventory member plan debt gift visit restriction quirk
     past"""
@@ -312,7 +315,7 @@ class Words:
         plain = _plain(self.text)
         found = plain[1] if plain else _POSSESSION.match(self.text)
         value = _VALUE.match(self.text, found.end() - 1) if found else None
-        return [_stem(str(word)) for word in _WORD.findall(value[0])] if value else []
+        return Words(value[0]).stems if value else []
 
     @cached_property
     def times(self) -> set[str]:
@@ -351,8 +354,8 @@ def _without_any_more(words: list[str]) -> list[str]:
 
 
 def _stem(written: str) -> str:
-    """What a word has in common with its plural, or its verb with "he" and "she". Marie is not
-    Mary."""
+    """What a word has in common with its plural, or a verb with its form after "she": "allergy",
+    "watch". Marie is not Mary."""
     word = written.casefold()
     owner = "'s" if word.endswith("'s") else ""
     word = word.removesuffix("'s")
@@ -530,9 +533,7 @@ def _plain(text: str) -> tuple[str, re.Match[str]] | None:
     for name, pattern in _SLOTS:
         found = pattern.match(text)
         words = found["subject"].casefold().split() if found else []
-        is_one = len(words) <= MAX_SUBJECT_WORDS and not (_INDEFINITE | _THEIR).intersection(
-            words[:1]
-        )
+        is_one = len(words) <= MAX_SUBJECT_WORDS and not _ANYBODY.intersection(words[:1])
         if found and is_one and not any(map(_is_negation, words)):
             return None if _is_beside(name, text) else (name, found)
     return None
@@ -546,8 +547,7 @@ def _is_beside(topic: str, text: str) -> bool:
 
 
 def _slot(subject: str, topic: str) -> Slot | None:
-    names = (name.replace("’", "'")[:MAX_NAME_CHARS].strip() for name in (subject, topic))
-    subject, topic = names
+    subject, topic = (name.replace("’", "'")[:MAX_NAME_CHARS].strip() for name in (subject, topic))
     return (subject, topic) if subject and topic else None
 
 
@@ -594,7 +594,5 @@ def are_of_others(one: Words, whom_one: set[str], other: Words, whom_other: set[
 def _differ_in_name(one: Words, other: Words) -> bool:
     """Whether two facts begin with two names, and are equal otherwise."""
     names = {*one.stems[:1], *other.stems[:1]}
-    are_names = names <= one.capitals | other.capitals and not names & (
-        _COMMON - _NAMES_TOO | _PERSON
-    )
+    are_names = names <= one.capitals | other.capitals and not names & _NO_NAMES
     return len(names) == 2 and are_names and one.stems[1:] == other.stems[1:] != []

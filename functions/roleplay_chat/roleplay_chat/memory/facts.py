@@ -103,7 +103,8 @@ class Material:
     """The words of their names."""
 
     def __post_init__(self) -> None:
-        names = Words(f"{self.person} {self.character}")
+        both = f"{self.person} {self.character}"
+        names = Words(f"{both} {both.title()}")
         self.names.update(names.stems, (f"{name}'s" for name in names.stems))
         # In scripts without spaces a name is part of a longer word.
         self.names.update(names.content)
