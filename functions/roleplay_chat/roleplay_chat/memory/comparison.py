@@ -310,6 +310,11 @@ class Words:
         return set(_FAMILY.intersection(self.stems[1:3])) if is_owned else set()
 
     @cached_property
+    def tells_topic(self) -> bool:
+        """Whether the words alone tell whom it is about, and in what respect."""
+        return (plain_slot(self.text, "", "") or _possession(self.text, "")) is not None
+
+    @cached_property
     def value(self) -> list[str]:
         """The name of the home, the spouse and so on that it tells: "Oslo" in "lives in Oslo"."""
         plain = _plain(self.text)
@@ -488,11 +493,6 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
     if not subject or _is_of_several(subject, topic) or is_relatives:
         return None
     return _slot(_about(subject, person), topic)
-
-
-def told_slot(text: str, subject: str, person: str) -> Slot | None:
-    """The slot that the words of a fact alone tell; `subject` is whom a pronoun means."""
-    return plain_slot(text, subject, person) or _possession(text, person)
 
 
 def _possession(text: str, person: str) -> Slot | None:

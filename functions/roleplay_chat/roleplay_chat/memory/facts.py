@@ -26,7 +26,6 @@ from roleplay_chat.memory.comparison import (
     may_share_slot,
     plain_slot,
     slot_of,
-    told_slot,
     whom,
 )
 from roleplay_chat.rows import FactRow
@@ -239,13 +238,10 @@ def _is_later(row: FactRow, position: int) -> bool:
     return row.position is not None and row.position > position
 
 
-def _differs_in_value(words: Words, old: _Known, material: Material) -> bool:
+def _differs_in_value(words: Words, old: Words) -> bool:
     """Whether a fact has another value than a known one and the same form. "Tom's mother is a
     nurse" has not the form of "Tom's mother is Ingrid": only one of them tells a topic."""
-    if not is_twin(words, old.words):
-        return False
-    told = [told_slot(text, "", material.person) for text in (words.text, old.words.text)]
-    return (told[0] is None) == (told[1] is None)
+    return is_twin(words, old) and words.tells_topic == old.tells_topic
 
 
 class _Note:
@@ -266,8 +262,7 @@ class _Note:
         named = slot_of(fact.text, fact.subject, fact.topic, person)
         if fact.topic or plain_slot(fact.text, fact.subject, person):
             return named
-        material = self.material
-        twins = (old.slot for old in self.known if _differs_in_value(self.words, old, material))
+        twins = (old.slot for old in self.known if _differs_in_value(self.words, old.words))
         return next(filter(None, twins), named)
 
     def change(self) -> dict[str, Any]:
@@ -602,7 +597,7 @@ def _excludes(
     """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
     if _answers_otherwise(words, slot, old):
         return True
-    if not _differs_in_value(words, old, material):
+    if not _differs_in_value(words, old.words):
         return False
     is_of_known_topic = slot is None and old.slot is not None
     return is_of_known_topic or material.tells_change(words, old.words, message)
