@@ -94,6 +94,7 @@ _MANY_VALUED = _BEING | _set(
 )
 """Verbs, as `Words.stems` has them, that are true of many things at a time."""
 
+_PAST = compiled_later(r".*\w\w(?<!e)ed$")
 _ADDING_UP = _set(
     """take owe remember wear collect carry teach lost broke gave took found bought sold won wrote
     told made ate drank stole left went came caught taught spent slept fought"""
@@ -423,15 +424,14 @@ def may_share_slot(one: Words, other: Words) -> bool:
 
 
 def contradicts(new: Words, old: Words) -> bool:
-    """Whether one fact denies what the other says in the same words, or the beginning of it. Who
-    has no dog may still have the cat of "a dog and a cat"."""
+    """Whether one fact denies what the other says in the same words, or the new one that with which
+    the old one begins. Who has no dog may still have the cat of "a dog and a cat"."""
     if new.is_negated == old.is_negated:
         return False
     if new.canonical == old.canonical:
         return True
-    denied, said = (new, old) if new.is_negated else (old, new)
-    is_part = not said.denied and _goes_on(said, denied)
-    return is_part and said.stems[len(denied.stems)] not in ("and", "but")
+    is_part = new.is_negated and not old.denied and _goes_on(old, new)
+    return is_part and old.stems[len(new.stems)] not in ("and", "but")
 
 
 def is_twin(new: Words, old: Words) -> bool:
@@ -456,7 +456,7 @@ def may_both_hold(new: Words, old: Words) -> bool:
     """Whether facts that are twins add up, as there may be several such: sisters, limits, promises,
     fears, traits of a mother, being somebody's friend, what somebody did once."""
     shared = new.bare & old.bare
-    is_past = not shared & _BEING and any(stem.endswith("ed") for stem in shared)
+    is_past = not shared & _BEING and any(map(_PAST.match, shared))
     is_trait = bool((new.bare | old.bare) & _FAMILY and shared & _BEING)
     several = _SEVERAL | _LIMITS | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
     return new.is_negated or bool(shared & several) or is_trait or is_past
@@ -561,6 +561,11 @@ def _about(subject: str, person: str) -> str:
         word for word in subject.split() if word.casefold() not in ("the", "a", "an")
     )
     return person if subject.casefold() in _PERSON and person else subject
+
+
+def has_pronoun(text: str) -> bool:
+    """Whether it begins with a pronoun for somebody."""
+    return _PRONOUN.match(text) is not None
 
 
 def by_name(text: str, subject: str) -> str:

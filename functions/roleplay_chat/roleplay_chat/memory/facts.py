@@ -20,6 +20,7 @@ from roleplay_chat.memory.comparison import (
     are_of_others,
     by_name,
     contradicts,
+    has_pronoun,
     is_twin,
     likeness,
     may_both_hold,
@@ -250,11 +251,19 @@ class _Note:
     def __init__(self, fact: Fact, known: Sequence[_Known], material: Material) -> None:
         self.fact, self.material = fact, material
         self.words = Words(fact.text)
-        self.known = [old for old in known if old.is_current]
+        self.known = [old for old in known if old.is_current and not self._means_another(old)]
         self.by_number = known
         self.likeness = {old: likeness(self.words, old.words) for old in self.known}
         self.is_addition = material.tells_addition(self.words, fact.message)
         self.slot = None if self.is_addition else self._slot()
+
+    def _means_another(self, old: _Known) -> bool:
+        """Whether a pronoun that no name could take the place of means two in the two facts."""
+        if not (has_pronoun(self.words.text) or has_pronoun(old.words.text)):
+            return False
+        person = self.material.person
+        ours, theirs = whom(self.fact.subject, person), whom(old.row.subject or "", person)
+        return bool(ours and theirs) and ours.isdisjoint(theirs)
 
     def _slot(self) -> Slot | None:
         """Its own slot, else that of a known fact that differs in one value."""
