@@ -448,6 +448,7 @@ class TestResolve:
         [
             ("Ada lives in Oslo.", "Ada lives in Paris."),
             ("Ada has moved to Oslo.", "Ada lives in Paris."),
+            ("Ada moved to Oslo in winter.", "Ada moved to Paris in spring."),
             ("Ada is 32 years old", "Ada is thirty-one years old"),
             ("Ada no longer has a dog", "Ada has a dog"),
             ("Ada's favourite tea is green tea", "Ada's favourite tea is black tea"),

@@ -149,9 +149,10 @@ _SLOTS = tuple(
 )
 """What somebody has one of at a time, in the words of plain English facts. Only words that tell of
 nothing else: nobody has moved who "settled in the armchair" or "lives in fear"."""
+_MOVED = compiled_later(r"\bmov(?:ed|ing)\b", re.IGNORECASE)
 _BESIDE = {
     "home": (
-        compiled_later(r"\bmov(?:ed|ing)\b", re.IGNORECASE),
+        _MOVED,
         compiled_later(r"\b(?:as an?|when|next|soon|tomorrow|later|one day)\b", re.IGNORECASE),
     ),
     "name": (
@@ -325,7 +326,9 @@ class Words:
 
     @cached_property
     def times(self) -> set[str]:
-        return {time.casefold() for time in _TIMES.findall(self.text)}
+        """When it returns. "Moved in winter" tells of one winter."""
+        times = [] if _MOVED.search(self.text) else _TIMES.findall(self.text)
+        return {time.casefold() for time in times}
 
     @property
     def gist(self) -> str:
