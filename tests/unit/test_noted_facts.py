@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.memory.comparison import Words, contradicts, likeness, slot_of
+from roleplay_chat.memory.comparison import Words, contradicts, likeness
 from roleplay_chat.memory.facts import (
     Fact,
     Material,
@@ -24,6 +24,7 @@ from roleplay_chat.memory.facts import (
     used,
 )
 from roleplay_chat.memory.notes import MAX_FACTS, parse
+from roleplay_chat.memory.topics import slot_of
 from roleplay_chat.rows import FactRow
 
 MESSAGES = [
@@ -1173,7 +1174,7 @@ class TestAnswer:
     def test_facts_of_broken_json_count_one_by_one(self, end: str) -> None:
         text = (
             '{"summary": "S.", "facts": [{"action": "withdraw", "fact": 2, "message": 1},'
-            ' {"text": "Odd" "quotes"}, {"text": "Brace { in it", "importance": 5}' + end
+            ' {"text": unquoted}, {"text": "Brace { in it", "importance": 5}' + end
         )
         written = parse(text, reach="profile")
         assert written is not None

@@ -13,18 +13,20 @@ from typing import Any, Literal
 
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.memory.comparison import (
-    MAX_NAME_CHARS,
     Likeness,
-    Slot,
     Words,
     are_of_others,
-    by_name,
     contradicts,
-    has_pronoun,
     is_twin,
     likeness,
     may_both_hold,
     may_share_slot,
+)
+from roleplay_chat.memory.topics import (
+    MAX_NAME_CHARS,
+    Slot,
+    by_name,
+    has_pronoun,
     plain_slot,
     slot_of,
     whom,

@@ -18,6 +18,7 @@ from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
+from roleplay_chat.memory.topics import MAX_FACT_CHARS
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import Macros
@@ -42,7 +43,6 @@ NEWEST_KEPT = 4
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
-MAX_FACT_CHARS = 300
 MAX_SENTENCES = 60
 """Sentences of a summary that are compared with the known facts, each with each."""
 MAX_NAME_CHARS = 60

@@ -1,0 +1,309 @@
+"""Finds what a fact is about, in plain English: whom, in what respect, and with which value.
+
+Where words cannot tell, there is no answer.
+"""
+
+import re
+from collections.abc import Sequence
+
+from edge.patterns import compiled_later
+from roleplay_chat.memory.words import (
+    PERSON,
+    POSSESSIVES,
+    PRONOUNS,
+    THEIR,
+    bare,
+    is_negation,
+    read,
+    stemmed,
+    word_set,
+    words_in,
+)
+
+MAX_SUBJECT_WORDS = 4
+
+MAX_NAME_CHARS = 80
+"""Of a subject and of a topic: `memory_facts` takes no more."""
+
+MAX_FACT_CHARS = 300
+
+_PRONOUN = compiled_later(r"(?:he|she|they|(?P<whose>his|her|their))(?= )", re.IGNORECASE)
+
+_SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
+
+_CAPITAL = r"(?-i:[^\W\d_a-zß-ÿ])"
+"""A capital letter, or one of a script without capitals."""
+
+_NAME = (
+    r"(?!\w+['’]|(?:\w+(?:ian|ean|can|ban|ish|ese|ic)|german|french|dutch|welsh|greek|swiss|czech"
+    r"|thai|arab|afghan|roman|jew|muslim|hindu|sikh|israeli|pakistani|protestant|lutheran)\b)"
+    rf"{_CAPITAL}"
+)
+"""The beginning of a name. Not of "Norwegian" or a name that looks so, and not "Tom's sister"."""
+
+_PLACE = (
+    r"(?!\w+(?: \w+){0,3}['’]|(?:january|february|march|april|may|june|july|august|september"
+    rf"|october|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
+)
+"""The beginning of a place's name. Not of "Tom's house", which may be in that place, or a month."""
+
+_AGE = (
+    r"(?:\d{1,3}|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three"
+    r"|four|five|six|seven|eight|nine))?|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+)
+
+_KIND = (
+    r"(?:an?|the) (?!moment\b|past\b|present\b|future\b|shadow|dream|world\b|same\b|hope|fear"
+    r"|night|moon|table\b|door\b|window)\w"
+)
+"""The beginning of what sort of place something is: "the old mill", which may be in Oslo."""
+
+_FROM = rf"(?: from {_CAPITAL}[\w ]{{0,30}}?)?"
+
+_WHEN = r"(?: now| today| yesterday| (?:last|this) \w+| (?:in|on) [\w ]{1,20})?"
+
+_SLOTS = tuple(
+    (topic, compiled_later(rf"^{_SUBJECT}{said}", re.IGNORECASE))
+    for topic, said in (
+        ("home", rf" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at) {_PLACE}"),
+        ("home", rf" (?:has moved|is moving){_FROM} to {_PLACE}"),
+        ("home", rf" moved{_FROM} to {_PLACE}(?!.*\band\b)"),
+        ("kind of home", rf" (?:lives|resides|is living) (?:now )?(?:in|at|on) {_KIND}"),
+        ("job", r" (?:works|is working|has started working|is employed) as (?:an?|the) "),
+        ("workplace", rf" (?:works|is working|is employed) at {_PLACE}"),
+        ("kind of workplace", rf" (?:works|is working|is employed) (?:at|in) {_KIND}"),
+        ("employer", rf" (?:works|is working) for {_PLACE}"),
+        ("age", rf" is {_AGE}(?: years? old\b|(?: now| today)?\W*$)"),
+        ("age", rf" (?:has turned|turned) {_AGE}(?: years? old\b|{_WHEN}\W*$)"),
+        ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}"),
+        ("spouse", rf" is married to {_CAPITAL}"),
+        ("spouse", rf"['’]s (?:husband|wife|spouse) is {_NAME}"),
+        ("birthday", r"['’]s birthday is (?!in )(?=[^.;]*\d)"),
+        (r"favourite", r"['’]s favou?rite (?P<what>\w+(?: \w+)?) (?:is|are|has become)\b"),
+    )
+)
+"""What somebody has one of at a time, in the words of plain English facts. Only words that tell of
+nothing else: nobody has moved who "settled in the armchair" or "lives in fear"."""
+
+_MOVED = compiled_later(r"\bmov(?:ed|ing)\b", re.IGNORECASE)
+
+_BESIDE = {
+    "home": (
+        _MOVED,
+        compiled_later(r"\b(?:as an?|when|next|soon|tomorrow|later|one day)\b", re.IGNORECASE),
+    ),
+    "name": (
+        compiled_later(r"\b(?:called|named)\b", re.IGNORECASE),
+        compiled_later(r"\b(?:by|at|among|when|in)\b", re.IGNORECASE),
+    ),
+}
+"""Words of a home of long ago, or one that is planned, and of a name that only some use: one, and
+another after it."""
+
+_TIMES = compiled_later(
+    r"\b(?:in (?:the )?(?:spring|summer|autumn|fall|winter|mornings?|afternoons?|evenings?)"
+    r"|at (?:night|noon)|(?:at|on) (?:the )?weekends?|during the week"
+    r"|on (?:week|mon|tues|wednes|thurs|fri|satur|sun)days?)\b",
+    re.IGNORECASE,
+)
+"""Times that return: who lives in Oslo in summer may live in Rome in winter."""
+
+_VALUE = compiled_later(
+    rf"{_CAPITAL}[\w'’.-]*(?: (?:(?:of|de|del|la|van|von|der|da) ){{0,2}}{_CAPITAL}[\w'’.-]*)*"
+)
+"""A name of any number of words."""
+
+_POSSESSION = compiled_later(
+    rf"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>(?-i:[a-z]+(?: [a-z]+)?)) is (?:called )?"
+    rf"(?P<kind>an? )?{_NAME}",
+    re.IGNORECASE,
+)
+"""The same for "Ada's doctor is Tom", where that is not one of several. A name and a kind ("is a
+Koga") are two things."""
+
+SEVERAL = word_set(
+    """sister brother son daughter child children sibling twin cousin aunt uncle niece nephew
+    grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather friend
+    neighbour neighbor colleague worker teacher student pupil guest roommate cat dog pet horse bird
+    kitten puppy kid baby ex rival enemy coworker classmate client customer hamster rabbit parrot
+    girl boy man woman"""
+)
+"""Also with "step" in front, and the stepsister or sister-in-law, whom one has beside a sister."""
+
+_ANYBODY = THEIR | word_set("a an one another some someone somebody")
+"""First words of a subject that may be several people."""
+
+_TOPICS = {
+    "home": word_set("residence city place address lives living lives_in current_home"),
+    "job": word_set("occupation profession work career role"),
+    "spouse": word_set("partner marriage"),
+}
+
+_SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}
+
+FAMILY = SEVERAL | word_set("family mother father parent relative husband wife")
+
+_MANY = FAMILY | word_set(
+    """like dislike preference hobby interest friendship promise vow event fear phobia skill
+    memory other misc general fact relationship limit boundary rule trigger taboo
+    allergy allergen intolerance medication scar tattoo language nickname alias
+    aliase habit talent history background trait possession food drink secret story plot wish
+    dream goal belief opinion feeling mood injury health condition illness disease appearance
+    personality ability power belonging inventory member plan debt gift visit restriction quirk
+    past"""
+)
+"""Stems of topics that can have several values at a time: a new one replaces none."""
+
+_ONE_OF_MANY = word_set("favourite favorite current best oldest first last next main native")
+"""Before one of these there is one answer: "native language"."""
+
+_LIMIT = compiled_later(
+    r"\b(?:must|never|allergic|(?:does not|doesn['’]t|do not|don['’]t) want)\b", re.IGNORECASE
+)
+"""Whatever topic a model names, there may be several of these."""
+
+Slot = tuple[str, str]
+"""A subject and a topic."""
+
+
+def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> Slot | None:
+    """The subject and topic of a fact, if it can be true of one thing at a time only.
+
+    Plain words count more than what a model named, unless a pronoun stands there. `person` is the
+    name of the user.
+    """
+    subject = "" if subject.casefold() in PRONOUNS else subject
+    if (plain := plain_slot(text, subject, person)) is not None:
+        return plain
+    topic = topic.casefold().strip()
+    topic = "" if _is_many(topic) else _SAME_TOPIC.get(topic, topic)
+    topic = "" if _is_beside(topic, text) else topic
+    if not topic or _LIMIT.search(text):
+        return _possession(text, person)
+    is_relatives = relative(read(words_in(text))[0]) - _bare_words(subject)
+    if not subject or _is_of_several(subject, topic) or is_relatives:
+        return None
+    return _slot(_about(subject, person), topic)
+
+
+def _possession(text: str, person: str) -> Slot | None:
+    found = _POSSESSION.match(text)
+    if not found or _is_many(found["what"]) or _names_several(found["what"]):
+        return None
+    what = f"kind of {found['what']}" if found["kind"] else found["what"]
+    return _slot(_about(found["subject"], person), what)
+
+
+def _is_many(topic: str) -> bool:
+    """Whether somebody has any number of what a topic names: "allergies", "house rule"."""
+    words = [stemmed(word.removesuffix("'s")) for word in words_in(topic)]
+    if not words or words[0] in _ONE_OF_MANY:
+        return False
+    return words[-1] in _MANY or (words[-1] == "name" and _names_several(topic))
+
+
+def _names_several(text: str) -> bool:
+    """Whether it names somebody or something of which there may be several."""
+    return any(word.removeprefix("step") in SEVERAL for word in _bare_words(text))
+
+
+def plain_slot(text: str, subject: str, person: str) -> Slot | None:
+    """The slot in plain words; `subject` is whom a pronoun means, if it is known."""
+    if (plain := _plain(text)) is None:
+        return None
+    name, found = plain
+    what = f"{name} {found['what']}" if name == "favourite" else name
+    what = what.casefold().replace("color", "colour")
+    about = subject if found["subject"].casefold() in PRONOUNS else found["subject"]
+    is_none = not about or _is_of_several(about, what)
+    return None if is_none else _slot(_about(about, person), what)
+
+
+def _plain(text: str) -> tuple[str, re.Match[str]] | None:
+    """The topic that plain words tell, and where they do."""
+    for name, pattern in _SLOTS:
+        found = pattern.match(text)
+        words = found["subject"].casefold().split() if found else []
+        is_one = len(words) <= MAX_SUBJECT_WORDS and not _ANYBODY.intersection(words[:1])
+        if found and is_one and not any(map(is_negation, words)):
+            return None if _is_beside(name, text) else (name, found)
+    return None
+
+
+def _is_beside(topic: str, text: str) -> bool:
+    """Whether it tells a value that holds beside the one of this topic."""
+    first, second = _BESIDE.get(topic, (None, None))
+    begins = first.search(text) if first else None
+    return bool(begins and second and second.search(text, begins.end()))
+
+
+def _slot(subject: str, topic: str) -> Slot | None:
+    subject, topic = (name.replace("’", "'")[:MAX_NAME_CHARS].strip() for name in (subject, topic))
+    return (subject, topic) if subject and topic else None
+
+
+def _is_of_several(subject: str, topic: str) -> bool:
+    """Whether the name may apply to several people: "Ada's sister"."""
+    return topic == "name" and _names_several(subject)
+
+
+def _about(subject: str, person: str) -> str:
+    subject = " ".join(
+        word for word in subject.split() if word.casefold() not in ("the", "a", "an")
+    )
+    return person if subject.casefold() in PERSON and person else subject
+
+
+def has_pronoun(text: str) -> bool:
+    """Whether it begins with a pronoun for somebody."""
+    return _PRONOUN.match(text) is not None
+
+
+def by_name(text: str, subject: str) -> str:
+    """The text with the name of its subject in place of a pronoun at the beginning, so that it can
+    be understood alone. "Her brother" is of nobody whom the subject "brother" tells."""
+    found = _PRONOUN.match(text)
+    if not found or subject[:1].islower() or not subject[:1].isalpha():
+        return text
+    names = whom(subject, "")
+    if not names or names & _bare_words(text):
+        return text
+    whose = "'s" if found["whose"] else ""
+    told = f"{subject}{whose}{text[found.end() :]}"
+    return told if len(told) <= MAX_FACT_CHARS else text
+
+
+def whom(subject: str, person: str) -> set[str]:
+    """The words of a subject that a model named, if it names somebody."""
+    name = _about(subject, person)
+    return set() if name.casefold() in PRONOUNS | PERSON else _bare_words(name)
+
+
+def _bare_words(text: str) -> set[str]:
+    return bare(read(words_in(text))[0])
+
+
+def relative(stems: Sequence[str]) -> set[str]:
+    """The family word with which "Ada's brother is old" or "Her older brother" begins."""
+    is_owned = stems[:1] and (stems[0].endswith("'s") or stems[0] in POSSESSIVES)
+    return set(FAMILY.intersection(stems[1:3])) if is_owned else set()
+
+
+def tells_topic(text: str) -> bool:
+    """Whether the words alone tell whom it is about, and in what respect."""
+    return (plain_slot(text, "", "") or _possession(text, "")) is not None
+
+
+def value_of(text: str) -> list[str]:
+    """The name of the home, the spouse and so on that it tells: "Oslo" in "lives in Oslo"."""
+    plain = _plain(text)
+    found = plain[1] if plain else _POSSESSION.match(text)
+    value = _VALUE.match(text, found.end() - 1) if found else None
+    return read(words_in(value[0]))[0] if value else []
+
+
+def times_of(text: str) -> set[str]:
+    """When it returns. "Moved in winter" tells of one winter."""
+    times = [] if _MOVED.search(text) else _TIMES.findall(text)
+    return {time.casefold() for time in times}

@@ -1,0 +1,155 @@
+"""Reads the words of a text: their stems, names, negations, and those that carry no meaning."""
+
+import unicodedata
+from collections.abc import Iterable
+
+import regex
+
+from edge.patterns import compiled_later
+from roleplay_chat.screening.normalize import stream_safe
+
+_WORD = regex.compile(r"[^\W_]+(?:['’][^\W_]+)*|[\p{Sc}\p{So}+]")
+"""With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
+currencies and emoji, which may be all that differs."""
+
+_WITHOUT_SPACES = compiled_later(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+)
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese letters."""
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a list that spaces divide."""
+    return frozenset(words.split())
+
+
+_SKIPPED = word_set(
+    """a an the der die das ein eine einen le la les un une el los las do does did now currently
+    still also very really just"""
+)
+"""Articles, auxiliaries and adverbs that change nothing."""
+
+NEGATIONS = word_set(
+    """not no never nobody nothing none without cannot nicht kein keine keinen keinem
+    keiner"""
+)
+
+_DENYING = word_set("не нет ни pas nie nunca jamás")
+"""The same in languages in which two of them are still one."""
+
+MOVABLE = word_set(
+    """often alway sometime usually yesterday today tomorrow tonight alone again together"""
+)
+"""Stems of adverbs that mean the same at another place. "Only" does not."""
+
+_CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
+
+_IRREGULAR = {"has": "have", "goe": "go"}
+
+PRONOUNS = word_set("he she they it")
+"""Whom they mean, the words of a fact do not tell."""
+
+THEIR = word_set("her his their its")
+"""The same of the owner of something."""
+
+POSSESSIVES = THEIR | word_set("my our your")
+
+PERSON = word_set("user person {{user}} i you")
+"""What models call the user."""
+
+NUMBERS = word_set(
+    """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
+    hundred thousand first second third half both twice once"""
+)
+
+JOINING = word_set(
+    """with in on at for and or but because from since near of to by as when while after before
+    until who which that if so under over into about during where"""
+)
+"""Words that go on with a fact that was complete before them."""
+
+COMMON = (
+    _SKIPPED
+    | JOINING
+    | word_set(
+        """is are was were be been has have had will would can could may might should her his their
+        its she he they it him them this there called named said told mentioned"""
+    )
+)
+"""Words without a meaning of their own."""
+
+NAMES_TOO = word_set("will may")
+"""Names that are auxiliaries without a capital letter."""
+
+NO_NAMES = COMMON - NAMES_TOO | PERSON
+"""Words that are nobody's name, even with a capital letter."""
+
+
+def letter_pairs(stem: str) -> list[str]:
+    """The pairs of letters of a stem in a script without spaces; any other stem alone."""
+    if not _WITHOUT_SPACES.search(stem):
+        return [stem]
+    return [stem[place : place + 2] for place in range(max(len(stem) - 1, 1))]
+
+
+def is_negation(word: str) -> bool:
+    """Whether a word in small letters denies what follows."""
+    return word in NEGATIONS or word in _DENYING or word.endswith("n't")
+
+
+def _affirmed(word: str) -> str:
+    """The word without its negation: "is" for "isn't", and "" for "not"."""
+    if word in _CONTRACTED:
+        return _CONTRACTED[word]
+    return "" if word in NEGATIONS | _DENYING else word.removesuffix("n't")
+
+
+def _without_any_more(words: list[str]) -> list[str]:
+    """Without "any more" at the end; "any more tea" is not "any tea"."""
+    end = [word.casefold() for word in words[-2:]]
+    if end[-1:] == ["anymore"]:
+        return words[:-1]
+    return words[:-2] if end in (["any", "more"], ["any", "longer"]) else words
+
+
+def stemmed(written: str) -> str:
+    """What a word has in common with its plural, or a verb with its form after "she": "allergy",
+    "watch". Marie is not Mary."""
+    word = written.casefold()
+    owner = "'s" if word.endswith("'s") else ""
+    word = word.removesuffix("'s")
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    if len(word) > 3 and word.endswith(("sse", "she", "che", "xe")):
+        word = word[:-1]
+    if word.endswith("ie") and not written[:1].isupper():
+        word = word[:-2] + "y"
+    return _IRREGULAR.get(word, word) + owner
+
+
+def words_in(text: str) -> list[str]:
+    """The words of a text as it writes them."""
+    text = unicodedata.normalize("NFKC", stream_safe(text))
+    return [str(word) for word in _WORD.findall(text.replace("’", "'"))]
+
+
+def read(words: list[str]) -> tuple[list[str], list[str]]:
+    """The stems of the words, without articles and negations, and those that follow a negation:
+    "meat" in "no meat but fish"."""
+    words, kept, denied, negations = _without_any_more(words), [], [], 0
+    for before, written in zip(["", *words], words, strict=False):
+        word = written.casefold()
+        affirmed = _affirmed(word)
+        is_empty = word in ("longer", "more") and before.casefold() == "no"
+        if affirmed and affirmed not in _SKIPPED and not is_empty:
+            kept.append(stemmed(written if affirmed == word else affirmed))
+            denied += kept[-1:] * negations
+            negations = 0
+        negations += is_negation(word)
+    return kept or [word.casefold() for word in words], sorted(denied + [""] * negations)
+
+
+def bare(stems: Iterable[str]) -> set[str]:
+    """The stems, "tom" for "tom's"."""
+    return {stem.removesuffix("'s") for stem in stems}
