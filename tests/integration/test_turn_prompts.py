@@ -178,6 +178,19 @@ def test_summary_that_was_cut_is_named(told: Talk) -> None:
     assert composed["summary"] == 0
 
 
+def test_summary_that_was_left_out_is_not_named_as_sent(told: Talk) -> None:
+    told.describe(VENICE, context_tokens=600)
+    told.stack.db.execute(
+        "insert into conversation_summaries (conversation_id, person_content) values (%s, %s)",
+        (told.conversation, "They met in the fog. " * 150),
+    )
+    told.reply("Hello " + "there " * 400)
+    composed = composition(told)
+    assert composed["left_out"]["summary"] is True
+    assert "summary" not in composed
+    assert parts(composed)["memory"]["tokens"] == 0
+
+
 @pytest.mark.parametrize(
     ("entry", "why"),
     [

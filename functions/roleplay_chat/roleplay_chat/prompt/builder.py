@@ -186,7 +186,7 @@ def build(spec: PromptSpec) -> Prompt:
         found=frame.found,
         lore=frame.lore,
         facts_left_out=frame.memory.left_out,
-        is_summary_cut=frame.memory.is_summary_cut,
+        summary=frame.memory.summary,
         history=frame.history,
         kept=kept,
         recalled_facts=recalled.facts,
@@ -243,7 +243,8 @@ class _Memory:
 
     text: str = ""
     left_out: Sequence[FactRow] = ()
-    is_summary_cut: bool = False
+    summary: str = ""
+    """The beginning that fits."""
 
 
 @dataclass(frozen=True)
@@ -539,7 +540,7 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     others = rest + [fact for fact in begun.facts if not _is_kept(fact)]
     more, left_out = _fact_lines(others, budget, tokens)
     text = "\n".join(filter(None, [fitting, *first, *more]))
-    return _Memory(text, left_out, len(fitting) < len(summary))
+    return _Memory(text, left_out, fitting)
 
 
 def _is_kept(fact: FactRow) -> bool:

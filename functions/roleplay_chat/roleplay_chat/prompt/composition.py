@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 MAX_ENTRIES, MAX_LISTED = 40, 120
 """The most entries, and facts or messages, in one list; further ones are only counted."""
+RECOGNISED_CHARS = 20
+"""By the first ones the summary is found in a section that was cut."""
 MAX_ID_CHARS = 40
 MAX_ID = 2**53
 """Larger numbers are not exact in every program."""
@@ -53,7 +55,8 @@ class Ingredients:
     """Those that fit."""
     facts_left_out: Sequence[FactRow]
     """Those that the system message has no room for."""
-    is_summary_cut: bool
+    summary: str
+    """The beginning of the summary that the system message has room for."""
     history: Sequence[MessageRow]
     """The messages that were read."""
     kept: Sequence[MessageRow]
@@ -75,7 +78,7 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
     parts       [{"part", "tokens"}] in order, with "of", its tokens, if it was cut
     history     {"messages", "left_out"} and "from", the position of the first one
     entries     see `_entry`
-    summary     the position of the last message that it tells of; without it there was none
+    summary     the position of the last message that it tells of; without it none was sent
     facts       ids of those in the system message
     recalled    {"facts", "messages"}: ids, and positions
     left_out    {"entries", "facts"} that there was no room for, and "summary": true if its end was
@@ -84,8 +87,9 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
     """
     lists = _lists(made_of)
     memory = made_of.begun.memory
-    summary = {"summary": memory.covers_position} if memory and memory.text else {}
-    cut = {"summary": True} if made_of.is_summary_cut else {}
+    sent = _summary(made_of)
+    summary = {"summary": memory.covers_position} if memory and sent else {}
+    cut = {"summary": True} if memory and len(sent) < len(memory.text) else {}
     return {
         "tokens": total,
         "parts": list(_parts(made_of, total)),
@@ -115,6 +119,14 @@ class _List(NamedTuple):
     @classmethod
     def from_rows(cls, rows: Sequence[T], most: int, describe: Callable[[T], Any]) -> "_List":
         return cls([describe(row) for row in rows[:most]], max(len(rows) - most, 0))
+
+
+def _summary(made_of: Ingredients) -> str:
+    """The beginning of the summary that was sent: less, if the section was cut, too."""
+    if (section := made_of.cut.get("memory")) is None:
+        return made_of.summary
+    begins = section.text.find(made_of.summary[:RECOGNISED_CHARS])
+    return section.text[begins:] if made_of.summary and begins >= 0 else ""
 
 
 def _lists(made_of: Ingredients) -> dict[str, _List]:
