@@ -13,6 +13,7 @@ $$;
 -- p_note has
 --   tier, content, gist, importance, subject, topic    of memory_facts
 --   from, to        the positions of the messages that it was drawn from
+--   in_full         it is one message, which has all of its words
 --   replaces        ids of the facts that no longer hold; also those of its subject and topic
 --   extends         the id of a fact that says less of the same
 --   same_as         the id of the fact that it repeats: nothing is added
@@ -50,7 +51,7 @@ declare
 begin
   select * into v_note from jsonb_to_record(p_note) as (
     tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
-    replaces uuid[], extends uuid, same_as uuid, is_change boolean);
+    in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean);
   if not v_is_withdrawal then
     select bool_or(s.is_off), min(array_position(v_tiers, s.tier)), min(s.importance)
     into v_is_off, v_widest, v_importance
@@ -95,7 +96,7 @@ begin
       v_known := v_fact;
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
       -- Its source is the first message that says it here: without a later one it still holds.
-      v_is_earlier := v_is_repeated and v_known.source_message_id is not null
+      v_is_earlier := v_is_repeated and v_note.in_full and v_known.source_message_id is not null
         and v_known.source_conversation_id = p_conversation.id and v_note."to" < v_known.source_from;
       update public.memory_facts f
       set last_used_at = now(),

@@ -140,6 +140,12 @@ class Material:
             return self.messages[0][0], self.messages[-1][0]
         return self.messages[place][0], self.messages[place][0]
 
+    def has_all(self, words: Words, position: int) -> bool:
+        """Whether the message at a position has all of the words."""
+        bearing = self.bearing(words)
+        places = (place for place, (at, _) in enumerate(self.messages) if at == position)
+        return bool(bearing) and any(bearing <= self._said[place] for place in places)
+
     def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
         """Whether the named message has this many of the words."""
         place = self._place(message)
@@ -313,6 +319,8 @@ class _Note:
             **{"tier": fact.tier, "content": fact.text, "importance": fact.importance},
             **{"from": first, "to": last},
         }
+        if first == last and self.material.has_all(self.words, first):
+            columns["in_full"] = True
         if self.slot:
             columns |= {"subject": self.slot[0], "topic": self.slot[1]}
         elif fact.subject:
