@@ -150,7 +150,7 @@ _MANY = FAMILY | word_set(
     allergy allergen intolerance medication scar tattoo language nickname alias
     aliase habit talent history background trait possession food drink secret story plot wish
     dream goal belief opinion feeling mood injury health condition illness disease appearance
-    personality ability power belonging inventory member plan debt gift visit restriction quirk
+    personality ability power belonging inventory member plan debt visit restriction quirk
     past"""
 )
 """Stems of topics that can have several values at a time: a new one replaces none."""
