@@ -129,6 +129,10 @@ begin
         where r.fact_id = v_fact.id and r.conversation_id = o.conversation_id and r.position = o.position;
       end if;
       v_is_same := true;
+      if not v_is_repeated and v_note.in_full then
+        -- A user's own text keeps its time, but what contradicts it may be older than this message.
+        v_fact.said_at := greatest(v_fact.said_at, v_source.said_at);
+      end if;
     end if;
   end if;
 

@@ -1509,6 +1509,20 @@ class TestPerson:
         step(told)
         assert texts(told) == {PARIS, OSLO}
 
+    def test_what_a_person_wrote_replaces_a_models_fact_once_a_message_says_it_again(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4]})
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        with told.stack.data_api(told.user) as api:
+            row = {"memory_id": str(memory), "content": OSLO}
+            assert api.post("/memory_facts", json=row).is_success
+        for text_, said in ((PARIS, "I live in Paris again."), (OSLO, "I live in Oslo after all.")):
+            say(told, said)
+            step(told, {"text": text_, "said": said})
+            left = {OSLO} if text_ == OSLO else {OSLO, PARIS}
+            assert texts(told) == {"Ada has a dog.", *left}
+
     def test_fact_that_a_person_reworded_to_say_something_else_replaces_nothing(
         self, told: Talk
     ) -> None:
