@@ -634,6 +634,7 @@ class TestResolve:
             ("She likes tea.", "Mara", "Mara likes tea."),
             ("Her brother lives in Oslo.", "James", "James's brother lives in Oslo."),
             ("their brother is Jon.", "Ada and Tom", "Ada and Tom's brother is Jon."),
+            ("She likes tea.", "Preferences", "She likes tea."),
             ("She likes tea.", "user", "She likes tea."),
             ("She likes tea.", "The user", "She likes tea."),
             ("She likes tea.", "She", "She likes tea."),
@@ -647,9 +648,9 @@ class TestResolve:
         ],
     )
     def test_name_takes_the_place_of_a_pronoun(self, text: str, subject: str, saved: str) -> None:
-        noted = Fact("conversation", text, subject=subject)
-        assert changes([noted], [])[0]["content"] == saved
-        (change,) = changes([noted], known(text, subject=subject))
+        noted, said = Fact("conversation", text, subject=subject), [(1, "James and Tom came.")]
+        assert changes([noted], [], said)[0]["content"] == saved
+        (change,) = changes([noted], known(text, subject=subject), said)
         assert (change["content"], change["same_as"]) == (saved, ids(1)[0])
 
     @pytest.mark.parametrize(

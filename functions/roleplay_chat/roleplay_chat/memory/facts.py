@@ -23,6 +23,7 @@ from roleplay_chat.memory.comparison import (
     may_share_slot,
 )
 from roleplay_chat.memory.topics import (
+    FAMILY,
     MAX_NAME_CHARS,
     Slot,
     by_name,
@@ -31,6 +32,7 @@ from roleplay_chat.memory.topics import (
     slot_of,
     whom,
 )
+from roleplay_chat.memory.words import COMMON, bare
 from roleplay_chat.rows import FactRow
 
 TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
@@ -110,6 +112,18 @@ class Material:
         self.names.update(names.stems, (f"{name}'s" for name in names.stems))
         # In scripts without spaces a name is part of a longer word.
         self.names.update(names.content)
+
+    @cached_property
+    def _capitals(self) -> set[str]:
+        """The words that may be names in the messages and the known facts."""
+        texts = [*(row.content for row in self.known), *(text for _, text in self.messages)]
+        return bare(word for text in texts for word in Words(text).capitals)
+
+    def by_name(self, text: str, subject: str) -> str:
+        """The text with the name of its subject in place of a pronoun, if that is a name which
+        somebody used: "Ada's sister", and not "Preferences"."""
+        words = whom(subject, self.person) - FAMILY - COMMON if has_pronoun(text) else set()
+        return by_name(text, subject) if words and words <= self.names | self._capitals else text
 
     @cached_property
     def _said(self) -> list[set[str]]:
@@ -374,9 +388,10 @@ def resolve(
     """
     known = _all_known(material)
     changes = []
-    for fact in (fact.named for fact in noted):
+    for fact in noted:
+        named = replace(fact, text=material.by_name(fact.text, fact.subject))
         resolved = _withdraw if fact.action == "withdraw" else _note
-        changes.append(resolved(fact, known, material))
+        changes.append(resolved(named, known, material))
     for sentence in sentences:
         words = Words(sentence)
         told = [
@@ -429,7 +444,7 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
 def _all_known(material: Material) -> list[_Known]:
     known = []
     for row in material.known:
-        text = by_name(row.content, row.subject or "")
+        text = material.by_name(row.content, row.subject or "")
         slot = slot_of(text, row.subject or "", row.topic or "", material.person)
         known.append(_Known(row, Words(text), slot, is_current=row.id is not None))
     return known
