@@ -87,7 +87,7 @@ begin
         from regexp_matches(v_text, c_unspaced || '{2,}', 'g') with ordinality run (found, number),
              unnest(string_to_array(run.found[1], null)) with ordinality letters (letter, place)) pair
       where pair.letters is not null
-      group by pair.letters order by max(row(pair.number, pair.place)) desc)
+      group by pair.letters order by max(10000 * pair.number + pair.place) desc)
       || array(
       select distinct hashtextextended(sign.found[1], v_seed) from regexp_matches(v_text, c_one_sign, 'g') sign (found));
     v_text := regexp_replace(v_text, c_unspaced || '+', ' ', 'g');
