@@ -337,6 +337,14 @@ SILLYTAVERN_BOOK = {
         "1": {"uid": 1, "key": [], "content": "Off.", "disable": True, "order": 1, "position": 0},
     }
 }
+CHUB_ENTRY: dict[str, Any] = {
+    **{"uid": 1, "key": ["dragon"], "keys": ["dragon"]},
+    **{"keysecondary": ["tame"], "secondary_keys": ["tame"], "content": "Wild dragons attack."},
+    **{"selective": True, "selectiveLogic": 2, "order": 7, "insertion_order": 7},
+    **{"position": 4, "depth": 2, "disable": False, "enabled": True, "excludeRecursion": True},
+    **{"probability": 100, "useProbability": True},
+    "extensions": {"depth": 2, "excludeRecursion": True, "useProbability": True},
+}
 NOVELAI_BOOK = {
     "lorebookVersion": 5,
     "entries": [
@@ -450,6 +458,77 @@ class TestLorebooks:
         (parsed,) = parse_entries(found.book)
         assert (parsed.position, parsed.depth, parsed.role) == ("in_chat", 2, "user")
         assert (parsed.logic, parsed.secondary, parsed.order) == ("and_all", ("ebb",), 90)
+
+    @pytest.mark.parametrize("entries", [[CHUB_ENTRY], {"1": CHUB_ENTRY}])
+    def test_entry_with_the_names_of_both_is_sillytaverns(self, entries: Any) -> None:
+        in_cards = ("keys", "secondary_keys", "insertion_order", "enabled", "extensions")
+        own = {name: value for name, value in CHUB_ENTRY.items() if name not in in_cards}
+        chub = lorebook_of({"name": "L", "entries": entries})
+        plain = lorebook_of({"name": "L", "entries": {"1": own}})
+        assert chub is not None
+        assert plain is not None
+        read, expected = (Card.read(book).columns()["character_book"] for book in (chub, plain))
+        assert read == expected
+        (entry,) = parse_entries(read)
+        assert (entry.keys, entry.secondary, entry.logic) == (("dragon",), ("tame",), "not_any")
+        assert (entry.position, entry.depth, entry.waits_for_chat) == ("in_chat", 2, True)
+        again = lorebook_of(read)
+        assert again is not None
+        assert Card.read(again).columns()["character_book"] == read
+
+    @pytest.mark.parametrize(
+        ("fields", "read"),
+        [
+            ({"key": [], "keys": ["wyrm"]}, {"keys": ["wyrm"]}),
+            ({"keysecondary": None}, {"secondary_keys": ["tame"]}),
+            ({"order": 0, "insertion_order": 9}, {"insertion_order": 0}),
+            ({"order": None, "insertion_order": 9}, {"insertion_order": 9}),
+            ({"enabled": False}, {"enabled": False}),
+            ({"disable": True}, {"enabled": False}),
+            ({"priority": 3, "name": "Wyrm"}, {"priority": 3, "name": "Wyrm"}),
+            ({"case_sensitive": True}, {"case_sensitive": True}),
+            ({"position": "before_char"}, {"position": "before_char"}),
+            ({"secondkey": "", "insertorder": 3}, {"insertion_order": 3}),
+        ],
+    )
+    def test_names_of_a_card_count_where_sillytaverns_are_missing(
+        self, fields: dict[str, Any], read: dict[str, Any]
+    ) -> None:
+        found = read_lorebook({"name": "L", "entries": [CHUB_ENTRY | fields]})
+        assert found is not None
+        (entry,) = found.book["entries"]
+        assert entry | read == entry
+
+    @pytest.mark.parametrize(
+        ("own", "beside", "read"),
+        [
+            ({"depth": 2, "excludeRecursion": True}, {}, {"depth": 2, "exclude_recursion": True}),
+            ({"depth": 2}, {"depth": 3}, {"depth": 3}),
+            ({"scan_depth": 2}, {"scanDepth": None}, {"scan_depth": 2}),
+            ({"risu_activationPercent": 5, "myTool": 1}, {}, {"myTool": 1}),
+        ],
+    )
+    def test_extensions_of_an_entry_are_among_what_it_says(
+        self, own: Any, beside: dict[str, Any], read: dict[str, Any]
+    ) -> None:
+        row = {"key": ["dragon"], "content": "Wild."} | beside
+        found = read_lorebook({"entries": [row | {"extensions": own}]})
+        assert found is not None
+        extensions = found.book["entries"][0]["extensions"]
+        assert extensions | read == extensions
+        assert "extensions" not in extensions
+
+    def test_extensions_beside_a_cards_own_are_read(self) -> None:
+        row = {"keys": ["dragon"], "secondary_keys": ["tame"], "content": "Wild.", "depth": 9}
+        row |= {"selective": True, "selectiveLogic": 2, "excludeRecursion": True, "role": None}
+        row |= {"extensions": {"depth": 2, "position": 4}, "position": "before_char", "case": 1}
+        v2 = {"name": "Ina", "personality": "Dry.", "character_book": {"entries": [row]}}
+        read = Card.parse(v2)
+        (entry,) = parse_entries(read.columns()["character_book"])
+        assert (entry.logic, entry.waits_for_chat, entry.depth) == ("not_any", True, 2)
+        assert exported(read.columns(), read.original) == v2
+        assert Card.parse(read.original).columns() == read.columns()
+        assert read.warnings == ()
 
     def test_character_with_entries_beside_it_is_a_character(self) -> None:
         assert Card.parse(card("keeper_v1") | {"entries": [{"keys": ["x"]}]}).fields.name

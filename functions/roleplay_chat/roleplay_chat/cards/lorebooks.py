@@ -74,6 +74,26 @@ _BOOK_FIELDS = {
 }
 _OWN_CASE = ("selectiveLogic", "useProbability")
 """Fields of SillyTavern that it writes in a card as it does in its own files."""
+EXTENSIONS = frozenset(
+    (
+        *("position", "depth", "role", "scan_depth", "case_sensitive", "match_whole_words"),
+        *("probability", "sticky", "cooldown", "delay", "exclude_recursion", "prevent_recursion"),
+        *("delay_until_recursion", "group", "group_override", "group_weight", "use_group_scoring"),
+        *("triggers", "character_filter", "outlet_name", "ignore_budget", "vectorized"),
+        *("match_persona_description", "match_character_description", "match_scenario"),
+        *("match_character_personality", "match_character_depth_prompt", "match_creator_notes"),
+        *("automation_id", "display_index", *_OWN_CASE),
+    )
+)
+"""Fields of SillyTavern that a card has in an entry's `extensions`."""
+_IN_BOTH = {
+    **{ours: theirs for theirs, ours in _NAMED[SILLYTAVERN].items()},
+    **{"case_sensitive": "caseSensitive", "priority": "", "name": "", "enabled": "disable"},
+}
+"""The fields of a card that Chub writes beside SillyTavern's, which are named as well: they count
+where SillyTavern's are missing."""
+_NOTHING: tuple[Any, ...] = (None, "", [])
+"""What counts as missing where an entry has a field under two names."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +170,12 @@ def _lorebook(value: Object, program: str | None = None) -> Lorebook | None:
 
 
 def program_of(row: object) -> str | None:
-    """The program that wrote an entry; None for a card's own form."""
-    if not isinstance(row, dict) or ("keys" in row and "text" not in row):
+    """The program that wrote an entry; None for a card's own form. Chub writes SillyTavern's names
+    and a card's into the same entry, of which SillyTavern's say more."""
+    if not isinstance(row, dict):
+        return None
+    has_key = isinstance(row.get("key"), list | str)
+    if "keys" in row and "text" not in row and not has_key:
         return None
     if "keywords" in row:
         return AGNAI
@@ -162,9 +186,33 @@ def program_of(row: object) -> str | None:
 
 def as_entry(row: Any) -> Any:
     """An entry in a card's form, with the fields of its program renamed. Anything that is not an
-    entry of another program stays unchanged."""
-    program = program_of(row)
-    return row if program is None else _CONVERTERS[program](row)
+    entry stays unchanged."""
+    if program := program_of(row):
+        return _CONVERTERS[program](row)
+    return _with_extensions(row) if isinstance(row, dict) else row
+
+
+def _with_extensions(row: Object) -> Object:
+    """An entry in a card's form, with the extensions that some tools write beside `extensions`."""
+    own = row.get("extensions", {})
+    if not isinstance(own, dict | None):
+        return row
+    own = own or {}
+    beside = {
+        name: known
+        for name in row
+        if name not in _OF_CARDS
+        and (known := _as_written_in_cards(name)) in EXTENSIONS
+        and own.get(known) is None
+    }
+    moved = {known: row[name] for name, known in beside.items() if row[name] is not None}
+    if not moved:
+        return row
+    return {name: row[name] for name in row if name not in beside} | {"extensions": own | moved}
+
+
+_OF_CARDS = ("position", "case_sensitive")
+"""Fields of an entry in a card that have the names of extensions."""
 
 
 def _renamed(row: Object, program: str) -> Object:
@@ -177,14 +225,44 @@ def _rest(row: Object, program: str) -> Object:
 
 
 def _from_sillytavern(row: Object) -> Object:
-    rest = _rest(row, SILLYTAVERN)
-    disabled = rest.pop("disable", False)
-    extensions = {_as_written_in_cards(name): value for name, value in rest.items()}
-    position = "before_char" if extensions.get("position") == 0 else "after_char"
-    enabled = not disabled if isinstance(disabled, bool | int) else True
     entry = _renamed(row, SILLYTAVERN)
-    entry |= {"enabled": enabled, "position": position, "use_regex": True}
+    for ours, theirs in _IN_BOTH.items():
+        if ours in row and row.get(theirs) in _NOTHING:
+            entry[ours] = row[ours]
+    extensions = _extensions_of(row)
+    position = extensions.get("position")
+    if isinstance(position, str) and position in _POSITIONS:
+        del extensions["position"]
+    else:
+        position = "before_char" if position == 0 else "after_char"
+    entry |= {"enabled": _is_enabled(row), "position": position, "use_regex": True}
     return entry | {"extensions": extensions}
+
+
+_POSITIONS = ("before_char", "after_char")
+"""The places of an entry in a card."""
+
+
+def _is_enabled(row: Object) -> bool:
+    disabled = row.get("disable")
+    return row.get("enabled") is not False and not (isinstance(disabled, bool | int) and disabled)
+
+
+def _extensions_of(row: Object) -> Object:
+    """The fields of SillyTavern's that a card has in `extensions`. An entry made from a card's has
+    such an object too, with the names of either; what the entry itself says wins."""
+    beside = (*_IN_BOTH, "disable", "use_regex", "extensions")
+    rest = {name: row[name] for name in _rest(row, SILLYTAVERN) if name not in beside}
+    own = row.get("extensions")
+    extensions: Object = {}
+    for name, value in own.items() if isinstance(own, dict) else ():
+        known = _as_written_in_cards(name)
+        extensions[known if known in EXTENSIONS else name] = value
+    for name, value in rest.items():
+        known = _as_written_in_cards(name)
+        if value is not None or known not in extensions:
+            extensions[known] = value
+    return extensions
 
 
 def _as_written_in_cards(name: str) -> str:

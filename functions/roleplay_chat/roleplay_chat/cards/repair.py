@@ -198,7 +198,7 @@ def _entry(value: Any, path: Path, warnings: Warnings) -> Any:
         return MISSING
     if program := program_of(value):
         warnings.add(path, f"is in the form of {program}; it was converted")
-        value = as_entry(value)
+    value = as_entry(value)
     content = value.get("content")
     if content is not None and _remark(content) is MISSING:
         warnings.add((*path, "content"), f"is {kind_of(content)}; the entry was left out")
