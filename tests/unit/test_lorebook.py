@@ -156,6 +156,9 @@ class TestKeys:
         assert not calls("sea", "sea", **fields)
 
 
+SAID = ("Bob: hi", "Ann: well hello")
+
+
 class TestPatterns:
     @pytest.mark.parametrize(
         ("text", "key", "expected"),
@@ -206,6 +209,28 @@ class TestPatterns:
         assert by_name("A/B is here", "/^{{user}} is/", "A/B")
         assert by_name("I am /a|b/", "{{user}}", "/a|b/")
         assert not by_name("I am a", "{{user}}", "/a|b/")
+
+    @pytest.mark.parametrize(
+        ("key", "texts", "expected"),
+        [
+            pytest.param(r"/\x01Ann:[^\x01]*?hello/", SAID, True, id="of-the-speaker"),
+            pytest.param(r"/\x01Bob:[^\x01]*?hello/", SAID, False, id="of-another"),
+            pytest.param(r"/hello\n\x01Bob/", SAID, True, id="newest-first"),
+            pytest.param(r"/^\x01Ann/", SAID, True, id="mark-at-the-beginning"),
+            pytest.param(r"/^Ann/", SAID, True, id="without-it"),
+            pytest.param(r"/^Bob/", SAID, False, id="later-text"),
+            pytest.param(r"/^Bob/m", SAID, True, id="later-text-as-a-line"),
+            pytest.param(r"/^nn/", SAID, False, id="not-the-beginning"),
+            pytest.param(r"/[^^]nn|\^/", SAID, True, id="in-a-class"),
+            pytest.param(r"/\x01Bob:[^\x01]*?hello/", ["Bob: \x01hello"], True, id="persons-mark"),
+            pytest.param(r"/\x01Ann/", ["Bob: \x01Ann"], False, id="persons-mark-begins-nothing"),
+            pytest.param("hello\x01", ["hello\x01"], True, id="plain-key"),
+        ],
+    )
+    def test_pattern_knows_where_a_message_begins(
+        self, key: str, texts: Sequence[str], expected: bool
+    ) -> None:
+        assert bool(found(*texts, entries=[entry("Found.", key)])) is expected
 
     @pytest.mark.parametrize(
         "key",

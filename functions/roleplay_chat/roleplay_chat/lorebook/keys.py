@@ -44,6 +44,8 @@ _IN_WORD = rf"[\w--[{UNSPACED}]]"
 _EDGE = regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
 _MARK = "\x00"
 """Marks every place where a word may begin or end. Stored text never contains it."""
+_BEGINS = "\x01"
+"""Begins each text for patterns, as in SillyTavern, so that a pattern can name its speaker."""
 _PATTERN = regex.compile(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL)
 _SPECIAL = regex.compile(r"[\\^$.|?*+()\[\]{}/]")
 _FLAGS = {"i": regex.I, "m": regex.M, "s": regex.S, "u": 0, "g": 0, "y": 0, "v": 0, "d": 0}
@@ -227,7 +229,7 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
     parsed = _parsed(key) if len(key) <= MAX_KEY_CHARS else None
     if parsed is None:
         return None
-    source, letters = parsed
+    source, letters = _translated(parsed[0]), parsed[1]
     if _NOT_JAVASCRIPT.search(source) or expanded(source) > MAX_EXPANDED:
         return None
     flags = 0
@@ -237,6 +239,17 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
         return regex.compile(source, flags)
     except (regex.error, RecursionError, ValueError, OverflowError):
         return None
+
+
+_TRANSLATED = regex.compile(r"\\.|\[\^?(?:\\.|[^\]\\])*+\]|\^", regex.DOTALL)
+"""Escapes, classes and beginnings."""
+_BEGINNING = rf"(?:^|(?<=^{_BEGINS}))"
+"""The beginning of a text, before or after its mark."""
+
+
+def _translated(source: str) -> str:
+    """The source of a pattern in the syntax of `regex`."""
+    return _TRANSLATED.sub(lambda found: _BEGINNING if found[0] == "^" else found[0], source)
 
 
 _TOKEN = regex.compile(
@@ -281,7 +294,7 @@ def _beginning(texts: Iterable[str], chars: int) -> list[str]:
 def _ready(text: str, form: Form) -> str:
     text = unicodedata.normalize("NFC", stream_safe(text))
     if form == "pattern":
-        return text
+        return _BEGINS + text.replace(_BEGINS, "")
     text = _SPACE.sub(" ", text.translate(_SAME_SIGNS))
     if form.startswith("folded"):
         text = text.casefold().replace("ё", "е")
