@@ -186,6 +186,20 @@ class TestPatterns:
             pytest.param("(", "/(/", False, id="invalid"),
             pytest.param("a", "/(?R)/", False, id="recursion"),
             pytest.param("storn", "/(?:storm){e<=1}/", False, id="fuzzy"),
+            pytest.param("storn", "/[a](?:storm){e<=1}/", False, id="fuzzy-after-a-class"),
+            pytest.param("xx", "/[[:alpha:][]{e<=1}x]/", False, id="fuzzy-behind-brackets"),
+            pytest.param("storn", r"/\\(?:storm){e<=1}/", False, id="fuzzy-after-a-backslash"),
+            pytest.param("x", r"/\p{e<=1}/", False, id="fuzzy-as-a-property"),
+            pytest.param("a [Mood]", r"/\[mood\]|\{happy\}/i", True, id="escaped-brackets"),
+            pytest.param("a {mood}", r"/\{mood\}/i", True, id="escaped-braces"),
+            pytest.param("say {", r"/[{a}]/", True, id="braces-in-a-class"),
+            pytest.param("f(*x)", r"/\(*x/", True, id="escaped-bracket-with-a-star"),
+            pytest.param("a [", r"/[[]/", True, id="bracket-in-a-class"),
+            pytest.param("🐉", r"/\u{1F409}/u", True, id="sign-by-its-number"),
+            pytest.param("🐉", r"/[x\u{1F409}]/u", True, id="sign-by-its-number-in-a-class"),
+            pytest.param("u", r"/\u{FFFFFF}/u", False, id="no-sign-has-this-number"),
+            pytest.param("a\nb", r"/a[^]b/", True, id="anything"),
+            pytest.param("a", r"/a[]/", False, id="nothing"),
             pytest.param("search", "sea", False, id="without-signs-a-word"),
         ],
     )
@@ -254,6 +268,19 @@ class TestPatterns:
             entry("c", "fine", selective=True, secondary_keys=["/[/"]),
         ]
         assert broken_patterns({"entries": entries}) == 2
+
+    @pytest.mark.parametrize(
+        ("key", "broken"),
+        [
+            ("/is {{user}} in/i", 0),
+            ("/{{ Char }}:[^\\x01]*?hello/", 0),
+            (r"/\{mood\}/i", 0),
+            ("/({{user}}/", 1),
+            ("/(?:storm){e<=1}/", 1),
+        ],
+    )
+    def test_those_with_names_are_not_broken(self, key: str, broken: int) -> None:
+        assert broken_patterns({"entries": [entry("a", key)]}) == broken
 
 
 class TestActivation:

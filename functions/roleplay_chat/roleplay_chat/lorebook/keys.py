@@ -50,8 +50,9 @@ _PATTERN = regex.compile(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL)
 _SPECIAL = regex.compile(r"[\\^$.|?*+()\[\]{}/]")
 _FLAGS = {"i": regex.I, "m": regex.M, "s": regex.S, "u": 0, "g": 0, "y": 0, "v": 0, "d": 0}
 _NOT_JAVASCRIPT = regex.compile(
-    r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP])\{[^}]*[a-z<>=]|\\[LRXKG]"
+    r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP](?=\{[\w=]+\}))\{[^}]*[a-z<>=]|\\[LRXKG]"
 )
+"""Syntax of `regex` alone, in a pattern whose classes and escapes were replaced."""
 _SPACE = regex.compile(r"\s+")
 _INFLECTED = regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
 """Keys that may be found in other forms: with Cyrillic words, or of several words."""
@@ -230,7 +231,7 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
     if parsed is None:
         return None
     source, letters = _translated(parsed[0]), parsed[1]
-    if _NOT_JAVASCRIPT.search(source) or expanded(source) > MAX_EXPANDED:
+    if _is_not_javascript(source) or expanded(source) > MAX_EXPANDED:
         return None
     flags = 0
     for letter in letters:
@@ -241,15 +242,54 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
         return None
 
 
-_TRANSLATED = regex.compile(r"\\.|\[\^?(?:\\.|[^\]\\])*+\]|\^", regex.DOTALL)
-"""Escapes, classes and beginnings."""
+_TRANSLATED = regex.compile(
+    r"\\u\{(?P<code>[0-9a-fA-F]{1,6})\}|\\.|\[(?P<not>\^?)(?P<class>(?:\\.|[^\]\\])*+)\]|(?P<begins>\^)",
+    regex.DOTALL,
+)
+"""What JavaScript writes in another way, and the escapes that it must not be found in."""
 _BEGINNING = rf"(?:^|(?<=^{_BEGINS}))"
 """The beginning of a text, before or after its mark."""
+_CODE = regex.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|\\.|\[", regex.DOTALL)
+MAX_CODE = 0x10FFFF
 
 
 def _translated(source: str) -> str:
     """The source of a pattern in the syntax of `regex`."""
-    return _TRANSLATED.sub(lambda found: _BEGINNING if found[0] == "^" else found[0], source)
+    return _TRANSLATED.sub(_translated_part, source)
+
+
+def _translated_part(found: "regex.Match[str]") -> str:
+    if found["begins"]:
+        return _BEGINNING
+    if found["class"] is None:
+        return _sign(found["code"], found[0])
+    if not found[
+        "class"
+    ]:  # Anything or nothing; `regex` would take the bracket for its first sign.
+        return r"[\s\S]" if found["not"] else "(?!)"
+    # A bracket in a class is a sign in JavaScript, and a class inside it for `regex`.
+    signs = _CODE.sub(lambda one: r"\[" if one[0] == "[" else _sign(one[1], one[0]), found["class"])
+    return f"[{found['not']}{signs}]"
+
+
+def _sign(code: str | None, written: str) -> str:
+    """A sign that is written as a number in braces, with eight digits."""
+    is_sign = code is not None and int(code, 16) <= MAX_CODE
+    return rf"\U{int(code or '', 16):08x}" if is_sign else written
+
+
+def _is_not_javascript(source: str) -> bool:
+    """Whether a translated pattern has syntax that JavaScript has not. Braces that are escaped or
+    in a class are only signs."""
+    return bool(_NOT_JAVASCRIPT.search(_TOKEN.sub(_without_signs, source)))
+
+
+def _without_signs(token: "regex.Match[str]") -> str:
+    written: str = token[0]
+    return written if token["one"] is None or _SPECIAL_ESCAPE.fullmatch(written) else "_"
+
+
+_SPECIAL_ESCAPE = regex.compile(r"\\[pPLRXKG]")
 
 
 _TOKEN = regex.compile(

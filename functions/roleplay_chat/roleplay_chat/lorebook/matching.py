@@ -1,5 +1,6 @@
 """Selects the entries of the lorebooks of a turn that a conversation activates."""
 
+import re
 import time
 from bisect import bisect_left
 from collections import defaultdict
@@ -44,6 +45,9 @@ _OF_SILLYTAVERN = frozenset(
     )
 )
 """Fields in the `extensions` of SillyTavern's entries."""
+
+_NAME = re.compile(r"\{\{\s*(?:char|user|character_name|user_name)\s*\}\}", re.IGNORECASE)
+"""What stands for a name in a key."""
 
 Expand = Callable[[str], str]
 
@@ -192,7 +196,7 @@ def broken_patterns(book: Mapping[str, Any]) -> int:
         for key in (*entry.keys, *entry.secondary):
             if time.monotonic() > deadline:
                 return broken
-            if is_pattern(key) and compiled(key) is None:
+            if is_pattern(key) and compiled(_NAME.sub("x", key)) is None:
                 broken += 1
     return broken
 
