@@ -262,6 +262,75 @@ class TestEntries:
         (entry,) = entries_of({"entries": [{"content": "Wide."} | odd]})
         assert entry == {"content": "Wide."} | read
 
+    @pytest.mark.parametrize(
+        ("odd", "read"),
+        [
+            ({"position": 4.0}, {"position": 4}),
+            ({"position": "4"}, {"position": 4}),
+            ({"position": True}, {}),
+            ({"selectiveLogic": 2.0}, {"selectiveLogic": 2}),
+            ({"selectiveLogic": "2"}, {"selectiveLogic": 2}),
+            ({"selectiveLogic": 4}, {}),
+            ({"selectiveLogic": "never"}, {}),
+            ({"exclude_recursion": 1}, {"exclude_recursion": True}),
+            ({"exclude_recursion": "true"}, {"exclude_recursion": True}),
+            ({"useProbability": "no"}, {"useProbability": False}),
+            ({"match_scenario": "perhaps"}, {}),
+            ({"role": "user"}, {"role": 1}),
+            ({"role": 1.0}, {"role": 1}),
+            ({"role": "narrator"}, {}),
+            ({"role": 3}, {}),
+            ({"depth": "2"}, {"depth": 2}),
+            ({"depth": "deep"}, {}),
+            ({"delay_until_recursion": "true"}, {"delay_until_recursion": True}),
+            ({"delay_until_recursion": "2"}, {"delay_until_recursion": 2}),
+            ({"group": 5}, {"group": "5"}),
+            ({"triggers": "normal, swipe"}, {"triggers": ["normal", "swipe"]}),
+            ({"character_filter": []}, {}),
+            ({"scan_depth": None, "mine": "4"}, {"scan_depth": None, "mine": "4"}),
+        ],
+    )
+    def test_extension_of_another_type_is_read_or_named(
+        self, odd: dict[str, Any], read: dict[str, Any]
+    ) -> None:
+        book = {"entries": [{"content": "Wide.", "extensions": odd}]}
+        card = of_version(2, character_book=book)
+        assert entries_of(book) == [{"content": "Wide.", "extensions": read}]
+        (name,) = odd.keys() - {"mine"}
+        is_fine = odd[name] is None or isinstance(odd[name], float)
+        assert is_fine or names_field(told(card), f"character_book.entries.0.extensions.{name}")
+
+    @pytest.mark.parametrize("own", [{"key": ["sea"], "order": 1}, {"keys": ["sea"]}])
+    @pytest.mark.parametrize(
+        ("odd", "enabled"),
+        [
+            ({"disable": 1.0}, False),
+            ({"disable": 1}, False),
+            ({"disable": "true"}, False),
+            ({"disable": "1"}, False),
+            ({"disable": "false"}, True),
+            ({"disable": "perhaps"}, True),
+            ({"disable": []}, True),
+            ({"disable": "true", "enabled": True}, False),
+            ({"disable": "false", "enabled": "no"}, False),
+        ],
+    )
+    def test_entry_is_disabled_in_any_way_to_say_so(
+        self, own: dict[str, Any], odd: dict[str, Any], enabled: bool
+    ) -> None:
+        card = of_version(2, character_book={"entries": [own | {"content": "Wide."} | odd]})
+        (entry,) = Card.parse(card).columns()["character_book"]["entries"]
+        assert entry.get("enabled", True) is enabled
+        assert "disable" not in entry
+        assert names_field(told(card), "character_book.entries.0.disable")
+
+    @pytest.mark.parametrize(("place", "known"), [(4, "in_chat"), ("4", "in_chat"), (0.0, None)])
+    def test_position_of_sillytavern_beside_the_extensions(self, place: Any, known: Any) -> None:
+        (entry,) = parse_entries(
+            {"entries": entries_of([{"keys": ["sea"], "content": "Wide.", "position": place}])}
+        )
+        assert entry.position == (known or "before_char")
+
     def test_object_of_entries_is_a_list(self) -> None:
         entry = {"keys": ["sea"], "content": "Wide."}
         assert entries_of({"entries": {"0": entry, "7": entry}}) == [entry, entry]

@@ -130,7 +130,9 @@ class TestKeys:
             pytest.param(1, False, True, True, id="not-all"),
             pytest.param(2, False, False, True, id="not-any"),
             pytest.param(3, True, False, False, id="all"),
+            pytest.param(2.0, False, False, True, id="not-any-as-a-fraction"),
             pytest.param([], True, True, False, id="odd"),
+            pytest.param(True, True, True, False, id="no-number"),
         ],
     )
     def test_secondary_keys_are_required_if_selective(
@@ -410,6 +412,7 @@ class TestPlace:
         assert placed(extensions={"position": 9}).position == "after_char"
         among = placed(extensions={"position": 4, "depth": 3, "role": 1})
         assert (among.position, among.depth, among.role) == ("in_chat", 3, "user")
+        assert placed(extensions={"position": 4.0, "role": 2.0}).role == "assistant"
         assert placed(extensions={"position": 4}).depth == 4
         assert placed(extensions={"position": 4, "depth": 0}).depth == 0
 

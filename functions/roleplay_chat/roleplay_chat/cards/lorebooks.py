@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from roleplay_chat.cards.values import flag, whole
 from roleplay_chat.cards.versions import Object
 
 SILLYTAVERN, AGNAI, RISUAI, NOVELAI = "SillyTavern", "Agnai", "RisuAI", "NovelAI"
@@ -206,6 +207,9 @@ def _with_extensions(row: Object) -> Object:
         and own.get(known) is None
     }
     moved = {known: row[name] for name, known in beside.items() if row[name] is not None}
+    place = whole(row.get("position"))
+    if place and place > 1 and own.get("position") is None:
+        moved["position"] = place
     if not moved:
         return row
     return {name: row[name] for name in row if name not in beside} | {"extensions": own | moved}
@@ -234,8 +238,10 @@ def _from_sillytavern(row: Object) -> Object:
     if isinstance(position, str) and position in _POSITIONS:
         del extensions["position"]
     else:
-        position = "before_char" if position == 0 else "after_char"
-    entry |= {"enabled": _is_enabled(row), "position": position, "use_regex": True}
+        position = "before_char" if whole(position) == 0 else "after_char"
+    entry |= {"enabled": _enabled(row), "position": position, "use_regex": True}
+    if not isinstance(disabled := row.get("disable"), bool | None):
+        entry["disable"] = disabled  # `repair` names it.
     return entry | {"extensions": extensions}
 
 
@@ -243,9 +249,10 @@ _POSITIONS = ("before_char", "after_char")
 """The places of an entry in a card."""
 
 
-def _is_enabled(row: Object) -> bool:
-    disabled = row.get("disable")
-    return row.get("enabled") is not False and not (isinstance(disabled, bool | int) and disabled)
+def _enabled(row: Object) -> Any:
+    if flag(row.get("disable")):
+        return False
+    return True if row.get("enabled") is None else row["enabled"]
 
 
 def _extensions_of(row: Object) -> Object:

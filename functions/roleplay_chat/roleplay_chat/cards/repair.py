@@ -12,7 +12,9 @@ from typing import Any
 
 from edge.json_values import number_or_text
 from roleplay_chat.cards.lorebooks import as_entry, program_of
+from roleplay_chat.cards.values import flag, whole
 from roleplay_chat.cards.versions import Object
+from roleplay_chat.lorebook.entries import SEARCHED
 
 MAX_SHOWN = 200
 """Characters of a field's name in a warning."""
@@ -98,15 +100,8 @@ def _words(value: Any, path: Path, warnings: Warnings) -> Any:
 
 
 def _flag(value: Any, *_: Any) -> Any:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and value in (0, 1):
-        return bool(value)
-    return _FLAGS.get(value.strip().lower(), MISSING) if isinstance(value, str) else MISSING
-
-
-_FLAGS = {"true": True, "yes": True, "on": True, "1": True}
-_FLAGS |= {"false": False, "no": False, "off": False, "0": False}
+    read = flag(value)
+    return MISSING if read is None else read
 
 
 def _number(value: Any, *_: Any) -> Any:
@@ -131,11 +126,47 @@ def _label(value: Any, *_: Any) -> Any:
 
 
 def _position(value: Any, *_: Any) -> Any:
-    """Where an entry is placed. SillyTavern has numbers for it."""
-    if isinstance(value, str):
-        return value
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return {0: "before_char", 1: "after_char"}.get(value, MISSING) if is_number else MISSING
+    """Where an entry is placed. SillyTavern has numbers for it, most of them for places that a card
+    has in `extensions`."""
+    place = whole(value)
+    if place is None:
+        return value if isinstance(value, str) else MISSING
+    return "before_char" if place == 0 else "after_char" if place in PLACES else MISSING
+
+
+PLACES = range(8)
+"""The numbers of SillyTavern's positions."""
+
+
+def _whole(value: Any, *_: Any) -> Any:
+    read = whole(value)
+    return MISSING if read is None else read
+
+
+def _logic(value: Any, *_: Any) -> Any:
+    """How secondary keys are combined."""
+    read = whole(value)
+    return read if read in range(4) else MISSING
+
+
+def _role_number(value: Any, *_: Any) -> Any:
+    """The role of an entry among the messages: a number in SillyTavern, a name in V3."""
+    if isinstance(value, str) and (name := value.strip().lower()) in ROLES:
+        return ROLES.index(name)
+    read = whole(value)
+    return read if read in range(len(ROLES)) else MISSING
+
+
+def _level(value: Any, *_: Any) -> Any:
+    """A level of recursion; yes is the first."""
+    read = number_or_text(value)
+    return value if isinstance(value, bool) else _flag(value) if read is None else read
+
+
+def _entry_extensions(value: Any, path: Path, warnings: Warnings) -> Any:
+    if not isinstance(value, dict):
+        return MISSING
+    return _fields(value, _ENTRY_EXTENSIONS, path, warnings)
 
 
 def _extensions(value: Any, path: Path, warnings: Warnings) -> Any:
@@ -207,7 +238,8 @@ def _entry(value: Any, path: Path, warnings: Warnings) -> Any:
     for name in nulls:
         warnings.add((*path, name), "is null; it was left out")
     found = {name: known for name, known in value.items() if name not in nulls}
-    return _fields(found, _ENTRY, path, warnings)
+    entry = _fields(found, _ENTRY, path, warnings)
+    return entry | {"enabled": False} if entry.pop("disable", False) else entry
 
 
 _REQUIRED_OF_ENTRIES = ("keys", "content", "enabled", "insertion_order")
@@ -221,11 +253,28 @@ _EXTENSIONS: Mapping[str, Reader] = {
     "regex_scripts": _list,
     "fav": _flag,
 }
+_ENTRY_EXTENSIONS: Mapping[str, Reader] = {
+    "position": _whole,
+    "selectiveLogic": _logic,
+    "role": _role_number,
+    "delay_until_recursion": _level,
+    **dict.fromkeys(("depth", "scan_depth", "probability", "group_weight"), _number),
+    **dict.fromkeys(("sticky", "cooldown", "delay"), _number),
+    **dict.fromkeys(("useProbability", "case_sensitive", "match_whole_words"), _flag),
+    **dict.fromkeys(("exclude_recursion", "prevent_recursion", "ignore_budget"), _flag),
+    **dict.fromkeys(("group_override", "use_group_scoring", "vectorized"), _flag),
+    **dict.fromkeys((*SEARCHED, "match_creator_notes"), _flag),
+    **dict.fromkeys(("group", "outlet_name"), _remark),
+    "triggers": _words,
+    "character_filter": _object,
+}
+"""The extensions of SillyTavern in an entry."""
 _ENTRY: Mapping[str, Reader] = {
     "keys": _words,
     "secondary_keys": _words,
     "content": _remark,
     "enabled": _flag,
+    "disable": _flag,
     "constant": _flag,
     "selective": _flag,
     "case_sensitive": _flag,
@@ -236,7 +285,7 @@ _ENTRY: Mapping[str, Reader] = {
     "name": _remark,
     "comment": _remark,
     "position": _position,
-    "extensions": _object,
+    "extensions": _entry_extensions,
 }
 _BOOK: Mapping[str, Reader] = {
     "name": _remark,

@@ -323,7 +323,7 @@ def without_effect(row: Mapping[str, Any]) -> list[str]:
     place = more.get("position")
     found += _filters_without_effect(more)
     is_nowhere = place == _OUTLET and not _outlet_name(more)
-    if is_nowhere or (isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS):
+    if is_nowhere or (_is_numeric(place) and place not in _SILLYTAVERN_POSITIONS):
         found.append(f"position {place}")
     return found + [f"@@{name}" for name in _ignored_decorators(text(row.get("content")) or "")]
 
@@ -600,4 +600,9 @@ T = TypeVar("T")
 
 
 def _lookup(table: Mapping[object, T], value: object) -> T | None:
-    return table.get(value) if isinstance(value, int) else None
+    """The meaning of a number, which some programs write as 4.0."""
+    return table.get(value) if _is_numeric(value) else None
+
+
+def _is_numeric(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
