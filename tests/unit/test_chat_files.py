@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edge.errors import ApiError
 from roleplay_chat.chats import sillytavern
 from roleplay_chat.chats.dates import in_order, parse_time
+from roleplay_chat.chats.formats import NO_GREETING
 from roleplay_chat.chats.sillytavern import (
     MAX_LINES,
     MAX_NAMES,
@@ -227,6 +228,39 @@ class TestOtherPrograms:
         assert file.settings is not None
         assert file.settings["note"] == "It is autumn."
         assert [one.is_hidden for one in file.messages] == [False, False, True]
+
+    @pytest.mark.parametrize(
+        ("places", "hidden"),
+        [
+            ({}, []),
+            ({1: True}, [1]),
+            ({1: "allBefore"}, [0, 1]),
+            ({0: "allBefore", 2: "allBefore"}, [0, 1, 2]),
+            ({1: "allBefore", 3: True}, [0, 1, 3]),
+        ],
+    )
+    def test_message_of_risuai_may_hide_all_before_it(
+        self, places: dict[int, Any], hidden: list[int]
+    ) -> None:
+        rows = [{"role": "user", "data": str(n), "disabled": places.get(n)} for n in range(4)]
+        file = read(json.dumps(RISUAI["data"] | {"message": rows}).encode(), NOW)
+        assert [n for n, one in enumerate(file.messages) if one.is_hidden] == hidden
+
+    @pytest.mark.parametrize(
+        ("fields", "first", "is_named"),
+        [
+            ({"fmIndex": -1}, "user", True),
+            ({"fmIndex": 2}, "user", True),
+            ({"fmIndex": -1}, "char", False),
+            ({}, "user", False),
+        ],
+    )
+    def test_greeting_that_risuai_has_elsewhere_is_named(
+        self, fields: dict[str, Any], first: str, is_named: bool
+    ) -> None:
+        chat = RISUAI["data"] | fields | {"message": [{"role": first, "data": "Hello"}]}
+        file = read(json.dumps(chat).encode(), NOW)
+        assert (NO_GREETING in file.warnings) is is_named
 
     def test_further_chats_are_named(self) -> None:
         file = read(json.dumps(CAI_TOOLS).encode(), NOW)

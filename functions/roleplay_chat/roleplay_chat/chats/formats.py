@@ -18,6 +18,7 @@ _BEGINS = "<|BEGIN-VISIBLE-CHAT|>"
 """What text-generation-webui writes for the person before a greeting."""
 _KOBOLD_TURNS = re.compile(r"\{\{\[(INPUT|OUTPUT)(?:_END)?\]\}\}")
 ONE_OF_SEVERAL = "The file has {count} chats; the first one was imported."
+NO_GREETING = "RisuAI keeps the greeting in the character, so the chat begins without it."
 
 
 @dataclass(frozen=True)
@@ -148,17 +149,36 @@ def _risuai(value: Object) -> Chat | None:
     if not chats:
         return None
     note = {"chat_metadata": {"note_prompt": chats[0].get("note")}}
-    rows = [_of_risuai(row) for row in chats[0]["message"]]
-    return Chat([note, *rows], "RisuAI", _several(chats))
+    said = chats[0]["message"]
+    hidden = _hidden_by_later(said)
+    rows = [_of_risuai(row, number < hidden) for number, row in enumerate(said)]
+    warnings = (*_several(chats), *_without_greeting(chats[0]))
+    return Chat([note, *rows], "RisuAI", warnings)
 
 
-def _of_risuai(row: Any) -> Any:
+def _hidden_by_later(rows: Sequence[Any]) -> int:
+    """How many messages are hidden because one of them says so for all before it."""
+    places = range(len(rows), 0, -1)
+    return next((place for place in places if _is_hiding_all(rows[place - 1])), 0)
+
+
+def _is_hiding_all(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("disabled") == "allBefore"
+
+
+def _without_greeting(chat: Object) -> tuple[str, ...]:
+    """A warning if the chat begins with a greeting that is not in the file."""
+    first = next((row for row in chat["message"] if isinstance(row, dict)), {})
+    return (NO_GREETING,) if "fmIndex" in chat and first.get("role") == "user" else ()
+
+
+def _of_risuai(row: Any, is_hidden: bool) -> Any:
     if not isinstance(row, dict):
         return row
     return {
         "mes": row.get("data"),
         "is_user": row.get("role") == "user",
-        "is_system": bool(row.get("disabled") or row.get("isComment")),
+        "is_system": is_hidden or bool(row.get("disabled") or row.get("isComment")),
         "name": row.get("name"),
         "send_date": row.get("time"),
     }
