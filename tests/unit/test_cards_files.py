@@ -76,9 +76,6 @@ class TestJson:
             pytest.param(b'{"name": "\xff"}', "not valid JSON", id="not-utf-8"),
             pytest.param(b'{"a":' * 100_000, "not valid JSON", id="nested-too-deep-to-parse"),
             pytest.param(b'{"a":' * 80 + b"1" + b"}" * 80, "64 levels", id="nested-too-deep"),
-            pytest.param(b'{"a": "x\\u0000"}', "not text", id="nul"),
-            pytest.param(b'{"\\u0000": 1}', "not text", id="nul-in-a-name"),
-            pytest.param(b'{"a": ["\\ud83c"]}', "not text", id="half-a-surrogate-pair"),
             pytest.param(b'{"a": NaN}', "a number that is not", id="nan"),
             pytest.param(b'{"a": 1e999}', "a number that is not", id="infinite"),
             pytest.param(b'{"a": %s}' % (b"9" * 5000), "not valid JSON", id="endless-number"),
@@ -99,13 +96,65 @@ class TestJson:
 
     def test_text_that_grew_by_unescaping_is_measured_as_text(self) -> None:
         with pytest.raises(ApiError) as caught:
-            json_file.checked({"a": "灯" * json_file.MAX_JSON_BYTES})
+            json_file.checked({"a": "灯" * json_file.MAX_JSON_BYTES}, [])
         assert caught.value.code == "card_too_large"
+
+    @pytest.mark.parametrize(
+        ("raw", "card", "named"),
+        [
+            pytest.param(b'{"a": "x\\u0000"}', {"a": "x"}, ["a"], id="nul"),
+            pytest.param(b'{"b\\u0000": 1}', {"b": 1}, ["b"], id="nul-in-a-name"),
+            pytest.param(b'{"a": ["\\ud83c!"]}', {"a": ["!"]}, ["a.0"], id="half-an-emoji"),
+            pytest.param(b'{"a": "\\ud83c\\udf0a"}', {"a": "🌊"}, [], id="whole-emoji"),
+            pytest.param(
+                b'{"data": {"x": [1, {"y": "z\\udc00"}]}}',
+                {"data": {"x": [1, {"y": "z"}]}},
+                ["data.x.1.y"],
+                id="deep",
+            ),
+            pytest.param(b'{"a\\u0000": 1, "a": 2}', {"a": 2}, ["a"], id="clash"),
+            pytest.param(b'{"a\\u0000": 1, "\\u0000a": 2}', {"a": 1}, ["a", "a"], id="two-alike"),
+            pytest.param(b'{"\\u001b\\u0000": 1}', {"\x1b": 1}, [""], id="unprintable-name"),
+            pytest.param(
+                b'{"a": "\\u0000", "avatar": "data:image/png;base64,AA\\ud83c"}',
+                {"a": "", "avatar": "data:,"},
+                ["a"],
+                id="in-a-picture",
+            ),
+        ],
+    )
+    def test_characters_that_are_not_text_are_removed_and_named(
+        self, raw: bytes, card: dict[str, Any], named: list[str]
+    ) -> None:
+        found = files.read(raw)
+        assert found.card == card
+        assert [warning.split("`")[1] for warning in found.warnings] == named
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            card_picture(chara={"name": "Ina\0"}),
+            archive({"card.json": b'{"name": "Ina\\u0000"}'}),
+            b'name: "Ina\\0"\ncontext: x\n',
+            b'[{"keys": ["sea"], "content": "Wide.\\u0000"}]',
+        ],
+    )
+    def test_they_are_removed_from_files_of_every_format(self, raw: bytes) -> None:
+        (warning,) = files.read(raw).warnings
+        assert warning.endswith("they were removed.")
+
+    def test_warnings_about_them_are_few(self) -> None:
+        many = {f"k{number}": ["\0", "\0"] for number in range(20_000)}
+        warnings = files.read(json.dumps(many).encode()).warnings
+        assert len(warnings) == json_file.MAX_WARNINGS + 1
+        alike = {"a": ["\0"] * 900}
+        (warning,) = files.read(json.dumps(alike).encode()).warnings
+        assert "899 more" in warning
 
     @pytest.mark.parametrize("value", [None, [], "text", 5])
     def test_json_that_is_no_object_is_refused(self, value: Any) -> None:
         with pytest.raises(ApiError) as caught:
-            json_file.checked(value)
+            json_file.checked(value, [])
         assert caught.value.message == "The card must be a JSON object."
 
 
@@ -278,6 +327,15 @@ def archive_with_files(files: int) -> bytes:
 
 def picture_with_chunks(chunks: int) -> bytes:
     return picture(*[(b"tEXt", b"")] * chunks)
+
+
+def card_of_no_text(number: int) -> bytes:
+    names = {f"{place}\0": {"\0": "\0"} for place in range(number)}
+    return json.dumps({"a": "\0" * number, "b": names, "x" * number: ["\0"] * number}).encode()
+
+
+def test_characters_that_are_not_text_are_removed_in_linear_time() -> None:
+    assert is_linear(outcome, card_of_no_text, 1_000)
 
 
 def test_files_of_very_many_parts_are_refused() -> None:

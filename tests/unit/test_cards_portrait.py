@@ -153,4 +153,4 @@ def test_card_without_a_picture_stays_as_it_is() -> None:
     for name in ("cook_v3", "detective_v2", "keeper_v1"):
         original = card(name)
         assert files.with_picture(original).card == original == without_picture(original)
-        assert json_file.checked(original) == original
+        assert json_file.checked(original, []) == original

@@ -42,14 +42,16 @@ class CardFile:
 def read(raw: bytes) -> CardFile:
     """The card in a file of any format. Raises `ApiError` 400 or 413."""
     if raw.startswith(png_file.SIGNATURE):
-        return CardFile(to_store(json_file.read(png_file.read(raw))), picture=raw)
+        noted: list[str] = []
+        card = json_file.read(png_file.read(raw), noted)
+        return CardFile(to_store(card), tuple(noted), picture=raw)
     if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
         return _read_charx(raw)
     if raw.lstrip(_SPACE).startswith(b"{"):
         _check_is_one_object(raw)
         return with_picture(json_file.parse(raw))
     if raw.lstrip(_SPACE).startswith(b"[") and (book := _bare_lorebook(raw)):
-        return CardFile(book)
+        return book
     if raw.startswith(_MODULE_BEGINS):
         raise invalid(MODULE)
     if yaml_file.is_yaml(raw):
@@ -61,7 +63,7 @@ def read(raw: bytes) -> CardFile:
     )
 
 
-def _bare_lorebook(raw: bytes) -> dict[str, Any] | None:
+def _bare_lorebook(raw: bytes) -> CardFile | None:
     """The lorebook in a file that is only a list of its entries; None if it is another list."""
     try:
         found = with_entries(json_file.parse(raw))
@@ -69,7 +71,10 @@ def _bare_lorebook(raw: bytes) -> dict[str, Any] | None:
         if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise
         return None
-    return json_file.checked(found) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    noted: list[str] = []
+    return CardFile(json_file.checked(found, noted), tuple(noted))
 
 
 def _module_not_read(card: dict[str, Any]) -> str:
@@ -83,18 +88,21 @@ def with_picture(card: Any) -> CardFile:
     """Read a JSON card. A picture in it counts as a picture, not as text. Raises `ApiError` 400 or
     413."""
     card = json_file.an_object(with_entries(card))
-    return CardFile(json_file.checked(to_store(card)), picture=find_picture(b"", card))
+    noted: list[str] = []
+    stored = json_file.checked(to_store(card), noted)
+    return CardFile(stored, tuple(noted), find_picture(b"", card))
 
 
 def _read_charx(raw: bytes) -> CardFile:
     charx = charx_file.read(raw)
-    card = json_file.read(charx.card)
+    noted: list[str] = []
+    card = json_file.read(charx.card, noted)
     picture = find_picture(raw, card)
     is_file = picture is not None and not raw.startswith(picture) and not has_inline_picture(card)
     count = charx.others - is_file
     lost = [OTHERS_NOT_KEPT.format(count=count)] if count else []
     lost += [_module_not_read(card)] if charx.has_module else []
-    return CardFile(to_store(card), tuple(lost), picture)
+    return CardFile(to_store(card), (*noted, *lost), picture)
 
 
 def _has_archive(raw: bytes) -> bool:

@@ -2,12 +2,14 @@
 
 import json
 import math
+from collections import deque
 from typing import Any
 
 from edge.errors import ApiError
 from edge.json_text import value_count_bound
-from roleplay_chat.api import storable
+from roleplay_chat.api import NO_TEXT
 from roleplay_chat.cards.errors import invalid, too_large
+from roleplay_chat.cards.repair import MAX_SHOWN, Path, Warnings
 
 MAX_JSON_BYTES = 2 * 2**20
 """The limit for a card's JSON. Cards with the largest books have a few hundred kilobytes; larger
@@ -17,12 +19,20 @@ MAX_DEPTH = 64
 MAX_VALUES = 120_000
 """Values in a card, each an object of about a hundred bytes. The largest known books have half as
 many."""
+MAX_WARNINGS = 20
+"""Sentences about characters that are not text."""
+MAX_NOTED = 1_000
+"""Places with such characters that are looked at for a warning."""
+REMOVED = "had characters that are not text (NUL, or half an emoji); they were removed"
+NAME_REMOVED = "had such characters in its name; they were removed"
+CLASHES = "is also the name of another field without such characters; it was left out"
+MORE_REMOVED = "Characters that are not text were also removed elsewhere."
 
 
-def read(raw: bytes) -> dict[str, Any]:
-    """The card in a JSON file. Raises `ApiError` 400 or 413."""
+def read(raw: bytes, noted: list[str]) -> dict[str, Any]:
+    """The card in a JSON file. Adds warnings to `noted`. Raises `ApiError` 400 or 413."""
     _check_size(len(raw))
-    return checked(parse(raw))
+    return checked(parse(raw), noted)
 
 
 def parse(raw: bytes) -> Any:
@@ -42,10 +52,11 @@ def an_object(card: Any) -> dict[str, Any]:
     raise invalid("The card must be a JSON object.")
 
 
-def checked(card: Any) -> dict[str, Any]:
-    """Return the card. Raises `ApiError` 400 or 413 unless the database can store it."""
+def checked(card: Any, noted: list[str]) -> dict[str, Any]:
+    """Return the card, without characters that are not text; adds warnings about these to `noted`.
+    Raises `ApiError` 400 or 413 unless the database can store it."""
     found = an_object(card)
-    _check_values(found)
+    noted += _cleaned(found).sentences()
     _check_size(len(write(found)))
     return found
 
@@ -66,31 +77,80 @@ def _too_many() -> ApiError:
     return too_large(f"The card has more than {MAX_VALUES:,} values.")
 
 
-def _check_values(card: dict[str, Any]) -> None:
-    """Check depth and values. Iterative, so that deep nesting cannot exhaust the stack."""
-    waiting: list[tuple[Any, int]] = [(card, 1)]
-    seen = 0
+_Place = Any
+"""Where a value is: the place of what contains it, and its name or number there; None for the card.
+A path is only written out for a warning."""
+
+
+class _Removed:
+    """Where characters were removed."""
+
+    def __init__(self) -> None:
+        self._warnings = Warnings()
+        self._count = 0
+
+    def add(self, place: _Place, fault: str) -> None:
+        self._count += 1
+        if self._count <= MAX_NOTED:
+            self._warnings.add(_path(place), fault)
+
+    def sentences(self) -> list[str]:
+        found = self._warnings.sentences()
+        is_all = self._count <= MAX_NOTED and len(found) <= MAX_WARNINGS
+        return found if is_all else [*found[:MAX_WARNINGS], MORE_REMOVED]
+
+
+def _path(place: _Place) -> Path:
+    steps = []
+    while place:
+        place, step = place
+        steps.append(_printable(step) if isinstance(step, str) else step)
+    return tuple(reversed(steps))
+
+
+def _printable(name: str) -> str:
+    return "".join(filter(str.isprintable, name[:MAX_SHOWN]))
+
+
+def _cleaned(card: dict[str, Any]) -> _Removed:
+    """Check depth and values, and remove characters that are not text, in the card itself.
+    Iterative, so that deep nesting cannot exhaust the stack."""
+    removed = _Removed()
+    waiting: deque[tuple[Any, _Place, int]] = deque([(card, None, 1)])
+    seen = 1
     while waiting:
-        value, depth = waiting.pop()
-        seen += 1
+        found, place, depth = waiting.popleft()
+        is_object = isinstance(found, dict)
+        seen += len(found) * (2 if is_object else 1)
         if seen > MAX_VALUES:
             raise _too_many()
-        if isinstance(value, dict | list) and depth > MAX_DEPTH:
+        if depth > MAX_DEPTH:
             raise invalid(f"The card is nested more than {MAX_DEPTH} levels deep.")
-        if isinstance(value, dict):
-            waiting += ((name, depth) for name in value)
-            waiting += ((inner, depth + 1) for inner in value.values())
-        elif isinstance(value, list):
-            waiting += ((inner, depth + 1) for inner in value)
-        else:
-            _check_value(value)
+        if is_object:
+            _clean_names(found, place, removed)
+        for step, value in list(found.items() if is_object else enumerate(found)):
+            if isinstance(value, dict | list):
+                waiting.append((value, (place, step), depth + 1))
+            elif isinstance(value, str) and NO_TEXT.search(value):
+                found[step] = NO_TEXT.sub("", value)
+                removed.add((place, step), REMOVED)
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise invalid("The card contains a number that is not valid JSON.")
+    return removed
 
 
-def _check_value(value: Any) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise invalid("The card contains a number that is not valid JSON.")
-    if isinstance(value, str):
-        try:
-            storable(value)
-        except ValueError as error:
-            raise invalid("The card contains characters that are not text.") from error
+def _clean_names(found: dict[str, Any], place: _Place, removed: _Removed) -> None:
+    """Remove characters that are not text from an object's names. A field whose name is then
+    another's is left out."""
+    if not any(map(NO_TEXT.search, found)):
+        return
+    cleaned: dict[str, Any] = {}
+    for name, value in found.items():
+        known = NO_TEXT.sub("", name)
+        clashes = known != name and (known in found or known in cleaned)
+        if known != name:
+            removed.add((place, known), CLASHES if clashes else NAME_REMOVED)
+        if not clashes:
+            cleaned[known] = value
+    found.clear()
+    found.update(cleaned)

@@ -161,7 +161,7 @@ def _decoded(uri: str) -> bytes | None:
     head, _, body = uri.partition(",")
     if body.count("%") > MAX_ESCAPES:
         return body[:1].encode()
-    content = unquote_to_bytes(body)
+    content = unquote_to_bytes(body.encode(errors="ignore"))
     if not head.rstrip().lower().endswith("base64"):
         return content or None
     # Some omit the padding; characters that are not base64 are skipped.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from roleplay_chat.cards.errors import invalid, too_large
-from roleplay_chat.cards.json_file import MAX_DEPTH, checked
+from roleplay_chat.cards.json_file import MAX_DEPTH
 
 MAX_YAML_BYTES = 256 * 2**10
 """More than a character's texts; these files have no pictures and no lorebooks."""
@@ -24,10 +24,10 @@ def is_yaml(raw: bytes) -> bool:
     return len(raw) <= MAX_YAML_BYTES and _KEY.search(raw) is not None
 
 
-def read(raw: bytes) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises `ApiError` 400 or 413."""
+def read(raw: bytes) -> Any:
+    """The content of a YAML file, not checked. Raises `ApiError` 400 or 413."""
     try:
-        return checked(_parsed(raw.decode("utf-8-sig")))
+        return _parsed(raw.decode("utf-8-sig"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise invalid("The character is not valid YAML.") from error
 
