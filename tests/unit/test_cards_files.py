@@ -5,7 +5,7 @@ import json
 import tracemalloc
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import png  # type: ignore[import-untyped]
 import pytest
@@ -156,6 +156,52 @@ class TestJson:
         with pytest.raises(ApiError) as caught:
             json_file.checked(value, [])
         assert caught.value.message == "The card must be a JSON object."
+
+
+def nested(card: dict[str, Any], times: int) -> dict[str, Any]:
+    for _ in range(times):
+        card = {"spec": "chara_card_v2", "data": card}
+    return card
+
+
+class TestNested:
+    PICTURE = "data:image/png;base64,AAAA"
+    FILES: ClassVar[list[Callable[[dict[str, Any]], bytes]]] = [
+        lambda value: json.dumps(value).encode(),
+        lambda value: card_picture(chara=value),
+        lambda value: archive({"card.json": json.dumps(value).encode()}),
+    ]
+
+    @pytest.mark.parametrize("written", FILES)
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_card_in_a_card_is_read(
+        self, written: Callable[[dict[str, Any]], bytes], times: int
+    ) -> None:
+        inner = card("detective_v2")
+        found = files.read(written(nested(inner, times)))
+        assert found.card == inner
+        assert found.warnings == (files.NESTED,)
+
+    def test_picture_in_it_is_not_stored(self) -> None:
+        inner = {"spec": "chara_card_v2", "data": {"name": "Ina", "avatar": self.PICTURE}}
+        found = files.with_picture(nested(inner, 1))
+        assert found.card["data"]["avatar"] == "data:,"
+        assert found.picture == bytes(3)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            nested(card("detective_v2"), 0),
+            {"spec": "chara_card_v2", "data": {"name": "Ina", "data": {"name": "Other"}}},
+            {"spec": "chara_card_v2", "data": {"spec": "chara_card_v2", "data": []}},
+        ],
+    )
+    def test_any_other_is_itself(self, value: dict[str, Any]) -> None:
+        assert files.with_picture(value) == files.CardFile(value)
+
+    def test_card_in_too_many_is_not(self) -> None:
+        found = files.with_picture(nested(card("detective_v2"), 3))
+        assert found.card == nested(card("detective_v2"), 1)
 
 
 class TestPng:

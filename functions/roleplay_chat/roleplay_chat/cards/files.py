@@ -12,10 +12,16 @@ from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
 from roleplay_chat.cards.lorebooks import with_entries
 from roleplay_chat.cards.portrait import find_picture, has_inline_picture, to_store
-from roleplay_chat.cards.versions import declares_card, describes_character, find_fields
+from roleplay_chat.cards.versions import (
+    card_inside,
+    declares_card,
+    describes_character,
+    find_fields,
+)
 
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
 MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: {holds}) is not read."
+NESTED = "`data` is a whole card; that card was read."
 MODULE = (
     "This is a module of RisuAI, not a character. Export its lorebook in RisuAI as JSON, and import"
     " that file."
@@ -43,7 +49,7 @@ def read(raw: bytes) -> CardFile:
     """The card in a file of any format. Raises `ApiError` 400 or 413."""
     if raw.startswith(png_file.SIGNATURE):
         noted: list[str] = []
-        card = json_file.read(png_file.read(raw), noted)
+        card = _inside(json_file.read(png_file.read(raw), noted), noted)
         return CardFile(to_store(card), tuple(noted), picture=raw)
     if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
         return _read_charx(raw)
@@ -87,8 +93,8 @@ def _module_not_read(card: dict[str, Any]) -> str:
 def with_picture(card: Any) -> CardFile:
     """Read a JSON card. A picture in it counts as a picture, not as text. Raises `ApiError` 400 or
     413."""
-    card = json_file.an_object(with_entries(card))
     noted: list[str] = []
+    card = _inside(json_file.an_object(with_entries(card)), noted)
     stored = json_file.checked(to_store(card), noted)
     return CardFile(stored, tuple(noted), find_picture(b"", card))
 
@@ -96,13 +102,19 @@ def with_picture(card: Any) -> CardFile:
 def _read_charx(raw: bytes) -> CardFile:
     charx = charx_file.read(raw)
     noted: list[str] = []
-    card = json_file.read(charx.card, noted)
+    card = _inside(json_file.read(charx.card, noted), noted)
     picture = find_picture(raw, card)
     is_file = picture is not None and not raw.startswith(picture) and not has_inline_picture(card)
     count = charx.others - is_file
     lost = [OTHERS_NOT_KEPT.format(count=count)] if count else []
     lost += [_module_not_read(card)] if charx.has_module else []
     return CardFile(to_store(card), (*noted, *lost), picture)
+
+
+def _inside(card: dict[str, Any], noted: list[str]) -> dict[str, Any]:
+    inner = card_inside(card)
+    noted += [NESTED] if inner is not card else []
+    return inner
 
 
 def _has_archive(raw: bytes) -> bool:

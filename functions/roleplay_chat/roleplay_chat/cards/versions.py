@@ -13,6 +13,8 @@ NEWER = "The card has a newer version than we support; some of it may not be use
 _V2: Object = {"spec": "chara_card_v2", "spec_version": "2.0"}
 _V3: Object = {"spec": "chara_card_v3", "spec_version": "3.0"}
 _ENVELOPE = ("spec", "spec_version", "data")
+MAX_CARDS_AROUND = 2
+"""How often a card may be in another."""
 DESCRIBING = ("description", "personality", "first_mes", "mes_example")
 """The texts of which a character has at least one. V1 has no other mark."""
 _REQUIRED_BY_V2: Object = {
@@ -57,6 +59,18 @@ def declares_card(original: Object) -> bool:
     """Whether `spec` says that this is a character card."""
     spec = original.get("spec")
     return isinstance(spec, str) and spec.startswith("chara_card_v")
+
+
+def card_inside(value: Object) -> Object:
+    """The card that some tools put into the `data` of another; otherwise the value."""
+    for _ in range(MAX_CARDS_AROUND):
+        inner = value.get("data")
+        if not isinstance(inner, dict) or not declares_card(inner):
+            break
+        if not isinstance(inner.get("data"), dict):
+            break
+        value = inner
+    return value
 
 
 def parse_version(original: Object) -> Version:
