@@ -213,6 +213,33 @@ class TestPng:
             "name": "three"
         }
 
+    @pytest.mark.parametrize(
+        "damaged",
+        [
+            pytest.param(b"", id="empty"),
+            pytest.param(b"a", id="not-base64"),
+            pytest.param(base64.b64encode(b'{"name": "Tob'), id="cut-off"),
+            pytest.param(base64.b64encode(b"null"), id="null"),
+            pytest.param(base64.b64encode(b"[1]"), id="list"),
+            pytest.param(base64.b64encode(b'{"name": "\xff"}'), id="not-utf-8"),
+        ],
+    )
+    def test_v2_is_read_where_v3_is_damaged(self, damaged: bytes) -> None:
+        good = text_chunk("chara", base64.b64encode(json.dumps(TINY).encode()))
+        for chunks in ((text_chunk("ccv3", damaged), good), (good, text_chunk("ccv3", damaged))):
+            found = files.read(picture(*chunks))
+            assert (found.card, found.warnings) == (TINY, (files.V3_DAMAGED,))
+
+    def test_v3_that_is_too_large_is_not_damaged(self) -> None:
+        long = text_chunk("ccv3", base64.b64encode(b"x" * 4 * 2**20))
+        good = text_chunk("chara", base64.b64encode(json.dumps(TINY).encode()))
+        refused(picture(long, good), "card_too_large")
+
+    @pytest.mark.parametrize("name", ["I", "In", "Ina"])
+    def test_base64_without_padding_is_read(self, name: str) -> None:
+        encoded = base64.b64encode(json.dumps({"name": name}).encode()).rstrip(b"=")
+        assert files.read(picture(text_chunk("chara", encoded))).card == {"name": name}
+
     def test_keyword_may_be_capitalised(self) -> None:
         assert files.read(card_picture(Chara=TINY)).card == TINY
 
@@ -230,7 +257,13 @@ class TestPng:
             pytest.param([text_chunk("chara", b"\xff\xfe")], "not valid base64", id="bytes"),
             pytest.param([text_chunk("chara", b"")], "not valid JSON", id="empty"),
             pytest.param([(b"tEXt", b"chara")], "not valid JSON", id="no-value"),
-            pytest.param([text_chunk("chara", b"e30")], "not valid base64", id="cut-off"),
+            pytest.param([text_chunk("chara", b"e30aa")], "not valid base64", id="cut-off"),
+            pytest.param([text_chunk("ccv3", b"")], "not valid JSON", id="empty-v3-alone"),
+            pytest.param(
+                [text_chunk("ccv3", b"a"), text_chunk("chara", b"a")],
+                "not valid base64",
+                id="both-damaged",
+            ),
             pytest.param([(b"tEXt", b"x")] * 10_001, "too many parts", id="many-chunks"),
         ],
     )

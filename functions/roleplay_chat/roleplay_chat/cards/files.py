@@ -21,6 +21,9 @@ from roleplay_chat.cards.versions import (
 
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
 MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: {holds}) is not read."
+V3_DAMAGED = (
+    "The picture's card of version 3 (`ccv3`) is damaged; the older one (`chara`) was read."
+)
 NESTED = "`data` is a whole card; that card was read."
 MODULE = (
     "This is a module of RisuAI, not a character. Export its lorebook in RisuAI as JSON, and import"
@@ -49,7 +52,7 @@ def read(raw: bytes) -> CardFile:
     """The card in a file of any format. Raises `ApiError` 400 or 413."""
     if raw.startswith(png_file.SIGNATURE):
         noted: list[str] = []
-        card = _inside(json_file.read(png_file.read(raw), noted), noted)
+        card = _inside(json_file.checked(_in_picture(raw, noted), noted), noted)
         return CardFile(to_store(card), tuple(noted), picture=raw)
     if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
         return _read_charx(raw)
@@ -67,6 +70,18 @@ def read(raw: bytes) -> CardFile:
         f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw, found)}."
         f"{advice_for(found)}"
     )
+
+
+def _in_picture(raw: bytes, noted: list[str]) -> dict[str, Any]:
+    """The card in a picture, not checked: V3, or V2 if V3 is missing or damaged."""
+    newest, *older = png_file.read(raw)
+    try:
+        return json_file.parse_object(png_file.decoded(newest))
+    except ApiError as error:
+        if not older or error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+    noted.append(V3_DAMAGED)
+    return json_file.parse_object(png_file.decoded(older[0]))
 
 
 def _bare_lorebook(raw: bytes) -> CardFile | None:

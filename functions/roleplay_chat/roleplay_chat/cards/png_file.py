@@ -21,8 +21,8 @@ PICTURE_GREY = 64
 _SPACE = b" \t\r\n\v\f"
 
 
-def read(raw: bytes) -> bytes:
-    """The card's JSON in a picture, V3 if it has both. Raises `ApiError` 400 or 413."""
+def read(raw: bytes) -> list[bytes]:
+    """The cards in a picture as base64: V3, then V2. Raises `ApiError` 400 if there is none."""
     found: dict[bytes, bytes] = {}
     for kind, content in _chunks(raw):
         keyword, _, value = content.partition(b"\0")
@@ -34,7 +34,19 @@ def read(raw: bytes) -> bytes:
         found[keyword] = value
     if not found:
         raise invalid("The picture contains no character card.")
-    return _decoded(found[V3_KEYWORD] if V3_KEYWORD in found else found[V2_KEYWORD])
+    return [found[keyword] for keyword in (V3_KEYWORD, V2_KEYWORD) if keyword in found]
+
+
+def decoded(value: bytes) -> bytes:
+    """The JSON of a card in a picture, whose base64 may lack its padding. Raises `ApiError` 400 or
+    413."""
+    if len(value) > 2 * MAX_JSON_BYTES:  # base64 adds a third, line breaks a little more
+        raise too_large("The card in the picture is too large.")
+    value = value.translate(None, _SPACE).rstrip(b"=")
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except ValueError as error:
+        raise invalid("The card in the picture is damaged: it is not valid base64.") from error
 
 
 def write(*, v2: bytes, v3: bytes, picture: bytes | None = None) -> bytes:
@@ -60,15 +72,6 @@ def _chunks(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise invalid("The picture has too many parts.")
     except (png.Error, EOFError, ValueError) as error:
         raise invalid("The picture is damaged: its card cannot be read.") from error
-
-
-def _decoded(value: bytes) -> bytes:
-    if len(value) > 2 * MAX_JSON_BYTES:  # base64 adds a third, line breaks a little more
-        raise too_large("The card in the picture is too large.")
-    try:
-        return base64.b64decode(value.translate(None, _SPACE), validate=True)
-    except ValueError as error:
-        raise invalid("The card in the picture is damaged: it is not valid base64.") from error
 
 
 def _plain_picture() -> bytes:
