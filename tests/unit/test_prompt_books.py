@@ -154,6 +154,11 @@ class TestSearched:
         assert contents(turn(entry, message="The W(ren here", name="W(ren")) == ["x"]
         assert contents(turn(entry, message="The Wxxn here", name="W.{2}n")) == []
 
+    def test_pattern_finds_what_one_speaker_said(self) -> None:
+        entry = keyed("x", r"/\x01{{user}}:[^\x01]*?sea/")
+        assert contents(turn(entry, message="The sea", history=("Hi", "Yes"))) == ["x"]
+        assert contents(turn(entry, message="Well", history=("Hi", "The sea"))) == []
+
     def test_turn_without_a_message_searches_the_newest_ones(self) -> None:
         book = turn(keyed("x", "sea", scan_depth=1), message=None, history=("a", "sea"))
         assert contents(book) == ["x"]
