@@ -505,6 +505,8 @@ class TestLorebooks:
             ({"depth": 2, "excludeRecursion": True}, {}, {"depth": 2, "exclude_recursion": True}),
             ({"depth": 2}, {"depth": 3}, {"depth": 3}),
             ({"scan_depth": 2}, {"scanDepth": None}, {"scan_depth": 2}),
+            ({"position": 4}, {"position": "before_char"}, {"position": 4}),
+            ({"position": 4}, {"position": 1}, {"position": 1}),
             ({"risu_activationPercent": 5, "myTool": 1}, {}, {"myTool": 1}),
         ],
     )

@@ -233,12 +233,9 @@ def _from_sillytavern(row: Object) -> Object:
     for ours, theirs in _IN_BOTH.items():
         if ours in row and row.get(theirs) in _NOTHING:
             entry[ours] = row[ours]
-    extensions = _extensions_of(row)
-    position = extensions.get("position")
-    if isinstance(position, str) and position in _POSITIONS:
-        del extensions["position"]
-    else:
-        position = "before_char" if whole(position) == 0 else "after_char"
+    extensions, position = _extensions_of(row), row.get("position")
+    if position not in _POSITIONS:
+        position = "before_char" if whole(extensions.get("position")) == 0 else "after_char"
     entry |= {"enabled": _enabled(row), "position": position, "use_regex": True}
     if not isinstance(disabled := row.get("disable"), bool | None):
         entry["disable"] = disabled  # `repair` names it.
@@ -260,6 +257,8 @@ def _extensions_of(row: Object) -> Object:
     such an object too, with the names of either; what the entry itself says wins."""
     beside = (*_IN_BOTH, "disable", "use_regex", "extensions")
     rest = {name: row[name] for name in _rest(row, SILLYTAVERN) if name not in beside}
+    if rest.get("position") in _POSITIONS:
+        del rest["position"]
     own = row.get("extensions")
     extensions: Object = {}
     for name, value in own.items() if isinstance(own, dict) else ():
