@@ -28,6 +28,8 @@ READERS: list[Callable[[object], Any]] = [
     partial(json.whole, minimum=0, maximum=9),
     partial(json.integer, minimum=0, maximum=9),
     json.digits,
+    json.whole_or_text,
+    json.flag_or_text,
     json.text,
     json.fields,
     json.timestamp,
@@ -39,6 +41,32 @@ READERS: list[Callable[[object], Any]] = [
 @given(value=JSON)
 def test_nothing_raises(read: Callable[[object], Any], value: object) -> None:
     read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "flag"),
+    [
+        (1, 1, True),
+        (0.0, 0, False),
+        (4.0, 4, None),
+        (4.5, None, None),
+        ("4", 4, None),
+        ("4.0", 4, None),
+        (" Yes ", None, True),
+        ("off", None, False),
+        ("", None, False),
+        ("1", 1, True),
+        (True, None, True),
+        (2**53 + 2, None, None),
+        ("nan", None, None),
+        ([], None, None),
+        (None, None, None),
+    ],
+)
+def test_whole_numbers_and_flags_may_be_text(value: object, whole: object, flag: object) -> None:
+    found = json.whole_or_text(value), json.flag_or_text(value)
+    assert found == (whole, flag)
+    assert [type(one) for one in found] == [type(whole), type(flag)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,10 @@ from datetime import datetime
 from typing import Any
 
 _DIGITS = re.compile(r"\d{1,16}")
+_FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True)
+_FLAGS |= dict.fromkeys(("false", "no", "off", "0", ""), False)
+MAX_WHOLE = 2**53
+"""The largest whole number up to which a number of JSON is exact."""
 
 
 def number(value: object, *, minimum: float = -math.inf, maximum: float = math.inf) -> float | None:
@@ -25,6 +29,23 @@ def number_or_text(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     return _finite(value)
+
+
+def whole_or_text(value: object) -> int | None:
+    """A whole number, given as a number (also 4.0) or as text."""
+    found = number_or_text(value)
+    if found is None or not found.is_integer() or abs(found) > MAX_WHOLE:
+        return None
+    return int(found)
+
+
+def flag_or_text(value: object) -> bool | None:
+    """Yes or no, given as a boolean, as 0 or 1, or as a word."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return value == 1
+    return _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def clamped(value: object, minimum: float, maximum: float) -> float | None:

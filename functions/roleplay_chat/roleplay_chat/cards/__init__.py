@@ -1,7 +1,7 @@
 """Character cards, the files that carry a character from one service to another.
 
 model      validates a card and maps it to columns of `characters`
-repair     reads or leaves out values of the wrong type; values reads single ones
+repair     reads or leaves out values of the wrong type
 versions   converts between V2 and V3
 formats    says what a file is; agnai, pygmalion, risuai and lorebooks convert other programs' files
 files      detects a file's format; json_file, png_file, charx_file and yaml_file are one each

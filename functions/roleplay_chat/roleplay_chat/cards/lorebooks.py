@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roleplay_chat.cards.values import flag, whole
+from edge.json_values import flag_or_text, whole_or_text
 from roleplay_chat.cards.versions import Object
 
 SILLYTAVERN, AGNAI, RISUAI, NOVELAI = "SillyTavern", "Agnai", "RisuAI", "NovelAI"
@@ -207,7 +207,7 @@ def _with_extensions(row: Object) -> Object:
         and own.get(known) is None
     }
     moved = {known: row[name] for name, known in beside.items() if row[name] is not None}
-    place = whole(row.get("position"))
+    place = whole_or_text(row.get("position"))
     if place and place > 1 and own.get("position") is None:
         moved["position"] = place
     if not moved:
@@ -235,7 +235,7 @@ def _from_sillytavern(row: Object) -> Object:
             entry[ours] = row[ours]
     extensions, position = _extensions_of(row), row.get("position")
     if position not in _POSITIONS:
-        position = "before_char" if whole(extensions.get("position")) == 0 else "after_char"
+        position = "before_char" if whole_or_text(extensions.get("position")) == 0 else "after_char"
     entry |= {"enabled": _enabled(row), "position": position, "use_regex": True}
     if not isinstance(disabled := row.get("disable"), bool | None):
         entry["disable"] = disabled  # `repair` names it.
@@ -247,7 +247,7 @@ _POSITIONS = ("before_char", "after_char")
 
 
 def _enabled(row: Object) -> Any:
-    if flag(row.get("disable")):
+    if flag_or_text(row.get("disable")):
         return False
     return True if row.get("enabled") is None else row["enabled"]
 

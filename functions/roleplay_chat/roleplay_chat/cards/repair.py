@@ -10,9 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from edge.json_values import number_or_text
+from edge.json_values import flag_or_text, number_or_text, whole_or_text
 from roleplay_chat.cards.lorebooks import as_entry, program_of
-from roleplay_chat.cards.values import flag, whole
 from roleplay_chat.cards.versions import Object
 from roleplay_chat.lorebook.entries import SEARCHED
 
@@ -100,7 +99,7 @@ def _words(value: Any, path: Path, warnings: Warnings) -> Any:
 
 
 def _flag(value: Any, *_: Any) -> Any:
-    read = flag(value)
+    read = flag_or_text(value)
     return MISSING if read is None else read
 
 
@@ -128,7 +127,7 @@ def _label(value: Any, *_: Any) -> Any:
 def _position(value: Any, *_: Any) -> Any:
     """Where an entry is placed. SillyTavern has numbers for it, most of them for places that a card
     has in `extensions`."""
-    place = whole(value)
+    place = whole_or_text(value)
     if place is None:
         return value if isinstance(value, str) else MISSING
     return "before_char" if place == 0 else "after_char" if place in PLACES else MISSING
@@ -139,13 +138,13 @@ PLACES = range(8)
 
 
 def _whole(value: Any, *_: Any) -> Any:
-    read = whole(value)
+    read = whole_or_text(value)
     return MISSING if read is None else read
 
 
 def _logic(value: Any, *_: Any) -> Any:
     """How secondary keys are combined."""
-    read = whole(value)
+    read = whole_or_text(value)
     return read if read in range(4) else MISSING
 
 
@@ -153,7 +152,7 @@ def _role_number(value: Any, *_: Any) -> Any:
     """The role of an entry among the messages: a number in SillyTavern, a name in V3."""
     if isinstance(value, str) and (name := value.strip().lower()) in ROLES:
         return ROLES.index(name)
-    read = whole(value)
+    read = whole_or_text(value)
     return read if read in range(len(ROLES)) else MISSING
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from edge.errors import ApiError
 from edge.json_text import loads, value_count_bound
-from edge.json_values import whole
+from edge.json_values import flag_or_text, whole
 from roleplay_chat.api import NO_TEXT, Object
 from roleplay_chat.chats.dates import in_order, parse_time
 from roleplay_chat.chats.formats import PEOPLE, Chat, chat_of
@@ -44,7 +44,6 @@ IN_CHAT = 1
 _NOT_KEPT = ("variables", "world_info", "scenario", "mes_example", "system_prompt")
 """Fields of a header that conversations here do not have."""
 _MEDIA = ("image", "image_swipes", "video", "file", "files", "media")
-_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 
 
 @dataclass(frozen=True)
@@ -316,15 +315,12 @@ def _text(number: int, name: str, value: object, warnings: _Warnings) -> str:
 
 def _flag(number: int, name: str, row: Mapping[str, Any], warnings: _Warnings) -> bool:
     value = row.get(name)
-    if isinstance(value, bool) or value is None:
-        return bool(value)
-    if isinstance(value, int | float) and value in (0, 1):
-        return value == 1
-    written = value.strip().lower() if isinstance(value, str) else None
-    if written in _TRUE or written in _FALSE:
-        return written in _TRUE
-    warnings.add(number, name, "this is neither true nor false; it counts as false.")
-    return False
+    if value is None:
+        return False
+    found = flag_or_text(value)
+    if found is None:
+        warnings.add(number, name, "this is neither true nor false; it counts as false.")
+    return bool(found)
 
 
 def _name(value: object) -> str:

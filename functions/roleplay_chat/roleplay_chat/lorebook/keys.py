@@ -263,9 +263,8 @@ def _translated_part(found: "regex.Match[str]") -> str:
         return _BEGINNING
     if found["class"] is None:
         return _sign(found["code"], found[0])
-    if not found[
-        "class"
-    ]:  # Anything or nothing; `regex` would take the bracket for its first sign.
+    if not found["class"]:
+        # Anything or nothing; `regex` would take the bracket for its first sign.
         return r"[\s\S]" if found["not"] else "(?!)"
     # A bracket in a class is a sign in JavaScript, and a class inside it for `regex`.
     signs = _CODE.sub(lambda one: r"\[" if one[0] == "[" else _sign(one[1], one[0]), found["class"])
@@ -274,8 +273,8 @@ def _translated_part(found: "regex.Match[str]") -> str:
 
 def _sign(code: str | None, written: str) -> str:
     """A sign that is written as a number in braces, with eight digits."""
-    is_sign = code is not None and int(code, 16) <= MAX_CODE
-    return rf"\U{int(code or '', 16):08x}" if is_sign else written
+    number = int(code, 16) if code else MAX_CODE + 1
+    return rf"\U{number:08x}" if number <= MAX_CODE else written
 
 
 def _is_not_javascript(source: str) -> bool:
