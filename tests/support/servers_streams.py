@@ -482,5 +482,6 @@ STORY = (
     "Here is my thought process: tea first. Then she said: Here is my response.",
     "She read the analysis. analysisWe are late, assistantfinal said.",
     "< think > and </ story> and <analysis of it",
+    "<thinking about the storm> and <reflection of the moon> and <analysis of the map>",
 )
 """Words of a story that look like marks and are none."""

@@ -49,6 +49,13 @@ CASES = [
     pytest.param(
         "<think>a</think>Sit. <answer>b</answer>", "Sit. <answer>b</answer>", id="tag-in-it"
     ),
+    pytest.param(
+        "Sit. <thinking about the storm> Tea?",
+        "Sit. <thinking about the storm> Tea?",
+        id="words-in-angle-brackets",
+    ),
+    pytest.param('<think effort="low">a</think>Sit.', "Sit.", id="tag-with-an-attribute"),
+    pytest.param("<think\n>a</think>Sit.", "Sit.", id="tag-with-a-line-break"),
     pytest.param("<think " + "a" * 300 + ">Sit.", "<think " + "a" * 300 + ">Sit.", id="no-tag"),
     pytest.param("Sit.\n<|im_start|>assistant\nStand.", "Sit.", id="begins-another-turn"),
     pytest.param("<|im_start|>assistant\nMara: Sit.", "Sit.", id="name-after-a-token"),

@@ -49,6 +49,7 @@ ODD: dict[str, Callable[[int], str]] = {
     "without-spaces-strewn": lambda n: "学-" * (n // 2),
     "tags": lambda n: "<think></think>" * (n // 15),
     "tags-that-may-go-on": lambda n: "<think a" * (n // 8),
+    "tags-with-attributes": lambda n: "<think a = " * (n // 11),
     "tag-that-goes-on": lambda n: "<think " + "a" * n,
     "tokens": lambda n: "<|im_start|>assistant" * (n // 21),
     "channels": lambda n: "<|channel|>analysis" * (n // 19),

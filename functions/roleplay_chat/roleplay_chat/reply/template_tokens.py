@@ -78,7 +78,8 @@ _TAG = (
     r"<(?P<slash>/\s?)?(?:seed:|mm:|antml:)?(?P<name>think(?:ing)?(?:_process)?"
     r"|thoughts?(?:_process)?|reasoning|reflection|analysis|scratch_?pad|chain_of_thought"
     r"|(?:inner|internal)_(?:thoughts?|monologue|thinking)|antthinking)"
-    r"(?:\s[^<>]{0,200}|/)?>"
+    # Attributes only: a story may have <thinking about the storm>.
+    r"(?:\s{1,20}[\w:-]{1,40}\s{0,20}=[^<>]{0,200}|\s{0,20}/?)>"
 )
 _OPENING = "|".join(
     (
