@@ -1,6 +1,6 @@
 -- The state of a turn, for a reader who comes back to its stream: the result of begin_turn for the same
 -- request: in_progress, replayed or reply_deleted; turn_not_found if the user has no such turn; failed,
--- with error_code, if it has no reply.
+-- with error_code and the content policy's finding, if it has no reply.
 create function public.read_turn(p_user_id uuid, p_turn_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -16,7 +16,7 @@ begin
     when v_turn.status = 'running' and v_turn.lease_expires_at > clock_timestamp() then
       jsonb_build_object('outcome', 'in_progress')
     when v_turn.status in ('running', 'failed') then
-      jsonb_build_object('outcome', 'failed', 'error_code', v_turn.error_code)
+      jsonb_build_object('outcome', 'failed', 'error_code', v_turn.error_code, 'refused', v_turn.result -> 'refused')
     else private.replay(v_turn) end;
 end $$;
 revoke execute on function public.read_turn(uuid, uuid) from public, anon, authenticated;

@@ -241,6 +241,39 @@ class TestAfterwards:
             response.read()
         assert (response.status_code, response.json()["code"]) == (410, "reply_deleted")
 
+    def test_refused_message_is_not_to_be_sent_again(self, talk: Talk) -> None:
+        refused = talk.say("She is 12 years old. A sexual scene.")
+        answer = self.told_again(talk)
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert answer.json()["error"] == refused.json()["error"]
+
+    @pytest.mark.parametrize("is_expired", [False, True])
+    def test_refused_reply_is_told_as_such(self, talk: Talk, is_expired: bool) -> None:
+        talk.stack.upstream.enqueue(stream([], finish="content_filter"))
+        refused = talk.say()
+        talk.stack.settle()
+        if is_expired:
+            talk.stack.db.execute("update turns set result = null")
+        answer = self.told_again(talk)
+        assert refused.json()["code"] == "content_refused"
+        assert (answer.status_code, answer.json()["error"]) == (403, refused.json()["error"])
+
+    def test_who_has_spent_all_is_told_when_to_come_back(self, talk: Talk) -> None:
+        talk.stack.upstream.always(error(500))
+        talk.say()
+        talk.stack.settle()
+        talk.stack.db.execute("update turns set error_code = 'spend_limit_reached'")
+        answer = self.told_again(talk)
+        assert (answer.status_code, answer.json()["code"]) == (429, "spend_limit_reached")
+        assert "Retry-After" in answer.headers
+
+    def told_again(self, talk: Talk) -> httpx.Response:
+        wait_until(talk.stack._is_quiet, "the function to be idle")
+        turn_id = talk.stack.one("select id from turns")["id"]
+        with coming_back(talk, f"{turn_id}/0.0") as response:
+            response.read()
+        return response
+
 
 class TestOthers:
     @pytest.mark.parametrize("is_over", [False, True])

@@ -20,8 +20,9 @@ from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, 
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
 from roleplay_chat.portraits import actions as portraits
-from roleplay_chat.turn_errors import no_answer, spend_limit_reached
+from roleplay_chat.turn_errors import no_answer
 from roleplay_chat.turn_events import CUT_OFF
+from roleplay_chat.turn_store import spend_limit_reached
 
 ANSWER = Answer(
     response="Hello.",

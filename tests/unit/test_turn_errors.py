@@ -12,8 +12,9 @@ from edge.errors import ApiError
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
-from roleplay_chat.turn_errors import no_answer, spend_limit_reached, why_no_answer
+from roleplay_chat.turn_errors import no_answer, why_no_answer
 from roleplay_chat.turn_record import Outcome
+from roleplay_chat.turn_store import spend_limit_reached
 from tests.support.turns import NOW, accepted, attempt, failure
 
 SOON = NOW + timedelta(minutes=1)

@@ -172,7 +172,7 @@ async def _reply(
     if screened.greeting is not None:
         events.greet(screened.greeting)
     elif _is_all_spent(planned):
-        error = error or turn_errors.spend_limit_reached(planned.begun.now)
+        error = error or turn_store.spend_limit_reached(planned.begun.now)
     elif error is None and not running.is_stopped:
         memory.begin(planned.first, prompts.signals, prompts.lore, prompts.history_room)
         callbacks = _callbacks(planned, prompts, generation, events)

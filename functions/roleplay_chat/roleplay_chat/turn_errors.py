@@ -43,18 +43,6 @@ def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime)
     return ApiError(503, code, sentence.format(when=_when(next_chance, wait)), retry_after=wait)
 
 
-def spend_limit_reached(now: datetime) -> ApiError:
-    """The error when today's budget is spent and there is no free model."""
-    tomorrow = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    tomorrow += timedelta(days=1)
-    return ApiError(
-        429,
-        "spend_limit_reached",
-        "Today's budget for replies is used up. Please come back after 00:00 UTC.",
-        retry_after=(tomorrow - now).total_seconds(),
-    )
-
-
 def _when(moment: datetime, seconds: float) -> str:
     if seconds > 3600:
         return f"at {moment.astimezone(UTC):%H:%M} UTC"

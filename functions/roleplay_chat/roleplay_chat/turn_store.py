@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any
 from uuid import UUID, uuid4
@@ -339,15 +340,44 @@ async def read(clients: Clients, user_id: UUID, turn_id: UUID) -> Replay | None:
         return None
     if outcome != "failed":
         raise blocked(found)
-    if found["error_code"] == "stopped":
-        raise stopped_early()
+    raise _why_failed(found["error_code"], found["refused"])
+
+
+def _why_failed(error_code: str | None, refused: dict[str, Any] | None) -> ApiError:
+    """The error for a turn that has no reply: what its first reader was told, if a repetition would
+    fail in the same way. `refused` is the finding of the content policy."""
+    # Only turns need these modules otherwise, and an instance answers before it imports them.
+    from roleplay_chat.generation.error_policies import ERROR_POLICIES
+    from roleplay_chat.screening.decision import Finding, content_refused
+
+    if refused:
+        return content_refused(Finding(**refused))
+    policy = ERROR_POLICIES.get(error_code or "")
+    if policy and policy.action in ("stop", "one_more", "firmer"):
+        return ApiError(403, "content_refused", policy.user)
+    if error_code == "stopped":
+        return stopped_early()
+    if error_code == "spend_limit_reached":
+        return spend_limit_reached(datetime.now(UTC))
     sentence = "This reply could not be written. Please send your message again."
-    raise ApiError(409, "turn_failed", sentence)
+    return ApiError(409, "turn_failed", sentence)
 
 
 def stopped_early() -> ApiError:
     """The error for a turn that the person stopped before it had any text."""
     return ApiError(409, "stopped", "You stopped this reply before its first word.")
+
+
+def spend_limit_reached(now: datetime) -> ApiError:
+    """The error when today's budget is spent and there is no free model."""
+    tomorrow = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tomorrow += timedelta(days=1)
+    return ApiError(
+        429,
+        "spend_limit_reached",
+        "Today's budget for replies is used up. Please come back after 00:00 UTC.",
+        retry_after=(tomorrow - now).total_seconds(),
+    )
 
 
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:
