@@ -174,7 +174,8 @@ begin
   if accepted.id is not null then
     return;
   end if;
-  if p_conversation_id is not null then
+  -- The draft of a prompt is screened as a part of the conversation, but it is no message of it.
+  if p_conversation_id is not null and not (p_task = 'prompt_enhancement' and p_action = 'send') then
     select * into v_placed from private.place_request(
       p_user_id, p_action, p_conversation_id, p_message, p_client_message_id, p_message_id, started_at);
     refused := v_placed.refused;

@@ -85,7 +85,8 @@ begin
   v_task_config := md5(concat_ws(E'\n', v_templates, v_moderation_models, v_embedding_models, (
     select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
 
-  v_may_note := p_conversation.remembers and coalesce(v_summary.not_before <= p_now, true);
+  v_may_note := p_turn.task <> 'prompt_enhancement' and p_conversation.remembers
+    and coalesce(v_summary.not_before <= p_now, true);
   select '[]'::json as messages, null::uuid[] as speakers into v_backlog;
   if v_may_note and v_history.is_cut then
     if (p_known ->> 'backlog')::bigint < v_history.changed_from

@@ -39,6 +39,7 @@ declare
   v_replaced shared.messages;
   v_message_id uuid;
   v_memory_updated boolean := false;
+  v_is_draft boolean;
 begin
   -- Locks in the same order as begin_turn: user, conversation, turn.
   select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
@@ -80,7 +81,9 @@ begin
     return jsonb_build_object('outcome', 'lost');
   end if;
 
-  if v_turn.conversation_id is not null and v_turn.action <> 'impersonate' and btrim(p_reply) <> '' then
+  -- A draft is not said in the conversation.
+  v_is_draft := v_turn.action = 'impersonate' or v_turn.task = 'prompt_enhancement';
+  if v_turn.conversation_id is not null and not v_is_draft and btrim(p_reply) <> '' then
     if v_turn.replaces_message_id is not null then
       select * into v_replaced from shared.messages m where m.id = v_turn.replaces_message_id;
       update shared.messages m set is_active = false where m.id = v_replaced.id;
@@ -129,7 +132,7 @@ begin
   end if;
 
   -- Without a conversation, and for a draft, no message stores the text.
-  if p_reply is not null and (v_turn.conversation_id is null or v_turn.action = 'impersonate') then
+  if p_reply is not null and (v_turn.conversation_id is null or v_is_draft) then
     insert into private.turn_replies (turn_id, content) values (v_turn.id, p_reply)
     on conflict (turn_id) do update set content = excluded.content;
   end if;

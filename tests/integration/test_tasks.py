@@ -117,3 +117,51 @@ def test_story_in_a_conversation_goes_on_from_what_was_said(stack: Stack) -> Non
     ]
     assert body["message_id"] is not None
     assert stack.said(conversation)[-1] == ("character", "Then a bell rang.")
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["json", "streamed"])
+def test_enhanced_prompt_is_no_part_of_the_conversation(stack: Stack, streamed: bool) -> None:
+    user = stack.user("Ada")
+    conversation = stack.conversation(user, "A pier.", "The pier was empty.")
+    body = {
+        "task": "prompt_enhancement",
+        "conversation_id": str(conversation),
+        "message": "a harbour",
+        "client_message_id": "one",
+    }
+    stack.upstream.enqueue(text("A harbour at dusk."))
+
+    first = stack.stream(user, **body)[-1].data if streamed else stack.chat(user, **body).json()
+    again = stack.chat(user, **body).json()
+
+    assert (first["response"], first["message_id"]) == ("A harbour at dusk.", None)
+    assert (first["saved"], again["response"]) == (True, "A harbour at dusk.")
+    assert sent(stack)["messages"][-1] == {"role": "user", "content": "a harbour"}
+    assert stack.said(conversation) == [("user", "A pier."), ("character", "The pier was empty.")]
+    stack.upstream.enqueue(text("Then a bell rang."))
+    stack.chat(user, conversation_id=str(conversation), message="And then?")
+    assert "arbour" not in str(sent(stack)["messages"])
+
+
+def test_enhanced_prompt_that_fails_leaves_nothing_behind(stack: Stack) -> None:
+    user = stack.user("Ada")
+    conversation = stack.conversation(user, "A pier.", "The pier was empty.")
+    stack.upstream.always(error(500))
+
+    body = {"task": "prompt_enhancement", "conversation_id": str(conversation)}
+    stack.chat(user, message="a harbour", **body)
+
+    assert stack.said(conversation) == [("user", "A pier."), ("character", "The pier was empty.")]
+
+
+def test_enhancing_a_prompt_summarises_nothing(stack: Stack) -> None:
+    user = stack.user("Ada")
+    conversation = stack.conversation(user, *["A long evening on the pier. " * 60] * 60)
+    stack.upstream.always(text("A harbour at dusk."))
+
+    body = {"task": "prompt_enhancement", "conversation_id": str(conversation)}
+    stack.chat(user, message="a harbour", **body)
+    stack.settle()
+
+    assert stack.all("select from conversation_summaries") == []
+    assert stack.all("select from usage_events where purpose = 'memory'") == []
