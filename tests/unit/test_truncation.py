@@ -86,6 +86,42 @@ def test_what_stood_before_a_continuation_stays(beginning: str, more: str, whole
     assert trim_unfinished_sentence(beginning + more, kept_chars=len(beginning)) == whole
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "She nods.\n\n*She leans on the railing*\n\n*She t",
+            "She nods.\n\n*She leans on the railing*",
+        ),
+        ("Come in 🌊\n\nShe t", "Come in 🌊"),
+        ("「お茶をどうぞ」\n\n彼女は", "「お茶をどうぞ」"),
+        ("# Tea\n\nShe t", "# Tea\n\nShe t"),
+        ("She nods. She says:\n\nI kn", "She nods."),
+        ('She nods. *She says,*\n\n"I kn', "She nods."),
+        ("She nods. She turns\nto the d", "She nods."),
+        ("She sits down\nShe p", "She sits down"),
+        ("Hm\n\nShe turns to the window, and", "Hm\n\nShe turns to the window, and"),
+        ("She nods\n\n```\nx\n```\nAnd", "She nods\n\n```\nx\n```"),
+    ],
+)
+def test_finished_paragraph_needs_no_full_stop(text: str, kept: str) -> None:
+    assert trim_unfinished_sentence(text) == kept
+
+
+@pytest.mark.parametrize("end", [*["۔", "։", "።", "။", "॥", "।", "؟", "។", "៕"], "…」", "．"])
+def test_sentences_end_in_every_script(end: str) -> None:
+    assert trim_unfinished_sentence(f"aaa bbb{end} ccc") == f"aaa bbb{end}"
+
+
+def test_halfwidth_full_stop_needs_no_space() -> None:
+    assert trim_unfinished_sentence("ｱｱｱ｡ｲｲ") == "ｱｱｱ｡"
+
+
+@pytest.mark.parametrize("text", ["```python\n", " ```python\n ", "\n```", "1.", "\n\nShe"])
+def test_something_is_left(text: str) -> None:
+    assert trim_unfinished_sentence(text) == text
+
+
 @given(st.text(st.sampled_from('ab 1.!。`~*"\n-)A'), max_size=60), st.integers(0, 60))
 def test_nothing_new_but_closing_signs(text: str, kept: int) -> None:
     kept = min(kept, len(text))

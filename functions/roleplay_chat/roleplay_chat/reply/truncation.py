@@ -12,7 +12,12 @@ MOST_TOKEN_CHARS = 30
 
 MOST_ORDINAL_DIGITS = 2
 
-_SENTENCE_END = compiled_later(r"[.!?…。！？؟।][\"'”’»“*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")
+_SENTENCE_END = compiled_later(
+    # Arabic, Urdu, Devanagari, Armenian, Ethiopic, Burmese, Khmer. In Tibetan, ། also ends clauses.
+    r"[.!?…。！？．｡؟۔।॥։።။។៕][\"'”’»“」』*_)\]]*(?=\s|$)|[。！？｡][\"'”’»」』*_)\]]*"
+)
+_GOES_ON = compiled_later(r"[:;,：；，、،][\"'”’»“*_)\]]*\Z|^#{1,6} ")
+"""A line after which something has to come."""
 _FENCE = compiled_later(r"^ {0,3}(```+|~~~+)(.*)$", re.MULTILINE)
 _ITEM = compiled_later(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\(?(?:\d{1,3}|[a-zA-Z])[.)．、])[ \t]*")
 _BARE_NUMBER = compiled_later(r"\(?(?:\d{1,3}|[a-zA-Z])")
@@ -46,6 +51,8 @@ def trim_unfinished_sentence(text: str, *, kept_chars: int = 0) -> str:
     asterisk, quotation mark or code block closed. The first `kept_chars` stay."""
     fence = _open_fence(text)
     if fence and fence.start() >= kept_chars and not text[fence.end() :].strip():
+        if not text[: fence.start()].strip():
+            return text  # There is nothing else.
         text, fence = text[: fence.start()].rstrip(), None
     if fence:
         return _closed(text, fence, kept_chars)
@@ -81,12 +88,12 @@ def _closed(text: str, fence: re.Match[str], kept_chars: int) -> str:
 
 
 def _last_end(text: str) -> int:
-    """Where the last whole sentence or list item ends; 0 if none does."""
+    """Where the last whole sentence, paragraph or list item ends; 0 if none does."""
     last = 0
     for end in _SENTENCE_END.finditer(text):
-        if text[end.start()] != "." or _ends_sentence(text, end.start(), end.end()):
+        if text[end.start()] not in ".．" or _ends_sentence(text, end.start(), end.end()):
             last = end.end()
-    return max(last, _end_before_item(text))
+    return max(last, _end_before_line(text))
 
 
 def _ends_sentence(text: str, at: int, end: int) -> bool:
@@ -106,11 +113,16 @@ def _ends_sentence(text: str, at: int, end: int) -> bool:
     return True
 
 
-def _end_before_item(text: str) -> int:
-    """The end of the text before the last line, if that line is a list item that was cut."""
+def _end_before_line(text: str) -> int:
+    """The end of the text before the last line, which was cut; 0 if they are one sentence."""
     start = text.rfind("\n")
-    item = _ITEM.match(text, start) if start > 0 else None
-    return len(text[:start].rstrip()) if item else 0
+    if start < 1:
+        return 0
+    before = text[:start].rstrip()
+    if _ITEM.match(text, start):
+        return len(before)
+    is_wrapped = len(before) == start and text[start + 1 : start + 2].islower()
+    return 0 if is_wrapped or _GOES_ON.search(before[before.rfind("\n") + 1 :]) else len(before)
 
 
 def _without_bullet(line: str) -> str:
