@@ -1335,6 +1335,7 @@ export interface operations {
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
              *     - `provider_not_approved`
+             *     - `reply_too_long`: This reply is as long as it may be. Send a message to go on.
              *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
@@ -1352,7 +1353,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
+                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "reply_too_long" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
                     };
                 };
             };
@@ -1591,6 +1592,7 @@ export interface operations {
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
              *     - `provider_not_approved`
+             *     - `reply_too_long`: This reply is as long as it may be. Send a message to go on.
              *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
@@ -1608,7 +1610,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
+                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "reply_too_long" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
                     };
                 };
             };
@@ -1894,6 +1896,7 @@ export interface operations {
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
              *     - `provider_not_approved`
+             *     - `reply_too_long`: This reply is as long as it may be. Send a message to go on.
              *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
@@ -2110,6 +2113,7 @@ export interface operations {
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
              *     - `provider_not_approved`
+             *     - `reply_too_long`: This reply is as long as it may be. Send a message to go on.
              *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.
@@ -2364,6 +2368,7 @@ export interface operations {
              *     - `nothing_to_continue`: There is no reply to continue yet.
              *     - `nothing_to_regenerate`: There is no reply to regenerate yet.
              *     - `provider_not_approved`
+             *     - `reply_too_long`: This reply is as long as it may be. Send a message to go on.
              *     - `row_not_readable`
              *     - `stopped`: You stopped this reply before its first word.
              *     - `too_many_characters`: You have reached the maximum number of characters. Please delete one first.

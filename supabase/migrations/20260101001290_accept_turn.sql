@@ -58,6 +58,9 @@ begin
   elsif p_action = 'continue'
       and (v_newest.sender is distinct from 'character' or v_newest.position = any (v_hidden)) then
     refused := jsonb_build_object('outcome', 'nothing_to_continue');
+  elsif p_action = 'continue' and char_length(v_newest.content) > 65136 then
+    -- A message has at most 65,536 characters. For the few that are left no model has to be asked.
+    refused := jsonb_build_object('outcome', 'reply_too_long');
   elsif p_action = 'regenerate' and (v_newest.id is null or v_newest.sender = 'user' and p_message_id is not null) then
     refused := jsonb_build_object('outcome', 'nothing_to_regenerate');
   elsif p_action = 'regenerate' and v_newest.sender = 'user' then

@@ -15,7 +15,7 @@
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds
 --   reply_deleted         it was answered before, and the answer is gone
 --   unknown_user, banned_user, conversation_not_found, character_not_found, persona_not_found,
---   message_not_found, nothing_to_regenerate, nothing_to_continue
+--   message_not_found, nothing_to_regenerate, nothing_to_continue, reply_too_long
 --
 -- json, not jsonb: most of it is the texts of messages, which jsonb would take apart and build again
 -- at each level.

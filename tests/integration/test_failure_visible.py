@@ -217,6 +217,25 @@ class TestContinue:
         assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_continue")
         assert talk.asked() == []
 
+    def test_reply_that_cannot_grow_is_refused(self, talk: Talk) -> None:
+        talk.conversation = talk.stack.conversation(talk.user, "Hello", "word " * 13_050)
+
+        answer = talk.say(action="continue")
+
+        assert (answer.status_code, answer.json()["code"]) == (409, "reply_too_long")
+        assert talk.asked() == []
+
+    def test_reply_grows_as_far_as_it_can_be_stored(self, talk: Talk) -> None:
+        talk.conversation = talk.stack.conversation(talk.user, "Hello", "word " * 12_990)
+        talk.stack.upstream.enqueue(text(" ".join(f"{n**9} is her number." for n in range(20, 70))))
+
+        body = talk.reply(action="continue")
+
+        assert (body["saved"], body["finish_reason"]) == (True, "length")
+        assert body["response"].endswith(" is her number.")
+        assert 65_500 < len(body["response"]) <= 65_536
+        assert talk.said()[-1] == f"> {body['response']}"
+
 
 def ended(talk: Talk) -> bool:
     return not talk.stack.all("select from turns where status = 'running'")

@@ -203,6 +203,15 @@ def test_response_has_the_whole_reply(
     assert generated(outcome, turn).response == response
 
 
+@pytest.mark.parametrize("closing", ["", '"'])
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_reply_is_cut_to_what_can_be_stored(closing: str, reason: str) -> None:
+    turn = accepted({"action": "continue"}, turn={"continues": f"{closing}{'a ' * 32_000}"})
+    answer = generated(whole("b" * 3_000, reason), turn)
+    assert len(answer.response) == 65_536
+    assert (answer.finish_reason, answer.incomplete) == ("length", False)
+
+
 @pytest.mark.parametrize(
     ("outcome", "finish_reason", "incomplete"),
     [

@@ -23,6 +23,9 @@ DEFAULT_MEMORY_TIER: MemoryTier = "conversation"
 """When the client names none. The database functions have the same default."""
 
 
+MAX_CONTENT_CHARS = 65_536
+"""The limit for any message; a person's own are limited by `max_message_chars`. The column of a
+message has the same."""
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates, which neither JSON nor Postgres can store."""
 

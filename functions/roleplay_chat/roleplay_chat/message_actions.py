@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.clients import Clients
 from edge.errors import ApiError
 from roleplay_chat.api import (
+    MAX_CONTENT_CHARS,
     STORABLE,
     Caller,
     ClientMessageId,
@@ -27,8 +28,6 @@ _log = getLogger("roleplay_chat")
 COUNTED_FIRST_CHARS = 4_000
 """Longer texts are counted first and then screened in a thread. Screening a shorter one takes less
 time than a database call."""
-MAX_CONTENT_CHARS = 65_536
-"""The limit for any message; a person's own are limited by `max_message_chars`."""
 
 
 class MessageRequest(BaseModel):

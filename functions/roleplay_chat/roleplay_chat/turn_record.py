@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from edge.errors import ApiError
-from roleplay_chat.api import Answer, AttemptSummary, ModelChoice, Usage
+from roleplay_chat.api import MAX_CONTENT_CHARS, Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.composition import Ingredients, compose
@@ -91,8 +91,12 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
     beginning = accepted.begun.turn.continues or ""
     last, text = outcome.replies[-1], beginning + outcome.text
     reason = last.finish_reason
+    if len(text) > MAX_CONTENT_CHARS:
+        text, reason = text[:MAX_CONTENT_CHARS], "length"
     if reason == "length":
-        text = trim_unfinished_sentence(text, kept_chars=len(beginning))
+        # Closing an open quotation mark makes it longer.
+        trimmed = trim_unfinished_sentence(text, kept_chars=len(beginning))
+        text = trimmed[:MAX_CONTENT_CHARS]
     return _answer(
         accepted,
         planned,

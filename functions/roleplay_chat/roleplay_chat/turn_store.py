@@ -89,6 +89,10 @@ _BLOCKED = {
     "nothing_to_regenerate": (409, "There is no reply to regenerate yet."),
     "no_variant": (409, "Only a character's reply has versions to choose from."),
     "nothing_to_continue": (409, "There is no reply to continue yet."),
+    "reply_too_long": (
+        409,
+        "This reply is as long as it may be. Send a message to go on.",
+    ),
     "no_profile": (409, "Your account has no profile yet. Please set up your profile first."),
     "too_many_characters": (
         409,
