@@ -62,7 +62,29 @@ begin
     limit 1);
 end $$;
 
--- Selects the character who speaks in a turn; null if the request names one who is not a member.
+-- The message that regenerate or continue is about: the version in use of the one that the request
+-- names; without an id the newest that is not hidden.
+create function private.reply_at(p_conversation_id uuid, p_message_id uuid) returns shared.messages
+language plpgsql stable set search_path = '' as $$
+declare
+  v_message shared.messages;
+begin
+  if p_message_id is null then
+    select * into v_message from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+      and m.position <> all (private.hidden_positions(p_conversation_id))
+    order by m.position desc limit 1;
+  else
+    select m.* into v_message
+    from shared.messages named
+    join shared.messages m on m.conversation_id = named.conversation_id and m.position = named.position
+    where named.id = p_message_id and named.conversation_id = p_conversation_id and m.is_active and m.is_speech;
+  end if;
+  return v_message;
+end $$;
+
+-- Selects the character who speaks in a turn; null if the request names one who is not a member, or
+-- if the one whose reply is to be continued no longer is.
 --
 -- A reply that is regenerated or continued keeps its speaker. Otherwise it is the character named in the
 -- request, else the one mentioned in the message. Otherwise the members take turns: more talkative
@@ -84,18 +106,17 @@ begin
     return p_character_id;  -- becomes the first member
   elsif p_character_id <> all (v_members) or cardinality(v_members) = 0 then
     return null;
-  elsif cardinality(v_members) = 1 then
+  elsif cardinality(v_members) = 1 and p_action <> 'continue' then
     return v_members[1];
   end if;
 
   if p_action in ('regenerate', 'continue') then
-    select * into v_newest from shared.messages m
-    where m.conversation_id = (p_conversation).id
-      and case when p_message_id is null then m.is_active and m.is_speech else m.id = p_message_id end
-    order by m.position desc limit 1;
+    v_newest := private.reply_at((p_conversation).id, p_message_id);
     v_speaker := coalesce(v_newest.character_id, (p_conversation).character_id);
     if v_newest.sender = 'character' and v_speaker = any (v_members) then
       return v_speaker;
+    elsif v_newest.sender = 'character' and p_action = 'continue' then
+      return null;  -- nobody goes on with another character's words
     end if;
   end if;
 
@@ -140,5 +161,6 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function private.members(shared.conversations), private.named_at(text, text),
-  private.named_member(uuid[], text), private.speaker(shared.conversations, uuid, text, text, uuid),
+  private.named_member(uuid[], text), private.reply_at(uuid, uuid),
+  private.speaker(shared.conversations, uuid, text, text, uuid),
   private.others(shared.conversations, uuid) from public, anon, authenticated;

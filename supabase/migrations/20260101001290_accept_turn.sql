@@ -15,18 +15,8 @@ declare
 begin
   if p_action in ('regenerate', 'continue') then
     v_hidden := private.hidden_positions(p_conversation_id);
-    select * into v_newest from shared.messages m
-    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position <> all (v_hidden)
-    order by m.position desc limit 1;
-  end if;
-  if p_message_id is not null and p_action in ('regenerate', 'continue') then
-    select m.* into v_newest
-    from shared.messages named
-    join shared.messages m on m.conversation_id = named.conversation_id and m.position = named.position
-    where named.id = p_message_id and named.conversation_id = p_conversation_id
-      and m.is_active and m.is_speech;
-    if not found then
+    v_newest := private.reply_at(p_conversation_id, p_message_id);
+    if v_newest.id is null and p_message_id is not null then
       refused := jsonb_build_object('outcome', 'message_not_found');
       return;
     end if;

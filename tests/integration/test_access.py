@@ -325,7 +325,7 @@ FUNCTIONS = {
         private.recall private.record_persona
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
-        private.replay private.running_on private.speaker private.spent_by_all
+        private.replay private.reply_at private.running_on private.speaker private.spent_by_all
         private.spoken_language
         private.tier_of private.changed_since private.note_change private.note_spending
         private.touch_fact private.touch_updated_at private.turn_context

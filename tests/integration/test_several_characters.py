@@ -118,6 +118,45 @@ class TestSpeaker:
         assert company.who("Tomas?") == "Mara Voss"
         assert company.who("Tomas Berg?") == "Tomas Berg"
 
+    def test_hidden_reply_has_no_say_in_who_continues(self, company: Company) -> None:
+        company.join("Tomas")
+        company.who("Mara?")
+        company.who("Tomas?")
+        hidden = company.stack.all("select id from messages order by position desc limit 2")
+        for message in hidden:
+            company.stack.chat(company.talk.user, action="hide", message_id=str(message["id"]))
+        assert company.who(action="continue") == "Mara Voss"
+        assert company.who(action="regenerate") == "Mara Voss"
+
+    def test_version_in_use_says_who_continues(self, company: Company) -> None:
+        company.join("Tomas")
+        company.who("Tomas?")
+        first = company.stack.one("select id from messages where sender = 'character'")["id"]
+        company.stack.db.execute(
+            "with former as (update messages set is_active = false where id = %s returning *)"
+            " insert into messages (conversation_id, position, sender, character_id, content,"
+            " parent_id, variant_of) overriding system value"
+            " select conversation_id, position, sender, %s, 'Stand.', parent_id, id from former",
+            (first, MARA),
+        )
+        assert company.who(action="continue", message_id=str(first)) == "Mara Voss"
+
+    @pytest.mark.parametrize("others", [[], ["Vera"]])
+    def test_nobody_continues_the_reply_of_who_has_left(
+        self, company: Company, others: list[str]
+    ) -> None:
+        tomas = company.join("Tomas")
+        for other in others:
+            company.join(other)
+        company.who("Tomas?")
+        company.stack.db.execute(
+            "delete from conversation_characters where character_id = %s", (tomas,)
+        )
+        answer = company.talk.say(action="continue")
+        assert (answer.status_code, answer.json()["code"]) == (404, "character_not_found")
+        assert company.talk.said() == ["Tomas?", "> Sit."]
+        assert company.who(action="regenerate") == "Mara Voss"
+
     def test_members_speak_in_turn(self, company: Company) -> None:
         company.join("Tomas")
         company.join("Vera")
