@@ -1328,6 +1328,7 @@ export interface operations {
             };
             /**
              * @description - `account_not_deleted`
+             *     - `client_message_id_used`: This id was used for another request. Please send it with a new one.
              *     - `no_profile`: Your account has no profile yet. Please set up your profile first.
              *     - `no_storage`: Pictures cannot be stored here.
              *     - `no_variant`: Only a character's reply has versions to choose from.
@@ -1353,7 +1354,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "reply_too_long" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
+                        code?: "account_not_deleted" | "client_message_id_used" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "reply_too_long" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
                     };
                 };
             };
@@ -1585,6 +1586,7 @@ export interface operations {
             };
             /**
              * @description - `account_not_deleted`
+             *     - `client_message_id_used`: This id was used for another request. Please send it with a new one.
              *     - `no_profile`: Your account has no profile yet. Please set up your profile first.
              *     - `no_storage`: Pictures cannot be stored here.
              *     - `no_variant`: Only a character's reply has versions to choose from.
@@ -1610,7 +1612,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "account_not_deleted" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "reply_too_long" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
+                        code?: "account_not_deleted" | "client_message_id_used" | "no_profile" | "no_storage" | "no_variant" | "not_stored" | "nothing_to_continue" | "nothing_to_regenerate" | "provider_not_approved" | "reply_too_long" | "row_not_readable" | "stopped" | "too_many_characters" | "too_many_lorebooks" | "turn_failed" | "turn_in_progress";
                     };
                 };
             };
@@ -1889,6 +1891,7 @@ export interface operations {
             };
             /**
              * @description - `account_not_deleted`
+             *     - `client_message_id_used`: This id was used for another request. Please send it with a new one.
              *     - `no_profile`: Your account has no profile yet. Please set up your profile first.
              *     - `no_storage`: Pictures cannot be stored here.
              *     - `no_variant`: Only a character's reply has versions to choose from.
@@ -2106,6 +2109,7 @@ export interface operations {
             };
             /**
              * @description - `account_not_deleted`
+             *     - `client_message_id_used`: This id was used for another request. Please send it with a new one.
              *     - `no_profile`: Your account has no profile yet. Please set up your profile first.
              *     - `no_storage`: Pictures cannot be stored here.
              *     - `no_variant`: Only a character's reply has versions to choose from.
@@ -2361,6 +2365,7 @@ export interface operations {
             };
             /**
              * @description - `account_not_deleted`
+             *     - `client_message_id_used`: This id was used for another request. Please send it with a new one.
              *     - `no_profile`: Your account has no profile yet. Please set up your profile first.
              *     - `no_storage`: Pictures cannot be stored here.
              *     - `no_variant`: Only a character's reply has versions to choose from.

@@ -113,7 +113,11 @@ begin
     where t.user_id = p_user_id and t.conversation_id = p_conversation_id and t.status = 'running') t
   order by t.id = p_turn_id desc, (t.client_message_id = p_client_message_id) desc nulls last
   limit 1;
-  if accepted.status in ('complete', 'incomplete', 'stopped') then
+  if accepted.id <> p_turn_id and accepted.client_message_id = p_client_message_id
+      and accepted.conversation_id is distinct from p_conversation_id then
+    -- Its reply belongs to another story.
+    refused := jsonb_build_object('outcome', 'client_message_id_used');
+  elsif accepted.status in ('complete', 'incomplete', 'stopped') then
     refused := private.replay(accepted);
   elsif accepted.status = 'failed' or accepted.id <> p_turn_id then
     refused := jsonb_build_object(

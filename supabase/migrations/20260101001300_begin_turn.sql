@@ -13,6 +13,7 @@
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds
+--   client_message_id_used  a request for another conversation had the same client_message_id
 --   reply_deleted         it was answered before, and the answer is gone
 --   unknown_user, banned_user, conversation_not_found, character_not_found, persona_not_found,
 --   message_not_found, nothing_to_regenerate, nothing_to_continue, reply_too_long

@@ -135,6 +135,44 @@ class TestSameRequestTwice:
         assert first.result().json()["response"] == "A pier at dawn."
         assert stack.chat(user, **body).json()["response"] == "A pier at dawn."
 
+    def test_id_of_a_request_for_another_conversation_is_refused(
+        self, stack: Stack, pool: ThreadPoolExecutor
+    ) -> None:
+        user, first = conversing(stack)
+        second = stack.conversation(user)
+        gate = Gate()
+        stack.upstream.enqueue(held(gate, text("A secret.")))
+
+        running = pool.submit(stack.chat, user, **request(first, client_message_id="one"))
+        gate.wait_reached()
+        others = [stack.chat(user, **request(second, client_message_id="one"))]
+        gate.open()
+        running.result()
+        others += [
+            stack.chat(user, **request(second, client_message_id="one")),
+            stack.chat(user, task="storytelling", message="A pier.", client_message_id="one"),
+        ]
+
+        for answer in others:
+            assert (answer.status_code, answer.json()["code"]) == (409, "client_message_id_used")
+        assert said(stack, second) == []
+        again = stack.chat(user, **request(first, client_message_id="one"))
+        assert again.json()["response"] == "A secret."
+        stack.upstream.enqueue(text("Another story."))
+        assert stack.chat(user, **request(second)).json()["response"] == "Another story."
+
+    def test_id_of_a_request_that_failed_elsewhere_may_be_used(self, stack: Stack) -> None:
+        user, first = conversing(stack)
+        second = stack.conversation(user)
+        stack.upstream.always(error(500))
+        stack.chat(user, **request(first, client_message_id="one"))
+        stack.upstream.always(text("Sit."))
+
+        answer = stack.chat(user, **request(second, client_message_id="one"))
+
+        assert answer.json()["response"] == "Sit."
+        assert said(stack, second) == ["Hello", "> Sit."]
+
     def test_same_id_of_somebody_else_is_another_request(self, stack: Stack) -> None:
         ann, hers = conversing(stack)
         bob, his = conversing(stack)

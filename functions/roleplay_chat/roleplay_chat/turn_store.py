@@ -85,6 +85,10 @@ _BLOCKED = {
     "message_not_found": (404, "This message does not exist."),
     "not_admin": (403, "Only admins can do this."),
     "turn_not_found": (404, "This reply does not exist, or it was never begun."),
+    "client_message_id_used": (
+        409,
+        "This id was used for another request. Please send it with a new one.",
+    ),
     "reply_deleted": (410, "The reply to this message was deleted."),
     "nothing_to_regenerate": (409, "There is no reply to regenerate yet."),
     "no_variant": (409, "Only a character's reply has versions to choose from."),
