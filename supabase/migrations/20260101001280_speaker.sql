@@ -17,49 +17,60 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The position, from 1, of the first occurrence of a name in a text, or null. The name must be a
--- word of its own ("Ann" does not match "Annual"), except in scripts without spaces between words.
-create function private.named_at(p_text text, p_name text) returns integer
+-- word of its own ("Ann" does not match "Annual"), except in scripts without spaces between words. In
+-- its own case, it is written as it is, with capitals at the beginning of its words, or all in capitals.
+create function private.named_at(p_text text, p_name text, p_in_any_case boolean) returns integer
 language sql immutable set search_path = '' as $$
   select nullif(case
     when btrim(p_name) = '' then 0
+    -- Most names are not there, and this takes less time than the search for a word.
+    when strpos(lower(p_text), lower(btrim(p_name))) = 0 then 0
     -- Thai, Lao, Burmese, Khmer, Kana, Han, and Hangul, as syllables or as jamo (Korean has spaces,
     -- but attaches particles to names)
     when p_name ~ '[\u0E00-\u0EFF\u1000-\u109F\u1100-\u11FF\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]'
       then strpos(lower(p_text), lower(btrim(p_name)))
     -- Letters are given by code point, because some locales only know Latin letters.
-    else regexp_instr(lower(p_text),
-      '(?<![a-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])'
-      || regexp_replace(lower(btrim(p_name)), '([][\\^$.|?*+(){}])', '\\\1', 'g')
-      || '(?![a-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])')
+    else regexp_instr(case when p_in_any_case then lower(p_text) else p_text end,
+      '(?<![A-Za-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])(?:'
+      || (select string_agg(distinct regexp_replace(btrim(form), '([][\\^$.|?*+(){}])', '\\\1', 'g'), '|')
+          from unnest(case when p_in_any_case then array[lower(p_name)]
+                           else array[p_name, initcap(p_name), upper(p_name)] end) form)
+      || ')(?![A-Za-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])')
   end, 0)
 $$;
 
 -- The member whom a text mentions first, or null. A member can be mentioned by name, by nickname,
--- or by the first word of the name if it is unique and not a title, an article or the like.
+-- or by the first word of the name if it is unique and not a title, an article or the like. Names in
+-- another case count only where nobody is named in theirs: "I hope so, Mara" does not mean Hope.
 -- Only the first 8,000 characters are searched, because every name is searched for.
 create function private.named_member(p_members uuid[], p_text text) returns uuid
 language plpgsql stable set search_path = '' as $$
+declare
+  v_in_any_case boolean;
+  v_member uuid;
 begin
-  return (
+  foreach v_in_any_case in array array[false, true] loop
     with known as (
-      select m.id, m.place, ch.name, ch.nickname,
-             lower(split_part(btrim(ch.name), ' ', 1)) as first_word
+      select m.id, m.place, ch.name, ch.nickname, split_part(btrim(ch.name), ' ', 1) as first_word
       from unnest(p_members) with ordinality m (id, place) join shared.characters ch on ch.id = m.id),
     names as (
       select k.id, k.place, k.name as called from known k
       union all
       select k.id, k.place, k.nickname from known k
       union all
-      select max(k.id::text)::uuid, max(k.place), k.first_word from known k
-      where char_length(k.first_word) > 1 and k.first_word <> all (
+      select max(k.id::text)::uuid, max(k.place), max(k.first_word) from known k
+      where char_length(k.first_word) > 1 and lower(k.first_word) <> all (
         '{the,a,an,mr,mr.,mrs,mrs.,ms,ms.,dr,dr.,sir,lady,lord,old,little,der,die,das,herr,frau,le,la,les,el,los,las,il,lo}')
-      group by k.first_word having count(*) = 1),
+      group by lower(k.first_word) having count(*) = 1),
     named as materialized (
-      select n.*, private.named_at(left(p_text, 8000), n.called) as at from names n)
-    select n.id from named n
+      select n.*, private.named_at(left(p_text, 8000), n.called, v_in_any_case) as at from names n)
+    select n.id into v_member from named n
     where n.at is not null
     order by n.at, char_length(n.called) desc, n.place
-    limit 1);
+    limit 1;
+    exit when found;
+  end loop;
+  return v_member;
 end $$;
 
 -- The message that regenerate or continue is about: the version in use of the one that the request
@@ -160,7 +171,7 @@ language sql stable set search_path = '' as $$
   where m.character_id <> p_speaker
 $$;
 
-revoke execute on function private.members(shared.conversations), private.named_at(text, text),
+revoke execute on function private.members(shared.conversations), private.named_at(text, text, boolean),
   private.named_member(uuid[], text), private.reply_at(uuid, uuid),
   private.speaker(shared.conversations, uuid, text, text, uuid),
   private.others(shared.conversations, uuid) from public, anon, authenticated;

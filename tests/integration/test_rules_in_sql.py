@@ -151,7 +151,7 @@ def test_scripts_that_put_no_space_between_words(stack: Stack) -> None:
     assert len(letters) > 30_000
     found = stack.all(
         "select c from unnest(%s::text[]) c"
-        " where private.named_at(c || c || c, c) is distinct from 1",
+        " where private.named_at(c || c || c, c, false) is distinct from 1",
         letters,
     )
     assert "".join(row["c"] for row in found) == ""

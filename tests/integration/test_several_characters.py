@@ -101,6 +101,27 @@ class TestSpeaker:
         assert company.who(message) == speaker
 
     @pytest.mark.parametrize(
+        ("message", "speaker"),
+        [
+            ("I hope you slept well, Mara.", "Mara Voss"),
+            ("I will stay with you, MARA.", "Mara Voss"),
+            ("I hope so, Bo.", "the mate"),
+            ("I hope The Mate is well.", "the mate"),
+            ("Hope, I will stay.", "Hope Ashdown"),
+            ("I will ask HOPE.", "Hope Ashdown"),
+            ("mara, come", "Mara Voss"),
+            ("will turner, come", "Will Turner"),
+        ],
+    )
+    def test_word_that_is_also_a_name_means_nobody_where_somebody_is_named(
+        self, company: Company, message: str, speaker: str
+    ) -> None:
+        company.join("Hope Ashdown")
+        company.join("Will Turner")
+        company.join("the mate", nickname="Bo")
+        assert company.who(message) == speaker
+
+    @pytest.mark.parametrize(
         "message", ["The sea is rough.", "Tomaso is late.", "marauders!", "a.b", "Zoëlle", "??"]
     )
     def test_speaker_is_the_first_where_nobody_is_named(
