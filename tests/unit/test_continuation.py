@@ -204,6 +204,33 @@ def test_what_a_continuation_repeats_is_not_doubled(
     assert whole(beginning, continuation) == text
 
 
+PARAGRAPH = (
+    "She crosses the room slowly and looks out over the dark water. The gulls are gone, the boats"
+    " are tied to the pier, and far out a single light blinks twice and is lost. Her hand rests on"
+    " the cold glass for a long while"
+)
+
+
+@pytest.mark.parametrize("before", ["*She waits.*\n\n", "*She waits.*\n \n\t", "Hm.\n", "“Oh!” "])
+@pytest.mark.parametrize("end", [", and then sh", ".", ". Then"])
+def test_long_paragraph_that_begins_again_is_not_doubled(before: str, end: str) -> None:
+    beginning = f"{before}{PARAGRAPH}{end}"
+    again = f"{PARAGRAPH}{end} and so on."
+    assert whole(beginning, again) == f"{beginning} and so on."
+
+
+def test_long_sentence_that_begins_again_is_not_doubled() -> None:
+    sentence = PARAGRAPH.replace(".", ",")
+    beginning = f"She waits. It rains. {sentence}"
+    assert whole(beginning, f"{sentence}, and sighs.") == f"{beginning}, and sighs."
+    assert whole(beginning, f"It rains. {sentence}, and sighs.") == f"{beginning}, and sighs."
+
+
+def test_paragraph_that_begins_alike_stays() -> None:
+    beginning = f"Hm.\n\n{PARAGRAPH}."
+    assert whole(beginning, f"{PARAGRAPH}, and sighs.") == f"{beginning} {PARAGRAPH}, and sighs."
+
+
 @pytest.mark.parametrize(
     ("beginning", "continuation", "text"),
     [
@@ -237,7 +264,21 @@ def test_result_does_not_depend_on_the_pieces(beginning: str, text: str, size: i
 
 
 @pytest.mark.parametrize(
-    "text", ["a ", "ab", "the the ", "灯", " ", "\n", "She nods. ", "x" * (MOST_WORD_CHARS + 1)]
+    "text",
+    [
+        "a ",
+        "ab",
+        "the the ",
+        "灯",
+        " ",
+        "\n",
+        "She nods. ",
+        "a\n",
+        "\n a",
+        ".* ",
+        "。",
+        "x" * (MOST_WORD_CHARS + 1),
+    ],
 )
 def test_takes_work_in_the_length_of_the_texts(text: str) -> None:
     def join(times: int) -> None:

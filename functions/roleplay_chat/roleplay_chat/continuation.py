@@ -7,6 +7,7 @@ put together if the second part cannot be a word.
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -14,7 +15,10 @@ from typing import NamedTuple
 from edge.patterns import compiled_later
 
 MOST_OVERLAP_CHARS = 200
-"""The end of the reply that a continuation may repeat."""
+"""The end of the reply that a continuation may repeat from anywhere. It may also begin the whole
+reply, a paragraph or a sentence again."""
+MOST_BEGINNINGS = 8
+"""The last paragraphs, and the last sentences, that a continuation may begin again."""
 LEAST_OVERLAP_CHARS = 6
 """A shorter repetition of several words is none."""
 LEAST_WIDE_OVERLAP_CHARS = 4
@@ -37,6 +41,8 @@ _WORD = compiled_later(r"[^\W\d_]+")
 _FIRST = compiled_later(r"[-–—]|['’]?[^\W\d_]*")
 _LAST_WORD = compiled_later(r"[^\W\d_]{1,40}\Z")
 _SENTENCE = compiled_later(r"[.!?…。！？][\"'”’»」』*_)\]]*\s|[。！？]|\n")
+_PARAGRAPH = compiled_later(r"\n\s*")
+_NEXT_SENTENCE = compiled_later(r"[.!?…][\"'”’»」』*_)\]]*\s+|[。！？][\"'”’»」』*_)\]]*")
 _ENDS_SENTENCE = compiled_later(r"[.!?…:;。！？：；][\"'”’»」』*_)\]]*\Z|[*_\"”»」』)\]]\Z")
 _CONTRACTION = compiled_later(r"['’](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
 _CONTRACTED = compiled_later(r"\w['’](?:s|t|d|m|ll|re|ve)\Z", re.IGNORECASE)
@@ -344,7 +350,8 @@ class _Overlaps:
 def _starts(reply: str, first: str) -> list[int]:
     """The places in the reply where a repetition that begins with this character may start."""
     least = max(len(reply) - MOST_OVERLAP_CHARS, 0)
-    places = [0, *range(max(least, 1), len(reply))] if reply else []
+    anywhere = range(max(least, 1), len(reply))
+    places = [0, *_beginnings(reply, least), *anywhere] if reply else []
     return [
         place
         for place in places
@@ -353,6 +360,17 @@ def _starts(reply: str, first: str) -> list[int]:
             place and reply[place - 1].isalnum() and first.isalnum() and not is_unspaced(first)
         )
     ]
+
+
+def _beginnings(reply: str, before: int) -> list[int]:
+    """Where the last paragraphs and sentences begin, as far as they begin before this place."""
+    sentences = _NEXT_SENTENCE.finditer(reply, max(before - SEEN_CHARS, 0), before)
+    found = {
+        match.end()
+        for matches in (_PARAGRAPH.finditer(reply, 0, before), sentences)
+        for match in deque(matches, MOST_BEGINNINGS)
+    }
+    return sorted(found - {0, before})
 
 
 def _alike(one: str, other: str) -> int:
