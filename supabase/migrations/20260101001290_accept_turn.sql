@@ -23,10 +23,13 @@ begin
   end if;
 
   if p_action = 'send' then
-    -- The same request failed before: its message is already stored.
-    select t.user_message_id into user_message_id from public.turns t
+    -- The same request failed before: its message is already stored. With other words it is a message of its
+    -- own, unless the stored one was edited since.
+    select m.id into user_message_id
+    from public.turns t join shared.messages m on m.id = t.user_message_id
     where t.user_id = p_user_id and t.client_message_id = p_client_message_id
       and t.status = 'failed' and t.conversation_id = p_conversation_id
+      and (btrim(m.content) = btrim(p_message) or m.edited_at is not null)
     order by t.created_at desc limit 1;
     if user_message_id is not null then
       -- It may have been answered since, if the client repeated it with another id.

@@ -173,6 +173,21 @@ class TestSameRequestTwice:
         assert answer.json()["response"] == "Sit."
         assert said(stack, second) == ["Hello", "> Sit."]
 
+    @pytest.mark.parametrize("first", ["Hello", "She is 12 years old. A sexual scene."])
+    def test_words_that_are_others_after_a_failure_are_answered(
+        self, stack: Stack, first: str
+    ) -> None:
+        user, conversation = conversing(stack)
+        stack.upstream.always(error(500))
+        one = request(conversation, client_message_id="one")
+        assert stack.chat(user, **one | {"message": first}).status_code != 200
+        stack.upstream.always(text("Sit."))
+
+        answer = stack.chat(user, **one | {"message": "I come in."})
+
+        assert answer.json().get("response") == "Sit."
+        assert said(stack, conversation)[-2:] == ["I come in.", "> Sit."]
+
     def test_same_id_of_somebody_else_is_another_request(self, stack: Stack) -> None:
         ann, hers = conversing(stack)
         bob, his = conversing(stack)
