@@ -106,7 +106,7 @@ class TestMessage:
         self, talk: Talk
     ) -> None:
         refused(talk, BOTH, client_message_id="one")
-        talk.stack.db.execute("update messages set content = 'Hello'")
+        talk.stack.db.execute("update messages set content = 'Hello', edited_at = now()")
         talk.stack.upstream.enqueue(text(PLAIN))
 
         talk.reply(BOTH, client_message_id="one")
