@@ -148,7 +148,8 @@ begin
   end if;
   if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then
     insert into private.forgotten_facts as g (user_id, digest, tier, importance)
-    select m.user_id, d.digest, case when not v_is_users and old.is_active then m.tier end, old.importance
+    -- Of words in alphabetical order both are the same.
+    select distinct m.user_id, d.digest, case when not v_is_users and old.is_active then m.tier end, old.importance
     from public.memories m cross join unnest(array[old.digest, old.gist]) d (digest)
     where m.id = old.memory_id and d.digest is not null
     on conflict (user_id, digest) do update

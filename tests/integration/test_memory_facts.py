@@ -1523,6 +1523,19 @@ class TestPerson:
             left = {OSLO} if text_ == OSLO else {OSLO, PARIS}
             assert texts(told) == {"Ada has a dog.", *left}
 
+    def test_own_fact_whose_words_are_in_alphabetical_order_is_deleted(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        with told.stack.data_api(told.user) as api:
+            for content in ("Ada likes tea.", "Ada likes wine."):
+                row = {"memory_id": str(memory), "content": content}
+                assert api.post("/memory_facts", json=row).is_success
+            whose = {"content": "eq.Ada likes wine."}
+            changed = api.patch("/memory_facts", params=whose, json={"content": "Ada likes rum."})
+            gone = api.delete("/memory_facts", params={"content": "eq.Ada likes tea."})
+        assert (changed.status_code, gone.status_code) == (204, 204)
+        assert texts(told) == {PARIS, "Ada likes rum."}
+
     def test_fact_that_a_person_reworded_to_say_something_else_replaces_nothing(
         self, told: Talk
     ) -> None:
