@@ -246,6 +246,7 @@ class TestEntries:
             ({"enabled": 0}, {"enabled": False}),
             ({"enabled": "false"}, {"enabled": False}),
             ({"enabled": []}, {}),
+            ({"enabled": ""}, {}),
             ({"constant": 1}, {"constant": True}),
             ({"keys": "sea, shore"}, {"keys": ["sea", "shore"]}),
             ({"keys": ["sea", 1954, None, ["x"]]}, {"keys": ["sea", "1954"]}),

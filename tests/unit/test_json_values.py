@@ -54,7 +54,7 @@ def test_nothing_raises(read: Callable[[object], Any], value: object) -> None:
         ("4.0", 4, None),
         (" Yes ", None, True),
         ("off", None, False),
-        ("", None, False),
+        ("", None, None),
         ("1", 1, True),
         (True, None, True),
         (2**53 + 2, None, None),

@@ -12,9 +12,9 @@ from typing import Any
 
 _DIGITS = re.compile(r"\d{1,16}")
 _FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True)
-_FLAGS |= dict.fromkeys(("false", "no", "off", "0", ""), False)
+_FLAGS |= dict.fromkeys(("false", "no", "off", "0"), False)
 MAX_WHOLE = 2**53
-"""The largest whole number up to which a number of JSON is exact."""
+"""JSON does not keep larger whole numbers exactly."""
 
 
 def number(value: object, *, minimum: float = -math.inf, maximum: float = math.inf) -> float | None:

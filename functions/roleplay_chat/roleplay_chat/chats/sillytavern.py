@@ -15,7 +15,7 @@ from typing import Any, Literal
 from edge.errors import ApiError
 from edge.json_text import loads, value_count_bound
 from edge.json_values import flag_or_text, whole
-from roleplay_chat.api import NO_TEXT, Object
+from roleplay_chat.api import MAX_CONTENT_CHARS, NO_TEXT, Object
 from roleplay_chat.chats.dates import in_order, parse_time
 from roleplay_chat.chats.formats import PEOPLE, Chat, chat_of
 
@@ -29,7 +29,6 @@ MAX_VERSIONS = 50
 """Of one reply."""
 MAX_ROWS = 10_000
 """Messages and versions together. Further versions are left out."""
-MAX_TEXT_CHARS = 65_536
 MAX_NAME_CHARS = 200
 MAX_NAMES = 50
 """Of characters in one file, and of whom the person played. Others are not told apart."""
@@ -308,14 +307,14 @@ def _text(number: int, name: str, value: object, warnings: _Warnings) -> str:
     if NO_TEXT.search(value):
         warnings.add(number, name, "characters that are no text were removed.")
         value = NO_TEXT.sub("", value)
-    if len(value) > MAX_TEXT_CHARS:
-        warnings.add(number, name, f"the text was cut to {MAX_TEXT_CHARS:,} characters.")
-    return value[:MAX_TEXT_CHARS]
+    if len(value) > MAX_CONTENT_CHARS:
+        warnings.add(number, name, f"the text was cut to {MAX_CONTENT_CHARS:,} characters.")
+    return value[:MAX_CONTENT_CHARS]
 
 
 def _flag(number: int, name: str, row: Mapping[str, Any], warnings: _Warnings) -> bool:
     value = row.get(name)
-    if value is None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         return False
     found = flag_or_text(value)
     if found is None:
