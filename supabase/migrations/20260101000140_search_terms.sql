@@ -3,8 +3,8 @@
 -- many others use the same words, and needs no extension.
 
 -- The configuration of text search for a text: by its script, if that has about as many letters as the Latin
--- one, else by the language that most of its function words belong to, else English. Languages that share function words may be confused; what
--- counts is that similar texts get the same stemmer.
+-- one, else by the language that most of its function words belong to, else English. Languages that share
+-- function words may be confused; what counts is that similar texts get the same stemmer.
 create function private.text_language(p_text text) returns regconfig
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare

@@ -138,12 +138,11 @@ begin
     -- Those of the old text. Plain ones of the new text are found where facts are compared.
     new.subject := null;
     new.topic := null;
-    new.gist := private.plain_gist(new.content);
     new.since := null;
     new.hides := '{}';
     new.replaced_by := null;
   end if;
-  if tg_op = 'INSERT' and v_is_users then
+  if tg_op = 'INSERT' and v_is_users or v_is_reworded then
     new.gist := private.plain_gist(new.content);
   end if;
   if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then

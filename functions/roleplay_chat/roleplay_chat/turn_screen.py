@@ -75,7 +75,7 @@ class PromptScreen:
         """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
         self.answered: Prompt | None = None
-        """The prompt that the reply answers, if it is not the last one built."""
+        """The prompt that the reply answers; None before a model was asked."""
         self._variables = Variables.from_json(self._begun.variables)
         """After the book's entries."""
         self._greeted: Variables | None = None

@@ -171,8 +171,8 @@ def _lorebook(value: Object, program: str | None = None) -> Lorebook | None:
 
 
 def program_of(row: object) -> str | None:
-    """The program that wrote an entry; None for a card's own form. Chub writes SillyTavern's names
-    and a card's into the same entry, of which SillyTavern's say more."""
+    """The program that wrote an entry; None for a card's own form. An entry that has SillyTavern's
+    names as well, as Chub writes it, counts as SillyTavern's, whose fields say more."""
     if not isinstance(row, dict):
         return None
     has_key = isinstance(row.get("key"), list | str)
