@@ -96,6 +96,19 @@ def test_parts_add_up_to_the_whole(roles: Roles, context: int, rule: str) -> Non
     assert ("rule" in [one["part"] for one in found["parts"]]) == bool(rule)
 
 
+def test_message_whose_end_was_sent_is_named_as_cut() -> None:
+    said = "The gulls are loud today, and the fog is thick. " * 400
+    rows = [*history(3), MessageRow(sender="character", content=said, position=9)]
+    built = prompt(history=rows)
+    found = composed(built)
+    assert found["history"] == {"messages": 1, "left_out": 3, "from": 9}
+    cut = next(one for one in found["parts"] if one["part"] == "history")
+    assert cut["of"] == UNCALIBRATED.count(said) + 4
+    assert cut["tokens"] == pytest.approx(UNCALIBRATED.count(built[1]["content"]) + 4, abs=4)
+    whole = composed(prompt(history=history(4)))
+    assert not [one for one in whole["parts"] if "of" in one]
+
+
 def test_every_section_that_was_sent_is_named() -> None:
     request = {
         "scene_description": "A pier.",

@@ -9,6 +9,7 @@ character's long texts: see `SHARES`.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -66,6 +67,9 @@ INSTRUCTIONS_SHARE = 0.2
 NOTE_SHARE = 0.1
 """The maximum share for the character's note, and for the person's. Both are among the closing
 messages' costs."""
+RECALL_SHARE = 0.25
+"""The maximum share of the history's room that is left for recalled messages, if the history is too
+long."""
 STEP_SHARE = 1 / 16
 """Lengths that change every turn are rounded up to multiples of this share before they decide how
 much of a long card is cut. Otherwise prompts would change every turn and never be cached."""
@@ -100,6 +104,8 @@ _SEARCHED = {"depth_prompt": "chardepthprompt"}
 """The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
 _MEMORY = "What is remembered"
+_SENTENCE_BEGINNING = re.compile(r"""[.!?…]["'”’»)*_]*\s+|[。！？][”’」』]*\s*|\n\s*""")
+_WORD_BEGINNING = re.compile(r"\s+")
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
 )
@@ -169,7 +175,7 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
+    kept = _kept(spec, frame)
     recalled = _recalled(spec, kept, frame)
     spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
@@ -654,6 +660,35 @@ def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
     """As `_section`, for a text in which macros are expanded."""
     piece = written(text, macros, part).stripped()
     return Piece.from_runs([(part, f"## {title}\n"), *piece.runs]) if piece.runs else NO_WORDS
+
+
+def _kept(spec: PromptSpec, frame: _Frame) -> Sequence[MessageRow]:
+    """The messages of the history that are sent, oldest first: at least the newest one, or its end
+    if it is longer than the room."""
+    reserve = min(recall.budget(spec.budget), int(frame.room * RECALL_SHARE))
+    kept = _recent(frame.history, frame.room, reserve, spec.tokens)
+    if kept or not frame.history:
+        return kept
+    newest, said = frame.history[-1], spec.begun.history[-1].content
+    limit = frame.room - TOKENS_PER_MESSAGE
+    if spec.tokens.count(newest.content) <= limit:
+        return [newest]
+    # With several people, a name stands before what was said.
+    name = newest.content.removesuffix(said)
+    end = _end(said, limit - spec.tokens.count(name), spec.tokens)
+    return [newest.model_copy(update={"content": name + end})] if end else []
+
+
+def _end(text: str, limit: int, tokens: Tokens) -> str:
+    """The end of a text within `limit` tokens, from the beginning of a sentence, or of a word if
+    half of the end would be lost."""
+    start = len(text) - len(tokens.end(text, limit))
+    latest = (start + len(text)) // 2
+    for beginning in (_SENTENCE_BEGINNING, _WORD_BEGINNING):
+        for match in beginning.finditer(text, max(start - 4, 0)):
+            if start <= match.end() <= latest:
+                return text[match.end() :]
+    return text[start:]
 
 
 def _recent(

@@ -60,7 +60,7 @@ class Ingredients:
     history: Sequence[MessageRow]
     """The messages that were read."""
     kept: Sequence[MessageRow]
-    """The newest of them, which fit."""
+    """The newest of them, which fit. If not even the last one does, a row with its end."""
     recalled_facts: Sequence[FactRow]
     """Those of them that were recalled."""
     recalled: Sequence[RecalledRow]
@@ -168,10 +168,17 @@ def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
     recalled = sum(_cost(message, made_of.tokens) for message in made_of.recalled_messages)
     rest = total - made_of.others - rule - recalled
     if made_of.kept:
-        yield _part("history", max(rest, 0))
+        yield _part("history", max(rest, 0), _whole_message(made_of))
     if recalled:
         yield _part("recalled", recalled)
     yield from _closing(made_of)
+
+
+def _whole_message(made_of: Ingredients) -> int | None:
+    """The tokens of the only message that was sent, if it was without its beginning."""
+    whole = made_of.history[-len(made_of.kept)]
+    is_cut = made_of.kept[0] is not whole
+    return made_of.tokens.count(whole.content) + TOKENS_PER_MESSAGE if is_cut else None
 
 
 def _closing(made_of: Ingredients) -> Iterator[dict[str, Any]]:
