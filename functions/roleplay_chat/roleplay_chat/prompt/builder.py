@@ -33,7 +33,13 @@ from roleplay_chat.prompt.macros import (
     without_placeholders,
     written,
 )
-from roleplay_chat.prompt.outlets import entries_in_outlets, sent_entries, texts_by_outlet
+from roleplay_chat.prompt.outlets import (
+    entries_in_outlets,
+    named_entries,
+    sent_entries,
+    texts_by_outlet,
+    wanted_entries,
+)
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import (
@@ -276,7 +282,7 @@ class _Frame:
     asked: Sequence[PromptMessage]
     """The notes and the closing messages, uncut."""
     found: Sequence[Entry]
-    """The activated entries, of which `lore` are those that fit."""
+    """The activated entries that have a place in the prompt, of which `lore` are those that fit."""
     memory: _Memory
     macros: Macros
     """With the variables after all texts of authors."""
@@ -288,7 +294,8 @@ def _frame(spec: PromptSpec) -> _Frame:
     if (found := spec.lore) is None:
         variables = Variables.from_json(begun.variables)
         found = activated_entries(begun, request, variables)
-    in_outlets = entries_in_outlets(begun, found, int(budget * LORE_SHARE), tokens)
+    named = named_entries(begun, found)
+    in_outlets = entries_in_outlets(begun, named, int(budget * LORE_SHARE), tokens)
     macros = _macros(spec).keeping(variables).filling(texts_by_outlet(in_outlets))
     heard = as_heard(begun, macros["user"])
     # In the order of the prompt, for the variables that texts set and read.
@@ -352,7 +359,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         notes=notes,
         among=among,
         asked=uncut,
-        found=found,
+        found=wanted_entries(found, named, macros.outlets),
         memory=memory,
         macros=macros,
     )

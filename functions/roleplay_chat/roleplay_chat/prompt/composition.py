@@ -19,8 +19,6 @@ T = TypeVar("T")
 
 MAX_ENTRIES, MAX_LISTED = 40, 120
 """The most entries, and facts or messages, in one list; further ones are only counted."""
-RECOGNISED_CHARS = 20
-"""By the first ones the summary is found in a section that was cut."""
 MAX_ID_CHARS = 40
 MAX_ID = 2**53
 """Larger numbers are not exact in every program."""
@@ -50,13 +48,13 @@ class Ingredients:
     closing: Sequence[PromptMessage]
     """The same, as they were sent."""
     found: Sequence[Entry]
-    """The activated entries."""
+    """The activated entries, without those for outlets that no text asks for."""
     lore: Sequence[Entry]
     """Those that fit."""
     facts_left_out: Sequence[FactRow]
     """Those that the system message has no room for."""
     summary: str
-    """The beginning of the summary that the system message has room for."""
+    """The beginning of the summary that was sent."""
     history: Sequence[MessageRow]
     """The messages that were read."""
     kept: Sequence[MessageRow]
@@ -87,9 +85,9 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
     """
     lists = _lists(made_of)
     memory = made_of.begun.memory
-    sent = _summary(made_of)
-    summary = {"summary": memory.covers_position} if memory and sent else {}
-    cut = {"summary": True} if memory and len(sent) < len(memory.text) else {}
+    summary = {"summary": memory.covers_position} if memory and made_of.summary else {}
+    is_cut = memory and len(made_of.summary) < len(memory.text)
+    cut = {"summary": True} if is_cut else {}
     return {
         "tokens": total,
         "parts": list(_parts(made_of, total)),
@@ -119,14 +117,6 @@ class _List(NamedTuple):
     @classmethod
     def from_rows(cls, rows: Sequence[T], most: int, describe: Callable[[T], Any]) -> "_List":
         return cls([describe(row) for row in rows[:most]], max(len(rows) - most, 0))
-
-
-def _summary(made_of: Ingredients) -> str:
-    """The beginning of the summary that was sent: less, if the section was cut, too."""
-    if (section := made_of.cut.get("memory")) is None:
-        return made_of.summary
-    begins = section.text.find(made_of.summary[:RECOGNISED_CHARS])
-    return section.text[begins:] if made_of.summary and begins >= 0 else ""
 
 
 def _lists(made_of: Ingredients) -> dict[str, _List]:
