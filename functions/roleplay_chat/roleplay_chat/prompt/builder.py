@@ -160,6 +160,8 @@ class PromptSpec:
     context_tokens: int
     max_tokens: int
     """The tokens of the context that are reserved for the reply."""
+    prompt_tokens: int | None = None
+    """The most tokens of the prompt, if the reply leaves so many; None for no limit."""
     tokens: Tokens = UNCALIBRATED
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
@@ -172,10 +174,16 @@ class PromptSpec:
     """Another rule for the end of the system message."""
 
     @property
-    def budget(self) -> int:
+    def limit(self) -> int:
         """The tokens that the prompt may have."""
+        left = self.context_tokens - self.max_tokens
+        return left if self.prompt_tokens is None else min(left, self.prompt_tokens)
+
+    @property
+    def budget(self) -> int:
+        """The tokens that its parts may have."""
         rule = self.tokens.count(f"\n\n{self.rule}") if self.rule else 0
-        return self.context_tokens - self.max_tokens - rule - extra_tokens(self.roles, self.tokens)
+        return self.limit - rule - extra_tokens(self.roles, self.tokens)
 
 
 def build(spec: PromptSpec) -> Prompt:
@@ -242,9 +250,8 @@ def history_room(spec: PromptSpec) -> int:
     return _frame(spec).room
 
 
-def min_history_room(context_tokens: int, max_tokens: int) -> int:
-    """The tokens that the history has in any prompt of this size."""
-    budget = context_tokens - max_tokens
+def min_history_room(budget: int) -> int:
+    """The tokens that the history has in any prompt of this size, in tokens."""
     left = budget - int(budget * CLOSING_SHARE)
     return int(min(budget * HISTORY_SHARE, left / 2))
 
@@ -378,7 +385,7 @@ def _system_message(
 
 def _macros(spec: PromptSpec) -> Macros:
     return build_macros(spec.begun, spec.request).having(
-        maxprompt=str(spec.context_tokens - spec.max_tokens),
+        maxprompt=str(spec.limit),
         maxcontext=str(spec.context_tokens),
         maxresponse=str(spec.max_tokens),
     )
