@@ -171,6 +171,22 @@ def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() ->
     assert len(set(firsts)) <= 20
 
 
+@pytest.mark.parametrize("room", [2_000, 1_000_000])
+def test_history_that_the_database_cut_begins_at_the_same_message_for_some_turns(room: int) -> None:
+    rows = [
+        MessageRow(sender="character", content="x" * 285, position=n)  # 99 tokens each
+        for n in range(200)
+    ]
+    read = [rows[newest - 19 : newest] for newest in range(60, 160)]
+    kept = [_recent(history, room, 100, UNCALIBRATED, is_cut=True) for history in read]
+    firsts = [history[0].position for history in kept]
+    assert firsts == sorted(firsts)
+    assert len(set(firsts)) <= 30
+    for history, sent in zip(read, kept, strict=True):
+        assert sent == history[-len(sent) :]
+        assert len(sent) >= 12
+
+
 @given(st.integers(0, 2**62), st.lists(st.integers(0, 900), max_size=80))
 def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list[int]) -> None:
     history = [

@@ -107,6 +107,7 @@ class Summarizer:
             self._begun.memory,
             self._heard,
             min_room=max(builder.min_history_room(RequestShape.for_target(reply).budget), room),
+            most_bytes=self._begun.most_bytes,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
@@ -219,6 +220,7 @@ class Summarizer:
             begun.history,
             room=max(builder.history_room(spec), 0),
             capacity=notes.capacity(begun, _context_tokens(targets[0])),
+            most_bytes=begun.most_bytes,
             heard=self._heard,
             tokens=reply.tokens,
         )

@@ -680,7 +680,7 @@ def _kept(spec: PromptSpec, frame: _Frame) -> Sequence[MessageRow]:
     """The messages of the history that are sent, oldest first: at least the newest one, or its end
     if it is longer than the room."""
     reserve = min(recall.budget(spec.budget), int(frame.room * RECALL_SHARE))
-    kept = _recent(frame.history, frame.room, reserve, spec.tokens)
+    kept = _recent(frame.history, frame.room, reserve, spec.tokens, is_cut=spec.begun.is_cut)
     if kept or not frame.history:
         return kept
     newest, said = frame.history[-1], spec.begun.history[-1].content
@@ -706,13 +706,20 @@ def _end(text: str, limit: int, tokens: Tokens) -> str:
 
 
 def _recent(
-    history: Sequence[MessageRow], room: int, reserve: int, tokens: Tokens
+    history: Sequence[MessageRow],
+    room: int,
+    reserve: int,
+    tokens: Tokens,
+    *,
+    is_cut: bool = False,
 ) -> Sequence[MessageRow]:
     """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
-    are left for recalled ones."""
-    if _cost_at_most(history, tokens) <= room:
+    are left for recalled ones. A history that the database has cut (`is_cut`) begins with another
+    message in every turn, so it is cut here even if it fits."""
+    cost = _cost_at_most(history, tokens)
+    if cost <= room and not is_cut:
         return history
-    return history[_first_kept(history, room - reserve, tokens) :]
+    return history[_first_kept(history, min(room - reserve, cost), tokens) :]
 
 
 def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
