@@ -8,6 +8,8 @@ create table public.token_calibrations (
   script text not null check (script in ('latin', 'other')),
   -- Real tokens per estimated token.
   ratio double precision not null check (ratio between 0.5 and 2),
+  -- What prompts are built with, in steps: see private.used_ratio. Null: only `ratio` is known.
+  used double precision check (used between 0.5 and 2),
   samples bigint not null default 1,
   updated_at timestamptz not null default now(),
   primary key (provider, model_key, script)
@@ -19,10 +21,21 @@ grant select on public.token_calibrations to authenticated;
 create policy token_calibrations_select on public.token_calibrations for select to authenticated
   using ((select private.is_admin()));
 
--- The models' learned ratios, {"latin": ratio, "other": ratio}. Unknown ones are missing. A view, which
--- costs a turn less than a function.
+-- The ratio to build prompts with: the learned one, rounded up to a multiple of 0.05. Every report changes the
+-- learned one a little, and with it the place where a long card is cut. So the ratio in use (p_used, if any) stays
+-- until the learned one is higher, or lower by one and a half steps.
+create function private.used_ratio(p_used double precision, p_ratio double precision) returns double precision
+language sql immutable set search_path = '' as $$
+  select case when p_ratio > p_used - 0.075 and p_ratio <= p_used then p_used
+              -- Not a step too high for 0.7, which is no exact number.
+              else ceil(p_ratio * 20 - 1e-6) / 20 end
+$$;
+
+-- The models' ratios to build prompts with, {"latin": ratio, "other": ratio}. Unknown ones are missing. A view,
+-- which costs a turn less than a function.
 create view private.token_ratios as
-select c.provider, c.model_key, jsonb_object_agg(c.script, c.ratio) as ratios
+select c.provider, c.model_key,
+       jsonb_object_agg(c.script, coalesce(c.used, ceil(c.ratio * 20 - 1e-6) / 20)) as ratios
 from public.token_calibrations c group by c.provider, c.model_key;
 revoke all on private.token_ratios from public, anon, authenticated;
 
@@ -44,6 +57,7 @@ declare
   v_call record;
   v_row public.token_calibrations;
   v_known double precision;
+  v_used double precision;
   v_sample double precision;
   v_change double precision;
 begin
@@ -70,7 +84,8 @@ begin
     elsif v_row.samples >= 100 and v_row.updated_at > clock_timestamp() - interval '1 second' then
       continue;
     end if;
-    select c.ratio into v_known from public.token_calibrations c
+    select c.ratio, coalesce(c.used, private.used_ratio(null, c.ratio)) into v_known, v_used
+    from public.token_calibrations c
     where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script
     for update skip locked;
     continue when not found;
@@ -79,10 +94,12 @@ begin
       select c.ratio from public.token_calibrations c
       where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script <> v_call.script), 1)) / v_call.own;
     v_change := least(greatest(v_sample, v_known * 0.5), v_known * 1.5) - v_known;
+    v_known := least(greatest(v_known + v_change * case when v_change > 0 then 0.3 else 0.1 end, 0.5), 2);
     update public.token_calibrations c
-    set ratio = least(greatest(v_known + v_change * case when v_change > 0 then 0.3 else 0.1 end, 0.5), 2),
+    set ratio = v_known, used = private.used_ratio(v_used, v_known),
         samples = c.samples + 1, updated_at = now()
     where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script;
   end loop;
 end $$;
-revoke execute on function private.calibrate(jsonb) from public, anon, authenticated;
+revoke execute on function private.used_ratio(double precision, double precision), private.calibrate(jsonb)
+  from public, anon, authenticated;

@@ -12,24 +12,45 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- How many bytes of messages a turn reads: as much as the model with the longest prompt takes, at about
--- four bytes a token, but never more than private.most_history_bytes(). `short` is what even the
--- shortest prompt has room for, beside the longest card and in any script. p_models are those of private.models_for,
--- p_workers those of private.workers_for.
+-- How many bytes of messages a turn reads (`most`): as many as the longest prompt of any model takes, so that
+-- builder.py decides where the history begins, but never more than private.most_history_bytes(). No byte counts less
+-- than a third of a token (tokens.py) times the model's ratio. So it is four bytes a token, or more for a model whose
+-- tokens are long.
+--
+-- `short` is what the shortest prompt has room for in any script, beside the longest card and the longest message,
+-- for bytes and five times the number of messages together: no byte is more than a token. The reply takes at most
+-- half of the context, and the history gets at least an eighth of the rest (builder.min_history_room), of which
+-- the form of the messages takes little. Names before the messages are not counted.
+--
+-- p_models are those of private.models_for, p_workers those of private.workers_for. Sizes and defaults are those of
+-- routing.py.
 create function private.history_bytes(p_models jsonb, p_workers jsonb, out most integer, out short integer)
 language sql immutable set search_path = '' as $$
-  select least(4 * max(least(t.context_tokens, coalesce(t.prompt_tokens, 32768))), private.most_history_bytes())::integer,
-         min(least(t.context_tokens, t.prompt_tokens))::integer / 2
+  select least(ceil(coalesce(max(t.prompt * greatest(4, 3 / least(t.latin, t.other))), 32768)),
+               private.most_history_bytes())::integer,
+         greatest(floor(coalesce(min(
+           ((least(t.context / 2, t.prompt) - 128) / 8 - 2) / greatest(t.latin, t.other, 1)), 0)), 0)::integer
   from (
-    -- As private.bounded, which is called too often here.
-    select case when jsonb_typeof(s.sizes -> 'context_tokens') = 'number' and (s.sizes -> 'context_tokens')::numeric >= 0
-             then least((s.sizes -> 'context_tokens')::numeric, 10000000) end as context_tokens,
-           case when jsonb_typeof(s.sizes -> 'prompt_tokens') = 'number' and (s.sizes -> 'prompt_tokens')::numeric >= 0
-             then least((s.sizes -> 'prompt_tokens')::numeric, 10000000) end as prompt_tokens
+    select coalesce(s.context, s.default_context) as context,
+           least(coalesce(s.context, s.default_context), coalesce(s.prompt, 32768)) as prompt,
+           coalesce((s.ratios ->> 'latin')::double precision, 1) as latin,
+           coalesce((s.ratios ->> 'other')::double precision, 1) as other
     from (
-      select '{"context_tokens": 8192}'::jsonb
-      union all select m.model -> 'capabilities' from jsonb_array_elements(p_models) m (model)
-      union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) s (sizes)) t
+      -- As private.bounded, which is called too often here.
+      select case when jsonb_typeof(r.sizes -> 'context_tokens') = 'number'
+                    and (r.sizes -> 'context_tokens')::numeric between 256 and 10000000
+               then trunc((r.sizes -> 'context_tokens')::numeric)::double precision end as context,
+             case when jsonb_typeof(r.sizes -> 'prompt_tokens') = 'number'
+                    and (r.sizes -> 'prompt_tokens')::numeric between 256 and 10000000
+               then trunc((r.sizes -> 'prompt_tokens')::numeric)::double precision end as prompt,
+             r.default_context, r.ratios
+      from (
+        select m.model -> 'capabilities' as sizes, m.model -> 'token_ratios' as ratios,
+               8192::double precision as default_context
+        from jsonb_array_elements(p_models) m (model)
+        union all
+        select w.worker -> 'config', w.worker -> 'token_ratios', 4096
+        from jsonb_array_elements(p_workers) w (worker)) r) s) t
 $$;
 
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
@@ -58,7 +79,7 @@ $$;
 -- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
 -- p_character_id who wrote it}. Only messages before p_before, if given; a summary that reaches beyond p_before
 -- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
--- hides any, `bytes` how long those read are. `speakers` are the characters who wrote any of them.
+-- hides any, `bytes` how long those read are, `number` how many. `speakers` are the characters who wrote any of them.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -69,7 +90,7 @@ create function private.history(
   p_conversation_id uuid, p_character_id uuid, p_own bigint, p_before bigint, p_bytes integer, p_covered bigint,
   p_known jsonb,
   out messages json, out kept json, out copy json, out changed_from bigint, out speakers uuid[], out bytes integer,
-  out is_cut boolean, out is_whole boolean)
+  out number integer, out is_cut boolean, out is_whole boolean)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
@@ -82,7 +103,6 @@ declare
   v_upto bigint := 0;
   v_message record;
   v_first bigint := v_before;
-  v_number integer := 0;
   v_speakers uuid[];
 begin
   -- Before the messages, so that a change in between is known to come later.
@@ -100,6 +120,7 @@ begin
 
   is_cut := false;
   bytes := 0;
+  number := 0;
   for v_message in
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
@@ -107,10 +128,10 @@ begin
       and m.position <> all (v_hidden)
     order by m.position desc
   loop
-    is_cut := v_number > 0 and bytes + v_message.bytes > p_bytes or v_number = c_most_messages;
+    is_cut := number > 0 and bytes + v_message.bytes > p_bytes or number = c_most_messages;
     exit when is_cut;
     bytes := bytes + v_message.bytes;
-    v_number := v_number + 1;
+    number := number + 1;
     v_first := v_message.position;
   end loop;
   if is_cut then
@@ -125,7 +146,8 @@ begin
         and m.position <> all (v_hidden);
     end if;
     bytes := bytes + v_known.bytes;
-    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes or v_number + v_known.messages > c_most_messages;
+    number := number + v_known.messages;
+    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes or number > c_most_messages;
   end if;
   is_whole := v_covered = 0 and not is_cut;
 
@@ -151,7 +173,7 @@ begin
   select coalesce(array_agg(ch.id), '{}') into speakers from shared.characters ch where ch.id = any (v_speakers);
   -- Messages of a deleted character may now belong to somebody else.
   if v_upto > 0 and not v_known.speakers <@ speakers then
-    select h.* into messages, kept, copy, changed_from, speakers, bytes, is_cut, is_whole
+    select h.* into messages, kept, copy, changed_from, speakers, bytes, number, is_cut, is_whole
     from private.history(
       p_conversation_id, p_character_id, p_own, p_before, p_bytes, p_covered, null) h;
     return;

@@ -18,11 +18,12 @@ declare
   v_room record;
   v_message text;
   v_history record;
+  v_others jsonb;
+  v_personas json;
   v_recalled json;
   v_recalled_speakers uuid[];
   v_cast jsonb;
   v_character jsonb;
-  v_others jsonb;
   v_persona jsonb;
   v_lorebooks json;
   v_scene text;
@@ -49,8 +50,11 @@ begin
     v_message := case when v_own.position = any (private.hidden_positions(p_turn.conversation_id)) then p_message
                       else coalesce(v_own.content, p_message) end;
   end if;
-  -- A short conversation is in every prompt as a whole.
-  if not (v_history.is_whole and v_history.bytes <= v_room.short) then
+  v_others := private.others(p_conversation, p_speaker.id);
+  v_personas := private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name);
+  -- A short conversation is in every prompt as a whole, if no names stand before the messages (group_chat.as_heard).
+  if not (v_history.is_whole and v_history.bytes + 5 * v_history.number <= v_room.short
+          and v_others = '[]' and v_personas is null and v_history.speakers <@ array[p_speaker.id]) then
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
     from private.recall(
       p_turn.conversation_id, p_conversation.character_id, coalesce(v_before, 9223372036854775807), v_own.position,
@@ -67,7 +71,6 @@ begin
 
   v_character := private.character_facts(p_speaker)
     || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false));
-  v_others := private.others(p_conversation, p_speaker.id);
   v_persona := private.character_facts(p_persona);
   v_lorebooks := private.lorebooks_for(p_turn.user_id, p_turn.conversation_id, p_persona.id);
   v_scene := md5(concat_ws(E'\n', v_character, v_others, v_persona, v_lorebooks));
@@ -123,12 +126,14 @@ begin
     'history', v_history.messages,
     'kept', v_history.kept,
     'copy', v_history.copy,
+    'is_cut', v_history.is_cut,
+    'most_bytes', v_room.most,
     'recalled', v_recalled,
     -- Of those who wrote them. Each is looked up once, not for each message.
     'names', (
       select json_object_agg(ch.id, ch.name) from shared.characters ch
       where ch.id = any (v_history.speakers || v_recalled_speakers || v_backlog.speakers)),
-    'personas', private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name),
+    'personas', v_personas,
     -- A summary that reaches beyond v_before covers later messages.
     'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
       json_build_object(

@@ -308,7 +308,8 @@ FUNCTIONS = {
         private.variables_before private.branch_variables
         private.check_sampling private.hidden_positions private.may_use private.own_named
         private.settings_of private.write_chat
-        private.calibrate private.call_health_check private.cast_facts private.catalog_prices
+        private.calibrate private.used_ratio private.call_health_check private.cast_facts
+        private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.backlog

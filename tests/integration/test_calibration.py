@@ -1,14 +1,17 @@
 """The token estimate learns from reported usage."""
 
+from random import Random
 from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
 
+from roleplay_chat.tokens import estimate_messages
 from tests.support.answers import error, text
 from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import DOLPHIN_R1, VENICE, WORKER, Talk
+from tests.support.upstream import Exchange
 
 LONG = "The lamp hisses and the rain comes down on the glass of the gallery. " * 30
 JAPANESE = "灯台守は静かに灯を守る。" * 200
@@ -21,6 +24,11 @@ def used(prompt_tokens: int) -> dict[str, Any]:
 def learnt(stack: Stack) -> dict[tuple[str, str], float]:
     rows = stack.all("select model_key, script, ratio from token_calibrations")
     return {(row["model_key"], row["script"]): row["ratio"] for row in rows}
+
+
+def ratio_in_use(stack: Stack) -> float:
+    """The ratio that prompts for the only model are built with."""
+    return float(stack.one("select ratios ->> 'latin' as ratio from private.token_ratios")["ratio"])
 
 
 def learn(
@@ -52,6 +60,31 @@ class TestTurn:
 
         assert learnt(talk.stack)[VENICE, "latin"] == pytest.approx(0.95**12)
         assert sizes[-1] > sizes[0] * 1.3
+
+    def test_long_card_is_cut_at_the_same_place_from_turn_to_turn(self, talk: Talk) -> None:
+        """Although each report differs a little from the one before."""
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=4096)
+        talk.stack.configure(limits={"default": {"turns_per_minute": 1000}})
+        card = " ".join(f"She keeps light number {n} of the harbour." for n in range(440))
+        talk.stack.db.execute("update characters set description = %s", (card,))
+        talk.stack.db.execute(
+            "insert into token_calibrations (provider, model_key, script, ratio, samples)"
+            " values ('openrouter', %s, 'latin', 0.7, 50)",
+            (VENICE,),
+        )
+        chance = Random(1)  # noqa: S311
+
+        async def answer(exchange: Exchange) -> None:
+            said = [message["content"] for message in exchange.call.json["messages"]]
+            usage = used(round(estimate_messages(said).latin * chance.uniform(0.68, 0.72)))
+            await text("Aye, the fog is thick.", usage=usage)(exchange)
+
+        talk.stack.upstream.always(answer)
+        for n in range(20):
+            talk.reply(f"Tell me about the fog {n}.")
+        systems = [call.json["messages"][0]["content"] for call in talk.stack.upstream.calls]
+        assert len(set(systems)) <= 2
 
     def test_turn_without_a_reply_updates_nothing(self, talk: Talk) -> None:
         talk.stack.upstream.always(error(500))
@@ -120,6 +153,25 @@ class TestRatio:
         for _ in range(60):
             learn(stack, lie)
         assert learnt(stack)["m", "latin"] == bound
+
+    @pytest.mark.parametrize("mean", [0.68, 0.7, 0.725, 0.75, 1.0])
+    def test_ratio_in_use_stays_although_reports_differ(self, stack: Stack, mean: float) -> None:
+        chance = Random(2)  # noqa: S311
+        used = []
+        for _ in range(300):
+            learn(stack, 1000 * mean * chance.uniform(0.98, 1.02))
+            used += [ratio_in_use(stack)]
+        assert len(set(used[100:])) == 1
+        assert mean * 0.99 < used[-1] < mean + 0.09
+
+    def test_ratio_in_use_is_no_lower_than_the_learned_one(self, stack: Stack) -> None:
+        chance = Random(3)  # noqa: S311
+        for _ in range(200):
+            learn(stack, 1000 * chance.uniform(0.4, 2.2))
+            (learned,) = learnt(stack).values()
+            in_use = ratio_in_use(stack)
+            assert learned - 1e-6 <= in_use < learned + 0.0751
+            assert in_use * 20 == pytest.approx(round(in_use * 20))
 
     def test_ratio_of_a_script_uses_the_known_ratio_of_the_other(self, stack: Stack) -> None:
         for _ in range(100):

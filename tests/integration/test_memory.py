@@ -189,6 +189,67 @@ class TestStep:
         assert prompts(long.stack.upstream)[-1][-1]["content"] == "Go on"
 
 
+def composition(talk: Talk) -> dict[str, Any]:
+    """What the newest prompt was made of."""
+    newest = "select composition from turn_prompts order by created_at desc limit 1"
+    return dict(talk.stack.one(newest)["composition"])
+
+
+def fill_at_once(talk: Talk, count: int, content: str) -> None:
+    talk.stack.db.execute(
+        "insert into messages (conversation_id, sender, content)"
+        " select %s, case n %% 2 when 0 then 'user' else 'character' end, n || ' ' || %s::text"
+        " from generate_series(1, %s) n order by n",
+        (talk.conversation, content, count),
+    )
+
+
+class TestHistoryThatIsNotReadAsAWhole:
+    """Because the database reads no more bytes or messages, though a prompt has room for them."""
+
+    CYRILLIC = "Старый смотритель поднимался по лестнице и слушал, как гудит ветер. " * 4
+
+    @pytest.mark.parametrize(
+        ("count", "content"), [pytest.param(450, CYRILLIC, id="bytes"), (2_050, "The sea.")]
+    )
+    def test_begins_at_the_same_message_for_some_turns(
+        self, talk: Talk, count: int, content: str
+    ) -> None:
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=131_072)
+        talk.stack.configure(limits={"default": {"turns_per_minute": 1000}})
+        talk.stack.db.execute("update conversations set remembers = false")
+        talk.stack.db.execute(
+            "insert into token_calibrations (provider, model_key, script, ratio, used, samples)"
+            " select 'openrouter', %s, script, 0.5, 0.5, 50 from unnest('{latin,other}'::text[])"
+            " script",
+            (VENICE,),
+        )
+        talk.stack.upstream.always(text("Да.", usage=None))
+        fill_at_once(talk, count, content)
+        firsts = []
+        for _ in range(12):
+            talk.reply(content)
+            firsts.append(composition(talk)["history"]["from"])
+        assert firsts[0] > 1
+        assert len(set(firsts)) <= 2
+
+    def test_every_message_is_in_the_summary_or_in_the_prompt(self, talk: Talk) -> None:
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=131_072)
+        fill_at_once(talk, 2_100, "The sea.")
+        take_turn(talk, written(SUMMARY))  # the oldest, which no turn reads
+        take_turn(talk, written(SUMMARY))  # those after them, too, although the prompt has room
+        covered = summary(talk)["covers_position"]
+        talk.reply("And now?")
+        query = (
+            "select count(*) as n from messages"
+            " where conversation_id = %s and position > %s and position < %s"
+        )
+        begins = composition(talk)["history"]["from"]
+        assert talk.stack.one(query, talk.conversation, covered, begins)["n"] == 0
+
+
 class TestLate:
     def test_reply_does_not_wait(self, long: Talk) -> None:
         gate = Gate()

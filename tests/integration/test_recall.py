@@ -11,6 +11,7 @@ from tests.support.answers import text
 from tests.support.notes import prompts
 from tests.support.plans import explained, scanned
 from tests.support.postgres import OWNER, Postgres
+from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk
 
 pytestmark = pytest.mark.installations
@@ -153,6 +154,21 @@ def test_message_that_is_too_long_to_recall_hides_no_other(long: Talk) -> None:
     say(long, "The heron is called Wenzel.")
     chatter(long, 90)
     assert "Wenzel" in recalled(long, "What did the heron of Tolvane do with the key?")
+
+
+def test_a_conversation_that_hardly_does_not_fit_is_searched(talk: Talk) -> None:
+    """Of many short messages, beside a long card, for a worker that does not say its context."""
+    talk.have_only()
+    talk.have_worker(protocol="openai")
+    talk.stack.upstream.always(text("Aye."))
+    card = "She keeps the light. " * 900
+    talk.stack.db.execute(
+        "update shared.characters set description = %s where id = %s", (card, DEMO_CHARACTER)
+    )
+    said = "My sister Imke repairs violins."
+    say(talk, said, *(f"Ok {n}, the kettle sings." for n in range(120)))
+    recalled(talk, "Tell me about the violins of Imke.")
+    assert said in str(prompts(talk.stack.upstream)[-1])
 
 
 def test_words_of_other_conversations_are_not_found(long: Talk) -> None:

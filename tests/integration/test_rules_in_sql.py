@@ -10,17 +10,21 @@ from uuid import UUID, uuid4
 
 import pytest
 import regex
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from edge.worker_health import DEFAULT_MODEL
-from roleplay_chat.api import DEFAULT_MEMORY_TIER
+from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
+from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.routing import Candidates, Target, plan
 from roleplay_chat.generation.workers import ANY
 from roleplay_chat.lorebook.keys import UNSPACED
-from roleplay_chat.rows import CooldownRow, WorkerRow
+from roleplay_chat.messages import ROLES
+from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.rows import BegunTurn, CharacterRow, CooldownRow, WorkerRow
 from roleplay_chat.tokens import MAX_RATIO, MIN_RATIO
+from roleplay_chat.turn_screen import FIRMER
 from tests.support.stack import Stack
 
 
@@ -76,6 +80,131 @@ def test_model_of_a_worker_that_names_none(stack: Stack) -> None:
         stack.conversation(user),
     )
     assert begun["said"]["workers"][0]["token_ratios"] == {"latin": 1.25}
+
+
+SIZES = (
+    st.none() | st.sampled_from([1, 255, 256, 300.9, 2_000, 10**8, "many"]) | st.integers(1, 9_999)
+)
+RATIOS = st.fixed_dictionaries(
+    {}, optional={"latin": st.floats(0.5, 2), "other": st.floats(0.5, 2)}
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "sizes": st.fixed_dictionaries(
+            {}, optional={"context_tokens": SIZES, "prompt_tokens": SIZES}
+        ),
+        "ratios": RATIOS,
+        "max_tokens": st.none() | st.integers(1, 9_000),
+        "roles": st.sampled_from(ROLES),
+        "is_worker": st.booleans(),
+    }
+)
+LONG = "The tide is high in the harbour, and nobody is on the pier. " * 400
+CROWDED = CharacterRow(
+    id=UUID(int=1),
+    name="Mara",
+    **dict.fromkeys(("description", "scenario", "example_messages", "depth_prompt"), LONG),
+    post_history_instructions=LONG,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(ROWS, min_size=1, max_size=3),
+    text=st.sampled_from(["7", "\n", "a", "я", "灯", "한", "🌊"]),
+    share=st.floats(0, 1),
+    said=st.sampled_from(["Hello", LONG]),
+)
+def test_short_conversation_is_whole_in_every_prompt(
+    stack: Stack, rows: list[dict[str, Any]], text: str, share: float, said: str
+) -> None:
+    """Those that `begin_turn` does not search because all of them are in the prompt."""
+    provider = {"name": "p", "base_url": "https://p.example/v1"}
+    models = [
+        {
+            "model_key": f"m-{number}",
+            "display_name": "M",
+            "provider": provider,
+            "capabilities": {**row["sizes"], "roles": row["roles"]},
+            "input_defaults": {"max_tokens": row["max_tokens"]},
+            "token_ratios": row["ratios"],
+            "pricing": {"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0},
+        }
+        for number, row in enumerate(rows)
+        if not row["is_worker"]
+    ]
+    workers = [
+        {
+            "name": f"w-{number}",
+            "url": "https://w.example",
+            "config": {
+                **row["sizes"],
+                "roles": row["roles"],
+                "input_defaults": {"max_tokens": row["max_tokens"]},
+            },
+            "token_ratios": row["ratios"],
+        }
+        for number, row in enumerate(rows)
+        if row["is_worker"]
+    ]
+    short = stack.one(
+        "select short from private.history_bytes(%s, %s)", json.dumps(models), json.dumps(workers)
+    )["short"]
+    messages = max(int(share * short) // (5 + len(text.encode())), 1)
+    letters = (short - 5 * messages) // len(text.encode())
+    assume(letters >= messages)
+    lengths = [letters - messages + 1, *[1] * (messages - 1)]
+    begun = BegunTurn.model_validate(
+        {
+            "now": datetime.now(UTC),
+            "turn": {"id": UUID(int=9), "message": said},
+            "user": {},
+            "settings": {"note": LONG},
+            "models": models,
+            "workers": workers,
+            "history": [
+                {"sender": "character", "content": text * length, "position": place}
+                for place, length in enumerate(lengths)
+            ],
+        }
+    ).model_copy(update={"character": CROWDED})
+    planned = plan(None, Candidates.from_turn(begun, "sfw"))
+    targets = [*planned.targets, *planned.last_resort]
+    assert len(targets) == len(rows)
+    for target in targets:
+        shape = RequestShape.for_target(target)
+        spec = PromptSpec(
+            *(begun, ChatRequest(), "sfw"),
+            family=None,
+            context_tokens=shape.context_tokens,
+            max_tokens=shape.max_tokens,
+            prompt_tokens=shape.prompt_tokens,
+            tokens=target.tokens,
+            roles=shape.roles,
+            rule=FIRMER,
+        )
+        ingredients = build(spec).ingredients
+        assert ingredients
+        assert ingredients.kept == begun.history
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ratios", "most", "short"),
+    [
+        ({}, {}, 4 * 8_192, 494),
+        ({"context_tokens": 131_072}, {}, 4 * 32_768, 4078),
+        ({"context_tokens": 131_072}, {"latin": 0.5}, 6 * 32_768, 4078),
+        ({"context_tokens": 131_072}, {"other": 2}, 4 * 32_768, 2039),
+        ({"context_tokens": 10**8, "prompt_tokens": 1}, {}, 4 * 8_192, 494),
+        ({"context_tokens": 10**7, "prompt_tokens": 10**7}, {}, 2**20, 624_982),
+    ],
+)
+def test_bytes_of_a_history(
+    stack: Stack, sizes: dict[str, int], ratios: dict[str, float], most: int, short: int
+) -> None:
+    models = json.dumps([{"capabilities": sizes, "token_ratios": ratios}])
+    found = stack.one("select * from private.history_bytes(%s, '[]')", models)
+    assert found == {"most": most, "short": short}
 
 
 WORKERS = st.lists(

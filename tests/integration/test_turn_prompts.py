@@ -166,6 +166,22 @@ def test_what_had_no_room_is_named(told: Talk) -> None:
     assert composed["tokens"] <= 2048
 
 
+@pytest.mark.parametrize("max_tokens", [16, 800])
+def test_prompt_is_no_longer_than_its_row_says(told: Talk, max_tokens: int) -> None:
+    told.describe(VENICE, context_tokens=32_768, prompt_tokens=1500)
+    told.stack.db.execute("update conversations set remembers = false")
+    told.stack.db.execute(
+        "insert into conversation_settings (conversation_id, sampling) values (%s, %s)",
+        (told.conversation, Jsonb({"max_tokens": max_tokens})),
+    )
+    for n in range(10):
+        told.reply(f"{n} The gulls are loud today, and the fog is thick. " * 12)
+    assert told.stack.upstream.calls[-1].json["max_tokens"] == max_tokens
+    composed = composition(told)
+    assert 1200 < composed["tokens"] <= 1500
+    assert composed["history"]["left_out"] > 0
+
+
 def test_summary_that_was_cut_is_named(told: Talk) -> None:
     told.describe(VENICE, context_tokens=1024)
     told.stack.db.execute(

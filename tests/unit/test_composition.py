@@ -96,6 +96,36 @@ def test_parts_add_up_to_the_whole(roles: Roles, context: int, rule: str) -> Non
     assert ("rule" in [one["part"] for one in found["parts"]]) == bool(rule)
 
 
+def test_message_whose_end_was_sent_is_named_as_cut() -> None:
+    said = "The gulls are loud today, and the fog is thick. " * 400
+    rows = [*history(3), MessageRow(sender="character", content=said, position=9)]
+    built = prompt(history=rows)
+    found = composed(built)
+    assert found["history"] == {"messages": 1, "left_out": 3, "from": 9}
+    cut = next(one for one in found["parts"] if one["part"] == "history")
+    assert cut["of"] == UNCALIBRATED.count(said) + 4
+    assert cut["tokens"] == pytest.approx(UNCALIBRATED.count(built[1]["content"]) + 4, abs=4)
+    whole = composed(prompt(history=history(4)))
+    assert not [one for one in whole["parts"] if "of" in one]
+
+
+@pytest.mark.parametrize("context", [1024, 2048, 2500, 8192])
+@pytest.mark.parametrize("facts", [0, 6])
+def test_summary_is_named_as_cut_if_its_end_was_not_sent(context: int, facts: int) -> None:
+    summary = "".join(f"On day {day} they met. " for day in range(20)) + "Then she left."
+    built = prompt(
+        context=context,
+        character=MARA.model_copy(update={"description": "She keeps the light. " * 900}),
+        memory=MemoryRow(summary=summary, covers_position=7),
+        facts=[
+            FactRow(id=uuid4(), content=f"{n} boats are out", importance=5) for n in range(facts)
+        ],
+        request={"scene_description": "A stormy night. " * 500},
+    )
+    left_out = composed(built)["left_out"]
+    assert left_out.get("summary", False) == (summary not in built[0]["content"])
+
+
 def test_every_section_that_was_sent_is_named() -> None:
     request = {
         "scene_description": "A pier.",
@@ -199,6 +229,29 @@ class TestOutlets:
             False,
             False,
         )
+
+    @pytest.mark.parametrize("text", ["Cold.", "{{// {{outlet::one}} }}"])
+    def test_entry_whose_outlet_no_text_asks_for_is_not_without_room(self, text: str) -> None:
+        entry = {
+            **{"id": 1, "keys": [], "constant": True, "content": "The harbour is frozen."},
+            "extensions": {"position": 7, "outlet_name": "one"},
+        }
+        book = {"character_book": {"entries": [entry]}, "example_messages": text}
+        built = prompt(character=MARA.model_copy(update=book))
+        assert composed(built)["left_out"]["entries"] == []
+
+    @pytest.mark.parametrize("long", ["content", "description"])
+    def test_entry_that_a_text_asks_for_is_without_room(self, long: str) -> None:
+        fog = "The fog is thick. " * 1500
+        entry = {
+            **{"id": 1, "keys": [], "constant": True},
+            "content": fog if long == "content" else "The harbour is frozen.",
+            "extensions": {"position": 7, "outlet_name": "one"},
+        }
+        texts = {"description": f"{fog if long == 'description' else ''}{{{{outlet::one}}}}"}
+        book = {"character_book": {"entries": [entry]}, **texts}
+        built = prompt(character=MARA.model_copy(update=book))
+        assert [one["id"] for one in composed(built)["left_out"]["entries"]] == [1]
 
     def test_entry_that_was_cut_away_is_not(self) -> None:
         far_behind = "The fog is thick. " * 1500 + "{{outlet::one}}"

@@ -11,7 +11,15 @@ import httpx
 import pytest
 
 from roleplay_chat.generation.attempts import cost_usd
-from roleplay_chat.generation.failover import Callbacks, Generation, Limits, RequestShape
+from roleplay_chat.generation.error_classifier import Failure
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
+from roleplay_chat.generation.failover import (
+    Callbacks,
+    Generation,
+    Limits,
+    RequestShape,
+    _repaired,
+)
 from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
@@ -60,6 +68,45 @@ class TestShape:
         shape = RequestShape.for_target(self.TARGET)
         repaired = replace(shape, roles="no_system", completion_tokens=True, bare=True)
         assert repaired.resized(500, 400) == replace(repaired, context_tokens=500, max_tokens=250)
+
+    def test_prompt_is_never_longer_than_the_row_says(self) -> None:
+        target = replace(self.TARGET, context_tokens=100_000, prompt_tokens=1000)
+        shape = RequestShape.for_target(target)
+        for policy in ("context_too_long", "credit_for_fewer_tokens", "all_reasoning"):
+            failure = Failure(ERROR_POLICIES[policy])
+            repaired = shape
+            while better := _repaired(repaired, failure):
+                assert better.budget <= repaired.budget
+                repaired = better
+            assert repaired != shape
+
+    def test_prompt_takes_nothing_of_what_the_reply_gives_up(self) -> None:
+        shape = RequestShape.for_target(self.TARGET)
+        shorter = _repaired(shape, Failure(ERROR_POLICIES["credit_for_fewer_tokens"]))
+        assert shorter
+        assert (shorter.max_tokens, shorter.budget) == (shape.max_tokens // 2, shape.budget)
+
+    def test_prompt_that_is_too_long_is_shorter_at_once(self) -> None:
+        target = replace(self.TARGET, context_tokens=10_000_000, prompt_tokens=3000)
+        shape = RequestShape.for_target(target)
+        shorter = _repaired(shape, Failure(ERROR_POLICIES["context_too_long"]))
+        assert shorter
+        assert shorter.budget < 3000
+
+    @pytest.mark.parametrize("limit", [None, 4096])
+    def test_prompt_that_is_too_long_beside_a_longer_reply_gets_shorter(
+        self, limit: int | None
+    ) -> None:
+        sizes = {"context_tokens": 32_768, "prompt_tokens": 1000}
+        target = replace(self.TARGET, parameters={"max_tokens": 4000}, **sizes)
+        failure = Failure(ERROR_POLICIES["context_too_long"], limit_tokens=limit)
+        shape = RequestShape.for_target(target)
+        budgets = [shape.budget]
+        while (better := _repaired(shape, failure)) and budgets[-1] > 300:
+            shape = better
+            budgets.append(shape.budget)
+        assert budgets == sorted(budgets, reverse=True)
+        assert budgets[-1] <= 300
 
     def test_repairs_are_what_differs_from_the_target(self) -> None:
         shape = RequestShape.for_target(self.TARGET)

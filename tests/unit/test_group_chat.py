@@ -223,6 +223,16 @@ class TestPolicy:
         assert "12 year old" in history.text
 
 
+def test_end_of_a_long_message_has_its_speakers_name() -> None:
+    long = {**SAID[2], "content": "The tide is high in the harbour. " * 200}
+    limits = {"context_tokens": 1500, "max_tokens": 400}
+    sent = build(
+        PromptSpec(begun(history=[*SAID, long]), ChatRequest(), "sfw", family=None, **limits)
+    )
+    assert sent[1]["content"].startswith("Tomas Lind: The tide is high in the harbour. The tide")
+    assert sent[1]["role"] == "user"
+
+
 class TestSummary:
     """It is due before a message has no room in the prompt, whatever stands in front of it."""
 

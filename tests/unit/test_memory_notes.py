@@ -20,6 +20,7 @@ from roleplay_chat.memory.notes import (
     MAX_BATCHES,
     MAX_FACT_CHARS,
     MAX_FACTS,
+    MAX_MESSAGES,
     MAX_SUMMARY_CHARS,
     MIN_CHARS,
     NEWEST_KEPT,
@@ -30,6 +31,7 @@ from roleplay_chat.memory.notes import (
     capacity,
     clean,
     for_tier,
+    may_be_due,
     next_batches,
     parse,
     retold,
@@ -121,6 +123,35 @@ class TestNextBatches:
         [positions] = places(due(rows(100, first=10), memory, capacity=30_000))
         assert positions == list(range(8, 8 + len(positions)))
         assert len(positions) > 64
+
+    def test_takes_what_no_turn_sees_as_soon_as_there_is_any(self) -> None:
+        """Although the prompt has room for more than the database reads."""
+        memory = MAY_WRITE.model_copy(update={"backlog": rows(64)})
+        history = rows(100, first=13)
+        batches = next_batches(
+            memory, history, room=10**6, capacity=10**6, most_bytes=100 * 296 + 100
+        )
+        [positions] = places(batches)
+        assert positions[:6] == [8, 9, 10, 11, 12, 13]
+        assert len(positions) == pytest.approx(85, abs=6)
+
+    @pytest.mark.parametrize(
+        ("chars", "most_bytes"), [(8, 2**20), (8, 4_000), (300, 30_000), (30_000, 2**20)]
+    )
+    def test_no_message_is_unread_before_it_is_due(self, chars: int, most_bytes: int) -> None:
+        for count in range(8, 2_400, 8 if chars < 1000 else 1):
+            history = rows(count, chars=chars)
+            room = {"room": 10**7, "capacity": 10**6}
+            batches = next_batches(MAY_WRITE, history, most_bytes=most_bytes, **room)
+            is_seen = may_be_due(
+                MAY_WRITE, history, min_room=10**7, most_bytes=most_bytes, tokens=UNCALIBRATED
+            )
+            assert is_seen == bool(batches)
+            if batches:
+                return
+            assert count <= MAX_MESSAGES
+            assert count * chars <= most_bytes
+        pytest.fail("It was never due.")
 
     @given(
         lengths=st.lists(st.integers(0, 4000), max_size=120),

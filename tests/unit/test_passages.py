@@ -181,6 +181,15 @@ class TestOfAPrompt:
         assert first[1].startswith("First. xxx")
         assert last[1].endswith("xxx Last.")
 
+    def test_message_whose_end_is_sent_is_read_as_it_is_sent(self) -> None:
+        said = {"sender": "character", "content": f"First. {'x' * 8000} Last."}
+        turn = begun(character=CHARACTER | {"depth_prompt": ""}, history=[said])
+        shown = built(turn, context_tokens=1500)[1]["content"]
+        assert shown.endswith("xxx Last.")
+        assert not shown.startswith("First.")
+        passages = sent(turn, context_tokens=1500)
+        assert [text for part, text in passages if part == "history"] == [shown]
+
     def test_opening_has_the_scenes_starter(self) -> None:
         turn = begun(turn={"id": ID}, history=[])
         assert sent(turn, scene_starters=["{{char}} hears it"])[-1] == (

@@ -171,6 +171,22 @@ def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() ->
     assert len(set(firsts)) <= 20
 
 
+@pytest.mark.parametrize("room", [2_000, 1_000_000])
+def test_history_that_the_database_cut_begins_at_the_same_message_for_some_turns(room: int) -> None:
+    rows = [
+        MessageRow(sender="character", content="x" * 285, position=n)  # 99 tokens each
+        for n in range(200)
+    ]
+    read = [rows[newest - 19 : newest] for newest in range(60, 160)]
+    kept = [_recent(history, room, 100, UNCALIBRATED, is_cut=True) for history in read]
+    firsts = [history[0].position for history in kept]
+    assert firsts == sorted(firsts)
+    assert len(set(firsts)) <= 30
+    for history, sent in zip(read, kept, strict=True):
+        assert sent == history[-len(sent) :]
+        assert len(sent) >= 12
+
+
 @given(st.integers(0, 2**62), st.lists(st.integers(0, 900), max_size=80))
 def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list[int]) -> None:
     history = [
@@ -188,6 +204,75 @@ def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list
         room -= 500
         assert spent <= room
         assert spent > room - min(CUT_SHARE * room, CUT_TOKENS) - max(cost.values())
+
+
+LONG_CARD = MARA.model_copy(update={"description": "She keeps the light. " * 900})
+FOG = [f"On night {n} the fog rolls in." for n in range(120)]
+
+
+def test_newest_message_that_fits_is_sent_beside_a_long_card() -> None:
+    last = " ".join(FOG[:65])
+    history = [
+        MessageRow(sender="user", content="Tell me of the fog. " * 100, position=1),
+        MessageRow(sender="character", content=last, position=2),
+    ]
+    said = built(begun(character=LONG_CARD, history=history))
+    assert [message["content"] for message in said[1:]] == [last, "Hello"]
+
+
+def test_long_message_leaves_some_history() -> None:
+    history = [
+        MessageRow(sender="character", content=f"{n} The gulls are loud today.", position=n)
+        for n in range(60)
+    ]
+    turn = TurnRow(id=uuid4(), message="I walked on and on. " * 400)
+    said = built(begun(character=LONG_CARD, history=history, turn=turn))
+    assert sum("The gulls" in message["content"] for message in said[1:]) >= 1
+    assert "59 The gulls" in said[1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(" ".join(FOG), r"On night \d+ the fog rolls in\. .*", id="sentences"),
+        pytest.param("the fog rolls in, " * 200, r"(the|fog|rolls|in,) .*", id="words"),
+        pytest.param("霧" * 4_000, "霧+", id="neither"),
+    ],
+)
+def test_end_of_a_long_message_is_there_to_go_on_from(text: str, expected: str) -> None:
+    history = [
+        MessageRow(sender="user", content="Tell me a story.", position=1),
+        MessageRow(sender="character", content=text, position=2),
+    ]
+    turn = TurnRow(id=uuid4(), continues=text)
+    _, end, request = built(begun(character=LONG_CARD, history=history, turn=turn))
+    assert (end["role"], request["role"]) == ("assistant", "user")
+    assert text.endswith(end["content"])
+    assert re.fullmatch(expected, end["content"])
+    assert UNCALIBRATED.count(end["content"]) > 900
+
+
+@given(
+    st.text(st.sampled_from("a7. 霧\n"), max_size=9_000),
+    st.integers(1, 200),
+    st.integers(0, 3_000),
+    st.integers(1024, 8192),
+)
+def test_history_ends_with_the_newest_message(
+    last: str, times: int, card: int, context_tokens: int
+) -> None:
+    last = (last * times)[:60_000] + "The end."
+    turn = begun(
+        character=MARA.model_copy(update={"description": "light " * card}),
+        history=[
+            MessageRow(sender="user", content="First.", position=1),
+            MessageRow(sender="character", content=last, position=2),
+        ],
+    )
+    *_, newest, asked = built(turn, context_tokens=context_tokens, max_tokens=300)
+    assert (newest["role"], asked["content"]) == ("assistant", "Hello")
+    assert newest["content"].endswith("The end.")
+    assert last.endswith(newest["content"])
 
 
 def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:

@@ -86,7 +86,7 @@ def test_prompt_with_a_note_never_exceeds_its_budget(note: int, said: int, conte
     assert spent <= context - 300
     assert prompt.ingredients
     # What the memory counts on is there beside the longest note and message.
-    assert context - 300 - prompt.ingredients.others >= min_history_room(context, 300) - 1
+    assert context - 300 - prompt.ingredients.others >= min_history_room(context - 300) - 1
 
 
 def test_is_screened_as_the_scenes_text_also_without_room() -> None:

@@ -7,13 +7,16 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
+from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.routing import (
     MAX_TOKENS,
+    MIN_SIZE_TOKENS,
     Candidates,
     Plan,
     Target,
     invalid_numbers,
     memory_targets,
+    model_target,
     plan,
 )
 from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
@@ -334,13 +337,35 @@ def test_odd_numbers_are_told_by_name() -> None:
     odd = model(
         "odd",
         pricing={"prompt_usd_per_1k": 10**400, "completion_usd_per_1k": 0.5},
-        capabilities={"context_tokens": "many"},
+        capabilities={"context_tokens": "many", "prompt_tokens": 12},
         input_defaults={"max_tokens": None},
     )
-    assert invalid_numbers([*MODELS, odd]) == [
+    near = worker().model_copy(update={"config": {"context_tokens": 1, "prompt_tokens": 4096}})
+    assert invalid_numbers([*MODELS, odd], [worker(), near]) == [
         "openrouter:odd: prompt_usd_per_1k",
         "openrouter:odd: context_tokens",
+        "openrouter:odd: prompt_tokens",
+        "chat_worker:chat_worker: context_tokens",
     ]
+
+
+@pytest.mark.parametrize("tokens", [1, 12, MIN_SIZE_TOKENS - 1])
+def test_context_that_has_no_room_for_a_prompt_counts_as_absent(tokens: int) -> None:
+    sizes = {"context_tokens": tokens, "prompt_tokens": tokens}
+    near = worker().model_copy(update={"config": sizes})
+    rows = [model("odd", capabilities=sizes, is_default=True)]
+    remote, local = plan(None, candidates(models=rows, workers=[near])).targets
+    assert (remote.context_tokens, remote.prompt_tokens) == (8192, 32_768)
+    assert (local.context_tokens, local.prompt_tokens) == (4096, 32_768)
+
+
+@pytest.mark.parametrize("max_tokens", [16, 400, 1024])
+def test_longest_prompt_is_the_rows_whatever_the_reply(max_tokens: int) -> None:
+    sizes = {"context_tokens": 32_768, "prompt_tokens": 1000}
+    row = model("long", capabilities=sizes, input_defaults={"max_tokens": 4000})
+    assert RequestShape.for_target(model_target(row)).budget == 1000
+    chosen = RequestShape.for_target(model_target(row, {"max_tokens": max_tokens}))
+    assert (chosen.max_tokens, chosen.budget) == (max_tokens, 1000)
 
 
 @pytest.mark.parametrize("price", [1e-5, -1, True, "0", [], float("nan"), 10**400])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -131,6 +132,23 @@ class TestCompleting:
     @pytest.mark.parametrize(("most", "positions"), [(10, [2, 3, 9]), (9, [3, 9]), (1, [9])])
     def test_the_oldest_is_left_out_that_has_no_room(self, most: int, positions: list[int]) -> None:
         assert whole(copy_of("aaaa", "ä", "bb"), row(9, "cccccc"), most=most) == positions
+
+    @pytest.mark.parametrize(
+        ("most", "after", "was_cut", "is_cut"),
+        [
+            pytest.param(1000, 0, False, False, id="whole"),
+            pytest.param(9, 0, False, True, id="no-room"),
+            pytest.param(1000, 0, True, True, id="cut-before"),
+            pytest.param(1000, 1, True, False, id="summarised-since"),
+        ],
+    )
+    def test_turn_knows_whether_older_messages_are_missing(
+        self, most: int, after: int, was_cut: bool, is_cut: bool
+    ) -> None:
+        copy = replace(copy_of("aaaa", "ä", "bb"), stamp={**STAMP, "is_cut": was_cut})
+        begun = begun_with(row(9, "cccccc"), kept=kept(most=most, after=after), is_cut=was_cut)
+        next_copy = complete(begun, copy)
+        assert (begun["is_cut"], next_copy.stamp["is_cut"]) == (is_cut, is_cut)
 
     def test_speakers_have_the_names_of_today(self) -> None:
         copy = CachedTurn([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)

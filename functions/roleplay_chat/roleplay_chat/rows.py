@@ -292,6 +292,10 @@ class BegunTurn(Row):
     """Every character who is present, named in the request or in the history, but not the persona.
     """
     history: list[MessageRow] = Field(default_factory=list)
+    is_cut: bool = False
+    """Whether older messages, which no summary covers, are not in the history, because the database
+    reads at most `most_bytes` bytes of messages."""
+    most_bytes: int = 2**20
     recalled: list[RecalledRow] = Field(default_factory=list)
     """The messages that relate to the person's message, the best first."""
     memory: MemoryRow | None = None

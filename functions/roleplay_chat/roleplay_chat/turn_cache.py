@@ -155,7 +155,8 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
         whole = [*held, *begun["history"]]
         begun["history"] = newest = _newest(whole, kept["most"])
         still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
-        begun["copy"]["is_cut"] = still_cut or len(newest) < len(whole)
+        begun["is_cut"] = still_cut or len(newest) < len(whole)
+        begun["copy"]["is_cut"] = begun["is_cut"]
     if memory := begun.get("memory"):
         new = memory.get("backlog")
         memory["backlog"] = copy.backlog if new is None else _renamed(new, names)

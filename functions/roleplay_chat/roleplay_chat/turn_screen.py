@@ -149,6 +149,7 @@ class PromptScreen:
                 family=target.family,
                 context_tokens=shape.context_tokens,
                 max_tokens=shape.max_tokens,
+                prompt_tokens=shape.prompt_tokens,
                 tokens=target.tokens,
                 lore=self.lore,
                 variables=self._variables,

@@ -298,7 +298,7 @@ async def _parse_rows(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
         except ValidationError:
             await abandon(clients, UUID(begun["turn"]["id"]))
             raise
-    if invalid := invalid_numbers(typed.models):
+    if invalid := invalid_numbers(typed.models, typed.workers):
         fields = {"where": invalid[:5]}
         _log.error("invalid number in a row", extra={"fields": fields})
     return typed

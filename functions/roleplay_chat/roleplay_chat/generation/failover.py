@@ -34,6 +34,7 @@ from roleplay_chat.generation.providers import (
     openai_compatible,
 )
 from roleplay_chat.generation.routing import (
+    DEFAULT_PROMPT_TOKENS,
     LIMIT,
     NEWER_LIMIT,
     REJECTED,
@@ -76,6 +77,8 @@ class RequestShape:
 
     context_tokens: int
     max_tokens: int
+    prompt_tokens: int = DEFAULT_PROMPT_TOKENS
+    """The most tokens of the prompt, if the reply leaves so many."""
     bare: bool = False
     """Send only what every provider accepts: model, messages, max_tokens."""
     without: frozenset[str] = frozenset()
@@ -93,10 +96,16 @@ class RequestShape:
         return cls(
             target.context_tokens,
             longest,
+            target.prompt_tokens,
             without=target.rejected,
             roles=target.roles,
             completion_tokens=newer,
         )
+
+    @property
+    def budget(self) -> int:
+        """The tokens that the prompt may have."""
+        return min(self.context_tokens - self.max_tokens, self.prompt_tokens)
 
     def resized(self, context_tokens: int, max_tokens: int) -> "RequestShape":
         """Set the context; limit the reply to half of it, so that the prompt gets the other
@@ -555,15 +564,19 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
     limit = failure.limit_tokens
     match failure.policy.repair:
         case "trim":
-            fits = shape.context_tokens * 2 // 3 if limit is None else limit * 9 // 10
-            smaller = min(fits, shape.context_tokens * 9 // 10)
-            if smaller <= shape.max_tokens:
+            longest = shape.budget + shape.max_tokens
+            fits = longest * 2 // 3 if limit is None else limit * 9 // 10
+            smaller = min(fits, longest * 9 // 10)
+            if smaller <= min(shape.max_tokens, longest // 2):
                 return None
             return shape.resized(smaller, shape.max_tokens)
         case "fewer_tokens":
             half = shape.max_tokens // 2
             fewer = half if limit is None or limit > shape.max_tokens else limit - 1
-            return replace(shape, max_tokens=fewer) if fewer >= MIN_USEFUL_TOKENS else None
+            if fewer < MIN_USEFUL_TOKENS:
+                return None
+            # The prompt does not take what the reply gives up.
+            return replace(shape, max_tokens=fewer, prompt_tokens=shape.budget)
         case "more_tokens":
             longer = shape.resized(shape.context_tokens, shape.max_tokens * 2)
             return longer if longer != shape else None

@@ -71,7 +71,7 @@ class Moderation:
 
     async def _prompt_for(self, target: Target, shape: RequestShape) -> list[Message]:
         """The end of the text, as much as fits."""
-        room = max(shape.context_tokens - shape.max_tokens - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
+        room = max(shape.budget - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
         return [{"role": "user", "content": target.tokens.end(self._text, room)}]
 
 

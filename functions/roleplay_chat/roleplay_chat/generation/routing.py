@@ -27,6 +27,8 @@ DEFAULT_PROMPT_TOKENS = 32_768
 DEFAULT_WORKER_TOKENS = 4096
 """The context of a worker whose configuration does not say."""
 DEFAULT_MAX_TOKENS = 400
+MIN_SIZE_TOKENS = 256
+"""The least for a context or the longest prompt; a smaller number in a row is a mistake."""
 MAX_TOKENS = 10_000_000
 """The limit for a context or a reply; a larger number in a row is a mistake."""
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
@@ -66,6 +68,9 @@ class Target:
     roles: Roles = "as_is"
     """The form of the messages that it takes."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
+    """The most tokens of a prompt and its reply together."""
+    prompt_tokens: int = DEFAULT_PROMPT_TOKENS
+    """The most tokens of a prompt."""
     tokens: Tokens = UNCALIBRATED
     worker: str | None = None
     """The name of the team's worker that this is; None for a provider's model."""
@@ -348,23 +353,31 @@ def _price(target: Target) -> float:
     return sum(float("inf") if price is None else price for price in prices)
 
 
-def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
-    """The invalid numbers in the rows, as "<model>: <field>". They are replaced by defaults; an
-    invalid price counts as unknown."""
-    return [
+def invalid_numbers(models: Sequence[ModelRow], workers: Sequence[WorkerRow] = ()) -> list[str]:
+    """The invalid numbers in the rows, as "<model>: <field>" or "<worker>: <field>". They are
+    replaced by defaults; an invalid price counts as unknown."""
+    sizes = ("context_tokens", "prompt_tokens")
+    invalid = [
         f"{model.provider.name}:{model.model_key}: {name}"
         for model in models
         for name, value, read in (
             (PROMPT, model.pricing.get(PROMPT), price),
             (COMPLETION, model.pricing.get(COMPLETION), price),
-            ("context_tokens", model.capabilities.get("context_tokens"), _whole),
-            ("prompt_tokens", model.capabilities.get("prompt_tokens"), _whole),
+            *((name, model.capabilities.get(name), _whole_size) for name in sizes),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
             ("roles", model.capabilities.get("roles"), _roles),
             ("limits", model.capabilities.get("limits"), read_limits),
         )
         if value is not None and read(value) is None
     ]
+    for worker in workers:
+        given = ((name, worker.config.get(name)) for name in sizes)
+        invalid += [
+            f"{WORKER}:{worker.name}: {name}"
+            for name, value in given
+            if value is not None and _whole_size(value) is None
+        ]
+    return invalid
 
 
 def model_target(model: ModelRow, sampling: Mapping[str, Any] = NOTHING) -> Target:
@@ -409,7 +422,8 @@ def _model_target(model: ModelRow) -> Target:
         names=_names(model.input_defaults, model.capabilities, model.repairs),
         rejected=_rejected(model.repairs, model.input_defaults),
         roles=_form(model.capabilities, model.repairs),
-        context_tokens=_context(model.capabilities, model.input_defaults),
+        context_tokens=_size(model.capabilities, "context_tokens", DEFAULT_CONTEXT_TOKENS),
+        prompt_tokens=_size(model.capabilities, "prompt_tokens", DEFAULT_PROMPT_TOKENS),
         tokens=Tokens.from_ratios(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
         timeouts=fields(model.capabilities.get("timeouts")),
@@ -459,9 +473,8 @@ def _worker_target(worker: WorkerRow, sampling: Mapping[str, Any] = NOTHING) -> 
         names=_names(worker.config.get("input_defaults"), worker.config, worker.repairs),
         rejected=_rejected(worker.repairs, worker.config.get("input_defaults")),
         roles=_form(worker.config, worker.repairs),
-        context_tokens=_context(
-            worker.config, worker.config.get("input_defaults"), default=DEFAULT_WORKER_TOKENS
-        ),
+        context_tokens=_size(worker.config, "context_tokens", DEFAULT_WORKER_TOKENS),
+        prompt_tokens=_size(worker.config, "prompt_tokens", DEFAULT_PROMPT_TOKENS),
         tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
         # The worker's own protocol has no stop strings.
@@ -510,7 +523,7 @@ def _parameters(defaults: object) -> dict[str, Any]:
             limit = parameters.pop(NEWER_LIMIT)
         parameters.pop(RENAME, None)
         parameters = {name: value for name, value in parameters.items() if value is not None}
-    parameters[LIMIT] = _tokens(limit, DEFAULT_MAX_TOKENS)
+    parameters[LIMIT] = _whole(limit) or DEFAULT_MAX_TOKENS
     return parameters
 
 
@@ -580,19 +593,13 @@ def _takes_stop(capabilities: dict[str, Any]) -> bool:
     return bool(capabilities.get("stop", not thinks))
 
 
-def _context(
-    sizes: Mapping[str, Any], input_defaults: object, default: int = DEFAULT_CONTEXT_TOKENS
-) -> int:
-    """The tokens for prompt and reply together: the model's context, or less if its row limits the
-    prompt."""
-    prompt = _tokens(sizes.get("prompt_tokens"), DEFAULT_PROMPT_TOKENS)
-    reply = _parameters(input_defaults)[LIMIT]
-    return min(_tokens(sizes.get("context_tokens"), default), prompt + int(reply))
+def _size(sizes: Mapping[str, Any], name: str, default: int) -> int:
+    """A size in tokens of a row's `capabilities`, or of a worker's configuration."""
+    return _whole_size(sizes.get(name)) or default
 
 
-def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:
-    tokens = _whole(value)
-    return default if tokens is None else tokens
+def _whole_size(value: object) -> int | None:
+    return whole(value, minimum=MIN_SIZE_TOKENS, maximum=MAX_TOKENS)
 
 
 def _whole(value: object) -> int | None:

@@ -40,6 +40,9 @@ summary changes the beginning of the prompt, which until then stays cached."""
 NEWEST_KEPT = 4
 """The number of newest messages that are never summarised: they may be regenerated or continued."""
 
+MAX_MESSAGES = 2_000
+"""Of a history, as in `private.history`."""
+
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
@@ -157,6 +160,7 @@ def may_be_due(
     history: Sequence[MessageRow],
     *,
     min_room: int,
+    most_bytes: int,
     tokens: Tokens,
 ) -> bool:
     """A cheap check whether to call `next_batches`. `history` is as the prompt has it, `min_room`
@@ -165,8 +169,15 @@ def may_be_due(
         return False
     if memory.backlog:
         return True
-    said = tokens.count("".join(row.content for row in history))
-    return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * min_room
+    cost = tokens.count("".join(row.content for row in history))
+    cost += (TOKENS_PER_MESSAGE + 1) * len(history)
+    return cost > START_SHARE * min(min_room, cost / max(_share_read(history, most_bytes), 1e-9))
+
+
+def _share_read(history: Sequence[MessageRow], most_bytes: int) -> float:
+    """How much of what the database reads at most the history is, as a share."""
+    said = sum(len(row.content.encode(errors="surrogatepass")) for row in history)
+    return max(said / most_bytes, len(history) / MAX_MESSAGES)
 
 
 def next_batches(
@@ -175,6 +186,7 @@ def next_batches(
     *,
     room: int,
     capacity: int,
+    most_bytes: int = 2**20,
     heard: Sequence[MessageRow] | None = None,
     tokens: Tokens = UNCALIBRATED,
 ) -> list[Batch]:
@@ -182,7 +194,8 @@ def next_batches(
 
     `heard` is the history as the prompt has it, with names in front of messages, if it has any.
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` is how
-    many tokens the summarising model can read, by the plain estimate.
+    many tokens the summarising model can read, by the plain estimate; `most_bytes` is how many
+    bytes of messages the database reads.
     """
     if memory is None or not memory.may_write:
         return []
@@ -194,10 +207,14 @@ def next_batches(
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in (*lost, *(heard or history))]
-    if sum(costs) <= START_SHARE * room:
+    cost = sum(costs)
+    share = _share_read(history, most_bytes)
+    # The history ends where the prompt or the database does, whichever comes first.
+    limit = min(room, sum(costs[len(lost) :]) / share) if share else room
+    if not lost and cost <= START_SHARE * limit:
         return []
-    left, covered = sum(costs), 0
-    while left > KEEP_SHARE * room:
+    left, covered = cost, 0
+    while left > KEEP_SHARE * limit or covered < len(lost):
         left -= costs[covered]
         covered += 1
     covered = min(covered, len(rows) - NEWEST_KEPT)

@@ -106,7 +106,8 @@ class Summarizer:
         if notes.may_be_due(
             self._begun.memory,
             self._heard,
-            min_room=max(builder.min_history_room(reply.context_tokens, reply.max_tokens), room),
+            min_room=max(builder.min_history_room(RequestShape.for_target(reply).budget), room),
+            most_bytes=self._begun.most_bytes,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
@@ -202,13 +203,15 @@ class Summarizer:
         targets = memory_targets(Candidates.from_turn(begun, self._tier))
         if not targets:
             return None
+        shape = RequestShape.for_target(reply)
         spec = builder.PromptSpec(
             begun,
             self._request,
             self._tier,
             family=reply.family,
-            context_tokens=reply.context_tokens,
-            max_tokens=reply.max_tokens,
+            context_tokens=shape.context_tokens,
+            max_tokens=shape.max_tokens,
+            prompt_tokens=shape.prompt_tokens,
             tokens=reply.tokens,
             lore=self._lore,
         )
@@ -216,7 +219,8 @@ class Summarizer:
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
-            capacity=notes.capacity(begun, targets[0].context_tokens),
+            capacity=notes.capacity(begun, _context_tokens(targets[0])),
+            most_bytes=begun.most_bytes,
             heard=self._heard,
             tokens=reply.tokens,
         )
@@ -270,7 +274,7 @@ class Summarizer:
             batch,
             begun,
             build_macros(begun, self._request),
-            budget=shape.context_tokens - shape.max_tokens,
+            budget=shape.budget,
             tokens=target.tokens,
             roles=shape.roles,
         )
@@ -323,6 +327,11 @@ class Summarizer:
 
 def _reply_for(target: Target) -> Reply:
     return Reply(thinking="leading" if target.thinks_first else "tagged")
+
+
+def _context_tokens(target: Target) -> int:
+    """The tokens of the request and its answer."""
+    return min(target.context_tokens, target.prompt_tokens + notes.MAX_TOKENS)
 
 
 def _parameters(target: Target) -> dict[str, Any]:

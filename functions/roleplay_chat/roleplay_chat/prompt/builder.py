@@ -9,6 +9,7 @@ character's long texts: see `SHARES`.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +33,13 @@ from roleplay_chat.prompt.macros import (
     without_placeholders,
     written,
 )
-from roleplay_chat.prompt.outlets import entries_in_outlets, sent_entries, texts_by_outlet
+from roleplay_chat.prompt.outlets import (
+    entries_in_outlets,
+    named_entries,
+    sent_entries,
+    texts_by_outlet,
+    wanted_entries,
+)
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import (
@@ -66,6 +73,9 @@ INSTRUCTIONS_SHARE = 0.2
 NOTE_SHARE = 0.1
 """The maximum share for the character's note, and for the person's. Both are among the closing
 messages' costs."""
+RECALL_SHARE = 0.25
+"""The maximum share of the history's room that is left for recalled messages, if the history is too
+long."""
 STEP_SHARE = 1 / 16
 """Lengths that change every turn are rounded up to multiples of this share before they decide how
 much of a long card is cut. Otherwise prompts would change every turn and never be cached."""
@@ -100,6 +110,8 @@ _SEARCHED = {"depth_prompt": "chardepthprompt"}
 """The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
 _MEMORY = "What is remembered"
+_SENTENCE_BEGINNING = re.compile(r"""[.!?…]["'”’»)*_]*\s+|[。！？][”’」』]*\s*|\n\s*""")
+_WORD_BEGINNING = re.compile(r"\s+")
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
 )
@@ -148,6 +160,8 @@ class PromptSpec:
     context_tokens: int
     max_tokens: int
     """The tokens of the context that are reserved for the reply."""
+    prompt_tokens: int | None = None
+    """The most tokens of the prompt, if the reply leaves so many; None for no limit."""
     tokens: Tokens = UNCALIBRATED
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
@@ -160,16 +174,22 @@ class PromptSpec:
     """Another rule for the end of the system message."""
 
     @property
-    def budget(self) -> int:
+    def limit(self) -> int:
         """The tokens that the prompt may have."""
+        left = self.context_tokens - self.max_tokens
+        return left if self.prompt_tokens is None else min(left, self.prompt_tokens)
+
+    @property
+    def budget(self) -> int:
+        """The tokens that its parts may have."""
         rule = self.tokens.count(f"\n\n{self.rule}") if self.rule else 0
-        return self.context_tokens - self.max_tokens - rule - extra_tokens(self.roles, self.tokens)
+        return self.limit - rule - extra_tokens(self.roles, self.tokens)
 
 
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
+    kept = _kept(spec, frame)
     recalled = _recalled(spec, kept, frame)
     spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
@@ -230,9 +250,8 @@ def history_room(spec: PromptSpec) -> int:
     return _frame(spec).room
 
 
-def min_history_room(context_tokens: int, max_tokens: int) -> int:
-    """The tokens that the history has in any prompt of this size."""
-    budget = context_tokens - max_tokens
+def min_history_room(budget: int) -> int:
+    """The tokens that the history has in any prompt of this size, in tokens."""
     left = budget - int(budget * CLOSING_SHARE)
     return int(min(budget * HISTORY_SHARE, left / 2))
 
@@ -270,7 +289,7 @@ class _Frame:
     asked: Sequence[PromptMessage]
     """The notes and the closing messages, uncut."""
     found: Sequence[Entry]
-    """The activated entries, of which `lore` are those that fit."""
+    """The activated entries that have a place in the prompt, of which `lore` are those that fit."""
     memory: _Memory
     macros: Macros
     """With the variables after all texts of authors."""
@@ -282,7 +301,8 @@ def _frame(spec: PromptSpec) -> _Frame:
     if (found := spec.lore) is None:
         variables = Variables.from_json(begun.variables)
         found = activated_entries(begun, request, variables)
-    in_outlets = entries_in_outlets(begun, found, int(budget * LORE_SHARE), tokens)
+    named = named_entries(begun, found)
+    in_outlets = entries_in_outlets(begun, named, int(budget * LORE_SHARE), tokens)
     macros = _macros(spec).keeping(variables).filling(texts_by_outlet(in_outlets))
     heard = as_heard(begun, macros["user"])
     # In the order of the prompt, for the variables that texts set and read.
@@ -346,7 +366,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         notes=notes,
         among=among,
         asked=uncut,
-        found=found,
+        found=wanted_entries(found, named, macros.outlets),
         memory=memory,
         macros=macros,
     )
@@ -365,7 +385,7 @@ def _system_message(
 
 def _macros(spec: PromptSpec) -> Macros:
     return build_macros(spec.begun, spec.request).having(
-        maxprompt=str(spec.context_tokens - spec.max_tokens),
+        maxprompt=str(spec.limit),
         maxcontext=str(spec.context_tokens),
         maxresponse=str(spec.max_tokens),
     )
@@ -656,14 +676,50 @@ def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
     return Piece.from_runs([(part, f"## {title}\n"), *piece.runs]) if piece.runs else NO_WORDS
 
 
+def _kept(spec: PromptSpec, frame: _Frame) -> Sequence[MessageRow]:
+    """The messages of the history that are sent, oldest first: at least the newest one, or its end
+    if it is longer than the room."""
+    reserve = min(recall.budget(spec.budget), int(frame.room * RECALL_SHARE))
+    kept = _recent(frame.history, frame.room, reserve, spec.tokens, is_cut=spec.begun.is_cut)
+    if kept or not frame.history:
+        return kept
+    newest, said = frame.history[-1], spec.begun.history[-1].content
+    limit = frame.room - TOKENS_PER_MESSAGE
+    if spec.tokens.count(newest.content) <= limit:
+        return [newest]
+    # With several people, a name stands before what was said.
+    name = newest.content.removesuffix(said)
+    end = _end(said, limit - spec.tokens.count(name), spec.tokens)
+    return [newest.model_copy(update={"content": name + end})] if end else []
+
+
+def _end(text: str, limit: int, tokens: Tokens) -> str:
+    """The end of a text within `limit` tokens, from the beginning of a sentence, or of a word if
+    half of the end would be lost."""
+    start = len(text) - len(tokens.end(text, limit))
+    latest = (start + len(text)) // 2
+    for beginning in (_SENTENCE_BEGINNING, _WORD_BEGINNING):
+        for match in beginning.finditer(text, max(start - 4, 0)):
+            if start <= match.end() <= latest:
+                return text[match.end() :]
+    return text[start:]
+
+
 def _recent(
-    history: Sequence[MessageRow], room: int, reserve: int, tokens: Tokens
+    history: Sequence[MessageRow],
+    room: int,
+    reserve: int,
+    tokens: Tokens,
+    *,
+    is_cut: bool = False,
 ) -> Sequence[MessageRow]:
     """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
-    are left for recalled ones."""
-    if _cost_at_most(history, tokens) <= room:
+    are left for recalled ones. A history that the database has cut (`is_cut`) begins with another
+    message in every turn, so it is cut here even if it fits."""
+    cost = _cost_at_most(history, tokens)
+    if cost <= room and not is_cut:
         return history
-    return history[_first_kept(history, room - reserve, tokens) :]
+    return history[_first_kept(history, min(room - reserve, cost), tokens) :]
 
 
 def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:

@@ -19,8 +19,6 @@ T = TypeVar("T")
 
 MAX_ENTRIES, MAX_LISTED = 40, 120
 """The most entries, and facts or messages, in one list; further ones are only counted."""
-RECOGNISED_CHARS = 20
-"""By the first ones the summary is found in a section that was cut."""
 MAX_ID_CHARS = 40
 MAX_ID = 2**53
 """Larger numbers are not exact in every program."""
@@ -50,17 +48,17 @@ class Ingredients:
     closing: Sequence[PromptMessage]
     """The same, as they were sent."""
     found: Sequence[Entry]
-    """The activated entries."""
+    """The activated entries, without those for outlets that no text asks for."""
     lore: Sequence[Entry]
     """Those that fit."""
     facts_left_out: Sequence[FactRow]
     """Those that the system message has no room for."""
     summary: str
-    """The beginning of the summary that the system message has room for."""
+    """The beginning of the summary that was sent."""
     history: Sequence[MessageRow]
     """The messages that were read."""
     kept: Sequence[MessageRow]
-    """The newest of them, which fit."""
+    """The newest of them, which fit. If not even the last one does, a row with its end."""
     recalled_facts: Sequence[FactRow]
     """Those of them that were recalled."""
     recalled: Sequence[RecalledRow]
@@ -87,9 +85,9 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
     """
     lists = _lists(made_of)
     memory = made_of.begun.memory
-    sent = _summary(made_of)
-    summary = {"summary": memory.covers_position} if memory and sent else {}
-    cut = {"summary": True} if memory and len(sent) < len(memory.text) else {}
+    summary = {"summary": memory.covers_position} if memory and made_of.summary else {}
+    is_cut = memory and len(made_of.summary) < len(memory.text)
+    cut = {"summary": True} if is_cut else {}
     return {
         "tokens": total,
         "parts": list(_parts(made_of, total)),
@@ -119,14 +117,6 @@ class _List(NamedTuple):
     @classmethod
     def from_rows(cls, rows: Sequence[T], most: int, describe: Callable[[T], Any]) -> "_List":
         return cls([describe(row) for row in rows[:most]], max(len(rows) - most, 0))
-
-
-def _summary(made_of: Ingredients) -> str:
-    """The beginning of the summary that was sent: less, if the section was cut, too."""
-    if (section := made_of.cut.get("memory")) is None:
-        return made_of.summary
-    begins = section.text.find(made_of.summary[:RECOGNISED_CHARS])
-    return section.text[begins:] if made_of.summary and begins >= 0 else ""
 
 
 def _lists(made_of: Ingredients) -> dict[str, _List]:
@@ -168,10 +158,17 @@ def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
     recalled = sum(_cost(message, made_of.tokens) for message in made_of.recalled_messages)
     rest = total - made_of.others - rule - recalled
     if made_of.kept:
-        yield _part("history", max(rest, 0))
+        yield _part("history", max(rest, 0), _whole_message(made_of))
     if recalled:
         yield _part("recalled", recalled)
     yield from _closing(made_of)
+
+
+def _whole_message(made_of: Ingredients) -> int | None:
+    """The tokens of the only message that was sent, if it was without its beginning."""
+    whole = made_of.history[-len(made_of.kept)]
+    is_cut = made_of.kept[0] is not whole
+    return made_of.tokens.count(whole.content) + TOKENS_PER_MESSAGE if is_cut else None
 
 
 def _closing(made_of: Ingredients) -> Iterator[dict[str, Any]]:

@@ -13,17 +13,32 @@ from roleplay_chat.tokens import Tokens
 _OUTLET = re.compile(r"\{\{\s*outlet\s*::([^{}]*)\}\}", re.IGNORECASE)
 
 
-def entries_in_outlets(
-    begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens
-) -> list[Entry]:
-    """The entries for the speaker's outlets, the most important within `budget` tokens."""
+def named_entries(begun: BegunTurn, found: Sequence[Entry]) -> list[Entry]:
+    """The entries for the outlets that the speaker's texts name."""
     placed = [entry for entry in found if entry.position == "outlet" and entry.outlet]
     if not placed or begun.character is None:
         return []
     texts = [getattr(begun.character, name) or "" for name in TEXTS]
     outlets = {match[1].strip() for text in texts for match in _OUTLET.finditer(text)}
-    named = [entry for entry in placed if entry.outlet in outlets]
+    return [entry for entry in placed if entry.outlet in outlets]
+
+
+def entries_in_outlets(
+    begun: BegunTurn, named: Sequence[Entry], budget: int, tokens: Tokens
+) -> list[Entry]:
+    """The most important of the named entries within `budget` tokens."""
+    if not named:
+        return []
     return select_entries(named, books_of(begun), budget_tokens=budget, count=tokens.count)
+
+
+def wanted_entries(
+    found: Sequence[Entry], named: Sequence[Entry], unused: Container[str]
+) -> list[Entry]:
+    """The entries that have a place in the prompt if there is room. `unused` as in
+    `sent_entries`."""
+    wanted = {id(entry) for entry in named if entry.outlet not in unused}
+    return [entry for entry in found if entry.position != "outlet" or id(entry) in wanted]
 
 
 def sent_entries(
