@@ -135,6 +135,29 @@ begin
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
 end $$;
 
+-- After messages went: the newest four are in no summary, because they may be written again or continued. One
+-- that covers any of them is replaced by an older version.
+create function private.uncover_newest(p_conversation_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  c_uncovered constant integer := 4;
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_covered constant bigint := (
+    select s.covers_position from public.conversation_summaries s where s.conversation_id = p_conversation_id);
+begin
+  if v_covered > 0 and c_uncovered > (
+      select count(*) from (
+        select from shared.messages m
+        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > v_covered
+          and m.position <> all (v_hidden)
+        limit c_uncovered) m) then
+    perform private.forget_summary_from(p_conversation_id, coalesce((
+      select m.position from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position <> all (v_hidden)
+      order by m.position desc offset c_uncovered - 1 limit 1), 1));
+  end if;
+end $$;
+
 -- After messages that said these facts are gone: when they were last said, and which one holds where the
 -- other was said later.
 create function private.review_facts(p_ids uuid[]) returns void
@@ -238,6 +261,10 @@ begin
       perform private.forget_summary_from(old.conversation_id, old.position);
       perform private.forget_facts_of(old.conversation_id, old.position);
     end if;
+    -- One of a product that is set aside is deleted from its table.
+    if tg_op = 'DELETE' and not exists (select from shared.messages m where m.id = old.id) then
+      perform private.uncover_newest(old.conversation_id);
+    end if;
     perform private.forget_embedding(old.id);
     perform private.forget_variables(old.id);
   end if;
@@ -248,5 +275,6 @@ exception when others then
 end $$;
 
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
-  private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint), private.review_facts(uuid[]),
+  private.forget_summary_from(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
+  private.review_facts(uuid[]),
   private.forget_message() from public, anon, authenticated;

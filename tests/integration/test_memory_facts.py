@@ -40,6 +40,7 @@ STORY = (
 )
 PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
 MOVED = "I have moved to Oslo."
+LATER = ("And then?", "We wait.", "For whom?", "For the ferry.")
 DAY = "2026-05-03 10:00+00"
 
 
@@ -1067,6 +1068,48 @@ class TestProvenance:
         act(told, "delete", STORY[0])
         assert summary(told) == ("", 0)
 
+    @pytest.mark.parametrize("how", ["delete", "hide", "by another program"])
+    def test_newest_messages_are_in_no_summary(self, told: Talk, how: str) -> None:
+        """Somebody may go on from the last one."""
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        say(told, *LATER)
+        step(told, upto=STORY[5], retold="Three.")
+        match how:
+            case "delete":
+                act(told, "delete", LATER[2], onwards=True)
+            case "hide":
+                act(told, "hide", LATER[0])
+                act(told, "hide", LATER[3])
+            case _:
+                for gone in LATER[2:]:
+                    told.stack.db.execute(
+                        "delete from public.messages where id = %s", [message(told, gone)["id"]]
+                    )
+        assert summary(told) == ("Two.", message(told, STORY[3])["position"])
+
+    @pytest.mark.parametrize("action", ["regenerate", "continue"])
+    def test_other_version_of_the_newest_one_leaves_the_summary(
+        self, told: Talk, action: str
+    ) -> None:
+        say(told, *LATER)
+        step(told, upto=STORY[5], retold="One.")
+        told.reply(action=action)
+        assert summary(told) == ("One.", message(told, STORY[5])["position"])
+
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_reply_that_goes_on_is_in_the_prompt_although_a_summary_ends_with_it(
+        self, told: Talk, is_known: bool
+    ) -> None:
+        if is_known:  # The instance has these messages from an earlier turn.
+            told.reply("Well?")
+        step(told, retold="They met at the pier.")
+        told.reply(action="continue")
+        system, *sent = (row["content"] for row in prompts(told.stack.upstream)[-1])
+        assert "They met at the pier." not in system
+        said = [STORY[4], STORY[5], *(("Well?", "Yes.") if is_known else ())]
+        assert [content for content in sent if content in said] == said
+
     def test_versions_are_few_and_dense_near_the_end(self, told: Talk) -> None:
         positions = []
         for number in range(40):
@@ -1391,6 +1434,7 @@ class TestPerson:
         step(told, upto=STORY[1], retold="One.")
         step(told, upto=STORY[3], retold="Two.")
         write_summary(told, "Ada came by boat.")
+        say(told, *LATER)
         act(told, "delete", STORY[2])
         # What is retold again is what stands there now, and not what a model once wrote.
         assert shown(told) == ("Ada came by boat.", "")
