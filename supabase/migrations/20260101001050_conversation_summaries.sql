@@ -6,6 +6,8 @@ create table public.conversation_summaries (
   content text not null default '' check (char_length(content) <= 8000),
   -- The user's part, which replaces a model's text. No model changes it.
   person_content text not null default '' check (char_length(person_content) <= 4000),
+  -- The last message that these words may tell of: of the summary that they replaced.
+  person_covers bigint not null default 0,
   -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
   -- nsfw: the conversation had turns in the adult tier.
@@ -37,8 +39,10 @@ begin
   new.content := '';
   if btrim(new.person_content) = '' then
     new.covers_position := 0;
+    new.person_covers := 0;
     delete from private.summary_versions v where v.conversation_id = new.conversation_id;
   else
+    new.person_covers := greatest(old.person_covers, old.covers_position);
     update private.summary_versions v set content = '' where v.conversation_id = new.conversation_id;
   end if;
   return new;

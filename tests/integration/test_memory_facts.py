@@ -1443,6 +1443,24 @@ class TestPerson:
     def test_without_words_the_summary_is_written_anew(self, told: Talk) -> None:
         step(told, retold="One.")
         write_summary(told, "Mine.")
+    def test_words_of_a_person_stay_what_they_tell_when_an_older_message_changes(
+        self, told: Talk
+    ) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        write_summary(told, "Mine.")
+        act(told, "edit", STORY[0], message="Good evening.")
+        step_after(told, {"person_summary": "Mine."}, retold="Three.")
+        write_summary(told, "Mine, again.")
+        act(told, "edit", STORY[1], message="Who is there?")
+        later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (5, 4))
+        assert [shown(told, branch) for branch in (later, earlier)] == [
+            ("Mine, again.", ""),
+            ("", ""),
+        ]
+        again = act(told, "branch", STORY[4], within=later)["conversation_id"]
+        assert shown(told, again) == ("", "")
+
         write_summary(told, "")
         assert (shown(told), summary(told)[1]) == (("", ""), 0)
 
