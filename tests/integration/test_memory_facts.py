@@ -921,6 +921,68 @@ class TestProvenance:
         act(told, "delete", STORY[2])
         assert texts(told) == set()
 
+    def test_fact_stays_with_another_conversation_if_the_first_one_is_gone(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        mine = [{"text": text, "said": STORY[2], "tier": "profile"} for text in (PARIS, "A river.")]
+        step(told, *mine)
+        again = "Paris it is, I live there."
+        say(told, again, "Aye.")
+        step(told, {"text": PARIS, "said": again, "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        told.stack.db.execute("delete from conversations where id = %s", (told.conversation,))
+        assert texts(told, other) == {PARIS, "A river."}
+        source = "select source_message_id as id, repeated_to from memory_facts where content = %s"
+        assert told.stack.one(source, PARIS) == {
+            "id": message(told, self.SAID, other)["id"],
+            "repeated_to": None,
+        }
+        act(told, "edit", self.SAID, within=other, message="I live in Rome.")
+        # What no other conversation says stays, as nobody took it back.
+        assert texts(told, other) == {"A river."}
+
+    def test_fact_stays_with_a_branch_if_the_first_one_is_gone(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        told.stack.db.execute("delete from conversations where id = %s", (told.conversation,))
+        assert texts(told, branch) == {PARIS}
+        act(told, "edit", STORY[2], within=branch, message="I am Ada.")
+        assert texts(told, branch) == set()
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_message_is_changed_by_another_program_while_a_turn_ends(
+        self, told: Talk, postgres: Postgres, change: str
+    ) -> None:
+        """Both wait for each other's rows in the same order."""
+        step(told, {"text": PARIS, "said": STORY[2]})
+        gone = message(told, STORY[2])["id"]
+        with postgres.connect("app") as elsewhere, ThreadPoolExecutor(1) as pool:
+            with told.stack.db.transaction():
+                # As finish_turn, before it saves the reply.
+                told.stack.db.execute("select shared.hold_conversation(%s)", (told.conversation,))
+                changed = pool.submit(elsewhere.execute, change, (gone,))
+                waiting = "select from pg_locks where not granted"
+                wait_until(lambda: changed.done() or told.stack.all(waiting), "the change")
+                told.stack.db.execute(
+                    "insert into shared.messages (conversation_id, sender, content)"
+                    " values (%s, 'character', 'Yes.')",
+                    (told.conversation,),
+                )
+            changed.result(timeout=PATIENCE)
+        assert (texts(told), message(told, "Yes.")["sender"]) == (set(), "character")
+
+    def test_message_that_comes_back_is_retold(self, told: Talk) -> None:
+        """One that was refused, and is answered later."""
+        back = message(told, STORY[4])
+        shown = "update shared.messages set is_active = %s where id = %s"
+        told.stack.db.execute(shown, (False, back["id"]))
+        step(told, upto=STORY[1], retold="One.")
+        step(told, {"text": "Gulls cried outside."}, retold="Two.")
+        told.stack.db.execute(shown, (True, back["id"]))
+        assert summary(told) == ("One.", message(told, STORY[1])["position"])
+        assert texts(told) == set()
+
     @pytest.mark.parametrize("before", [[], [STORY[0]]])
     def test_of_a_message_that_goes_while_they_are_saved(
         self, told: Talk, postgres: Postgres, before: list[str]
@@ -1381,6 +1443,24 @@ class TestBranch:
         assert [shown(told, branch) for branch in (later, earlier)] == [("Mine.", ""), ("", "")]
         assert summary(told, earlier)[1] == 0
 
+    def test_words_of_a_person_stay_what_they_tell_when_an_older_message_changes(
+        self, told: Talk
+    ) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        write_summary(told, "Mine.")
+        act(told, "edit", STORY[0], message="Good evening.")
+        step_after(told, {"person_summary": "Mine."}, retold="Three.")
+        write_summary(told, "Mine, again.")
+        act(told, "edit", STORY[1], message="Who is there?")
+        later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (5, 4))
+        assert [shown(told, branch) for branch in (later, earlier)] == [
+            ("Mine, again.", ""),
+            ("", ""),
+        ]
+        again = act(told, "branch", STORY[4], within=later)["conversation_id"]
+        assert shown(told, again) == ("", "")
+
 
 def write_summary(talk: Talk, words: str) -> None:
     """Writes a summary as the page does."""
@@ -1443,24 +1523,6 @@ class TestPerson:
     def test_without_words_the_summary_is_written_anew(self, told: Talk) -> None:
         step(told, retold="One.")
         write_summary(told, "Mine.")
-    def test_words_of_a_person_stay_what_they_tell_when_an_older_message_changes(
-        self, told: Talk
-    ) -> None:
-        step(told, upto=STORY[1], retold="One.")
-        step(told, upto=STORY[3], retold="Two.")
-        write_summary(told, "Mine.")
-        act(told, "edit", STORY[0], message="Good evening.")
-        step_after(told, {"person_summary": "Mine."}, retold="Three.")
-        write_summary(told, "Mine, again.")
-        act(told, "edit", STORY[1], message="Who is there?")
-        later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (5, 4))
-        assert [shown(told, branch) for branch in (later, earlier)] == [
-            ("Mine, again.", ""),
-            ("", ""),
-        ]
-        again = act(told, "branch", STORY[4], within=later)["conversation_id"]
-        assert shown(told, again) == ("", "")
-
         write_summary(told, "")
         assert (shown(told), summary(told)[1]) == (("", ""), 0)
 

@@ -12,7 +12,8 @@ from tests.support.notes import prompts
 from tests.support.talk import Talk
 
 SUMMARY = "Ada came to the lighthouse in a storm."
-SAID = ("Hello", "Come in.", "Thank you.", "Sit.", "And now?", "Tea.", "Milk?", "Aye.", "Sugar?", "No.")
+TOLD = ("Hello", "Come in.", "Thank you.", "Sit.")
+SAID = (*TOLD, "And now?", "Tea.", "Milk?", "Aye.", "Sugar?", "No.")
 
 
 @pytest.fixture
