@@ -105,6 +105,7 @@ ADDED_TRIGGERS = (
     ("messages", "a_place_message"),
     ("messages", "a_forget_deleted"),
     ("messages", "a_forget_edited"),
+    ("conversations", "a_forget_conversation"),
     ("system_config", "a_keep_health"),
 )
 _ROWS = (

@@ -88,15 +88,21 @@ begin
 end $$;
 
 -- Messages without a position that were written before others that have one: they, and all that
--- follows, get new positions. Versions of replies that are not shown go with the one that is.
+-- follows, get new positions. Versions of replies that are not shown go with the one that is, and so does all that
+-- is known of a message by its position. Embeddings are made again; what a prompt had is forgotten.
 create function private.place_among_others(p_conversation_id uuid, p_since timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
+  v_first constant bigint := (
+    select min(m.position) from public.messages m
+    where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since);
   v_count integer;
 begin
-  perform private.forget_summary_from(p_conversation_id, (
-    select min(m.position) from public.messages m
-    where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since));
+  perform private.forget_summary_from(p_conversation_id, v_first);
+  perform private.forget_embedding(m.id) from public.messages m
+  where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since;
+  delete from public.turn_prompts p using public.turns t
+  where t.id = p.turn_id and t.conversation_id = p_conversation_id;
   with moved as materialized (
     select o.id, o.position, nextval('private.message_positions') as new_position
     from (
@@ -105,7 +111,37 @@ begin
       order by m.created_at, m.position, (m.sender = 'assistant'), m.id) o),
   aside as (
     update private.set_aside_messages s set position = v.new_position
-    from moved v where s.conversation_id = p_conversation_id and s.position = v.position)
+    from moved v where s.conversation_id = p_conversation_id and s.position = v.position),
+  hidden as (
+    update public.hidden_messages h set position = v.new_position
+    from moved v where h.conversation_id = p_conversation_id and h.position = v.position),
+  personas as (
+    update private.conversation_personas c set position = v.new_position
+    from moved v where c.conversation_id = p_conversation_id and c.position = v.position),
+  variables as (
+    update private.message_variables r set position = v.new_position
+    from moved v where r.conversation_id = p_conversation_id and r.position = v.position),
+  words as (
+    update public.conversation_summaries s set person_covers = v.new_position
+    from (select max(m.new_position) as new_position from moved m join public.conversation_summaries o
+            on o.conversation_id = p_conversation_id and m.position <= o.person_covers) v
+    where s.conversation_id = p_conversation_id and v.new_position is not null),
+  repeats as (
+    update private.fact_repeats r set position = v.new_position
+    from moved v where r.conversation_id = p_conversation_id and r.position = v.position),
+  facts as (
+    update public.memory_facts f
+    set source_from = coalesce(v.source_from, f.source_from), source_to = coalesce(v.source_to, f.source_to),
+        repeated_to = coalesce(v.repeated_to, f.repeated_to)
+    from (
+      select s.id, max(m.new_position) filter (where m.position <= s.source_to) as source_to,
+             min(m.new_position) filter (where s.source_from >= v_first and m.position <= s.source_to) as source_from,
+             max(m.new_position) filter (where m.position = s.repeated_to) as repeated_to
+      from public.memory_facts s
+      join moved m on m.position between s.source_from and s.source_to or m.position = s.repeated_to
+      where s.source_conversation_id = p_conversation_id
+      group by s.id) v
+    where f.id = v.id)
   update public.messages m set position = v.new_position from moved v where v.id = m.id;
   get diagnostics v_count = row_count;
   return v_count;

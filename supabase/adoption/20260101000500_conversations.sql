@@ -253,6 +253,9 @@ begin
     insert into private.message_details (message_id, character_id, parent_id, variant_of)
     values (new.id, new.character_id, new.parent_id, new.variant_of);
     delete from private.set_aside_messages s where s.id = new.id;
+    -- It may stand before the end of the summary. The insert has locked what private.forget_message locks.
+    perform private.forget_summary_from(new.conversation_id, new.position);
+    perform private.forget_facts_of(new.conversation_id, new.position);
   elsif new.is_active then
     update public.messages m set content = new.content, edited_at = new.edited_at where m.id = new.id;
   else

@@ -6,6 +6,8 @@ create table public.conversation_summaries (
   content text not null default '' check (char_length(content) <= 8000),
   -- The user's part, which replaces a model's text. No model changes it.
   person_content text not null default '' check (char_length(person_content) <= 4000),
+  -- The last message that these words may tell of: of the summary that they replaced.
+  person_covers bigint not null default 0,
   -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
   -- nsfw: the conversation had turns in the adult tier.
@@ -37,8 +39,10 @@ begin
   new.content := '';
   if btrim(new.person_content) = '' then
     new.covers_position := 0;
+    new.person_covers := 0;
     delete from private.summary_versions v where v.conversation_id = new.conversation_id;
   else
+    new.person_covers := greatest(old.person_covers, old.covers_position);
     update private.summary_versions v set content = '' where v.conversation_id = new.conversation_id;
   end if;
   return new;
@@ -135,6 +139,29 @@ begin
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
 end $$;
 
+-- After messages went: the newest four are in no summary, because they may be written again or continued. One
+-- that covers any of them is replaced by an older version.
+create function private.uncover_newest(p_conversation_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  c_uncovered constant integer := 4;
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_covered constant bigint := (
+    select s.covers_position from public.conversation_summaries s where s.conversation_id = p_conversation_id);
+begin
+  if v_covered > 0 and c_uncovered > (
+      select count(*) from (
+        select from shared.messages m
+        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > v_covered
+          and m.position <> all (v_hidden)
+        limit c_uncovered) m) then
+    perform private.forget_summary_from(p_conversation_id, coalesce((
+      select m.position from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position <> all (v_hidden)
+      order by m.position desc offset c_uncovered - 1 limit 1), 1));
+  end if;
+end $$;
+
 -- After messages that said these facts are gone: when they were last said, and which one holds where the
 -- other was said later.
 create function private.review_facts(p_ids uuid[]) returns void
@@ -180,6 +207,37 @@ begin
   end loop;
 end $$;
 
+-- Facts whose message goes take the newest one of another conversation that says them as their source. Without
+-- p_position all messages of the conversation go. Returns their ids; null: none.
+create function private.move_sources(p_conversation_id uuid, p_position bigint default null) returns uuid[]
+language plpgsql set search_path = '' as $$
+declare
+  v_moved uuid[];
+begin
+  with moved as (
+    update public.memory_facts f
+    set source_conversation_id = s.conversation_id, source_message_id = s.id, source_from = s.position,
+        source_to = s.position, repeated_to = (
+          select max(r.position) from private.fact_repeats r
+          where r.fact_id = f.id and r.conversation_id = s.conversation_id and r.position > s.position)
+    from (
+      select distinct on (r.fact_id) r.fact_id, m.id, m.conversation_id, m.position
+      from public.memory_facts f
+      join private.fact_repeats r on r.fact_id = f.id
+      join shared.messages m on m.conversation_id = r.conversation_id and m.position = r.position
+      where f.source_conversation_id = p_conversation_id
+        and (p_position is null or p_position between f.source_from and f.source_to)
+        and r.conversation_id <> p_conversation_id and m.is_active and m.is_speech
+      order by r.fact_id, m.created_at desc nulls last, m.position desc) s
+    where f.id = s.fact_id
+    returning f.id, f.source_conversation_id, f.source_to),
+  taken as (
+    delete from private.fact_repeats r using moved
+    where r.fact_id = moved.id and r.conversation_id = moved.source_conversation_id and r.position = moved.source_to)
+  select array_agg(m.id) into v_moved from moved m;
+  return v_moved;
+end $$;
+
 -- Forgets what models noted from a message, and that it said a fact again. What these facts had replaced
 -- is current again. Pinned facts and users' own stay, and so does what another conversation said, too. What this
 -- one says elsewhere is noted again with the next summary.
@@ -193,24 +251,7 @@ begin
     delete from private.fact_repeats r where r.conversation_id = p_conversation_id and r.position = p_position
     returning r.fact_id)
   select array_agg(u.fact_id) into v_unsaid from unsaid u;
-  with moved as (
-    update public.memory_facts f
-    set source_conversation_id = s.conversation_id, source_message_id = s.id, source_from = s.position,
-        source_to = s.position
-    from (
-      select distinct on (r.fact_id) r.fact_id, m.id, m.conversation_id, m.position
-      from public.memory_facts f
-      join private.fact_repeats r on r.fact_id = f.id
-      join shared.messages m on m.conversation_id = r.conversation_id and m.position = r.position
-      where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
-        and r.conversation_id <> p_conversation_id and m.is_active and m.is_speech
-      order by r.fact_id, m.created_at desc nulls last, m.position desc) s
-    where f.id = s.fact_id
-    returning f.id, f.source_conversation_id, f.source_to),
-  taken as (
-    delete from private.fact_repeats r using moved
-    where r.fact_id = moved.id and r.conversation_id = moved.source_conversation_id and r.position = moved.source_to)
-  select array_agg(m.id) into v_moved from moved m;
+  v_moved := private.move_sources(p_conversation_id, p_position);
   delete from public.memory_facts f
   where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
     and f.written_by = 'model' and not f.pinned;
@@ -231,12 +272,17 @@ declare
     not coalesce((to_jsonb(old) ->> 'is_active')::boolean, true)
     and (tg_op = 'DELETE' or not coalesce((to_jsonb(new) ->> 'is_active')::boolean, true));
 begin
-  if exists (select from shared.conversations c where c.id = old.conversation_id) then
+  -- Locked first, as everywhere: see private.note_change.
+  if shared.hold_conversation(old.conversation_id) then
     -- What is being saved meanwhile would not be seen: private.remember has locked this, too.
     perform from private.conversation_versions v where v.conversation_id = old.conversation_id for update;
     if not v_is_of_a_version then
       perform private.forget_summary_from(old.conversation_id, old.position);
       perform private.forget_facts_of(old.conversation_id, old.position);
+    end if;
+    -- One of a product that is set aside is deleted from its table.
+    if tg_op = 'DELETE' and not exists (select from shared.messages m where m.id = old.id) then
+      perform private.uncover_newest(old.conversation_id);
     end if;
     perform private.forget_embedding(old.id);
     perform private.forget_variables(old.id);
@@ -247,6 +293,19 @@ exception when others then
   return null;
 end $$;
 
+-- A trigger on conversations, for one that anybody deletes: facts that other conversations say, too, go with
+-- the messages there. Nothing else changes: what only this one said stays. It never fails, either.
+create function private.forget_conversation() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform private.move_sources(old.id);
+  return old;
+exception when others then
+  raise warning 'sources of conversation % not moved: %', old.id, sqlstate;
+  return old;
+end $$;
+
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
-  private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint), private.review_facts(uuid[]),
-  private.forget_message() from public, anon, authenticated;
+  private.forget_summary_from(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
+  private.move_sources(uuid, bigint), private.review_facts(uuid[]), private.forget_message(),
+  private.forget_conversation() from public, anon, authenticated;

@@ -77,9 +77,9 @@ $$;
 -- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
 -- oldest first. `messages` has a list for each column, because an object for each message takes twice as
 -- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
--- p_character_id who wrote it}. Only messages before p_before, if given; a summary that reaches beyond p_before
--- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
--- hides any, `bytes` how long those read are, `number` how many. `speakers` are the characters who wrote any of them.
+-- p_character_id who wrote it}. Only messages before p_before, if given. `is_cut` says whether older ones are left
+-- out, `is_whole` that neither this nor a summary hides any, `bytes` how long those read are, `number` how many.
+-- `speakers` are the characters who wrote any of them.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -95,7 +95,6 @@ language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
-  v_covered constant bigint := case when p_before <= p_covered then 0 else p_covered end;
   v_own constant bigint := coalesce(p_own, 0);
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
   v_version private.conversation_versions;
@@ -111,7 +110,7 @@ begin
     v_known := jsonb_populate_record(null::private.known_history, p_known);
     changed_from := private.changed_since(v_known, v_version);
     v_upto := least(v_known.upto, v_before - 1, changed_from - 1);
-    if v_upto <= v_covered or v_known.covered > v_covered or v_known.character_id is distinct from p_character_id
+    if v_upto <= p_covered or v_known.covered > p_covered or v_known.character_id is distinct from p_character_id
         -- Of a history that was cut, older messages may have room now.
         or v_known.is_cut and (v_upto < v_known.upto or p_bytes > v_known.most) then
       v_upto := 0;
@@ -124,7 +123,7 @@ begin
   for v_message in
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position > greatest(v_covered, v_upto) and m.position < v_before and m.position <> v_own
+      and m.position > greatest(p_covered, v_upto) and m.position < v_before and m.position <> v_own
       and m.position <> all (v_hidden)
     order by m.position desc
   loop
@@ -137,19 +136,19 @@ begin
   if is_cut then
     v_upto := 0;
   elsif v_upto > 0 then
-    if v_upto < v_known.upto or v_known.first <= v_covered then
+    if v_upto < v_known.upto or v_known.first <= p_covered then
       -- The caller keeps only some of them.
       select count(*), coalesce(sum(octet_length(m.content)), 0) into v_known.messages, v_known.bytes
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-        and m.position >= v_known.first and m.position > v_covered and m.position <= v_upto and m.position <> v_own
+        and m.position >= v_known.first and m.position > p_covered and m.position <= v_upto and m.position <> v_own
         and m.position <> all (v_hidden);
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
-    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes or number > c_most_messages;
+    is_cut := v_known.is_cut and v_known.first > p_covered or bytes > p_bytes or number > c_most_messages;
   end if;
-  is_whole := v_covered = 0 and not is_cut;
+  is_whole := p_covered = 0 and not is_cut;
 
   select json_build_object(
       'content', coalesce(json_agg(r.content order by r.position), '[]'),
@@ -181,11 +180,11 @@ begin
 
   if v_upto > 0 then
     kept := json_build_object(
-      'after', greatest(v_covered, v_known.first - 1), 'before', v_upto + 1, 'without', p_own, 'most', p_bytes);
+      'after', greatest(p_covered, v_known.first - 1), 'before', v_upto + 1, 'without', p_own, 'most', p_bytes);
   end if;
   if v_version.conversation_id is not null then
     copy := json_build_object(
-      'incarnation', v_version.incarnation, 'version', v_version.version, 'covered', v_covered,
+      'incarnation', v_version.incarnation, 'version', v_version.version, 'covered', p_covered,
       'character_id', p_character_id, 'is_cut', is_cut, 'most', p_bytes,
       'upto', least(p_own - 1, p_before - 1, v_version.newest));
   end if;

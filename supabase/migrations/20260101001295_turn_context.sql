@@ -15,6 +15,7 @@ declare
   v_models jsonb := private.models_for(p_turn.task);
   v_workers jsonb := private.workers_for(p_turn.id, p_now);
   v_summary public.conversation_summaries;
+  v_uses_summary boolean;
   v_room record;
   v_message text;
   v_history record;
@@ -41,11 +42,13 @@ begin
   from shared.messages m where m.id = p_turn.user_message_id and p_turn.action <> 'continue';
 
   select * into v_summary from public.conversation_summaries s where s.conversation_id = p_turn.conversation_id;
+  -- One that retells the reply in question, or later ones, is not used: a reply that goes on must be seen.
+  v_uses_summary := (v_replaced.position > v_summary.covers_position) is not false;
   v_room := private.history_bytes(v_models, v_workers);
   select * into v_history
   from private.history(
     p_turn.conversation_id, p_conversation.character_id, v_own.position, v_before, v_room.most,
-    coalesce(v_summary.covers_position, 0), p_known);
+    case when v_uses_summary then coalesce(v_summary.covers_position, 0) else 0 end, p_known);
   if p_turn.action not in ('continue', 'impersonate') then
     v_message := case when v_own.position = any (private.hidden_positions(p_turn.conversation_id)) then p_message
                       else coalesce(v_own.content, p_message) end;
@@ -134,8 +137,7 @@ begin
       select json_object_agg(ch.id, ch.name) from shared.characters ch
       where ch.id = any (v_history.speakers || v_recalled_speakers || v_backlog.speakers)),
     'personas', v_personas,
-    -- A summary that reaches beyond v_before covers later messages.
-    'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
+    'memory', case when p_turn.conversation_id is not null and v_uses_summary then
       json_build_object(
         'summary', coalesce(v_summary.content, ''),
         'person_summary', coalesce(v_summary.person_content, ''),

@@ -10,27 +10,28 @@ declare
   v_user_id constant uuid := (select c.user_id from shared.conversations c where c.id = p_branch_id);
   v_memory_id uuid;
 begin
-  select v.content, v.person_content, v.covers_position into v_summary
+  select v.* into v_summary
   from (
-    select s.content, s.person_content, s.covers_position from public.conversation_summaries s
+    select s.content, s.person_content, s.person_covers, s.covers_position from public.conversation_summaries s
     where s.conversation_id = p_parent_id
     union all
     -- What a model wrote goes on after the user's words.
-    select v.content, s.person_content, v.covers_position
+    select v.content, s.person_content, s.person_covers, v.covers_position
     from private.summary_versions v join public.conversation_summaries s on s.conversation_id = v.conversation_id
     where v.conversation_id = p_parent_id and v.content <> ''
     union all
-    -- The words alone. They may mention all messages of the versions that they replaced.
-    select '', s.person_content, coalesce((
+    -- The words alone.
+    select '', s.person_content, s.person_covers, coalesce((
       select max(v.covers_position) from private.summary_versions v
       where v.conversation_id = p_parent_id and v.content = ''), 0)
     from public.conversation_summaries s where s.conversation_id = p_parent_id and s.person_content <> '') v
-  where v.covers_position <= p_position
+  where greatest(v.covers_position, v.person_covers) <= p_position
   order by v.covers_position desc, v.content <> '' desc limit 1;
   -- Written even if it is empty, because it records the content tier of the messages.
-  insert into public.conversation_summaries (conversation_id, content, person_content, covers_position, content_tier)
+  insert into public.conversation_summaries (
+    conversation_id, content, person_content, person_covers, covers_position, content_tier)
   values (p_branch_id, coalesce(v_summary.content, ''), coalesce(v_summary.person_content, ''),
-          coalesce(v_summary.covers_position, 0), v_tier);
+          coalesce(v_summary.person_covers, 0), coalesce(v_summary.covers_position, 0), v_tier);
   insert into private.summary_versions (conversation_id, covers_position, content, content_tier)
   select p_branch_id, v.covers_position, v.content, v.content_tier from private.summary_versions v
   where v.conversation_id = p_parent_id and v.covers_position <= v_summary.covers_position;

@@ -151,6 +151,9 @@ begin
   if found then
     perform private.forget_summary_from(v_message.conversation_id, v_message.position);
     perform private.forget_facts_of(v_message.conversation_id, v_message.position);
+    if p_hidden then
+      perform private.uncover_newest(v_message.conversation_id);
+    end if;
   end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;

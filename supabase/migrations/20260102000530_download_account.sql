@@ -23,7 +23,8 @@ language sql stable set search_path = '' as $$
   left join shared.profiles p on p.id = u.id
 $$;
 
--- The messages of a person after a place, conversation by conversation, with all versions of replies.
+-- The messages of a person after a place, conversation by conversation, with all versions of replies. Those of a
+-- product that have no time are the last ones.
 create function private.account_messages(p_user_id uuid, p_after jsonb, p_most integer)
 returns table (key jsonb, content jsonb)
 language plpgsql stable set search_path = '' as $$
@@ -43,10 +44,11 @@ begin
       v_at := '-infinity';
     end if;
     return query
-      select jsonb_build_array(v_next, m.created_at, m.id), to_jsonb(m) - 'is_speech'
+      select jsonb_build_array(v_next, coalesce(m.created_at, 'infinity'), m.id), to_jsonb(m) - 'is_speech'
       from shared.messages m
-      where m.conversation_id = v_next and m.created_at >= v_at and (m.created_at, m.id) > (v_at, v_id)
-      order by m.created_at, m.id limit v_left;
+      where m.conversation_id = v_next and (m.created_at >= v_at or m.created_at is null)
+        and (coalesce(m.created_at, 'infinity'), m.id) > (v_at, v_id)
+      order by coalesce(m.created_at, 'infinity'), m.id limit v_left;
     get diagnostics v_found = row_count;
     v_left := v_left - v_found;
     exit when v_left <= 0;

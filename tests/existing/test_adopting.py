@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
@@ -35,6 +35,7 @@ ADDED = [
     "index public.conversations.conversations_by_person",
     "index public.messages.messages_by_position",
     "index public.messages.messages_by_term",
+    "trigger public.conversations.a_forget_conversation",
     "trigger public.messages.a_forget_deleted",
     "trigger public.messages.a_forget_edited",
     "trigger public.messages.a_note_added",
@@ -399,6 +400,72 @@ def test_a_summary_does_not_cover_what_was_loaded(theirs: Connection) -> None:
     )
     adopt(theirs)
     assert len(in_prompts(theirs)) == 6
+
+
+KNOWN = """
+with
+  said as (select * from public.messages where conversation_id = %(talk)s and content = 'Question 1.'),
+  before as (select * from public.messages where conversation_id = %(talk)s and content = 'Answer 0.'),
+  memory as (insert into public.memories (user_id, tier) values (%(ada)s, 'profile') returning id),
+  fact as (
+    insert into public.memory_facts (memory_id, content, written_by, source_conversation_id, source_message_id,
+                                     source_from, source_to, repeated_to)
+    select memory.id, k.content, 'model', m.conversation_id, m.id, k.source_from, k.source_to, k.repeated_to
+    from memory, said m, before b, lateral (values
+      ('One.', m.position, m.position, null),
+      ('Two.', b.position, m.position, null),
+      ('Three.', b.position, b.position, m.position)) k (content, source_from, source_to, repeated_to)
+    returning id, content),
+  repeats as (
+    insert into private.fact_repeats (fact_id, conversation_id, position)
+    select fact.id, m.conversation_id, m.position from fact, said m where fact.content = 'Three.'),
+  hidden as (
+    insert into public.hidden_messages (conversation_id, position) select m.conversation_id, m.position from said m),
+  personas as (
+    insert into private.conversation_personas (conversation_id, position)
+    select m.conversation_id, m.position from said m on conflict do nothing),
+  variables as (
+    insert into private.message_variables (message_id, conversation_id, position, variables)
+    select m.id, m.conversation_id, m.position, '{}' from said m),
+  words as (
+    insert into public.conversation_summaries (conversation_id, person_content, person_covers)
+    select m.conversation_id, 'Mine.', m.position from said m)
+insert into public.turn_prompts (turn_id, composition)
+select t.id, '{}' from public.turns t where t.conversation_id = %(talk)s"""  # noqa: E501
+
+KNOWN_AT = """
+select array[f.source_from, f.source_to, f.repeated_to] from public.memory_facts f
+where f.source_conversation_id = %(talk)s
+union all select array[r.position] from private.fact_repeats r where r.conversation_id = %(talk)s
+union all select array[h.position] from public.hidden_messages h where h.conversation_id = %(talk)s
+union all select array[c.position] from private.conversation_personas c
+where c.conversation_id = %(talk)s and c.position > 0
+union all select array[v.position] from private.message_variables v where v.conversation_id = %(talk)s
+union all select array[s.person_covers] from public.conversation_summaries s where s.conversation_id = %(talk)s"""  # noqa: E501
+
+
+@ONE_STATE
+def test_what_is_known_of_messages_goes_with_them(theirs: Connection) -> None:
+    load(theirs)
+    at = "select position from public.messages where conversation_id = %s and content = %s"
+
+    def known() -> list[list[int | None]]:
+        with psycopg.ClientCursor(theirs, row_factory=tuple_row) as cursor:
+            return sorted(row[0] for row in cursor.execute(KNOWN_AT, {"talk": LATE}).fetchall())
+
+    def expected() -> list[list[int | None]]:
+        said, before = (one(theirs, at, LATE, m)["position"] for m in ("Question 1.", "Answer 0."))
+        facts = [[said, said, None], [before, said, None], [before, before, said]]
+        return sorted([*facts, *[[said]] * 5])
+
+    with psycopg.ClientCursor(theirs) as cursor:
+        cursor.execute(KNOWN, {"talk": LATE, "ada": ADA})
+    before = known()
+    assert before == expected()
+    adopt(theirs)
+    assert known() == expected()
+    assert known() != before
+    assert theirs.execute("select from public.turn_prompts").fetchall() == []
 
 
 @ONE_STATE

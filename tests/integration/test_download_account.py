@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.integration.test_public_characters import admin, block, public, report, take_down
 from tests.support.answers import text
@@ -133,6 +134,34 @@ class TestDownload:
         assert str(ann.id) not in texts
         assert "closed_by" not in texts
         assert "taken_down_by" not in texts
+
+    def test_has_messages_of_any_time_and_of_none(self, stack: Stack) -> None:
+        """As a product may have them."""
+        user = stack.user()
+        talk = stack.conversation(user)
+        times = ("-infinity", "0044-03-15 BC", "2026-05-03", "infinity", None, None)
+        found: list[str | None] = []
+        page = (
+            "select m.key, m.content ->> 'created_at' as at"
+            " from private.account_messages(%s, %s, 1) m"
+        )
+        with stack.db.transaction(force_rollback=True):
+            stack.db.execute("alter table public.messages alter created_at drop not null")
+            for at in times:
+                message = stack.insert(
+                    "messages", conversation_id=talk, content="Hm.", sender="user"
+                )
+                stack.db.execute(
+                    "update public.messages set created_at = %s where id = %s", (at, message)
+                )
+            after = None
+            while rows := stack.all(page, user.id, after and Jsonb(after)):
+                found += [row["at"] for row in rows]
+                after = rows[-1]["key"]
+        assert len(found) == len(times)
+        assert found[0] == "-infinity"
+        assert found[2].startswith("2026-05-0")
+        assert sorted(found[3:], key=str) == [None, None, "infinity"]
 
     def test_pages_have_each_message_once_and_in_order(self, stack: Stack) -> None:
         user = stack.user()

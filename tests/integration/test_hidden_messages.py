@@ -165,6 +165,9 @@ class TestMemory:
 
     def test_later_message_leaves_the_summary(self, dialog: Dialog) -> None:
         with_summary(dialog, "Two")
+        for content in ("Five", "Six", "Seven"):  # The newest four are in no summary.
+            row = {"conversation_id": dialog.id, "sender": "user", "content": content}
+            dialog.stack.insert("messages", **row)
         dialog.do("hide", "Four")
         assert summary(dialog)[0] == SUMMARY
 

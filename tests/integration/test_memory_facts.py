@@ -40,6 +40,7 @@ STORY = (
 )
 PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
 MOVED = "I have moved to Oslo."
+LATER = ("And then?", "We wait.", "For whom?", "For the ferry.")
 DAY = "2026-05-03 10:00+00"
 
 
@@ -920,6 +921,68 @@ class TestProvenance:
         act(told, "delete", STORY[2])
         assert texts(told) == set()
 
+    def test_fact_stays_with_another_conversation_if_the_first_one_is_gone(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        mine = [{"text": text, "said": STORY[2], "tier": "profile"} for text in (PARIS, "A river.")]
+        step(told, *mine)
+        again = "Paris it is, I live there."
+        say(told, again, "Aye.")
+        step(told, {"text": PARIS, "said": again, "tier": "profile"})
+        self.tell_elsewhere(told, other)
+        told.stack.db.execute("delete from conversations where id = %s", (told.conversation,))
+        assert texts(told, other) == {PARIS, "A river."}
+        source = "select source_message_id as id, repeated_to from memory_facts where content = %s"
+        assert told.stack.one(source, PARIS) == {
+            "id": message(told, self.SAID, other)["id"],
+            "repeated_to": None,
+        }
+        act(told, "edit", self.SAID, within=other, message="I live in Rome.")
+        # What no other conversation says stays, as nobody took it back.
+        assert texts(told, other) == {"A river."}
+
+    def test_fact_stays_with_a_branch_if_the_first_one_is_gone(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        told.stack.db.execute("delete from conversations where id = %s", (told.conversation,))
+        assert texts(told, branch) == {PARIS}
+        act(told, "edit", STORY[2], within=branch, message="I am Ada.")
+        assert texts(told, branch) == set()
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_message_is_changed_by_another_program_while_a_turn_ends(
+        self, told: Talk, postgres: Postgres, change: str
+    ) -> None:
+        """Both wait for each other's rows in the same order."""
+        step(told, {"text": PARIS, "said": STORY[2]})
+        gone = message(told, STORY[2])["id"]
+        with postgres.connect("app") as elsewhere, ThreadPoolExecutor(1) as pool:
+            with told.stack.db.transaction():
+                # As finish_turn, before it saves the reply.
+                told.stack.db.execute("select shared.hold_conversation(%s)", (told.conversation,))
+                changed = pool.submit(elsewhere.execute, change, (gone,))
+                waiting = "select from pg_locks where not granted"
+                wait_until(lambda: changed.done() or told.stack.all(waiting), "the change")
+                told.stack.db.execute(
+                    "insert into shared.messages (conversation_id, sender, content)"
+                    " values (%s, 'character', 'Yes.')",
+                    (told.conversation,),
+                )
+            changed.result(timeout=PATIENCE)
+        assert (texts(told), message(told, "Yes.")["sender"]) == (set(), "character")
+
+    def test_message_that_comes_back_is_retold(self, told: Talk) -> None:
+        """One that was refused, and is answered later."""
+        back = message(told, STORY[4])
+        shown = "update shared.messages set is_active = %s where id = %s"
+        told.stack.db.execute(shown, (False, back["id"]))
+        step(told, upto=STORY[1], retold="One.")
+        step(told, {"text": "Gulls cried outside."}, retold="Two.")
+        told.stack.db.execute(shown, (True, back["id"]))
+        assert summary(told) == ("One.", message(told, STORY[1])["position"])
+        assert texts(told) == set()
+
     @pytest.mark.parametrize("before", [[], [STORY[0]]])
     def test_of_a_message_that_goes_while_they_are_saved(
         self, told: Talk, postgres: Postgres, before: list[str]
@@ -1066,6 +1129,48 @@ class TestProvenance:
         assert summary(told) == ("Two.", message(told, STORY[3])["position"])
         act(told, "delete", STORY[0])
         assert summary(told) == ("", 0)
+
+    @pytest.mark.parametrize("how", ["delete", "hide", "by another program"])
+    def test_newest_messages_are_in_no_summary(self, told: Talk, how: str) -> None:
+        """Somebody may go on from the last one."""
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        say(told, *LATER)
+        step(told, upto=STORY[5], retold="Three.")
+        match how:
+            case "delete":
+                act(told, "delete", LATER[2], onwards=True)
+            case "hide":
+                act(told, "hide", LATER[0])
+                act(told, "hide", LATER[3])
+            case _:
+                for gone in LATER[2:]:
+                    told.stack.db.execute(
+                        "delete from public.messages where id = %s", [message(told, gone)["id"]]
+                    )
+        assert summary(told) == ("Two.", message(told, STORY[3])["position"])
+
+    @pytest.mark.parametrize("action", ["regenerate", "continue"])
+    def test_other_version_of_the_newest_one_leaves_the_summary(
+        self, told: Talk, action: str
+    ) -> None:
+        say(told, *LATER)
+        step(told, upto=STORY[5], retold="One.")
+        told.reply(action=action)
+        assert summary(told) == ("One.", message(told, STORY[5])["position"])
+
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_reply_that_goes_on_is_in_the_prompt_although_a_summary_ends_with_it(
+        self, told: Talk, is_known: bool
+    ) -> None:
+        if is_known:  # The instance has these messages from an earlier turn.
+            told.reply("Well?")
+        step(told, retold="They met at the pier.")
+        told.reply(action="continue")
+        system, *sent = (row["content"] for row in prompts(told.stack.upstream)[-1])
+        assert "They met at the pier." not in system
+        said = [STORY[4], STORY[5], *(("Well?", "Yes.") if is_known else ())]
+        assert [content for content in sent if content in said] == said
 
     def test_versions_are_few_and_dense_near_the_end(self, told: Talk) -> None:
         positions = []
@@ -1338,6 +1443,24 @@ class TestBranch:
         assert [shown(told, branch) for branch in (later, earlier)] == [("Mine.", ""), ("", "")]
         assert summary(told, earlier)[1] == 0
 
+    def test_words_of_a_person_stay_what_they_tell_when_an_older_message_changes(
+        self, told: Talk
+    ) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        write_summary(told, "Mine.")
+        act(told, "edit", STORY[0], message="Good evening.")
+        step_after(told, {"person_summary": "Mine."}, retold="Three.")
+        write_summary(told, "Mine, again.")
+        act(told, "edit", STORY[1], message="Who is there?")
+        later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (5, 4))
+        assert [shown(told, branch) for branch in (later, earlier)] == [
+            ("Mine, again.", ""),
+            ("", ""),
+        ]
+        again = act(told, "branch", STORY[4], within=later)["conversation_id"]
+        assert shown(told, again) == ("", "")
+
 
 def write_summary(talk: Talk, words: str) -> None:
     """Writes a summary as the page does."""
@@ -1391,6 +1514,7 @@ class TestPerson:
         step(told, upto=STORY[1], retold="One.")
         step(told, upto=STORY[3], retold="Two.")
         write_summary(told, "Ada came by boat.")
+        say(told, *LATER)
         act(told, "delete", STORY[2])
         # What is retold again is what stands there now, and not what a model once wrote.
         assert shown(told) == ("Ada came by boat.", "")

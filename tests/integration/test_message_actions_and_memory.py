@@ -12,12 +12,13 @@ from tests.support.notes import prompts
 from tests.support.talk import Talk
 
 SUMMARY = "Ada came to the lighthouse in a storm."
-SAID = ("Hello", "Come in.", "Thank you.", "Sit.", "And now?", "Tea.")
+TOLD = ("Hello", "Come in.", "Thank you.", "Sit.")
+SAID = (*TOLD, "And now?", "Tea.", "Milk?", "Aye.", "Sugar?", "No.")
 
 
 @pytest.fixture
 def told(talk: Talk) -> Talk:
-    """A conversation of six messages, with a summary of the first four."""
+    """A conversation of ten messages, with a summary of the first four."""
     for number, content in enumerate(SAID):
         sender = "character" if number % 2 else "user"
         talk.stack.insert(
@@ -61,7 +62,7 @@ def act(talk: Talk, action: str, content: str, **body: Any) -> dict[str, Any]:
     ("action", "body"),
     [("edit", {"message": "Please come in."}), ("delete", {}), ("delete", {"onwards": True})],
 )
-@pytest.mark.parametrize(("content", "left"), [("Come in.", ""), ("And now?", SUMMARY)])
+@pytest.mark.parametrize(("content", "left"), [("Come in.", ""), ("Sugar?", SUMMARY)])
 def test_change_of_what_was_retold_lets_it_be_retold(
     told: Talk, action: str, body: dict[str, Any], content: str, left: str
 ) -> None:
