@@ -40,6 +40,9 @@ STORY = (
 )
 PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
 MOVED = "I have moved to Oslo."
+FLUTE, HARP = "Ada practises the flute at dawn.", "Ada practises the harp at dawn."
+"""Facts of which no word tells the topic."""
+SAID_FLUTE, SAID_HARP = "I practise the flute at dawn.", "I practise the harp at dawn instead."
 DAY = "2026-05-03 10:00+00"
 
 
@@ -205,6 +208,16 @@ def live_in_oslo(talk: Talk) -> None:
     assert texts(talk) == {OSLO}
 
 
+def play_the_harp(talk: Talk) -> None:
+    """Ada practises the harp now, in all her conversations."""
+    say(talk, SAID_FLUTE, "Nice.")
+    step(talk, {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"})
+    say(talk, SAID_HARP, "Nice, too.", "Go on.", "Aye, aye.")
+    harp = {"action": "replace", "of": FLUTE, "text": HARP, "said": SAID_HARP}
+    step(talk, harp | {"tier": "profile"})
+    assert texts(talk) == {HARP}
+
+
 class TestNoting:
     def test_fact_has_a_source_a_time_an_importance_a_subject_and_its_last_use(
         self, told: Talk
@@ -362,6 +375,25 @@ class TestNoting:
         step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
         assert texts(told) == {OSLO}
+
+    def test_messages_of_another_conversation_that_are_read_again_bring_back_nothing(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "Hi.", "Hi!", self.FLUTE_THERE, "Aha.", conversation=other)
+        say(told, SAID_FLUTE)
+        noted = {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"}
+        there = noted | {"said": self.FLUTE_THERE}
+        step(told, noted)
+        step(told, dict(there), conversation=other)
+        say(told, SAID_HARP)
+        harp = {"action": "replace", "of": FLUTE, "text": HARP, "said": SAID_HARP}
+        step(told, harp | {"tier": "profile"})
+        act(told, "edit", "Hi.", within=other, message="Hello!")
+        step(told, dict(there), conversation=other)
+        assert texts(told) == {HARP}
+
+    FLUTE_THERE: ClassVar = "Well, I practise the flute at dawn."
 
     @pytest.mark.parametrize("at", ["infinity", "20000-01-01", "0044-03-15 BC"])
     def test_message_of_an_impossible_time_stops_no_turn(self, told: Talk, at: str) -> None:
@@ -1171,6 +1203,53 @@ class TestBranch:
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
         assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+
+    @pytest.mark.parametrize("tier", ["profile", "conversation"])
+    def test_its_messages_do_not_bring_back_what_was_replaced_later(
+        self, told: Talk, tier: str
+    ) -> None:
+        play_the_harp(told)
+        branch = act(told, "branch", SAID_FLUTE)["conversation_id"]
+        noted = {"text": FLUTE, "said": SAID_FLUTE, "tier": tier}
+        step(told, noted, conversation=branch)
+        assert texts(told) == texts(told, branch) == {HARP}
+
+    def test_place_decides_where_an_older_message_of_it_is_changed(self, told: Talk) -> None:
+        say(told, MOVED, "Far away.")
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        moved = {"text": OSLO, "said": MOVED, "tier": "profile"}
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"}, moved)
+        branch = act(told, "branch", MOVED)["conversation_id"]
+        rome = "I am Ada. I live in Rome."
+        act(told, "edit", STORY[2], within=branch, message=rome)
+        noted = {"text": "Ada lives in Rome.", "said": rome, "tier": "profile"}
+        step(told, noted, upto=STORY[5], conversation=branch)
+        assert texts(told) == texts(told, branch) == {OSLO}
+
+    def test_place_decides_where_an_older_reply_was_written_again_before(self, talk: Talk) -> None:
+        bergen, oslo = "Mara lives in Bergen.", "Mara lives in Oslo."
+        say(talk, "Where do you live?", "I live in Bergen.", "And now?", "I have moved to Oslo.")
+        moved = {"text": oslo, "said": "I have moved to Oslo.", "tier": "profile"}
+        step(talk, {"text": bergen, "said": "I live in Bergen.", "tier": "profile"}, moved)
+        again = "My home is Bergen, where I live."
+        talk.stack.upstream.always(text(again))
+        before = str(message(talk, "I live in Bergen.")["id"])
+        talk.reply(action="regenerate", message_id=before)
+        branch = act(talk, "branch", "I have moved to Oslo.")["conversation_id"]
+        noted = {"text": bergen, "said": again, "tier": "profile"}
+        step(talk, noted, upto=again, conversation=branch)
+        assert texts(talk) == texts(talk, branch) == {oslo}
+
+    def test_time_decides_where_another_conversation_said_it_again(self, told: Talk) -> None:
+        told.stack.db.execute("update messages set created_at = '2026-01-01'")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        say(told, MOVED, conversation=branch, created_at="2026-02-01")
+        again = "I live in Paris again."
+        say(told, again, created_at="2026-03-01")
+        step(told, {"text": PARIS, "said": again, "tier": "profile"})
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=branch)
+        assert texts(told) == texts(told, branch) == {PARIS}
 
     def test_fact_of_the_person_stays_until_the_message_is_gone_from_the_branch_too(
         self, told: Talk
