@@ -200,14 +200,42 @@ begin
       -- It was withdrawn later. An older withdrawal says nothing of what is said now.
       when f.is_withdrawal then not v_is_same and o.is_later and (f.digest = v_digest or f.gist = v_note.gist)
       else f.id = any (v_note.replaces) or not v_is_same and (f.id = v_note.extends or f.slot = v_fact.slot) end;
-  v_changed := v_replaced || v_hidden;
+  if v_newer is not null and not v_is_same and not v_is_withdrawal then
+    -- It stands in the history where it was said: after those that it replaces, before the next one.
+    with recursive known as (
+      select f.id, f.replaced_by, private.is_later(f, v_fact, p_conversation.id) as is_later,
+             array_position(v_tiers, m.tier) > array_position(v_tiers, v_note.tier) as is_wider,
+             array_position(v_tiers, m.tier) < array_position(v_tiers, v_note.tier) as is_narrower
+      from public.memory_facts f join public.memories m on m.id = f.memory_id
+      where m.user_id = p_conversation.user_id
+        and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
+        and f.id <> v_fact.id and f.replaced_by is not null and not f.is_withdrawal
+        and f.written_by = 'model' and not f.pinned
+        and (f.id = any (v_note.replaces) or f.id = v_note.extends or f.slot = v_fact.slot)),
+    later as (
+      select v_newer as id, 0 as place
+      union
+      select k.id, l.place + 1 from later l join known k on k.replaced_by = l.id
+      where k.is_later and not k.is_narrower),
+    older as (
+      select k.id, k.is_wider from known k join later l on l.id = k.replaced_by where not k.is_later)
+    select (select l.id from later l order by l.place desc, l.id limit 1),
+           v_replaced || coalesce(array_agg(o.id) filter (where not o.is_wider), '{}'),
+           v_hidden || coalesce(array_agg(o.id) filter (where o.is_wider), '{}')
+    into v_newer, v_replaced, v_hidden
+    from older o;
+  end if;
+  -- A wider one may have the same words, if it was not among those that the model knew.
+  select array_agg(f.id) into v_changed from public.memory_facts f
+  where f.id = any (v_replaced || v_hidden) and f.digest <> v_digest and (f.gist = v_note.gist) is not true;
   -- What a replaced fact hid stays hidden.
   select v_hidden || coalesce(array_agg(h.id), '{}') into v_hidden
   from public.memory_facts f cross join unnest(f.hides) h (id)
   where f.id = any (v_replaced) and h.id <> v_fact.id;
   -- The user may have made one their own meanwhile.
   update public.memory_facts f set replaced_by = v_fact.id
-  where f.id = any (v_replaced) and f.written_by = 'model' and not f.pinned and f.replaced_by is null;
+  where f.id = any (v_replaced) and f.written_by = 'model' and not f.pinned;
+  perform private.hide_too(v_replaced, v_fact.id, false);
   update public.memory_facts f set hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)
   where f.id = any (v_hiding);
   update public.memory_facts f

@@ -38,7 +38,7 @@ STORY = (
     "I have a dog.",
     "Aye.",
 )
-PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
+PARIS, OSLO, LONDON = "Ada lives in Paris.", "Ada lives in Oslo.", "Ada lives in London."
 MOVED = "I have moved to Oslo."
 FLUTE, HARP = "Ada practises the flute at dawn.", "Ada practises the harp at dawn."
 """Facts of which no word tells the topic."""
@@ -120,7 +120,7 @@ def step(
     ]
     if upto is not None:
         rows = rows[: [row.content for row in rows].index(upto) + 1]
-    known = current(talk, conversation)
+    known = current(talk, conversation, reach)
     for fact in noted:
         if (said := fact.pop("said", None)) is not None:
             fact["message"] = [row.content for row in rows].index(said) + 1
@@ -365,6 +365,84 @@ class TestNoting:
         step(told, {"text": OSLO, "said": MOVED})
         assert texts(told) == {OSLO}
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_what_is_said_between_two_facts_stands_between_them(
+        self, told: Talk, tier: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.", "And on to Rome.", "Farther still.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, upto="Far away.")
+        rome = {"text": "Ada lives in Rome.", "said": "And on to Rome.", "tier": "profile"}
+        step(told, rome)
+        new = "I have moved to London, and I have a dog."
+        act(told, "edit", STORY[4], message=new)
+        step(told, {"text": LONDON, "said": new, "tier": tier})
+        assert texts(told) == {"Ada lives in Rome."}
+        # As a new version of the reply to it knows them, and a branch.
+        assert self._before(told, MOVED) == {LONDON}
+        if tier == "conversation":
+            branch = act(told, "branch", new)["conversation_id"]
+            assert LONDON in texts(told, branch)
+        act(told, "delete", "And on to Rome.")
+        assert texts(told) == {OSLO}
+        act(told, "delete", MOVED)
+        assert texts(told) == {LONDON}
+        act(told, "delete", new)
+        assert texts(told) == {PARIS}
+
+    @staticmethod
+    def _before(talk: Talk, content: str) -> set[str]:
+        """What was known before this message."""
+        row = talk.stack.one(
+            "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+            *(talk.user.id, talk.conversation, DEMO_CHARACTER, message(talk, content)["position"]),
+        )
+        return {fact["content"] for fact in row["facts"]}
+
+    def test_older_one_stays_history_without_its_withdrawal_if_another_came_after_it(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        gone = "I no longer live in Paris."
+        say(told, gone, "Oh.")
+        step(told, {"action": "withdraw", "of": PARIS, "said": gone})
+        new = "I have moved to London, and I have a dog."
+        act(told, "edit", STORY[4], message=new)
+        step(told, {"text": LONDON, "said": new})
+        assert texts(told) == {LONDON}
+        act(told, "delete", gone)
+        assert texts(told) == {LONDON}
+        act(told, "delete", new)
+        assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize("more", ["", " with Tom"])
+    def test_withdrawal_of_a_fact_that_is_gone_takes_along_only_what_has_its_words(
+        self, told: Talk, more: str
+    ) -> None:
+        paris = f"I live in Paris{more}."
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.", paris, "I see.")
+        said = {"text": f"Ada lives in Paris{more}.", "said": paris}
+        if not more:
+            said = {"text": OSLO, "said": MOVED}
+        step(told, dict(said))
+        gone = "I no longer live there, in Oslo or in Paris with Tom."
+        say(told, gone, "Oh.")
+        step(told, {"action": "withdraw", "of": said["text"], "said": gone})
+        assert texts(told) == set()
+        act(told, "delete", said["said"])
+        assert texts(told) == (set() if more else {PARIS})
+
+    def test_fact_that_a_wider_one_has_too_is_no_change(self, told: Talk) -> None:
+        told.stack.db.execute("update messages set created_at = '2020-01-01'")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"}, upto=STORY[3])
+        again = "I still live in Paris."
+        say(told, again, "Aye.")
+        # A turn that knows nothing of the profile.
+        step(told, {"text": PARIS, "said": again}, reach="conversation")
+        (fact,) = current(told)
+        assert (fact["tier"], "since" in fact) == ("conversation", False)
+
     def test_time_decides_between_two_conversations(self, told: Talk) -> None:
         other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
         say(told, MOVED, conversation=other, created_at="2026-02-01")
@@ -522,6 +600,49 @@ class TestNoting:
             assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
         assert texts(told) == {PARIS, OSLO}
 
+    @pytest.mark.parametrize("how", ["deleted", "narrowed"])
+    def test_what_a_story_hides_stays_hidden_when_an_older_one_holds_again(
+        self, told: Talk, how: str
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"})
+        london = "Let us play that I live in London."
+        say(told, london, "Let us.", conversation=other)
+        step(told, {"text": LONDON, "said": london}, conversation=other)
+        assert texts(told, other) == {LONDON}
+        if how == "deleted":
+            act(told, "delete", MOVED)
+        else:
+            move(told, OSLO, "conversation")
+        assert texts(told, other) == {LONDON}
+        assert texts(told) == ({PARIS} if how == "deleted" else {OSLO})
+
+    @pytest.mark.parametrize("said", ["I live in Paris, France.", "I have moved to Rome."])
+    def test_what_a_story_hides_stays_hidden_when_it_changes_elsewhere(
+        self, told: Talk, said: str
+    ) -> None:
+        new = said.replace("I live", "Ada lives").replace("I have moved to", "Ada lives in")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, said, "Oh.", conversation=other)
+        step(told, {"text": new, "said": said, "tier": "profile"}, conversation=other)
+        assert (texts(told), texts(told, other)) == ({OSLO}, {new})
+
+    def test_story_that_agrees_with_a_fact_hides_nothing_that_takes_its_place(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, "I live in Paris.", "Oh.")
+        step(told, {"text": PARIS, "said": "I live in Paris."}, reach="conversation")
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, MOVED, "Far away.", conversation=other)
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
+        assert OSLO in texts(told)
+
     def test_fact_that_is_off_hides_none(self, told: Talk) -> None:
         step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
         say(told, MOVED)
@@ -663,6 +784,21 @@ class TestLasting:
         step(told, {"text": "Ada came by boat."})
         content = {row["content"] for row in told.stack.all("select content from memory_facts")}
         assert not {PARIS, OSLO} & content
+
+    def test_what_hides_a_fact_counts_as_much_as_that(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 5})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "importance": 3})
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance)"
+            " select id, 'Thing ' || n || ' is here.', 'model', 4"
+            " from memories, generate_series(1, 300) n where tier = 'conversation'"
+        )
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        counted = told.stack.one("select count(*) from memory_facts where content like 'Thing %'")
+        assert counted == {"count": 299}
+        assert PARIS not in texts(told)
 
     def test_history_is_bounded(self, told: Talk) -> None:
         for number in range(130):
