@@ -18,22 +18,30 @@ create table public.memories (
 create index memories_by_conversation on public.memories (conversation_id);
 create index memories_by_character on public.memories (character_id);
 
--- The normalised text by which duplicate facts are found: without case, punctuation and spaces.
--- Text of punctuation only is unchanged.
-create function private.normalised(p_content text) returns text
+-- The words by which duplicate facts are found: without case, spaces, and the punctuation of sentences, quotes and
+-- brackets. Signs that may be all that differs stay, as in memory/words.py: "C#", 5 %, -5 and emoji. Text of
+-- punctuation only is unchanged.
+create function private.plain_words(p_content text) returns text
 language sql immutable set search_path = '' as $$
   select coalesce(
-    nullif(btrim(regexp_replace(lower(normalize(p_content, nfkc)), '[[:punct:][:space:]]+', ' ', 'g')), ''),
+    nullif(btrim(regexp_replace(
+      -- U+2212 is the minus sign.
+      translate(lower(normalize(p_content, nfkc)), U&'\2212', '-'),
+      -- Listed, because what is punctuation depends on a database's locale.
+      '(?:[][!"''()*,./:;?@\\^_`{|}~\s\u00a1\u00ab\u00b7\u00bb\u00bf\u055a-\u055f\u0589\u05be\u05f3\u05f4'
+      '\u060c\u061b\u061f\u066b-\u066d\u06d4\u0964\u0965\u104a\u104b\u1362-\u1368\u17d4-\u17d6'
+      '\u2000-\u2043\u2045-\u2051\u2053-\u206f\u3001-\u3003\u3008-\u3011\u3014-\u301f\u30fb\ufe00-\ufe0f]'
+      '|(?<=\w)-|-(?!\d))+', ' ', 'g')), ''),
     p_content)
 $$;
-revoke execute on function private.normalised(text) from public, anon, authenticated;
-grant execute on function private.normalised(text) to authenticated, service_role;
+revoke execute on function private.plain_words(text) from public, anon, authenticated;
+grant execute on function private.plain_words(text) to authenticated, service_role;
 
 create table public.memory_facts (
   id uuid primary key default gen_random_uuid(),
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
-  digest text not null generated always as (md5(private.normalised(content))) stored,
+  digest text not null generated always as (md5(private.plain_words(content))) stored,
   -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
   -- text private.plain_gist.
   gist text check (char_length(gist) <= 32),
@@ -54,7 +62,7 @@ create table public.memory_facts (
   subject text check (char_length(subject) between 1 and 80),
   topic text check (char_length(topic) between 1 and 80),
   slot text generated always as (
-    md5(private.normalised(subject)) || md5(private.normalised(topic))) stored,
+    md5(private.plain_words(subject)) || md5(private.plain_words(topic))) stored,
   -- The message that it was drawn from. If the model named none, the id is null and the positions are
   -- those of all messages that it read. A fact that a user wrote has none, only a time.
   source_conversation_id uuid references public.conversations (id) on delete set null,
@@ -117,7 +125,7 @@ revoke all on private.forgotten_facts from public, anon, authenticated;
 create function private.plain_gist(p_text text) returns text
 language sql immutable strict set search_path = '' as $$
   select md5(string_agg(w.word, ' ' order by w.word))
-  from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') w (word)
+  from regexp_split_to_table(private.plain_words(p_text), ' ') w (word)
   where w.word <> all ('{"",a,an,the,now,currently,still,also,very,really,just,do,does,did}')
 $$;
 
@@ -128,7 +136,7 @@ create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
-  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest;
+  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.digest;
 begin
   if tg_op = 'UPDATE' and v_is_users then
     new.written_by := 'person';
@@ -177,7 +185,7 @@ create trigger memory_facts_shape before update of memory_id, importance, is_act
 create function private.goes_on(p_fact public.memory_facts, p_other public.memory_facts) returns boolean
 language sql immutable set search_path = '' as $$
   select coalesce(p_fact.gist = p_other.gist, false)
-    or starts_with(private.normalised(p_fact.content) || ' ', private.normalised(p_other.content) || ' ')
+    or starts_with(private.plain_words(p_fact.content) || ' ', private.plain_words(p_other.content) || ' ')
 $$;
 
 -- What hides one of these facts hides another, too, that is current in their place: p_also_agreeing, also what does
@@ -196,7 +204,8 @@ language sql set search_path = '' as $$
   where own.id = p_id and h.memory_id = m.id and h.hides <> '{}' and h.hides && p_hidden and h.id <> p_id
     and p_id <> all (h.hides)
     and (p_also_agreeing or exists (
-      select from public.memory_facts f where f.id = any (p_hidden) and f.id = any (h.hides) and not private.goes_on(h, f)))
+      select from public.memory_facts f
+      where f.id = any (p_hidden) and f.id = any (h.hides) and not private.goes_on(h, f)))
 $$;
 revoke execute on function private.goes_on(public.memory_facts, public.memory_facts),
   private.hide_too(uuid[], uuid, boolean) from public, anon, authenticated;

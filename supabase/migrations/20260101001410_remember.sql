@@ -49,7 +49,7 @@ declare
   v_note record;
   v_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
-  v_digest text := md5(private.normalised(p_note ->> 'content'));
+  v_digest text := md5(private.plain_words(p_note ->> 'content'));
   v_plain_gist text := private.plain_gist(p_note ->> 'content');
   -- As a user shaped this fact.
   v_is_off boolean;

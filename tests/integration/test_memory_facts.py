@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.memory import notes
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.integration.test_memory import (
     MESSAGES,
@@ -318,6 +319,47 @@ class TestNoting:
         step(told, {"text": "ADA likes tea"})
         assert texts(told) == {"ADA likes tea"}
         assert told.stack.one("select count(*) as n from memory_facts")["n"] == 1
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("Ada writes code in C++.", "Ada writes code in C#."),
+            ("Ada writes code in C.", "Ada writes code in C#."),
+            ("Ada's mood is 😀.", "Ada's mood is 😡."),
+            ("Ada ❤ Tom.", "Ada 💔 Tom."),
+            ("It is -5 degrees in Narvik.", "It is 5 degrees in Narvik."),
+            ("Ada owes Tom $5.", "Ada owes Tom €5."),
+            ("Ada pays 5 %.", "Ada pays 5."),
+            ("राम का बेटा है", "राम की बेटी है"),
+        ],
+    )
+    def test_facts_that_differ_in_a_sign_are_two(self, told: Talk, one: str, other: str) -> None:
+        step(told, {"text": one, "said": STORY[2]})
+        say(told, "Hm.", "Hm?")
+        step(told, {"text": other, "said": "Hm."})
+        assert texts(told) == {one, other}
+        memory = str(told.stack.one("select id from memories")["id"])
+        with told.stack.data_api(told.user) as api:
+            rows = [{"memory_id": memory, "content": f"{text} Indeed."} for text in (one, other)]
+            assert api.post("/memory_facts", json=rows).is_success
+        gists = told.stack.one("select count(distinct gist) from memory_facts")
+        assert gists == {"count": 4}
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("Ada said: “I like tea”.", 'Ada said "I like tea"'),
+            ("It is -5 degrees (in Narvik).", "It is \u22125 degrees in Narvik"),
+            ("Ada is twenty-two!", "Ada is twenty two"),
+            ("Ada, Tom and *Jon*…", "Ada Tom and Jon"),
+            ("灯台守は犬を飼っている。", "灯台守は犬を飼っている"),
+        ],
+    )
+    def test_punctuation_makes_no_other_fact(self, told: Talk, one: str, other: str) -> None:
+        plain = "private.plain_words(%s) = private.plain_words(%s)"
+        same = f"select {plain} and private.plain_gist(%s) = private.plain_gist(%s) as is_same"
+        assert told.stack.one(same, one, other, one, other) == {"is_same": True}
+        assert Words(one).gist == Words(other).gist
 
     def test_fact_that_says_more_takes_the_place_of_the_other(self, told: Talk) -> None:
         step(told, {"text": "Ada likes tea.", "said": STORY[2]})
