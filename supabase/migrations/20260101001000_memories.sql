@@ -18,22 +18,30 @@ create table public.memories (
 create index memories_by_conversation on public.memories (conversation_id);
 create index memories_by_character on public.memories (character_id);
 
--- The normalised text by which duplicate facts are found: without case, punctuation and spaces.
--- Text of punctuation only is unchanged.
-create function private.normalised(p_content text) returns text
+-- The words by which duplicate facts are found: without case, spaces, and the punctuation of sentences, quotes and
+-- brackets. Signs that may be all that differs stay, as in memory/words.py: "C#", 5 %, -5 and emoji. Text of
+-- punctuation only is unchanged.
+create function private.plain_words(p_content text) returns text
 language sql immutable set search_path = '' as $$
   select coalesce(
-    nullif(btrim(regexp_replace(lower(normalize(p_content, nfkc)), '[[:punct:][:space:]]+', ' ', 'g')), ''),
+    nullif(btrim(regexp_replace(
+      -- U+2212 is the minus sign.
+      translate(lower(normalize(p_content, nfkc)), U&'\2212', '-'),
+      -- Listed, because what is punctuation depends on a database's locale.
+      '(?:[][!"''()*,./:;?@\\^_`{|}~\s\u00a1\u00ab\u00b7\u00bb\u00bf\u055a-\u055f\u0589\u05be\u05f3\u05f4'
+      '\u060c\u061b\u061f\u066b-\u066d\u06d4\u0964\u0965\u104a\u104b\u1362-\u1368\u17d4-\u17d6'
+      '\u2000-\u2043\u2045-\u2051\u2053-\u206f\u3001-\u3003\u3008-\u3011\u3014-\u301f\u30fb\ufe00-\ufe0f]'
+      '|(?<=\w)-|-(?!\d))+', ' ', 'g')), ''),
     p_content)
 $$;
-revoke execute on function private.normalised(text) from public, anon, authenticated;
-grant execute on function private.normalised(text) to authenticated, service_role;
+revoke execute on function private.plain_words(text) from public, anon, authenticated;
+grant execute on function private.plain_words(text) to authenticated, service_role;
 
 create table public.memory_facts (
   id uuid primary key default gen_random_uuid(),
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
-  digest text not null generated always as (md5(private.normalised(content))) stored,
+  digest text not null generated always as (md5(private.plain_words(content))) stored,
   -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
   -- text private.plain_gist.
   gist text check (char_length(gist) <= 32),
@@ -54,7 +62,7 @@ create table public.memory_facts (
   subject text check (char_length(subject) between 1 and 80),
   topic text check (char_length(topic) between 1 and 80),
   slot text generated always as (
-    md5(private.normalised(subject)) || md5(private.normalised(topic))) stored,
+    md5(private.plain_words(subject)) || md5(private.plain_words(topic))) stored,
   -- The message that it was drawn from. If the model named none, the id is null and the positions are
   -- those of all messages that it read. A fact that a user wrote has none, only a time.
   source_conversation_id uuid references public.conversations (id) on delete set null,
@@ -117,7 +125,7 @@ revoke all on private.forgotten_facts from public, anon, authenticated;
 create function private.plain_gist(p_text text) returns text
 language sql immutable strict set search_path = '' as $$
   select md5(string_agg(w.word, ' ' order by w.word))
-  from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') w (word)
+  from regexp_split_to_table(private.plain_words(p_text), ' ') w (word)
   where w.word <> all ('{"",a,an,the,now,currently,still,also,very,really,just,do,does,did}')
 $$;
 
@@ -128,7 +136,7 @@ create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
-  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest;
+  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.digest;
 begin
   if tg_op = 'UPDATE' and v_is_users then
     new.written_by := 'person';
@@ -173,6 +181,35 @@ revoke execute on function private.shape_fact() from public, anon, authenticated
 create trigger memory_facts_shape before update of memory_id, importance, is_active on public.memory_facts
   for each row execute function private.shape_fact();
 
+-- Whether a fact says the same as another in the same words, perhaps with more after them.
+create function private.goes_on(p_fact public.memory_facts, p_other public.memory_facts) returns boolean
+language sql immutable set search_path = '' as $$
+  select coalesce(p_fact.gist = p_other.gist, false)
+    or starts_with(private.plain_words(p_fact.content) || ' ', private.plain_words(p_other.content) || ' ')
+$$;
+
+-- What hides one of these facts hides another, too, that is current in their place: p_also_agreeing, also what does
+-- not contradict them.
+create function private.hide_too(p_hidden uuid[], p_id uuid, p_also_agreeing boolean) returns void
+language sql set search_path = '' as $$
+  update public.memory_facts h
+  -- Of those that are gone, only these may have others in their place yet.
+  set hides = array(
+    select i.id from unnest(h.hides) i (id)
+    where i.id = any (p_hidden) or exists (select from public.memory_facts f where f.id = i.id)
+    union select p_id order by 1)
+  from public.memory_facts own
+  join public.memories o on o.id = own.memory_id
+  join public.memories m on m.user_id = o.user_id
+  where own.id = p_id and h.memory_id = m.id and h.hides <> '{}' and h.hides && p_hidden and h.id <> p_id
+    and p_id <> all (h.hides)
+    and (p_also_agreeing or exists (
+      select from public.memory_facts f
+      where f.id = any (p_hidden) and f.id = any (h.hides) and not private.goes_on(h, f)))
+$$;
+revoke execute on function private.goes_on(public.memory_facts, public.memory_facts),
+  private.hide_too(uuid[], uuid, boolean) from public, anon, authenticated;
+
 -- A fact that a user moved to a narrower tier no longer replaces those of wider ones: it only hides them.
 create function private.narrow_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -194,6 +231,7 @@ begin
   if v_hidden is not null then
     update public.memory_facts f set hides = array(select unnest(f.hides) union select unnest(v_hidden) order by 1)
     where f.id = new.id;
+    perform private.hide_too(array[new.id], h.id, true) from unnest(v_hidden) h (id);
   end if;
   return null;
 end $$;
@@ -218,7 +256,8 @@ create trigger memory_facts_total before insert or update of memory_id on public
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_facts();
 
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
--- current fact with the same text.
+-- current fact with the same text, or a later one of the same subject and topic. A withdrawal of the replacement
+-- withdraws them only if it has their words.
 create function private.restore_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -226,19 +265,29 @@ declare
 begin
   for v_freed in
     with recursive freed as (
-      select f.id, g.replaced_by as target, f.created_at
+      select f.id, g.replaced_by as target, array[g.id] as gone, f.said_at, f.source_to, f.created_at
       from public.memory_facts f join gone g on g.id = f.replaced_by
       union
-      select r.id, g.replaced_by, r.created_at from freed r join gone g on g.id = r.target)
-    select r.id, r.target from freed r
+      select r.id, g.replaced_by, r.gone || g.id, r.said_at, r.source_to, r.created_at
+      from freed r join gone g on g.id = r.target)
+    select r.id, r.gone, case when not exists (
+        select from public.memory_facts w join public.memory_facts f on f.id = r.id
+        where w.id = r.target and w.is_withdrawal and not private.goes_on(w, f))
+      then r.target end as target
+    from freed r
     where not exists (select from gone g where g.id = r.target)
-    order by r.created_at desc, r.id
+    -- The one that was said last is current before the others are compared with it.
+    order by r.said_at desc nulls last, r.source_to desc nulls last, r.created_at desc, r.id
   loop
     update public.memory_facts f
     set replaced_by = coalesce(v_freed.target, (
       select c.id from public.memory_facts c
-      where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal))
+      where c.memory_id = f.memory_id and c.id <> f.id and c.replaced_by is null and not c.is_withdrawal
+        and (c.digest = f.digest
+             or c.slot = f.slot and f.written_by = 'model' and not f.pinned and private.is_later(c, f))
+      order by c.digest = f.digest desc, c.id limit 1))
     where f.id = v_freed.id;
+    perform private.hide_too(v_freed.gone, v_freed.id, true);
   end loop;
   return null;
 end $$;

@@ -23,8 +23,9 @@ language sql set search_path = '' as $$
 $$;
 
 -- Drops the least important facts from a memory that has too many: current facts by lowest importance,
--- then longest without use, then age, each with the facts that it replaced. Pinned facts and users'
--- own are never dropped, and leave as much room for the others.
+-- then longest without use, then age, each with the facts that it replaced. One that hides another counts as much as
+-- that, which would be shown without it. Pinned facts and users' own are never dropped, and leave as much room for
+-- the others.
 create function private.drop_facts(p_memory_id uuid) returns void
 language sql set search_path = '' as $$
   with recursive dropped as (
@@ -32,8 +33,12 @@ language sql set search_path = '' as $$
       select f.id, f.replaced_by is null and not f.is_withdrawal as is_current,
              row_number() over (
                partition by f.replaced_by is null, f.is_withdrawal
-               order by f.importance desc, f.last_used_at desc, f.created_at desc, f.id) as place
+               order by greatest(f.importance, h.importance) desc, greatest(f.last_used_at, h.last_used_at) desc,
+                        f.created_at desc, f.id) as place
       from public.memory_facts f
+      left join lateral (
+        select max(o.importance) as importance, max(o.last_used_at) as last_used_at
+        from public.memory_facts o where o.id = any (f.hides) and o.replaced_by is null) h on f.hides <> '{}'
       where f.memory_id = p_memory_id and f.written_by = 'model' and not f.pinned) r
     where r.place > case when r.is_current then 300 else 100 end
     union

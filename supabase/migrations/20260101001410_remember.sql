@@ -1,11 +1,30 @@
--- Whether a fact was said later than another: by position within a conversation, by time between two, or
--- if a user wrote one of them.
-create function private.is_later(p_fact public.memory_facts, p_other public.memory_facts) returns boolean
+-- The position of the last message of a conversation that said a fact: its own source, or in a branch the copy of
+-- that. Null if another conversation said it, too, later or at a time that positions do not tell.
+create function private.place_in(p_conversation_id uuid, p_fact public.memory_facts) returns bigint
+language sql stable set search_path = '' as $$
+  select case
+    when p_fact.source_conversation_id = p_conversation_id then greatest(p_fact.source_to, p_fact.repeated_to)
+    else (
+      select max(r.position) filter (where r.conversation_id = p_conversation_id)
+      from private.fact_repeats r where r.fact_id = p_fact.id
+      having max(r.position) filter (where r.conversation_id = p_conversation_id and r.is_copied)
+             >= greatest(p_fact.source_to, p_fact.repeated_to)
+         and bool_and(r.is_copied or r.conversation_id = p_conversation_id
+                      or coalesce(r.conversation_id = p_fact.source_conversation_id, false))) end
+$$;
+
+-- Whether a fact was said later than another: by position within a conversation (also a branch, if it is given),
+-- by time between two, or if a user wrote one of them.
+create function private.is_later(
+  p_fact public.memory_facts, p_other public.memory_facts, p_conversation_id uuid default null) returns boolean
 language sql stable set search_path = '' as $$
   select coalesce(
-    case when p_fact.source_conversation_id = p_other.source_conversation_id
-        and p_fact.written_by = 'model' and p_other.written_by = 'model'
-      then greatest(p_fact.source_to, p_fact.repeated_to) > greatest(p_other.source_to, p_other.repeated_to) end,
+    case
+      when p_fact.written_by <> 'model' or p_other.written_by <> 'model' then null
+      when p_fact.source_conversation_id = p_other.source_conversation_id
+      then greatest(p_fact.source_to, p_fact.repeated_to) > greatest(p_other.source_to, p_other.repeated_to)
+      when p_conversation_id is not null
+      then private.place_in(p_conversation_id, p_fact) > private.place_in(p_conversation_id, p_other) end,
     p_fact.said_at > p_other.said_at, false)
 $$;
 
@@ -30,7 +49,7 @@ declare
   v_note record;
   v_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
-  v_digest text := md5(private.normalised(p_note ->> 'content'));
+  v_digest text := md5(private.plain_words(p_note ->> 'content'));
   v_plain_gist text := private.plain_gist(p_note ->> 'content');
   -- As a user shaped this fact.
   v_is_off boolean;
@@ -137,13 +156,17 @@ begin
   end if;
 
   if not v_is_same then
-    -- It was noted from the same messages before, and has been replaced since.
+    -- It was noted from the same messages before (a branch has copies of them), and has been replaced since.
     if exists (
-        select from public.memory_facts f
-        where f.memory_id = v_memory_id and (f.digest = v_digest or f.gist = v_note.gist)
+        select from public.memory_facts f join public.memories m on m.id = f.memory_id
+        where m.user_id = p_conversation.user_id and (f.digest = v_digest or f.gist = v_note.gist)
           and f.replaced_by is not null and f.is_withdrawal = v_is_withdrawal
-          and f.source_conversation_id = p_conversation.id
-          and f.source_from <= v_note."to" and f.source_to >= v_note."from") then
+          and (f.source_conversation_id = p_conversation.id
+               and f.source_from <= v_note."to" and f.source_to >= v_note."from"
+               or exists (
+                 select from private.fact_repeats r
+                 where r.fact_id = f.id and r.conversation_id = p_conversation.id
+                   and r.position between v_note."from" and v_note."to"))) then
       return;
     end if;
 
@@ -167,7 +190,7 @@ begin
   from public.memory_facts f join public.memories m on m.id = f.memory_id
   join public.memories own on own.id = v_fact.memory_id
   cross join lateral (
-    select private.is_later(f, v_fact) as is_later,
+    select private.is_later(f, v_fact, p_conversation.id) as is_later,
            array_position(v_tiers, m.tier) > array_position(v_tiers, own.tier) as is_wider,
            array_position(v_tiers, m.tier) < array_position(v_tiers, own.tier) as is_narrower) o
   where m.user_id = p_conversation.user_id
@@ -177,14 +200,42 @@ begin
       -- It was withdrawn later. An older withdrawal says nothing of what is said now.
       when f.is_withdrawal then not v_is_same and o.is_later and (f.digest = v_digest or f.gist = v_note.gist)
       else f.id = any (v_note.replaces) or not v_is_same and (f.id = v_note.extends or f.slot = v_fact.slot) end;
-  v_changed := v_replaced || v_hidden;
+  if v_newer is not null and not v_is_same and not v_is_withdrawal then
+    -- It stands in the history where it was said: after those that it replaces, before the next one.
+    with recursive known as (
+      select f.id, f.replaced_by, private.is_later(f, v_fact, p_conversation.id) as is_later,
+             array_position(v_tiers, m.tier) > array_position(v_tiers, v_note.tier) as is_wider,
+             array_position(v_tiers, m.tier) < array_position(v_tiers, v_note.tier) as is_narrower
+      from public.memory_facts f join public.memories m on m.id = f.memory_id
+      where m.user_id = p_conversation.user_id
+        and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
+        and f.id <> v_fact.id and f.replaced_by is not null and not f.is_withdrawal
+        and f.written_by = 'model' and not f.pinned
+        and (f.id = any (v_note.replaces) or f.id = v_note.extends or f.slot = v_fact.slot)),
+    later as (
+      select v_newer as id, 0 as place
+      union
+      select k.id, l.place + 1 from later l join known k on k.replaced_by = l.id
+      where k.is_later and not k.is_narrower),
+    older as (
+      select k.id, k.is_wider from known k join later l on l.id = k.replaced_by where not k.is_later)
+    select (select l.id from later l order by l.place desc, l.id limit 1),
+           v_replaced || coalesce(array_agg(o.id) filter (where not o.is_wider), '{}'),
+           v_hidden || coalesce(array_agg(o.id) filter (where o.is_wider), '{}')
+    into v_newer, v_replaced, v_hidden
+    from older o;
+  end if;
+  -- A wider one may have the same words, if it was not among those that the model knew.
+  select array_agg(f.id) into v_changed from public.memory_facts f
+  where f.id = any (v_replaced || v_hidden) and f.digest <> v_digest and (f.gist = v_note.gist) is not true;
   -- What a replaced fact hid stays hidden.
   select v_hidden || coalesce(array_agg(h.id), '{}') into v_hidden
   from public.memory_facts f cross join unnest(f.hides) h (id)
   where f.id = any (v_replaced) and h.id <> v_fact.id;
   -- The user may have made one their own meanwhile.
   update public.memory_facts f set replaced_by = v_fact.id
-  where f.id = any (v_replaced) and f.written_by = 'model' and not f.pinned and f.replaced_by is null;
+  where f.id = any (v_replaced) and f.written_by = 'model' and not f.pinned;
+  perform private.hide_too(v_replaced, v_fact.id, false);
   update public.memory_facts f set hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)
   where f.id = any (v_hiding);
   update public.memory_facts f
@@ -280,7 +331,8 @@ exception when others then
   return false;
 end $$;
 
-revoke execute on function private.is_later(public.memory_facts, public.memory_facts),
+revoke execute on function private.place_in(uuid, public.memory_facts),
+  private.is_later(public.memory_facts, public.memory_facts, uuid),
   private.note_fact(shared.conversations, uuid, text, jsonb),
   private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;

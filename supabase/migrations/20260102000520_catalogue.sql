@@ -71,6 +71,15 @@ language sql stable set search_path = '' as $$
   select array(select t.tag from public.character_tags t where t.character_id = p_character_id order by t.tag)
 $$;
 
+-- The text without case, punctuation and spaces. Text of punctuation only is unchanged.
+create function private.normalised(p_content text) returns text
+language sql immutable set search_path = '' as $$
+  select coalesce(
+    nullif(btrim(regexp_replace(lower(normalize(p_content, nfkc)), '[[:punct:][:space:]]+', ' ', 'g')), ''),
+    p_content)
+$$;
+revoke execute on function private.normalised(text) from public, anon, authenticated;
+
 -- Whether each of the words is in a character's name, nickname, tags or the beginning of its description.
 create function private.is_found(p_words text[], p_character private.catalogue, p_tags text[]) returns boolean
 language sql stable set search_path = '' as $$

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.memory import notes
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.integration.test_memory import (
     MESSAGES,
@@ -38,9 +39,12 @@ STORY = (
     "I have a dog.",
     "Aye.",
 )
-PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
+PARIS, OSLO, LONDON = "Ada lives in Paris.", "Ada lives in Oslo.", "Ada lives in London."
 MOVED = "I have moved to Oslo."
 LATER = ("And then?", "We wait.", "For whom?", "For the ferry.")
+FLUTE, HARP = "Ada practises the flute at dawn.", "Ada practises the harp at dawn."
+"""Facts of which no word tells the topic."""
+SAID_FLUTE, SAID_HARP = "I practise the flute at dawn.", "I practise the harp at dawn instead."
 DAY = "2026-05-03 10:00+00"
 
 
@@ -118,7 +122,7 @@ def step(
     ]
     if upto is not None:
         rows = rows[: [row.content for row in rows].index(upto) + 1]
-    known = current(talk, conversation)
+    known = current(talk, conversation, reach)
     for fact in noted:
         if (said := fact.pop("said", None)) is not None:
             fact["message"] = [row.content for row in rows].index(said) + 1
@@ -204,6 +208,16 @@ def live_in_oslo(talk: Talk) -> None:
     say(talk, MOVED, "Far away.")
     step(talk, {"text": OSLO, "said": MOVED})
     assert texts(talk) == {OSLO}
+
+
+def play_the_harp(talk: Talk) -> None:
+    """Ada practises the harp now, in all her conversations."""
+    say(talk, SAID_FLUTE, "Nice.")
+    step(talk, {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"})
+    say(talk, SAID_HARP, "Nice, too.", "Go on.", "Aye, aye.")
+    harp = {"action": "replace", "of": FLUTE, "text": HARP, "said": SAID_HARP}
+    step(talk, harp | {"tier": "profile"})
+    assert texts(talk) == {HARP}
 
 
 class TestNoting:
@@ -307,6 +321,47 @@ class TestNoting:
         assert texts(told) == {"ADA likes tea"}
         assert told.stack.one("select count(*) as n from memory_facts")["n"] == 1
 
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("Ada writes code in C++.", "Ada writes code in C#."),
+            ("Ada writes code in C.", "Ada writes code in C#."),
+            ("Ada's mood is 😀.", "Ada's mood is 😡."),
+            ("Ada ❤ Tom.", "Ada 💔 Tom."),
+            ("It is -5 degrees in Narvik.", "It is 5 degrees in Narvik."),
+            ("Ada owes Tom $5.", "Ada owes Tom €5."),
+            ("Ada pays 5 %.", "Ada pays 5."),
+            ("राम का बेटा है", "राम की बेटी है"),
+        ],
+    )
+    def test_facts_that_differ_in_a_sign_are_two(self, told: Talk, one: str, other: str) -> None:
+        step(told, {"text": one, "said": STORY[2]})
+        say(told, "Hm.", "Hm?")
+        step(told, {"text": other, "said": "Hm."})
+        assert texts(told) == {one, other}
+        memory = str(told.stack.one("select id from memories")["id"])
+        with told.stack.data_api(told.user) as api:
+            rows = [{"memory_id": memory, "content": f"{text} Indeed."} for text in (one, other)]
+            assert api.post("/memory_facts", json=rows).is_success
+        gists = told.stack.one("select count(distinct gist) from memory_facts")
+        assert gists == {"count": 4}
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("Ada said: “I like tea”.", 'Ada said "I like tea"'),
+            ("It is -5 degrees (in Narvik).", "It is \u22125 degrees in Narvik"),
+            ("Ada is twenty-two!", "Ada is twenty two"),
+            ("Ada, Tom and *Jon*…", "Ada Tom and Jon"),
+            ("灯台守は犬を飼っている。", "灯台守は犬を飼っている"),
+        ],
+    )
+    def test_punctuation_makes_no_other_fact(self, told: Talk, one: str, other: str) -> None:
+        plain = "private.plain_words(%s) = private.plain_words(%s)"
+        same = f"select {plain} and private.plain_gist(%s) = private.plain_gist(%s) as is_same"
+        assert told.stack.one(same, one, other, one, other) == {"is_same": True}
+        assert Words(one).gist == Words(other).gist
+
     def test_fact_that_says_more_takes_the_place_of_the_other(self, told: Talk) -> None:
         step(told, {"text": "Ada likes tea.", "said": STORY[2]})
         say(told, "With milk, please.")
@@ -353,6 +408,84 @@ class TestNoting:
         step(told, {"text": OSLO, "said": MOVED})
         assert texts(told) == {OSLO}
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_what_is_said_between_two_facts_stands_between_them(
+        self, told: Talk, tier: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.", "And on to Rome.", "Farther still.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, upto="Far away.")
+        rome = {"text": "Ada lives in Rome.", "said": "And on to Rome.", "tier": "profile"}
+        step(told, rome)
+        new = "I have moved to London, and I have a dog."
+        act(told, "edit", STORY[4], message=new)
+        step(told, {"text": LONDON, "said": new, "tier": tier})
+        assert texts(told) == {"Ada lives in Rome."}
+        # As a new version of the reply to it knows them, and a branch.
+        assert self._before(told, MOVED) == {LONDON}
+        if tier == "conversation":
+            branch = act(told, "branch", new)["conversation_id"]
+            assert LONDON in texts(told, branch)
+        act(told, "delete", "And on to Rome.")
+        assert texts(told) == {OSLO}
+        act(told, "delete", MOVED)
+        assert texts(told) == {LONDON}
+        act(told, "delete", new)
+        assert texts(told) == {PARIS}
+
+    @staticmethod
+    def _before(talk: Talk, content: str) -> set[str]:
+        """What was known before this message."""
+        row = talk.stack.one(
+            "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+            *(talk.user.id, talk.conversation, DEMO_CHARACTER, message(talk, content)["position"]),
+        )
+        return {fact["content"] for fact in row["facts"]}
+
+    def test_older_one_stays_history_without_its_withdrawal_if_another_came_after_it(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        gone = "I no longer live in Paris."
+        say(told, gone, "Oh.")
+        step(told, {"action": "withdraw", "of": PARIS, "said": gone})
+        new = "I have moved to London, and I have a dog."
+        act(told, "edit", STORY[4], message=new)
+        step(told, {"text": LONDON, "said": new})
+        assert texts(told) == {LONDON}
+        act(told, "delete", gone)
+        assert texts(told) == {LONDON}
+        act(told, "delete", new)
+        assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize("more", ["", " with Tom"])
+    def test_withdrawal_of_a_fact_that_is_gone_takes_along_only_what_has_its_words(
+        self, told: Talk, more: str
+    ) -> None:
+        paris = f"I live in Paris{more}."
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.", paris, "I see.")
+        said = {"text": f"Ada lives in Paris{more}.", "said": paris}
+        if not more:
+            said = {"text": OSLO, "said": MOVED}
+        step(told, dict(said))
+        gone = "I no longer live there, in Oslo or in Paris with Tom."
+        say(told, gone, "Oh.")
+        step(told, {"action": "withdraw", "of": said["text"], "said": gone})
+        assert texts(told) == set()
+        act(told, "delete", said["said"])
+        assert texts(told) == (set() if more else {PARIS})
+
+    def test_fact_that_a_wider_one_has_too_is_no_change(self, told: Talk) -> None:
+        told.stack.db.execute("update messages set created_at = '2020-01-01'")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"}, upto=STORY[3])
+        again = "I still live in Paris."
+        say(told, again, "Aye.")
+        # A turn that knows nothing of the profile.
+        step(told, {"text": PARIS, "said": again}, reach="conversation")
+        (fact,) = current(told)
+        assert (fact["tier"], "since" in fact) == ("conversation", False)
+
     def test_time_decides_between_two_conversations(self, told: Talk) -> None:
         other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
         say(told, MOVED, conversation=other, created_at="2026-02-01")
@@ -363,6 +496,25 @@ class TestNoting:
         step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
         assert texts(told) == {OSLO}
+
+    def test_messages_of_another_conversation_that_are_read_again_bring_back_nothing(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "Hi.", "Hi!", self.FLUTE_THERE, "Aha.", conversation=other)
+        say(told, SAID_FLUTE)
+        noted = {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"}
+        there = noted | {"said": self.FLUTE_THERE}
+        step(told, noted)
+        step(told, dict(there), conversation=other)
+        say(told, SAID_HARP)
+        harp = {"action": "replace", "of": FLUTE, "text": HARP, "said": SAID_HARP}
+        step(told, harp | {"tier": "profile"})
+        act(told, "edit", "Hi.", within=other, message="Hello!")
+        step(told, dict(there), conversation=other)
+        assert texts(told) == {HARP}
+
+    FLUTE_THERE: ClassVar = "Well, I practise the flute at dawn."
 
     @pytest.mark.parametrize("at", ["infinity", "20000-01-01", "0044-03-15 BC"])
     def test_message_of_an_impossible_time_stops_no_turn(self, told: Talk, at: str) -> None:
@@ -490,6 +642,49 @@ class TestNoting:
             its = {"content": f"eq.{PARIS}"}
             assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
         assert texts(told) == {PARIS, OSLO}
+
+    @pytest.mark.parametrize("how", ["deleted", "narrowed"])
+    def test_what_a_story_hides_stays_hidden_when_an_older_one_holds_again(
+        self, told: Talk, how: str
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"})
+        london = "Let us play that I live in London."
+        say(told, london, "Let us.", conversation=other)
+        step(told, {"text": LONDON, "said": london}, conversation=other)
+        assert texts(told, other) == {LONDON}
+        if how == "deleted":
+            act(told, "delete", MOVED)
+        else:
+            move(told, OSLO, "conversation")
+        assert texts(told, other) == {LONDON}
+        assert texts(told) == ({PARIS} if how == "deleted" else {OSLO})
+
+    @pytest.mark.parametrize("said", ["I live in Paris, France.", "I have moved to Rome."])
+    def test_what_a_story_hides_stays_hidden_when_it_changes_elsewhere(
+        self, told: Talk, said: str
+    ) -> None:
+        new = said.replace("I live", "Ada lives").replace("I have moved to", "Ada lives in")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, said, "Oh.", conversation=other)
+        step(told, {"text": new, "said": said, "tier": "profile"}, conversation=other)
+        assert (texts(told), texts(told, other)) == ({OSLO}, {new})
+
+    def test_story_that_agrees_with_a_fact_hides_nothing_that_takes_its_place(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, "I live in Paris.", "Oh.")
+        step(told, {"text": PARIS, "said": "I live in Paris."}, reach="conversation")
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, MOVED, "Far away.", conversation=other)
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=other)
+        assert OSLO in texts(told)
 
     def test_fact_that_is_off_hides_none(self, told: Talk) -> None:
         step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
@@ -632,6 +827,21 @@ class TestLasting:
         step(told, {"text": "Ada came by boat."})
         content = {row["content"] for row in told.stack.all("select content from memory_facts")}
         assert not {PARIS, OSLO} & content
+
+    def test_what_hides_a_fact_counts_as_much_as_that(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 5})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "importance": 3})
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance)"
+            " select id, 'Thing ' || n || ' is here.', 'model', 4"
+            " from memories, generate_series(1, 300) n where tier = 'conversation'"
+        )
+        say(told, "Go on.", "Aye, aye.")
+        step(told)
+        counted = told.stack.one("select count(*) from memory_facts where content like 'Thing %'")
+        assert counted == {"count": 299}
+        assert PARIS not in texts(told)
 
     def test_history_is_bounded(self, told: Talk) -> None:
         for number in range(130):
@@ -1276,6 +1486,53 @@ class TestBranch:
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
         assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+
+    @pytest.mark.parametrize("tier", ["profile", "conversation"])
+    def test_its_messages_do_not_bring_back_what_was_replaced_later(
+        self, told: Talk, tier: str
+    ) -> None:
+        play_the_harp(told)
+        branch = act(told, "branch", SAID_FLUTE)["conversation_id"]
+        noted = {"text": FLUTE, "said": SAID_FLUTE, "tier": tier}
+        step(told, noted, conversation=branch)
+        assert texts(told) == texts(told, branch) == {HARP}
+
+    def test_place_decides_where_an_older_message_of_it_is_changed(self, told: Talk) -> None:
+        say(told, MOVED, "Far away.")
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        moved = {"text": OSLO, "said": MOVED, "tier": "profile"}
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"}, moved)
+        branch = act(told, "branch", MOVED)["conversation_id"]
+        rome = "I am Ada. I live in Rome."
+        act(told, "edit", STORY[2], within=branch, message=rome)
+        noted = {"text": "Ada lives in Rome.", "said": rome, "tier": "profile"}
+        step(told, noted, upto=STORY[5], conversation=branch)
+        assert texts(told) == texts(told, branch) == {OSLO}
+
+    def test_place_decides_where_an_older_reply_was_written_again_before(self, talk: Talk) -> None:
+        bergen, oslo = "Mara lives in Bergen.", "Mara lives in Oslo."
+        say(talk, "Where do you live?", "I live in Bergen.", "And now?", "I have moved to Oslo.")
+        moved = {"text": oslo, "said": "I have moved to Oslo.", "tier": "profile"}
+        step(talk, {"text": bergen, "said": "I live in Bergen.", "tier": "profile"}, moved)
+        again = "My home is Bergen, where I live."
+        talk.stack.upstream.always(text(again))
+        before = str(message(talk, "I live in Bergen.")["id"])
+        talk.reply(action="regenerate", message_id=before)
+        branch = act(talk, "branch", "I have moved to Oslo.")["conversation_id"]
+        noted = {"text": bergen, "said": again, "tier": "profile"}
+        step(talk, noted, upto=again, conversation=branch)
+        assert texts(talk) == texts(talk, branch) == {oslo}
+
+    def test_time_decides_where_another_conversation_said_it_again(self, told: Talk) -> None:
+        told.stack.db.execute("update messages set created_at = '2026-01-01'")
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        say(told, MOVED, conversation=branch, created_at="2026-02-01")
+        again = "I live in Paris again."
+        say(told, again, created_at="2026-03-01")
+        step(told, {"text": PARIS, "said": again, "tier": "profile"})
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"}, conversation=branch)
+        assert texts(told) == texts(told, branch) == {PARIS}
 
     def test_fact_of_the_person_stays_until_the_message_is_gone_from_the_branch_too(
         self, told: Talk

@@ -133,6 +133,13 @@ class TestLikeness:
             ("เขากลัวเสื้อ", "เขากลัวเสือ", None),
             ("அவள் பெயர் மீனா", "அவள் பெயர் மேனா", None),
             ("Ada owes Tom €50", "Ada owes Tom $50", None),
+            ("Ada writes code in C++", "Ada writes code in C#", None),
+            ("Ada writes code in C", "Ada writes code in C#", None),
+            ("It is -5 degrees", "It is 5 degrees", None),
+            ("It is -5 degrees", "It is \u22125 degrees.", "same"),
+            ("Ada works 5-7 hours", "Ada works 5 7 hours", "same"),
+            ("Ada pays 5%", "Ada pays 5", None),
+            ("Ada is at Tom & Jerry", "Ada is at Tom Jerry", None),
             ("The sign is 🔴", "The sign is 🟢", None),
         ],
     )

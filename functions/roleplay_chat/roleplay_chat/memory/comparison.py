@@ -5,7 +5,6 @@ Where words cannot tell, the answer is no.
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from roleplay_chat.memory.words import (
     NUMBERS,
     bare,
     is_negation,
+    is_sign,
     letter_pairs,
     read,
     stemmed,
@@ -100,7 +100,7 @@ class Words:
     def content(self) -> set[str]:
         """The words that carry meaning; pairs of letters of those in scripts without spaces."""
         common = COMMON - (self.capitals & NAMES_TOO)
-        words = (stem for stem in self.stems if unicodedata.category(stem[0])[0] != "S")
+        words = (stem for stem in self.stems if not is_sign(stem))
         kept = (stem for stem in words if stem not in common)
         return {part for stem in kept for part in letter_pairs(stem)}
 

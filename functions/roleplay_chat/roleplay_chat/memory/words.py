@@ -8,9 +8,10 @@ import regex
 from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 
-_WORD = regex.compile(r"[^\W_]+(?:['’][^\W_]+)*|[\p{Sc}\p{So}+]")
+_WORD = regex.compile(r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]")
 """With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
-currencies and emoji, which may be all that differs."""
+the signs that may be all that differs: currencies, emoji, "C#", 5 %, -5. `private.plain_words` has
+them, too."""
 
 _WITHOUT_SPACES = compiled_later(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
@@ -131,7 +132,12 @@ def stemmed(written: str) -> str:
 def words_in(text: str) -> list[str]:
     """The words of a text as it writes them."""
     text = unicodedata.normalize("NFKC", stream_safe(text))
-    return [str(word) for word in _WORD.findall(text.replace("’", "'"))]
+    return [str(word) for word in _WORD.findall(text.replace("’", "'").replace("\u2212", "-"))]
+
+
+def is_sign(word: str) -> bool:
+    """Whether it is no word, but a sign such as "+", "#" or an emoji."""
+    return len(word) == 1 and unicodedata.category(word)[0] in "SP"
 
 
 def read(words: list[str]) -> tuple[list[str], list[str]]:
