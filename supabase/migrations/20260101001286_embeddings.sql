@@ -13,7 +13,8 @@ language sql stable set search_path = '' as 'select null::bigint, null::bigint w
 
 -- The embedding of the message at a position, for private.nearest, if it is of one of these models (rows of
 -- private.models_for_embedding). Null without the extension.
-create function private.embedding_at(p_conversation_id uuid, p_position bigint, p_models jsonb) returns jsonb
+create function private.embedding_at(p_conversation_id uuid, p_position bigint, p_models jsonb)
+returns jsonb
 language sql stable set search_path = '' as 'select null::jsonb';
 
 -- What the embeddings of a model (a row of private.models_for) are saved under. With other parameters, such as
@@ -27,7 +28,8 @@ $$;
 -- The embeddings models, as private.models_for with "vector_space".
 create function private.models_for_embedding() returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(m.model || jsonb_build_object('vector_space', private.vector_space(m.model)) order by m.place), '[]')
+  select coalesce(jsonb_agg(
+    m.model || jsonb_build_object('vector_space', private.vector_space(m.model)) order by m.place), '[]')
   from jsonb_array_elements(private.models_for('embedding')) with ordinality m (model, place)
 $$;
 
@@ -92,7 +94,8 @@ begin
       from spread s where s.score >= 0.3 * s.best
       order by 2 limit 120
     $nearest$ $function$, v_schema);
-  create or replace function private.embedding_at(p_conversation_id uuid, p_position bigint, p_models jsonb) returns jsonb
+  create or replace function private.embedding_at(p_conversation_id uuid, p_position bigint, p_models jsonb)
+  returns jsonb
   language sql stable set search_path = '' as $embedding_at$
     select jsonb_build_object('model', e.model, 'embedding', e.embedding::text)
     from private.message_embeddings e
@@ -125,9 +128,9 @@ end $$;
 -- p_limit messages that have none of this model yet: [{"id", "speaker", "content", "digest"}]. None are
 -- returned of a conversation that is not remembered.
 --
--- p_model is the model's private.vector_space. p_embeddings has rows of {"message_id", "digest", "embedding"}: the MD5 of the content that was
--- embedded, and a list of numbers, or null for a message that the model must not read. p_usage has all
--- calls of this turn for embeddings, also those of an earlier call of this function.
+-- p_model is the model's private.vector_space. p_embeddings has rows of {"message_id", "digest", "embedding"}:
+-- the MD5 of the content that was embedded, and a list of numbers, or null for a message that the model must not
+-- read. p_usage has all calls of this turn for embeddings, also those of an earlier call of this function.
 create function public.embed_messages(
   p_turn_id uuid, p_model text, p_embeddings jsonb, p_usage jsonb, p_limit integer) returns jsonb
 language plpgsql security definer set search_path = '' as $$
