@@ -235,7 +235,8 @@ async def find_by_meaning(
         embedder,
         QUERY_SECONDS=60,
         BATCH_SECONDS=600,
-        REST_SECONDS=0,
+        COOLDOWN_SECONDS=0,
+        KNOWN_SECONDS=sys.maxsize,
         MAX_QUERIES_A_MINUTE=sys.maxsize,
     ):
         return await _find_by_meaning(function, talks, say)
@@ -259,7 +260,8 @@ async def _find_by_meaning(
     db.execute("analyze")
     before = function.embedded
     found = await _ask_all(function, replayed)
-    if function.embedded - before < found.questions:
+    asked = [question.text for talk in talks for question in talk.questions]
+    if function.embedded - before < sum(map(embedder.is_harmless, asked)):
         raise RuntimeError("The embeddings model did not answer for each question.")
     say(f"context {MEANING_CONTEXT:,}, with an embeddings model: {found.by_question:.1%}")
     return found

@@ -61,8 +61,9 @@ declare
   c_one_sign constant text := '(?<![\u3400-\u9FFF])[\u3400-\u9FFF](?![\u3400-\u9FFF])';
   -- Combining accents, parts of Hangul, and other forms of letters, such as full-width ones.
   c_odd constant text := '[\u0300-\u036F\u1100-\u11FF\u3099\u309A\uF900-\uFFEF]';
-  -- Where Postgres reads "end.Next" as a host, "one/another" as a file and "<name>" as a tag.
-  c_joint constant text := '([^\s\d.])[./@](?=[^\s\d.])|[<>]';
+  -- Where Postgres reads "end.Next" and "1999.Next" as a host, "one/another", "/one" and "~one~" as a file, and
+  -- "<name>" as a tag. "..." separates words anyway, and is common.
+  c_joint constant text := '(?<!\.)\.(?=[^\s\d.])|[/@](?=[^\s\d.])|[~<>]';
   c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
   v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
   v_text text := left(p_text, 8000);
@@ -77,7 +78,7 @@ begin
   v_text := lower(v_text);
   if v_text ~ c_joint then
     -- Their words, too.
-    v_text := v_text || ' ' || regexp_replace(v_text, c_joint, '\1 ', 'g');
+    v_text := v_text || ' ' || regexp_replace(v_text, c_joint, ' ', 'g');
   end if;
   if octet_length(v_text) > char_length(v_text) and v_text ~ c_unspaced then
     v_terms := array(

@@ -11,6 +11,28 @@ create function private.nearest(p_conversation_id uuid, p_before bigint, p_own b
 returns table (found_at bigint, place bigint)
 language sql stable set search_path = '' as 'select null::bigint, null::bigint where false';
 
+-- The embedding of the message at a position, for private.nearest, if it is of one of these models (rows of
+-- private.models_for_embedding). Null without the extension.
+create function private.embedding_at(p_conversation_id uuid, p_position bigint, p_models jsonb)
+returns jsonb
+language sql stable set search_path = '' as 'select null::jsonb';
+
+-- What the embeddings of a model (a row of private.models_for) are saved under. With other parameters, such as
+-- "dimensions", they cannot be compared, so they count as another model's. At most 300 characters.
+create function private.vector_space(p_model jsonb) returns text
+language sql immutable set search_path = '' as $$
+  select left((p_model #>> '{provider,name}') || ':' || (p_model ->> 'model_key'), 267)
+    || case when p_model -> 'input_defaults' = '{}' then '' else ' ' || md5((p_model -> 'input_defaults')::text) end
+$$;
+
+-- The embeddings models, as private.models_for with "vector_space".
+create function private.models_for_embedding() returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(
+    m.model || jsonb_build_object('vector_space', private.vector_space(m.model)) order by m.place), '[]')
+  from jsonb_array_elements(private.models_for('embedding')) with ordinality m (model, place)
+$$;
+
 -- Creates the table of embeddings, if the extension is installed. Returns whether it is. Calling it
 -- again changes nothing.
 create function private.install_embeddings() returns boolean
@@ -72,6 +94,15 @@ begin
       from spread s where s.score >= 0.3 * s.best
       order by 2 limit 120
     $nearest$ $function$, v_schema);
+  create or replace function private.embedding_at(p_conversation_id uuid, p_position bigint, p_models jsonb)
+  returns jsonb
+  language sql stable set search_path = '' as $embedding_at$
+    select jsonb_build_object('model', e.model, 'embedding', e.embedding::text)
+    from private.message_embeddings e
+    where e.conversation_id = p_conversation_id and e.position = p_position and e.embedding is not null
+      and e.model in (select m.model ->> 'vector_space' from jsonb_array_elements(p_models) m (model))
+    limit 1
+  $embedding_at$;
   -- So that undoing an adoption removes it, too.
   if to_regclass('private.adopted_objects') is not null then
     insert into private.adopted_objects (kind, name) values ('table', 'private.message_embeddings');
@@ -97,9 +128,9 @@ end $$;
 -- p_limit messages that have none of this model yet: [{"id", "speaker", "content", "digest"}]. None are
 -- returned of a conversation that is not remembered.
 --
--- p_embeddings has rows of {"message_id", "digest", "embedding"}: the MD5 of the content that was
--- embedded, and a list of numbers, or null for a message that the model must not read. p_usage has all
--- calls of this turn for embeddings, also those of an earlier call of this function.
+-- p_model is the model's private.vector_space. p_embeddings has rows of {"message_id", "digest", "embedding"}:
+-- the MD5 of the content that was embedded, and a list of numbers, or null for a message that the model must not
+-- read. p_usage has all calls of this turn for embeddings, also those of an earlier call of this function.
 create function public.embed_messages(
   p_turn_id uuid, p_model text, p_embeddings jsonb, p_usage jsonb, p_limit integer) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -137,6 +168,18 @@ begin
       order by m.position desc limit p_limit) n);
 end $$;
 
+-- Records calls for the embedding of a message that began no turn. A repetition with the same id changes
+-- nothing.
+create function public.record_query(p_id uuid, p_user_id uuid, p_usage jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_turn public.turns;
+begin
+  -- Somebody may have deleted the account meanwhile.
+  v_turn.user_id := (select u.id from auth.users u where u.id = p_user_id);
+  perform private.record_usage(p_id, v_turn, p_usage);
+end $$;
+
 -- Copies the embeddings of the messages that a branch has.
 create function private.branch_embeddings(p_parent_id uuid, p_branch_id uuid) returns void
 language plpgsql set search_path = '' as $$
@@ -154,8 +197,11 @@ begin
 end $$;
 
 revoke execute on function private.nearest(uuid, bigint, bigint, bigint[], jsonb), private.install_embeddings(),
+  private.embedding_at(uuid, bigint, jsonb), private.vector_space(jsonb), private.models_for_embedding(),
   private.has_embeddings(), private.forget_embedding(uuid), private.branch_embeddings(uuid, uuid),
-  public.embed_messages(uuid, text, jsonb, jsonb, integer) from public, anon, authenticated;
-grant execute on function public.embed_messages(uuid, text, jsonb, jsonb, integer) to service_role;
+  public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)
+  from public, anon, authenticated;
+grant execute on function public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)
+  to service_role;
 
 select private.install_embeddings();

@@ -30,7 +30,10 @@ declare
   v_scene text;
   v_templates json;
   v_moderation_models jsonb;
-  v_embedding_models jsonb;
+  -- Most installations have none.
+  v_embedding_models jsonb := case when exists (select from shared.api_models m where m.task = 'embedding')
+    and private.has_embeddings() then private.models_for_embedding() else '[]' end;
+  v_embedding jsonb := p_embedding;
   v_task_config text;
   v_may_note boolean;
   v_backlog record;
@@ -58,10 +61,14 @@ begin
   -- A short conversation is in every prompt as a whole, if no names stand before the messages (group_chat.as_heard).
   if not (v_history.is_whole and v_history.bytes + 5 * v_history.number <= v_room.short
           and v_others = '[]' and v_personas is null and v_history.speakers <@ array[p_speaker.id]) then
+    -- Another version of the reply recalls the same, although nobody embeds the message again.
+    if v_embedding is null and p_turn.replaces_message_id is not null and v_embedding_models <> '[]' then
+      v_embedding := private.embedding_at(p_turn.conversation_id, v_own.position, v_embedding_models);
+    end if;
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
     from private.recall(
       p_turn.conversation_id, p_conversation.character_id, coalesce(v_before, 9223372036854775807), v_own.position,
-      v_message, p_embedding,
+      v_message, v_embedding,
       case when v_history.kept is not null then
         int8range((v_history.kept ->> 'after')::bigint, (v_history.kept ->> 'before')::bigint, '()') end) r;
   end if;
@@ -85,8 +92,6 @@ begin
   -- Most installations have none.
   v_moderation_models := case when exists (select from shared.api_models m where m.task = 'moderation')
     then private.models_for('moderation') else '[]' end;
-  v_embedding_models := case when exists (select from shared.api_models m where m.task = 'embedding') and private.has_embeddings()
-    then private.models_for('embedding') else '[]' end;
   -- Ratios change all the time.
   v_task_config := md5(concat_ws(E'\n', v_templates, v_moderation_models, v_embedding_models, (
     select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
@@ -118,7 +123,8 @@ begin
       'name', p_profile.display_name, 'age_verified', coalesce(p_profile.age_verified, false)),
     'conversation', case when p_turn.conversation_id is null then null
       else json_build_object('id', p_conversation.id, 'character_id', p_conversation.character_id, 'content_tier',
-                              case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end) end,
+                              case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end,
+                              'remembers', p_conversation.remembers) end,
     'settings', private.settings_of(p_turn.conversation_id),
     'scene', v_scene,
     'character', case when v_scene is distinct from p_known ->> 'scene' then v_character end,

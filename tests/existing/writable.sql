@@ -105,8 +105,8 @@ begin
     values (new.id, new.provider_id, new.model_key, new.display_name, new.input_defaults, new.capabilities,
             new.pricing, new.is_active, v_default, new.priority);
   elsif new.task = 'embedding' then
-    insert into private.embedding_models (id, provider_id, model_key, display_name, pricing, is_active)
-    values (new.id, new.provider_id, new.model_key, new.display_name, new.pricing, new.is_active);
+    insert into private.embedding_models (id, provider_id, model_key, display_name, pricing, is_active, priority)
+    values (new.id, new.provider_id, new.model_key, new.display_name, new.pricing, new.is_active, new.priority);
   elsif tests.has_tasks() then
     insert into public.api_models as m (id, provider_id, model_key, display_name, model_family, input_defaults,
                                         capabilities, pricing, is_active, priority, modality, tasks, default_for_tasks)
@@ -141,6 +141,11 @@ begin
     update private.moderation_models m
     set provider_id = new.provider_id, model_key = new.model_key, input_defaults = new.input_defaults,
         capabilities = new.capabilities, is_active = new.is_active, is_default = new.is_default, priority = new.priority
+    where m.id = old.id;
+    return new;
+  elsif new.task = 'embedding' then
+    update private.embedding_models m
+    set input_defaults = new.input_defaults, capabilities = new.capabilities, is_active = new.is_active
     where m.id = old.id;
     return new;
   end if;

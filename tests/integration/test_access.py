@@ -244,7 +244,7 @@ FUNCTIONS = {
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
         public.purge_conversations
-        public.embed_messages
+        public.embed_messages public.record_query
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.is_stop_requested public.stop_turn
@@ -291,6 +291,7 @@ FUNCTIONS = {
         private.forget_embedding private.forget_facts_of private.forget_message
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
+        private.embedding_at private.models_for_embedding private.vector_space
         private.recall_by_words
         private.account_contents private.forget_leaving_user
         private.account_messages private.account_profile private.account_rows

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.memory import embedder
+from tests.support import meanings
 from tests.support.answers import error, reply, stall, text
 from tests.support.meanings import PATH, embeddings
 from tests.support.notes import asks_for_notes
@@ -39,11 +40,14 @@ def vectors(postgres: Postgres, stack: Stack) -> Iterator[None]:
         finally:
             owner.execute("drop table private.message_embeddings")
             owner.execute("drop extension vector")
-            stub = re.search(
-                r"create (function private\.nearest.*?;)\n", MIGRATION.read_text(), re.S
+            stubs = re.findall(
+                r"^create (function private\.(?:nearest|embedding_at)\b.*?;)\n",
+                MIGRATION.read_text(),
+                re.S | re.M,
             )
-            assert stub
-            owner.execute(f"create or replace {stub[1]}".encode())
+            assert len(stubs) == len(("nearest", "embedding_at"))
+            for stub in stubs:
+                owner.execute(f"create or replace {stub}".encode())
 
 
 @pytest.fixture
@@ -230,8 +234,10 @@ def test_a_branch_takes_its_embeddings_along(long: Talk) -> None:
     ).json()["conversation_id"]
     assert stored(long, branch) == 46
     long.conversation = UUID(branch)
+    long.reply("Hello")
+    wait_until(lambda: stored(long, branch) == 48, "the messages of the turn to be embedded")
     assert ANSWER in shown(long, QUESTION)
-    assert asked(long)[calls] == [QUESTION]
+    assert [len(batch) for batch in asked(long)[calls:][:2]] == [2, 1]
 
 
 def test_other_conversations_are_not_searched(long: Talk) -> None:
@@ -260,6 +266,145 @@ def test_a_conversation_that_is_not_remembered_is_not_embedded(long: Talk) -> No
     long.reply("Hello")
     wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
     assert (asked(long), stored(long)) == ([], 0)
+
+
+def test_message_of_a_conversation_that_is_not_remembered_is_sent_to_no_model(long: Talk) -> None:
+    long.stack.db.execute("update conversations set remembers = false")
+    long.reply("Hello")
+    long.reply("My secret is that Tolvane betrayed us.")
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
+    assert asked(long) == []
+
+
+def test_message_is_not_embedded_before_its_conversation_is_known(long: Talk) -> None:
+    embedded(long)
+    long.conversation = long.stack.conversation(long.user)
+    long.reply(QUESTION)
+    assert [QUESTION] not in asked(long)
+    long.reply("Is your boat well?")
+    assert ["Is your boat well?"] in asked(long)
+
+
+def test_message_that_the_content_policy_refuses_is_sent_to_no_model(long: Talk) -> None:
+    for_adults(long)
+    embedded(long)
+    calls = len(asked(long))
+    long.stack.db.execute("update shared.characters set age = 15")
+    assert long.say("We undress and have sex on the table.").status_code == 403
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
+    assert asked(long)[calls:] == []
+
+
+def test_stored_text_is_sent_to_a_model_for_adults_only_in_a_turn_for_adults(long: Talk) -> None:
+    for_adults(long)
+    said = "They had sex, and slept."
+    long.stack.insert("messages", conversation_id=long.conversation, sender="user", content=said)
+    long.stack.db.execute("update shared.characters set age = 15")
+    long.say("Hello")
+    wait_until(lambda: stored(long) >= 45, "all messages to be looked at")
+    assert said not in str(asked(long))
+
+
+def test_message_of_no_conversation_is_not_embedded(long: Talk) -> None:
+    embedded(long)
+    calls = len(asked(long))
+    answer = long.stack.chat(
+        long.user, url=long.url, message="A note about Tolvane.", task="prompt_enhancement"
+    )
+    assert answer.status_code == 200, answer.text
+    assert asked(long)[calls:] == []
+
+
+def for_adults(talk: Talk) -> None:
+    """The embeddings model may read sexual texts."""
+    talk.stack.db.execute(
+        "update api_models set capabilities = '{\"nsfw\": true}' where task = 'embedding'"
+    )
+
+
+def cool_down(talk: Talk, key: str) -> None:
+    talk.stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason)"
+        " values ('model', %s, now() + interval '1 hour', 'test')",
+        (f"openrouter:{key}",),
+    )
+
+
+def test_cooldown_at_the_first_turn_of_an_instance_ends(long: Talk) -> None:
+    cool_down(long, MODEL)
+    long.reply("Hello")
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
+    assert asked(long) == []
+    long.stack.db.execute("delete from model_cooldowns")
+    long.reply("Hello again")
+    wait_until(lambda: stored(long) == 48, "all messages to be embedded")
+
+
+def test_no_other_model_stands_in_for_one_on_cooldown(long: Talk) -> None:
+    stack = long.stack
+    provider = stack.one("select id from api_providers where name = 'openrouter'")["id"]
+    row = {"provider_id": provider, "model_key": "small/second", "display_name": "Second"}
+    row |= {"modality": "embedding", "task": "embedding", "is_active": True, "priority": 900}
+    stack.insert("api_models", **row)
+    cool_down(long, MODEL)
+    long.reply("Hello")
+    wait_until(lambda: not stack.gateway.in_progress, "the last call to be over")
+    assert asked(long) == []
+
+
+def test_another_version_of_a_reply_recalls_the_same(long: Talk) -> None:
+    embedded(long)
+    assert ANSWER in shown(long, QUESTION)
+    wait_until(lambda: stored(long) == 48, "the messages of the turn to be embedded")
+    calls = len(asked(long))
+    with long.stack.serving() as url:  # an instance that knows of nothing
+        long.url = url
+        long.reply("", action="regenerate")
+    said = [call for call in long.stack.upstream.calls if call.path != PATH]
+    assert ANSWER in str([call.json["messages"] for call in said if not asks_for_notes(call)][-1])
+    assert [QUESTION] not in asked(long)[calls:]
+
+
+def test_all_is_embedded_again_after_a_change_of_the_dimensions(
+    long: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded(long)
+    whole = meanings.vector
+    monkeypatch.setattr(meanings, "vector", lambda said: whole(said)[:128])
+    long.stack.db.execute(
+        "update api_models set input_defaults = '{\"dimensions\": 128}' where task = 'embedding'"
+    )
+    long.reply("Hello")
+    counted = "select count(*) as of_128 from private.message_embeddings"
+    counted += " where extensions.vector_dims(embedding) = 128"
+    wait_until(lambda: long.stack.one(counted)["of_128"] == 48, "all to be embedded again")
+    assert ANSWER in shown(long, QUESTION)
+
+
+def test_call_for_a_request_that_begins_no_turn_is_usage(long: Talk) -> None:
+    embedded(long)
+    long.reply(QUESTION, client_message_id="once")
+    wait_until(lambda: stored(long) == 48, "the messages of the turn to be embedded")
+    long.reply(QUESTION, client_message_id="once")
+    long.stack.configure(limits={"default": {"turns_per_minute": 1}})
+    assert long.say(QUESTION).status_code == 429
+    assert asked(long).count([QUESTION]) == 3
+    counted = "select count(*) as calls from usage_events where purpose = 'embedding'"
+    counted += " and user_id = %s"
+    wait_until(
+        lambda: long.stack.one(counted, long.user.id)["calls"] == len(asked(long)),
+        "all calls to be recorded",
+    )
+
+
+def test_paid_model_is_not_asked_once_the_budget_is_known_to_be_spent(long: Talk) -> None:
+    embedded(long)
+    long.stack.configure(limits={"default": {"usd_per_day": 0.0001}})
+    long.reply("Hello")
+    calls = len(asked(long))
+    long.reply(QUESTION)
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
+    assert asked(long)[calls:] == []
 
 
 def test_without_the_extension_nobody_is_asked(talk: Talk) -> None:

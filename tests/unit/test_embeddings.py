@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.clients import Clients
-from roleplay_chat.api import ChatRequest
+from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import (
     MAX_DIMENSIONS,
@@ -125,15 +125,16 @@ def test_queries_of_one_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(embedder, "embed", embed)
     monkeypatch.setattr(embedder, "time", SimpleNamespace(monotonic=lambda: seconds))
-    begun = {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
     settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
     model = Embedder(Clients(settings), settings)
-    model.learn(BegunTurn.model_validate(begun | {"embedding_models": [row().model_dump()]}))
+    model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+    model.learn(begun_turn(), UUID(int=1))
+    model.learn(begun_turn(), UUID(int=2))
 
     async def ask(message: str, user: int, times: int) -> None:
-        model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+        request = ChatRequest(message=message, conversation_id=CONVERSATION)
         for _ in range(times):
-            await model.query(ChatRequest(message=message), UUID(int=user))
+            await model.query(request, UUID(int=user))
 
     asyncio.run(ask("often", 1, 40))
     asyncio.run(ask("once", 2, 1))
@@ -143,15 +144,77 @@ def test_queries_of_one_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked[-1] == "later"
 
 
+CONVERSATION = UUID(int=7)
+NOW = datetime.now(UTC)
+FREE = row(pricing={"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0})
+KNOWN = {"id": CONVERSATION, "remembers": True}
+KEY = UUID(int=3)
+"""Stands for an API key of user 1."""
+
+
+def begun_turn(**columns: Any) -> BegunTurn:
+    begun = {"now": NOW, "turn": {"id": UUID(int=1)}, "user": {}, "conversation": KNOWN}
+    priced = row(pricing={"prompt_usd_per_1k": 0.01, "completion_usd_per_1k": 0})
+    return BegunTurn.model_validate(begun | {"embedding_models": [priced]} | columns)
+
+
+COOLDOWN = {"scope": "model", "key": "p:m", "until": NOW + timedelta(seconds=60)}
+
+
 @pytest.mark.parametrize(
-    ("text", "by_any", "by_adult"),
+    ("told", "later", "caller", "message", "is_asked"),
     [
-        ("We took a puppy home.", True, True),
-        ("They had sex, and slept.", False, True),
+        pytest.param({}, 0, 1, "A boat", True, id="known"),
+        pytest.param({}, 0, KEY.int, "A boat", True, id="key"),
+        pytest.param({}, 0, 2, "A boat", False, id="somebody-else"),
+        pytest.param({}, 1000, 1, "A boat", False, id="long-ago"),
+        pytest.param({"conversation": KNOWN | {"remembers": False}}, 0, 1, "A", False, id="off"),
+        pytest.param({"conversation": None}, 0, 1, "A boat", False, id="none"),
+        pytest.param({}, 0, 1, "They undressed.", False, id="signal"),
+        pytest.param({}, 0, 1, "She is twelve years old.", False, id="minor"),
+        pytest.param({"free_only": True}, 0, 1, "A boat", False, id="spent"),
+        pytest.param({"embedding_models": [FREE], "free_only": True}, 0, 1, "A", True, id="free"),
+        pytest.param({"cooldowns": [COOLDOWN]}, 59, 1, "A boat", False, id="cooling"),
+        pytest.param({"cooldowns": [COOLDOWN]}, 61, 1, "A boat", True, id="cooled"),
+    ],
+)
+def test_message_is_embedded_ahead_only_where_its_last_turn_allows_it(
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, Any],
+    later: float,
+    caller: int,
+    message: str,
+    is_asked: bool,
+) -> None:
+    seconds = 6000.0
+
+    async def embed(*arguments: Any, **_: Any) -> tuple[list[list[float]], Attempt]:
+        return [[1.0]], Attempt(arguments[2], 1)
+
+    monkeypatch.setattr(embedder, "embed", embed)
+    monkeypatch.setattr(embedder, "time", SimpleNamespace(monotonic=lambda: seconds))
+    settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
+    model = Embedder(Clients(settings), settings)
+    model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+    model.learn(begun_turn(**told), UUID(int=1))
+    model.learn(begun_turn(**told), UUID(int=1), KEY)
+    seconds += later
+    request = ChatRequest(message=message, conversation_id=CONVERSATION)
+    query = asyncio.run(model.query(request, UUID(int=caller)))
+    assert (query and query.user_id) == (UUID(int=1) if is_asked else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "tier", "by_any", "by_adult"),
+    [
+        ("We took a puppy home.", "sfw", True, True),
+        ("They had sex, and slept.", "nsfw", False, True),
+        ("They had sex, and slept.", "sfw", False, False),
     ],
 )
 def test_what_is_sexual_is_read_by_models_for_adults_alone(
-    text: str, by_any: bool, by_adult: bool
+    text: str, tier: Tier, by_any: bool, by_adult: bool
 ) -> None:
     adult = embedding_target(row(capabilities={"nsfw": True}))
-    assert (may_read(embedding_target(row()), text), may_read(adult, text)) == (by_any, by_adult)
+    assert may_read(embedding_target(row()), text, tier) == by_any
+    assert may_read(adult, text, tier) == by_adult

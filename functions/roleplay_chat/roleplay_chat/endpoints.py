@@ -26,6 +26,7 @@ from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.request_body import BodyReader, places_for_large
 from roleplay_chat.resume import awaited, saved_answer
+from roleplay_chat.rows import BegunTurn
 from roleplay_chat.sending import EventStream, InPieces
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
@@ -121,15 +122,20 @@ class Endpoints:
         timing = Timing()
         # Before the first turn, the embeddings model is unknown.
         query = await turns.result().query(chat, user_id) if turns.done() else None
-        with timing.measure("begin"):
-            begun = await turn_store.begin(
-                self._clients,
-                user_id,
-                chat,
-                lease_seconds=settings.lease_seconds,
-                cache=self._cache,
-                embedding=query.embedding if query else None,
-            )
+        begun: BegunTurn | turn_store.Replay | None = None
+        try:
+            with timing.measure("begin"):
+                begun = await turn_store.begin(
+                    self._clients,
+                    user_id,
+                    chat,
+                    lease_seconds=settings.lease_seconds,
+                    cache=self._cache,
+                    embedding=query.embedding if query else None,
+                )
+        finally:
+            if query and not isinstance(begun, BegunTurn):
+                turns.result().drop(query)
         if isinstance(begun, turn_store.Replay):
             replay = begun.to_json(request_id)
             return self._event_stream(replayed(replay)) if streamed else JSONResponse(replay)
@@ -185,6 +191,7 @@ class Endpoints:
             self._settings,
             self._cache,
             turns.query,
+            turns.drop,
             self._bodies.read_small,
             turns.start,
             self._event_stream,

@@ -42,6 +42,7 @@ class ConversationRow(Row):
 
     id: UUID
     content_tier: Tier | None = None
+    remembers: bool = False
 
 
 class SettingsRow(Row):
@@ -239,6 +240,8 @@ class ModelRow(Row):
     """The calibration of token estimates: see `tokens`."""
     repairs: Object = Field(default_factory=dict)
     """The learned form of requests: see `private.remember_repairs`."""
+    vector_space: str = ""
+    """What the embeddings of an embeddings model are saved under: see `private.vector_space`."""
     provider: ProviderRow
 
 

@@ -119,6 +119,8 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         await turn_store.abandon(context.clients, accepted.begun.turn.id)
         running.end()
         context.emit(Failed(internal_error()))
+        if context.embedder:
+            await context.embedder.record(accepted.query, _embedding_row)
         return
     try:
         if not saving.done():
@@ -126,10 +128,14 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         await memory.save_late(lambda attempt: usage_row(attempt, "memory"))
         if context.embedder:
             await context.embedder.index(
-                planned.begun, accepted.query, lambda attempt: usage_row(attempt, "embedding")
+                planned.begun, accepted.query, planned.allowed, _embedding_row
             )
     finally:
         await memory.drop()
+
+
+def _embedding_row(attempt: Attempt) -> dict[str, Any]:
+    return usage_row(attempt, "embedding")
 
 
 def _memory(context: Context, accepted: Accepted, planned: Planned) -> Summarizer:

@@ -484,5 +484,14 @@ async def embed_messages(
     return list(await clients.rpc("embed_messages", parameters))
 
 
+async def record_query(
+    clients: Clients, id_: UUID, user_id: UUID, usage: Sequence[dict[str, Any]]
+) -> None:
+    """Record calls for the embedding of a message that began no turn. A repetition with the same id
+    changes nothing. Raises `ApiError` if the database is unavailable."""
+    parameters = {"p_id": str(id_), "p_user_id": str(user_id), "p_usage": list(usage)}
+    await clients.rpc("record_query", parameters)
+
+
 def _text(value: UUID | None) -> str | None:
     return None if value is None else str(value)

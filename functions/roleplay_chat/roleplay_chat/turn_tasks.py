@@ -18,6 +18,7 @@ from roleplay_chat.stops import Stops
 from roleplay_chat.turn import Context, RunningTurn, run_turn
 from roleplay_chat.turn_events import TurnEvents
 from roleplay_chat.turn_plan import Accepted
+from roleplay_chat.turn_record import usage_row
 
 if TYPE_CHECKING:
     from roleplay_chat.telemetry import Telemetry
@@ -38,9 +39,17 @@ class TurnTasks:
         """The events of the turns that run here."""
         self._running: set[asyncio.Task[None]] = set()
 
-    async def query(self, chat: ChatRequest, user_id: UUID) -> Query | None:
-        """Embed the message of a request; None if there is no model or nothing to embed."""
-        return await self._embedder.query(chat, user_id)
+    async def query(self, chat: ChatRequest, caller: UUID) -> Query | None:
+        """Embed the message of a request: `Embedder.query`."""
+        return await self._embedder.query(chat, caller)
+
+    def drop(self, query: Query | None) -> None:
+        """Record the call of a query whose request began no turn, beside the answer."""
+        if query:
+            recording = self._embedder.record(query, lambda one: usage_row(one, "embedding"))
+            task = asyncio.create_task(recording)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
     def find(self, turn_id: UUID, user_id: UUID) -> TurnEvents | None:
         """The events of a person's turn, if it runs on this instance."""
@@ -59,9 +68,12 @@ class TurnTasks:
         query: Query | None,
         *,
         keeps_text: bool = True,
+        caller: UUID | None = None,
     ) -> TurnEvents:
-        """Run the turn, and return its events as they come."""
+        """Run the turn, and return its events as they come. `caller` is the one of `query`, if that
+        is not the user."""
         turn_id = begun.turn.id
+        self._embedder.learn(begun, user_id, caller)
         events = self._events[turn_id] = TurnEvents(turn_id, user_id, shows_text=streamed)
         accepted = Accepted(begun, chat, user_id, request_id, streamed, keeps_text, query)
         context = Context(self._clients, self._settings, timing, events.emit, self._embedder)

@@ -1,17 +1,21 @@
 """Embeds messages, so that they can be found by meaning.
 
 A person's message is embedded before the turn begins, in a fraction of a second or not at all.
-Stored messages are embedded after the turn, a few at a time; failures are retried after a later
-turn.
+Nobody has screened it then, so only a message without any signal is, in a conversation that the
+instance knows to be remembered. Stored messages are embedded after the turn, a few at a time;
+failures are retried after a later turn.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from logging import WARNING, getLogger
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
+
+from cachetools import LRUCache
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -19,12 +23,12 @@ from edge.json_text import dumps
 from edge.json_values import fields
 from edge.pricing import is_free
 from roleplay_chat import turn_store
-from roleplay_chat.api import ChatRequest
+from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import Vector, embed, embedding_target
 from roleplay_chat.generation.routing import Target, on_cooldown
-from roleplay_chat.rows import BegunTurn, ModelRow
-from roleplay_chat.screening.rules import detect
+from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow
+from roleplay_chat.screening.rules import NOTHING, detect
 from roleplay_chat.settings import Settings
 
 QUERY_SECONDS = 0.3
@@ -38,6 +42,12 @@ MAX_BATCHES = 4
 """Of one turn."""
 COOLDOWN_SECONDS = 60.0
 """How long a model is not called after a failure."""
+KNOWN_SECONDS = 900.0
+"""How long a conversation counts as remembered after a turn that said so."""
+MAX_KNOWN = 10_000
+"""The conversations, and the callers, of which an instance keeps what their last turn said."""
+
+BuildUsageRow = Callable[[Attempt], dict[str, Any]]
 
 _log = getLogger("roleplay_chat")
 
@@ -48,6 +58,8 @@ class Query:
 
     attempt: Attempt
     embedding: Mapping[str, Any] | None
+    user_id: UUID
+    """Who pays for it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,18 @@ class _Model:
     target: Target
     parameters: Mapping[str, Any]
     is_free: bool
+    space: str
+    """What its embeddings are saved under: `ModelRow.vector_space`."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the last turn of a conversation said."""
+
+    user_id: UUID
+    remembers: bool
+    at: float
+    """On the monotonic clock, in seconds."""
 
 
 class Embedder:
@@ -66,53 +90,84 @@ class Embedder:
         self._rows: Sequence[ModelRow] = ()
         self._model: _Model | None = None
         self._cools_until = 0.0
+        """After a failure here. `_cooldowns` are those that all instances share."""
+        self._cooldowns: tuple[Sequence[CooldownRow], datetime] = (), datetime.now(UTC)
+        """The cooldowns of the last turn, and when it began by the database's clock."""
+        self._told_at = 0.0
+        """When that was here."""
+        self._known = LRUCache[tuple[UUID, UUID], _Known](MAX_KNOWN)
+        """By caller and conversation."""
+        self._free_only = LRUCache[UUID, bool](MAX_KNOWN)
+        """Whether a caller's budget was spent at the last turn."""
         self._minute = 0
         self._queries = Counter[UUID]()
         """How many queries each user had in this minute."""
 
-    def learn(self, begun: BegunTurn) -> None:
-        """Take over the model from the rows of a turn."""
+    def learn(self, begun: BegunTurn, user_id: UUID, caller: UUID | None = None) -> None:
+        """Take over what the rows of a user's turn say: the model, its cooldowns, whether the
+        conversation is remembered, and whether the budget is spent. `caller` is as in `query`."""
+        caller, now = caller or user_id, time.monotonic()
+        self._cooldowns, self._told_at = (begun.cooldowns, begun.now), now
         if begun.embedding_models != self._rows:
-            self._rows, self._model = begun.embedding_models, _first(begun)
+            self._rows, self._model = begun.embedding_models, _first(begun.embedding_models)
+        if self._model is None:
+            return
+        self._free_only[caller] = begun.free_only
+        if begun.conversation:
+            known = _Known(user_id, begun.conversation.remembers, now)
+            self._known[caller, begun.conversation.id] = known
 
-    async def query(self, request: ChatRequest, user_id: UUID) -> Query | None:
-        """Embed the message of a request; None if there is no model or nothing to embed."""
-        model = self._ready()
-        if model is None or request.action != "send" or not (request.message or "").strip():
+    async def query(self, request: ChatRequest, caller: UUID) -> Query | None:
+        """Embed the message of a request; None if there is no model, nothing to embed, or no
+        certainty that the model may read it. `caller` is the user, or distinguishes an API key."""
+        model, message = self._ready(), request.message or ""
+        if model is None or request.action != "send" or not message.strip():
             return None
-        if not may_read(model.target, request.message or "") or self._has_had_enough(user_id):
+        known = self._of_remembered(request.conversation_id, caller)
+        if known is None or (self._free_only.get(caller, False) and not model.is_free):
             return None
-        vectors, attempt = await self._embed(model, [request.message or ""], QUERY_SECONDS)
+        if not is_harmless(message) or self._has_had_enough(caller):
+            return None
+        vectors, attempt = await self._embed(model, [message], QUERY_SECONDS)
         if not vectors:
-            return Query(attempt, None)
+            return Query(attempt, None, known.user_id)
         # As text: the database would take a list of numbers apart one by one.
-        known = {"model": model.target.name, "embedding": dumps(vectors[0]).decode()}
-        return Query(attempt, known)
+        embedding = {"model": model.space, "embedding": dumps(vectors[0]).decode()}
+        return Query(attempt, embedding, known.user_id)
 
     async def index(
-        self,
-        begun: BegunTurn,
-        query: Query | None,
-        build_usage_row: Callable[[Attempt], dict[str, Any]],
+        self, begun: BegunTurn, query: Query | None, tier: Tier, build_usage_row: BuildUsageRow
     ) -> None:
-        """Embed messages of a turn's conversation that have no embedding yet. Raises nothing."""
-        self.learn(begun)
-        attempts = [query.attempt] if query else []
+        """Embed messages of a turn's conversation that have no embedding yet. `tier` is the one
+        that the content policy allows the turn. Raises nothing."""
         if begun.conversation is None or self._model is None:
+            await self.record(query, build_usage_row)
             return
+        attempts = [query.attempt] if query else []
         try:
-            await self._index(begun, self._model, attempts, build_usage_row)
+            await self._index(begun, self._model, tier, attempts, build_usage_row)
         except ApiError:
             _log.log(WARNING, "embeddings not saved", extra={"fields": _ids(begun)})
         except Exception:
             _log.exception("messages cannot be embedded", extra={"fields": _ids(begun)})
 
+    async def record(self, query: Query | None, build_usage_row: BuildUsageRow) -> None:
+        """Record the call of a query without a turn. Raises nothing."""
+        if query is None:
+            return
+        try:
+            usage = [build_usage_row(query.attempt)]
+            await turn_store.record_query(self._clients, uuid4(), query.user_id, usage)
+        except Exception:
+            _log.exception("a call for an embedding is not recorded")
+
     async def _index(
         self,
         begun: BegunTurn,
         model: _Model,
+        tier: Tier,
         attempts: list[Attempt],
-        build_usage_row: Callable[[Attempt], dict[str, Any]],
+        build_usage_row: BuildUsageRow,
     ) -> None:
         turn_id, embedded = begun.turn.id, list[dict[str, Any]]()
         may_ask = self._ready() is not None and (model.is_free or not begun.free_only)
@@ -121,7 +176,7 @@ class Embedder:
             rows = await turn_store.embed_messages(
                 self._clients,
                 turn_id,
-                model.target.name,
+                model.space,
                 embedded,
                 [build_usage_row(attempt) for attempt in attempts],
                 limit=0 if is_last else BATCH_SIZE,
@@ -129,7 +184,7 @@ class Embedder:
             if is_last or not rows:
                 return
             texts = [f"{row['speaker']}: {row['content']}" for row in rows]
-            readable = [may_read(model.target, text) for text in texts]
+            readable = [may_read(model.target, text, tier) for text in texts]
             asked = [text for text, may in zip(texts, readable, strict=True) if may]
             vectors: list[Vector] | None = []
             if asked:
@@ -162,31 +217,48 @@ class Embedder:
         self._queries[user_id] += 1
         return self._queries[user_id] > MAX_QUERIES_A_MINUTE
 
+    def _of_remembered(self, conversation_id: UUID | None, caller: UUID) -> _Known | None:
+        """What is known of a conversation, if it is known to be remembered."""
+        known = conversation_id and self._known.get((caller, conversation_id))
+        if not known or not known.remembers or time.monotonic() - known.at > KNOWN_SECONDS:
+            return None
+        return known
+
     def _ready(self) -> _Model | None:
-        return self._model if time.monotonic() >= self._cools_until else None
+        """The model, if it may be called now."""
+        now = time.monotonic()
+        if self._model is None or now < self._cools_until:
+            return None
+        cooldowns, told = self._cooldowns
+        is_cooling = on_cooldown(
+            self._model.target, cooldowns, told + timedelta(seconds=now - self._told_at)
+        )
+        return None if is_cooling else self._model
 
 
-def may_read(target: Target, text: str) -> bool:
-    """Whether a model may read a text: never one that no model may read, and a sexual one only if
-    the model is for the adult tier."""
+def is_harmless(text: str) -> bool:
+    """Whether the rules of the content policy find nothing at all in a text."""
+    return detect(text) == NOTHING
+
+
+def may_read(target: Target, text: str, tier: Tier) -> bool:
+    """Whether a model may read a text of a turn of this tier: never one that no model may read, and
+    a sexual one only if both the model and the turn are for the adult tier."""
     found = detect(text)
     if found.absolute or found.together:
         return False
-    return target.adult or not (found.explicit or found.soft)
+    return (target.adult and tier == "nsfw") or not (found.explicit or found.soft)
 
 
-def _first(begun: BegunTurn) -> _Model | None:
-    """The first active model that is not on cooldown."""
-    models = [row for row in begun.embedding_models if row.is_active]
-    targets = [(embedding_target(row), row) for row in models]
-    ready = [pair for pair in targets if not on_cooldown(pair[0], begun.cooldowns, begun.now)]
-    return next(
-        (
-            _Model(target, fields(row.input_defaults), is_free(row.model_key, row.pricing))
-            for target, row in ready
-        ),
-        None,
-    )
+def _first(rows: Sequence[ModelRow]) -> _Model | None:
+    """The first active model. Never another one while it is on cooldown: their embeddings cannot be
+    compared, so all messages would have to be embedded again, and back."""
+    row = next((row for row in rows if row.is_active), None)
+    if row is None:
+        return None
+    target = embedding_target(row)
+    free = is_free(row.model_key, row.pricing)
+    return _Model(target, fields(row.input_defaults), free, row.vector_space or target.name)
 
 
 def _embedded(

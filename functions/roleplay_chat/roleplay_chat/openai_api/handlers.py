@@ -37,6 +37,8 @@ class Server:
     cache: TurnCache
     query: Callable[[ChatRequest, UUID], Awaitable[Query | None]]
     """Embeds the message of a request: `TurnTasks.query`."""
+    drop: Callable[[Query | None], None]
+    """Records a query whose request began no turn: `TurnTasks.drop`."""
     read_body: Callable[[Request, UUID, AsyncExitStack], Awaitable[dict[str, Any]]]
     start: Callable[..., TurnEvents]
     """Runs a turn: `TurnTasks.start`."""
@@ -96,9 +98,14 @@ class OpenAiApi:
             data, request.headers, max_message_chars=server.settings.max_message_chars
         )
         timing = Timing()
-        query = await self._query(completion, credential)
-        with timing.measure("begin"):
-            user_id, begun = await self._begin(credential, completion.chat, query)
+        query = await server.query(completion.chat, credential.whose)
+        begun: BegunTurn | turn_store.Replay | None = None
+        try:
+            with timing.measure("begin"):
+                user_id, begun = await self._begin(credential, completion.chat, query)
+        finally:
+            if not isinstance(begun, BegunTurn):
+                server.drop(query)
         if isinstance(begun, turn_store.Replay):
             return self._replay(completion, begun, request_id)
         try:
@@ -112,6 +119,7 @@ class OpenAiApi:
                 completion.stream,
                 query,
                 keeps_text=begun.conversation is not None,
+                caller=credential.whose,
             )
         except Exception:
             await turn_store.abandon(server.clients, begun.turn.id)
@@ -122,11 +130,6 @@ class OpenAiApi:
         response = await _json(answers, events)
         response.headers["Server-Timing"] = timing.header()
         return response
-
-    async def _query(self, completion: Completion, credential: Credential) -> Query | None:
-        if completion.chat.conversation_id is None:
-            return None  # Nothing is stored that could be recalled.
-        return await self._server.query(completion.chat, credential.whose)
 
     async def _begin(
         self, credential: Credential, chat: ChatRequest, query: Query | None
