@@ -92,6 +92,7 @@ begin
     changed_from := private.changed_since(v_known, v_version);
     v_upto := least(v_known.upto, v_before - 1, changed_from - 1);
     if v_upto <= v_covered or v_known.covered > v_covered or v_known.character_id is distinct from p_character_id
+        or v_known.first > v_upto
         -- Of a history that was cut, older messages may have room now.
         or v_known.is_cut and (v_upto < v_known.upto or p_bytes > v_known.most) then
       v_upto := 0;

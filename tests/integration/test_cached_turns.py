@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -162,6 +163,22 @@ def test_turn_that_does_not_fit_the_copy_is_closed(
     assert talk.reply("Four.")["response"] == "Aye."
     turns = talk.stack.all("select status from turns order by created_at")
     assert [row["status"] for row in turns] == ["complete", "complete", "failed", "complete"]
+
+
+def test_copy_that_the_database_refuses_is_used_only_once(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(begun: dict[str, Any], copy: CachedTurn) -> CachedTurn:
+        kept = complete(begun, copy)
+        return replace(kept, stamp={**kept.stamp, "upto": "nowhere"})
+
+    talk.stack.upstream.always(text("Aye."))
+    talk.reply("One.")
+    with monkeypatch.context() as patched:
+        patched.setattr(turn_store, "complete", broken)
+        talk.reply("Two.")
+    assert talk.say("Three.").status_code == 500
+    assert talk.reply("Four.")["response"] == "Aye."
 
 
 # Whose it is -----------------------------------------------------------------------------------
@@ -333,6 +350,42 @@ def test_what_stands_before_a_change_is_not_read_again(
     edit(stack, user, instance.all()[8])
     instance.turn()
     assert instance.read == ["Edited.", *SAID[9:], "And now?", "Now this."]
+
+
+ABOUT_DRAGONS = "Tell me of the dragon. " + "lorem ipsum " * 80
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("change", [show, edit, overwrite, remove])
+def test_change_before_all_that_was_read(stack: Stack, user: User, change: Change) -> None:
+    """The first message that was read does not follow the hidden ones: others wrote meanwhile."""
+    conversation = stack.conversation(user, *[ABOUT_DRAGONS] * 4)
+    stack.conversation(user, *SAID)
+    for _ in range(20):
+        stack.insert("messages", conversation_id=conversation, sender="user", content=ABOUT_DRAGONS)
+    instance = Instance(stack, user, conversation)
+    hidden = instance.all()[:4]
+    for message in hidden:
+        hide(stack, user, message)
+    instance.turn("And the dragon?")
+    change(stack, user, hidden[0])
+    instance.turn("And the dragon?")
+    instance.turn("And the dragon?")
+
+
+@pytest.mark.installations
+def test_first_messages_are_hidden_and_shown_while_people_talk(talk: Talk) -> None:
+    talk.stack.configure(limits={"default": {}})
+    talk.stack.conversation(talk.user, *SAID)
+    talk.stack.upstream.always(text("Aye, the dragon sleeps."))
+    for number in range(20):
+        talk.reply(f"{number}. {ABOUT_DRAGONS}")
+    messages = Instance(talk.stack, talk.user, talk.conversation).all()
+    for message in messages[:4]:
+        hide(talk.stack, talk.user, message)
+    talk.reply("And the dragon?")
+    show(talk.stack, talk.user, messages[0])
+    talk.reply("And which dragon?")
 
 
 def test_replies_that_are_written_again_are_not_read(stack: Stack, instance: Instance) -> None:
