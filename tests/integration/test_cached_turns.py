@@ -310,25 +310,103 @@ def test_everything_is_removed_at_once(
     instance.turn()
 
 
+def back_up(stack: Stack, conversation: UUID) -> Callable[[], None]:
+    """A function that sets a conversation, and the positions of messages, back to how they are."""
+    texts = stack.all(
+        "select id, content from public.messages where conversation_id = %s", conversation
+    )
+    version = stack.one(
+        "select newest, changes, changed from private.conversation_versions"
+        " where conversation_id = %s",
+        conversation,
+    )
+    positions = "private.message_positions"
+    if not stack.is_adopted:
+        serial = "select pg_get_serial_sequence('public.messages', 'position') as name"
+        positions = stack.one(serial)["name"]
+    last = stack.one(f"select last_value from {positions}")["last_value"]  # noqa: S608
+
+    def restore() -> None:
+        with stack.db.transaction():
+            stack.db.execute(
+                "delete from public.messages where conversation_id = %s and id <> all (%s)",
+                [conversation, [row["id"] for row in texts]],
+            )
+            for row in texts:
+                stack.db.execute(
+                    "update public.messages set content = %s where id = %s and content <> %s",
+                    [row["content"], row["id"], row["content"]],
+                )
+            stack.db.execute(
+                "update private.conversation_versions set newest = %s, changes = %s, changed = %s"
+                " where conversation_id = %s",
+                [*version.values(), conversation],
+            )
+            stack.db.execute("select setval(%s, %s)", [positions, last])
+
+    return restore
+
+
+@pytest.mark.installations
 def test_database_that_was_set_back_is_read_again(
     stack: Stack, conversation: UUID, instance: Instance
 ) -> None:
-    version = "select version, newest, changed from private.conversation_versions"
-    before = stack.one(f"{version} where conversation_id = %s", conversation)
+    restore = back_up(stack, conversation)
+    instance.turn("I confess.", "You did what?")
+    instance.turn()
+    restore()
+    instance.turn()
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("turns", [1, 2, 3, 4])
+def test_database_that_was_set_back_and_went_on_is_read_again(
+    stack: Stack, user: User, conversation: UUID, instance: Instance, turns: int
+) -> None:
+    restore = back_up(stack, conversation)
+    instance.turn("I confess.", "You did what?")
+    instance.turn()
+    restore()
+    other = Instance(stack, user, conversation)
+    for number in range(turns):
+        other.turn(f"Instead {number}?", "Instead that.")
+    instance.turn()
+
+
+@pytest.mark.installations
+def test_what_others_said_in_the_place_of_what_is_lost_is_read(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    """In positions that were another conversation's before."""
+    restore = back_up(stack, conversation)
+    stack.conversation(user, *SAID)
+    instance.turn("I confess.", "You did what?")
+    restore()
+    Instance(stack, user, conversation).turn("Instead?", "Instead that.")
+    instance.turn()
+
+
+@pytest.mark.installations
+def test_edit_that_was_lost_is_not_taken_for_another_one(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    restore = back_up(stack, conversation)
     messages = instance.all()
+    edit(stack, user, messages[4])
     instance.turn()
-    with stack.db.transaction():
-        stack.db.execute("set local session_replication_role = replica")
-        stack.db.execute(
-            "delete from public.messages where conversation_id = %s and id <> all (%s)",
-            [conversation, messages],
-        )
-        stack.db.execute(
-            "update private.conversation_versions set version = %s, newest = %s, changed = %s"
-            " where conversation_id = %s",
-            [*before.values(), conversation],
-        )
+    restore()
+    edit(stack, user, messages[8])
+    Instance(stack, user, conversation).turn()
     instance.turn()
+
+
+@pytest.mark.installations
+def test_database_that_was_set_back_to_the_present_is_not_read_again(
+    stack: Stack, conversation: UUID, instance: Instance
+) -> None:
+    back_up(stack, conversation)()
+    instance.turn()
+    assert instance.read == ["And now?", "Now this."]
 
 
 def test_message_that_was_never_answered_is_asked_again(
