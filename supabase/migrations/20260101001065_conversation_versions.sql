@@ -3,13 +3,13 @@
 
 create table private.conversation_versions (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
-  -- Changes if a conversation is created again with the same id.
-  incarnation uuid not null default gen_random_uuid(),
-  -- Counts changes other than messages that were added at the end.
-  version integer not null default 0,
+  -- The last changes other than messages that were added at the end, the newest first. The first one is that the
+  -- row was made. Each has an id of its own, because numbers would come back after a backup is restored, or if
+  -- a conversation is created again with the same id.
+  changes uuid[] not null default array[gen_random_uuid()],
   -- The last position that a message has had. Messages added after it are not a change.
   newest bigint not null,
-  -- The lowest positions of the last changes, the newest first.
+  -- The lowest positions of the changes, in the same order. The row that was made has none.
   changed bigint[] not null default '{}'
 ) with (fillfactor = 70);
 alter table private.conversation_versions enable row level security;
@@ -37,7 +37,8 @@ begin
     loop
       update private.conversation_versions v
       set newest = greatest(v.newest, v_touched.newest),
-          version = v.version + (not v_is_new or v_touched.first <= v.newest)::integer,
+          changes = case when v_is_new and v_touched.first > v.newest then v.changes
+                         else (gen_random_uuid() || v.changes)[:17] end,
           changed = case when v_is_new and v_touched.first > v.newest then v.changed
                          else (v_touched.first || v.changed)[:16] end
       where v.conversation_id = v_touched.conversation_id;

@@ -56,22 +56,16 @@ $$;
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
 -- and what it keeps of those messages.
 create type private.known_history as (
-  incarnation uuid, version integer, covered bigint, character_id uuid, upto bigint, is_cut boolean, most integer,
+  change uuid, covered bigint, character_id uuid, upto bigint, newest_id uuid, is_cut boolean, most integer,
   first bigint, messages integer, bytes integer, speakers uuid[], backlog bigint);
 
--- The lowest position of a message that changed since an instance read the conversation, one beyond all if
--- none did; 0 if nobody can say. p_version is the row of today.
-create function private.changed_since(p_known private.known_history, p_version private.conversation_versions)
-returns bigint
+-- The lowest position of a message that changed since the change that an instance knows as the last one, one beyond
+-- all if none did; 0 if nobody can say. p_version is the row of today.
+create function private.changed_since(p_change uuid, p_version private.conversation_versions) returns bigint
 language sql immutable set search_path = '' as $$
-  select case
-    when (p_known).incarnation is distinct from (p_version).incarnation
-      -- The database was set back to an earlier time.
-      or (p_known).upto > (p_version).newest
-      or (p_version).version - (p_known).version not between 0 and cardinality((p_version).changed) then 0
-    else coalesce((
-      select min(c.position)
-      from unnest((p_version).changed[:(p_version).version - (p_known).version]) c (position)), 9223372036854775807) end
+  select case when k.place is null then 0 else coalesce((
+      select min(c.position) from unnest((p_version).changed[:k.place - 1]) c (position)), 9223372036854775807) end
+  from (select array_position((p_version).changes, p_change)) k (place)
 $$;
 
 -- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
@@ -101,6 +95,7 @@ declare
   v_known private.known_history;
   v_upto bigint := 0;
   v_message record;
+  v_newest record;
   v_first bigint := v_before;
   v_speakers uuid[];
 begin
@@ -108,9 +103,16 @@ begin
   select * into v_version from private.conversation_versions v where v.conversation_id = p_conversation_id;
   if p_known is not null and v_version.conversation_id is not null then
     v_known := jsonb_populate_record(null::private.known_history, p_known);
-    changed_from := private.changed_since(v_known, v_version);
+    changed_from := private.changed_since(v_known.change, v_version);
+    -- Without its newest message the database was perhaps set back to before that: adding messages is no change.
+    if changed_from > 0 and not exists (
+        select from shared.messages m
+        where m.id = v_known.newest_id and m.conversation_id = p_conversation_id and m.position = v_known.upto) then
+      changed_from := 0;
+    end if;
     v_upto := least(v_known.upto, v_before - 1, changed_from - 1);
     if v_upto <= p_covered or v_known.covered > p_covered or v_known.character_id is distinct from p_character_id
+        or v_known.first > v_upto
         -- Of a history that was cut, older messages may have room now.
         or v_known.is_cut and (v_upto < v_known.upto or p_bytes > v_known.most) then
       v_upto := 0;
@@ -183,10 +185,13 @@ begin
       'after', greatest(p_covered, v_known.first - 1), 'before', v_upto + 1, 'without', p_own, 'most', p_bytes);
   end if;
   if v_version.conversation_id is not null then
+    select m.id, m.position into v_newest from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+      and m.position <= least(p_own - 1, p_before - 1, v_version.newest)
+    order by m.position desc limit 1;
     copy := json_build_object(
-      'incarnation', v_version.incarnation, 'version', v_version.version, 'covered', p_covered,
-      'character_id', p_character_id, 'is_cut', is_cut, 'most', p_bytes,
-      'upto', least(p_own - 1, p_before - 1, v_version.newest));
+      'change', v_version.changes[1], 'covered', p_covered, 'character_id', p_character_id, 'is_cut', is_cut,
+      'most', p_bytes, 'upto', coalesce(v_newest.position, 0), 'newest_id', v_newest.id);
   end if;
 end $$;
 
@@ -297,7 +302,7 @@ $$;
 
 revoke execute on function private.character_facts(shared.characters),
   private.history(uuid, uuid, bigint, bigint, integer, bigint, jsonb),
-  private.changed_since(private.known_history, private.conversation_versions),
+  private.changed_since(uuid, private.conversation_versions),
   private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
   private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

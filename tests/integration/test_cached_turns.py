@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -164,6 +165,22 @@ def test_turn_that_does_not_fit_the_copy_is_closed(
     assert [row["status"] for row in turns] == ["complete", "complete", "failed", "complete"]
 
 
+def test_copy_that_the_database_refuses_is_used_only_once(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(begun: dict[str, Any], copy: CachedTurn) -> CachedTurn:
+        kept = complete(begun, copy)
+        return replace(kept, stamp={**kept.stamp, "upto": "nowhere"})
+
+    talk.stack.upstream.always(text("Aye."))
+    talk.reply("One.")
+    with monkeypatch.context() as patched:
+        patched.setattr(turn_store, "complete", broken)
+        talk.reply("Two.")
+    assert talk.say("Three.").status_code == 500
+    assert talk.reply("Four.")["response"] == "Aye."
+
+
 # Whose it is -----------------------------------------------------------------------------------
 
 
@@ -293,25 +310,103 @@ def test_everything_is_removed_at_once(
     instance.turn()
 
 
+def back_up(stack: Stack, conversation: UUID) -> Callable[[], None]:
+    """A function that sets a conversation, and the positions of messages, back to how they are."""
+    texts = stack.all(
+        "select id, content from public.messages where conversation_id = %s", conversation
+    )
+    version = stack.one(
+        "select newest, changes, changed from private.conversation_versions"
+        " where conversation_id = %s",
+        conversation,
+    )
+    positions = "private.message_positions"
+    if not stack.is_adopted:
+        serial = "select pg_get_serial_sequence('public.messages', 'position') as name"
+        positions = stack.one(serial)["name"]
+    last = stack.one(f"select last_value from {positions}")["last_value"]  # noqa: S608
+
+    def restore() -> None:
+        with stack.db.transaction():
+            stack.db.execute(
+                "delete from public.messages where conversation_id = %s and id <> all (%s)",
+                [conversation, [row["id"] for row in texts]],
+            )
+            for row in texts:
+                stack.db.execute(
+                    "update public.messages set content = %s where id = %s and content <> %s",
+                    [row["content"], row["id"], row["content"]],
+                )
+            stack.db.execute(
+                "update private.conversation_versions set newest = %s, changes = %s, changed = %s"
+                " where conversation_id = %s",
+                [*version.values(), conversation],
+            )
+            stack.db.execute("select setval(%s, %s)", [positions, last])
+
+    return restore
+
+
+@pytest.mark.installations
 def test_database_that_was_set_back_is_read_again(
     stack: Stack, conversation: UUID, instance: Instance
 ) -> None:
-    version = "select version, newest, changed from private.conversation_versions"
-    before = stack.one(f"{version} where conversation_id = %s", conversation)
+    restore = back_up(stack, conversation)
+    instance.turn("I confess.", "You did what?")
+    instance.turn()
+    restore()
+    instance.turn()
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("turns", [1, 2, 3, 4])
+def test_database_that_was_set_back_and_went_on_is_read_again(
+    stack: Stack, user: User, conversation: UUID, instance: Instance, turns: int
+) -> None:
+    restore = back_up(stack, conversation)
+    instance.turn("I confess.", "You did what?")
+    instance.turn()
+    restore()
+    other = Instance(stack, user, conversation)
+    for number in range(turns):
+        other.turn(f"Instead {number}?", "Instead that.")
+    instance.turn()
+
+
+@pytest.mark.installations
+def test_what_others_said_in_the_place_of_what_is_lost_is_read(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    """In positions that were another conversation's before."""
+    restore = back_up(stack, conversation)
+    stack.conversation(user, *SAID)
+    instance.turn("I confess.", "You did what?")
+    restore()
+    Instance(stack, user, conversation).turn("Instead?", "Instead that.")
+    instance.turn()
+
+
+@pytest.mark.installations
+def test_edit_that_was_lost_is_not_taken_for_another_one(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    restore = back_up(stack, conversation)
     messages = instance.all()
+    edit(stack, user, messages[4])
     instance.turn()
-    with stack.db.transaction():
-        stack.db.execute("set local session_replication_role = replica")
-        stack.db.execute(
-            "delete from public.messages where conversation_id = %s and id <> all (%s)",
-            [conversation, messages],
-        )
-        stack.db.execute(
-            "update private.conversation_versions set version = %s, newest = %s, changed = %s"
-            " where conversation_id = %s",
-            [*before.values(), conversation],
-        )
+    restore()
+    edit(stack, user, messages[8])
+    Instance(stack, user, conversation).turn()
     instance.turn()
+
+
+@pytest.mark.installations
+def test_database_that_was_set_back_to_the_present_is_not_read_again(
+    stack: Stack, conversation: UUID, instance: Instance
+) -> None:
+    back_up(stack, conversation)()
+    instance.turn()
+    assert instance.read == ["And now?", "Now this."]
 
 
 def test_message_that_was_never_answered_is_asked_again(
@@ -333,6 +428,42 @@ def test_what_stands_before_a_change_is_not_read_again(
     edit(stack, user, instance.all()[8])
     instance.turn()
     assert instance.read == ["Edited.", *SAID[9:], "And now?", "Now this."]
+
+
+ABOUT_DRAGONS = "Tell me of the dragon. " + "lorem ipsum " * 80
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("change", [show, edit, overwrite, remove])
+def test_change_before_all_that_was_read(stack: Stack, user: User, change: Change) -> None:
+    """The first message that was read does not follow the hidden ones: others wrote meanwhile."""
+    conversation = stack.conversation(user, *[ABOUT_DRAGONS] * 4)
+    stack.conversation(user, *SAID)
+    for _ in range(20):
+        stack.insert("messages", conversation_id=conversation, sender="user", content=ABOUT_DRAGONS)
+    instance = Instance(stack, user, conversation)
+    hidden = instance.all()[:4]
+    for message in hidden:
+        hide(stack, user, message)
+    instance.turn("And the dragon?")
+    change(stack, user, hidden[0])
+    instance.turn("And the dragon?")
+    instance.turn("And the dragon?")
+
+
+@pytest.mark.installations
+def test_first_messages_are_hidden_and_shown_while_people_talk(talk: Talk) -> None:
+    talk.stack.configure(limits={"default": {}})
+    talk.stack.conversation(talk.user, *SAID)
+    talk.stack.upstream.always(text("Aye, the dragon sleeps."))
+    for number in range(20):
+        talk.reply(f"{number}. {ABOUT_DRAGONS}")
+    messages = Instance(talk.stack, talk.user, talk.conversation).all()
+    for message in messages[:4]:
+        hide(talk.stack, talk.user, message)
+    talk.reply("And the dragon?")
+    show(talk.stack, talk.user, messages[0])
+    talk.reply("And which dragon?")
 
 
 def test_replies_that_are_written_again_are_not_read(stack: Stack, instance: Instance) -> None:

@@ -23,7 +23,7 @@ from roleplay_chat.turn_cache import (
 
 TASK: Task = "roleplay"
 ADA, BEN = UUID(int=1), UUID(int=2)
-STAMP = {"incarnation": "a", "version": 1, "upto": 100, "is_cut": False, "most": 1000}
+STAMP = {"change": "a", "newest_id": "b", "upto": 100, "is_cut": False, "most": 1000}
 
 
 def row(position: int, content: str = "Hello.", **more: Any) -> dict[str, Any]:

@@ -146,15 +146,17 @@ async def begin(
     copy = cache.find(user_id, request.conversation_id, request.task)
     turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
     known = {"p_user_id": str(user_id), "p_known": copy.known}
-    begun = await _open(clients, turn_id, "begin_turn", known | turn)
-    if begun["outcome"] == "started":
-        place = user_id, request.conversation_id, request.task
-        try:
+    place = user_id, request.conversation_id, request.task
+    try:
+        begun = await _open(clients, turn_id, "begin_turn", known | turn)
+        if begun["outcome"] == "started":
             cache.keep(*place, await _completed(clients, begun, copy))
-        except Exception:
-            # It does not fit, so the next turn must not use it either.
-            cache.keep(*place, CachedTurn())
-            raise
+    except ApiError:
+        raise
+    except Exception:
+        # It may be the copy that does not fit, so the next turn must not use it either.
+        cache.keep(*place, CachedTurn())
+        raise
     return await _opened(clients, begun)
 
 
