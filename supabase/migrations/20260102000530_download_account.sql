@@ -29,9 +29,10 @@ create function private.account_messages(p_user_id uuid, p_after jsonb, p_most i
 returns table (key jsonb, content jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
+  c_first constant uuid := '00000000-0000-0000-0000-000000000000';
   v_conversation uuid := p_after ->> 0;
   v_at timestamptz := coalesce((p_after ->> 1)::timestamptz, '-infinity');
-  v_id uuid := coalesce((p_after ->> 2)::uuid, '00000000-0000-0000-0000-000000000000');
+  v_id uuid := coalesce((p_after ->> 2)::uuid, c_first);
   v_left integer := p_most;
   v_found integer;
   v_next uuid;
@@ -42,13 +43,20 @@ begin
   loop
     if v_next is distinct from v_conversation then
       v_at := '-infinity';
+      v_id := c_first;
     end if;
     return query
-      select jsonb_build_array(v_next, coalesce(m.created_at, 'infinity'), m.id), to_jsonb(m) - 'is_speech'
-      from shared.messages m
-      where m.conversation_id = v_next and (m.created_at >= v_at or m.created_at is null)
-        and (coalesce(m.created_at, 'infinity'), m.id) > (v_at, v_id)
-      order by coalesce(m.created_at, 'infinity'), m.id limit v_left;
+      select jsonb_build_array(v_next, m.at, m.id), m.message - 'is_speech'
+      from (
+        -- Apart, so that each is read in the order of an index.
+        (select o.created_at as at, o.id, to_jsonb(o) as message from shared.messages o
+         where o.conversation_id = v_next and o.created_at >= v_at and (o.created_at, o.id) > (v_at, v_id)
+         order by o.created_at, o.id limit v_left)
+        union all
+        (select 'infinity', o.id, to_jsonb(o) from shared.messages o
+         where o.conversation_id = v_next and o.created_at is null and ('infinity', o.id) > (v_at, v_id)
+         order by o.id limit v_left)) m
+      order by m.at, m.id limit v_left;
     get diagnostics v_found = row_count;
     v_left := v_left - v_found;
     exit when v_left <= 0;
