@@ -113,8 +113,9 @@ create table private.forgotten_facts (
   user_id uuid not null references auth.users (id) on delete cascade,
   digest text not null,
   -- Null: the user deleted it, reworded it or turned it off, and models do not store it again. Else they moved
-  -- or rated it, and models store it in no wider tier and with this importance.
+  -- or rated it, and models store it in this tier (of the character, if it is that) and with this importance.
   tier text check (tier in ('conversation', 'character', 'profile')),
+  character_id uuid,
   importance integer,
   primary key (user_id, digest)
 );
@@ -153,14 +154,18 @@ begin
   if tg_op = 'INSERT' and v_is_users or v_is_reworded then
     new.gist := private.plain_gist(new.content);
   end if;
-  if tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded then
-    insert into private.forgotten_facts as g (user_id, digest, tier, importance)
+  -- Without a withdrawal, what it withdrew holds again.
+  if not old.is_withdrawal
+     and (tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded) then
+    insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance)
     -- Of words in alphabetical order both are the same.
-    select distinct m.user_id, d.digest, case when not v_is_users and old.is_active then m.tier end, old.importance
+    select distinct m.user_id, d.digest, case when not v_is_users and old.is_active then m.tier end, m.character_id,
+           old.importance
     from public.memories m cross join unnest(array[old.digest, old.gist]) d (digest)
     where m.id = old.memory_id and d.digest is not null
     on conflict (user_id, digest) do update
-    set tier = case when g.tier is not null then excluded.tier end, importance = excluded.importance;
+    set tier = case when g.tier is not null then excluded.tier end, character_id = excluded.character_id,
+        importance = excluded.importance;
   end if;
   return case tg_op when 'DELETE' then old else new end;
 end $$;
@@ -238,6 +243,86 @@ end $$;
 revoke execute on function private.narrow_fact() from public, anon, authenticated;
 create trigger memory_facts_narrow after update of memory_id on public.memory_facts
   for each row when (old.memory_id <> new.memory_id) execute function private.narrow_fact();
+
+-- A fact that a user writes or moves to where there is one with the same text takes its place: what a user wrote or
+-- pinned stays so. The name sorts the trigger after the others.
+create function private.unite_facts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_other public.memory_facts;
+begin
+  if pg_trigger_depth() > 1 or new.replaced_by is not null or new.is_withdrawal then
+    return new;
+  end if;
+  select f.* into v_other from public.memory_facts f join public.memories m on m.id = f.memory_id
+  where f.memory_id = new.memory_id and m.user_id = auth.uid() and f.id <> new.id
+    and f.digest = md5(private.plain_words(new.content)) and f.replaced_by is null and not f.is_withdrawal;
+  if not found then
+    return new;
+  elsif tg_op = 'INSERT' and v_other.written_by = 'person' then
+    raise exception 'This fact is already there.' using errcode = 'PT409';
+  end if;
+  new.pinned := new.pinned or v_other.pinned;
+  if v_other.written_by = 'person' and new.written_by = 'model' then
+    new.content := v_other.content;
+    new.gist := v_other.gist;
+    new.written_by := 'person';
+    new.said_at := v_other.said_at;
+  end if;
+  -- One with a replacement is not current, and there is one current fact with a text. It goes once the new one is
+  -- there, and the user does not delete it.
+  update public.memory_facts f set replaced_by = new.id, is_active = true, is_shaped = false where f.id = v_other.id;
+  return new;
+end $$;
+create function private.absorb_fact() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_other public.memory_facts;
+  v_later public.memory_facts;
+begin
+  select f.* into v_other from public.memory_facts f
+  where f.replaced_by = new.id and f.memory_id = new.memory_id and f.digest = new.digest and not f.is_withdrawal
+    and f.is_active and not f.is_shaped
+  order by f.created_at desc limit 1;
+  if not found or pg_trigger_depth() > 1 then
+    return null;
+  end if;
+  update public.memory_facts f set replaced_by = new.id where f.replaced_by = v_other.id;
+  update public.memory_facts f
+  set hides = array(select unnest(f.hides) union select unnest(v_other.hides) except select v_other.id order by 1)
+  where f.id = new.id;
+  perform private.hide_too(array[v_other.id], new.id, true);
+  if new.written_by = 'model' then
+    -- Messages that said the other one say this one. Its source is the first one.
+    v_later := v_other;
+    if v_other.source_message_id is not null and v_other.source_conversation_id = new.source_conversation_id then
+      if new.source_message_id is not null and v_other.source_to < new.source_from then
+        v_later := new;
+        update public.memory_facts f
+        set source_message_id = v_other.source_message_id, source_from = v_other.source_from,
+            source_to = v_other.source_to
+        where f.id = new.id;
+      end if;
+      update public.memory_facts f
+      set repeated_to = nullif(greatest(new.repeated_to, v_other.repeated_to, v_later.source_to), f.source_to)
+      where f.id = new.id;
+    end if;
+    insert into private.fact_repeats (fact_id, conversation_id, position, is_copied)
+    select new.id, r.conversation_id, r.position, r.is_copied from private.fact_repeats r where r.fact_id = v_other.id
+    union
+    select new.id, v_later.source_conversation_id, v_later.source_to, false
+    where v_later.source_message_id is not null and v_later.source_conversation_id is not null
+      and v_other.source_message_id is distinct from new.source_message_id
+    on conflict do nothing;
+  end if;
+  delete from public.memory_facts f where f.id = v_other.id;
+  return null;
+end $$;
+revoke execute on function private.unite_facts(), private.absorb_fact() from public, anon, authenticated;
+create trigger memory_facts_unite before insert or update of memory_id, content on public.memory_facts
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.unite_facts();
+create trigger memory_facts_absorb after insert or update of memory_id, content on public.memory_facts
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.absorb_fact();
 
 -- A turn reads all facts of its memories, so users cannot add them without end.
 create function private.check_facts() returns trigger

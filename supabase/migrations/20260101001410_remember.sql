@@ -41,7 +41,7 @@ $$;
 -- A fact that was said later wins. One of a narrower tier replaces none of a wider one, which holds
 -- elsewhere: it hides it where both are known. Pinned facts and those that a user wrote are not changed.
 -- What a user turned off or deleted is not noted in any memory, and what they moved or rated is not lifted
--- into a wider one, or rated again.
+-- into a wider one, or rated again. If its message is gone, it comes back where the user had it.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
@@ -54,6 +54,7 @@ declare
   -- As a user shaped this fact.
   v_is_off boolean;
   v_widest integer;
+  v_least integer;
   v_importance integer;
   v_source record;
   v_memory_id uuid;
@@ -72,19 +73,21 @@ begin
     tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
     in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean);
   if not v_is_withdrawal then
-    select bool_or(s.is_off), min(array_position(v_tiers, s.tier)), min(s.importance)
-    into v_is_off, v_widest, v_importance
+    select bool_or(s.is_off), min(array_position(v_tiers, s.tier)), min(s.importance),
+           min(array_position(v_tiers, s.tier)) filter (where s.comes_back)
+    into v_is_off, v_widest, v_importance, v_least
     from (
       select not f.is_active as is_off, case when f.is_shaped then m.tier end as tier,
-             case when f.is_shaped then f.importance end as importance
+             case when f.is_shaped then f.importance end as importance, false as comes_back
       from public.memory_facts f join public.memories m on m.id = f.memory_id
       where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
         and (f.digest = v_digest or f.gist in (v_note.gist, v_plain_gist) or f.id = v_note.extends)
       union all
-      select g.tier is null, g.tier, case when g.tier is not null then g.importance end
+      select g.tier is null, g.tier, case when g.tier is not null then g.importance end,
+             g.tier = 'profile' or g.character_id = p_character_id
       from private.forgotten_facts g
       where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)) s;
-    v_note.tier := v_tiers[least(array_position(v_tiers, v_note.tier), v_widest)];
+    v_note.tier := v_tiers[least(greatest(array_position(v_tiers, v_note.tier), v_least), v_widest)];
     v_note.importance := coalesce(v_importance, v_note.importance);
   end if;
   if v_note.tier = 'character' and p_character_id is null

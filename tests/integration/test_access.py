@@ -285,7 +285,8 @@ FUNCTIONS = {
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
         private.write_my_character shared.edit_character shared.delete_character
-        private.count_of private.normalised private.plain_gist private.write_account shared.set_display_name
+        private.count_of private.normalised private.plain_gist private.write_account
+        shared.set_display_name
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.branch_personas private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
@@ -303,6 +304,7 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.narrow_fact private.restore_facts private.shape_fact
+        private.absorb_fact private.unite_facts
         private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
         private.forget_variables

@@ -2058,6 +2058,112 @@ class TestPerson:
         assert (texts(told), texts(told, other)) == ({again}, set())
         assert [fact["importance"] for fact in current(told)] == [1]
 
+    @pytest.mark.parametrize("tier", ["character", "profile"])
+    def test_fact_that_a_person_moved_to_a_wider_tier_comes_back_there(
+        self, told: Talk, tier: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = told.stack.insert(
+            "memories",
+            user_id=told.user.id,
+            tier=tier,
+            character_id=DEMO_CHARACTER if tier == "character" else None,
+        )
+        self.change(told, memory_id=str(memory))
+        said = "I am Ada. I live in Paris!"
+        act(told, "edit", STORY[2], message=said)
+        assert texts(told) == set()
+        step(told, {"text": PARIS, "said": said})
+        assert [fact["tier"] for fact in current(told)] == [tier]
+
+    def test_fact_of_a_character_does_not_come_back_with_another(self, told: Talk) -> None:
+        tomas = told.stack.insert("characters", user_id=told.user.id, name="Tomas")
+        told.stack.db.execute(
+            "insert into private.forgotten_facts values (%s, md5(private.plain_words(%s)), %s, %s)",
+            (told.user.id, PARIS, "character", tomas),
+        )
+        step(told, {"text": PARIS, "said": STORY[2]})
+        assert [fact["tier"] for fact in current(told)] == ["conversation"]
+
+    @pytest.mark.parametrize("is_own", [False, True])
+    def test_fact_that_a_person_moves_to_the_same_one_takes_its_place(
+        self, told: Talk, is_own: bool
+    ) -> None:
+        """With what that replaced, hid and was said by."""
+        rome = "Ada lives in Rome."
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"}, upto=STORY[3])
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"})
+        third = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, "Let us play that I live in Rome.", conversation=third)
+        play = {"text": rome, "said": "Let us play that I live in Rome."}
+        step(told, play, conversation=third)
+        assert texts(told, third) == {rome}
+        if is_own:
+            written = "update memory_facts set written_by = 'person' where content = %s"
+            told.stack.db.execute(written, [OSLO])
+        again = "I live in Oslo, you know."
+        say(told, again, "I do.")
+        step(told, {"text": OSLO, "said": again}, reach="conversation")
+        rows = told.stack.all("select id from memory_facts where content = %s", OSLO)
+        assert len(rows) == 2
+        profile = told.stack.one("select id from memories where tier = 'profile'")["id"]
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{OSLO}", "memory_id": f"neq.{profile}"}
+            moved = api.patch("/memory_facts", params=its, json={"memory_id": str(profile)})
+        assert moved.is_success, moved.text
+        (fact,) = current(told)
+        assert (fact["content"], fact["tier"]) == (OSLO, "profile")
+        assert fact["written_by"] == ("person" if is_own else "model")
+        assert texts(told, third) == ({rome, OSLO} if is_own else {rome})
+        assert told.stack.all("select from private.forgotten_facts") == []
+        act(told, "delete", again)
+        assert texts(told) == {OSLO}
+        act(told, "delete", MOVED)
+        assert texts(told) == ({OSLO} if is_own else {PARIS})
+        assert texts(told, third) == ({rome, OSLO} if is_own else {rome})
+
+    @pytest.mark.parametrize("how", ["added", "reworded"])
+    def test_own_fact_takes_the_place_of_the_same_of_a_model(self, told: Talk, how: str) -> None:
+        live_in_oslo(told)
+        memory = str(told.stack.one("select id from memories")["id"])
+        own = "Ada lives in Oslo!"
+        with told.stack.data_api(told.user) as api:
+            row = {"memory_id": memory, "content": own if how == "added" else "Ada is here."}
+            assert api.post("/memory_facts", json=row).is_success
+            if how == "reworded":
+                its = {"content": "eq.Ada is here."}
+                assert api.patch("/memory_facts", params=its, json={"content": own}).is_success
+            again = api.post("/memory_facts", json={"memory_id": memory, "content": OSLO})
+        assert (again.status_code, again.json()["message"]) == (409, "This fact is already there.")
+        assert texts(told) == {own}
+        act(told, "delete", MOVED)
+        assert texts(told) == {own}
+
+    def test_whether_others_have_a_fact_is_not_told(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = str(told.stack.one("select id from memories")["id"])
+        with told.stack.data_api(told.stack.user()) as api:
+            refused = [
+                api.post("/memory_facts", json={"memory_id": memory, "content": text})
+                for text in (PARIS, OSLO)
+            ]
+        assert [answer.status_code for answer in refused] == [403, 403]
+        assert texts(told) == {PARIS}
+
+    def test_fact_of_which_a_person_deletes_the_withdrawal_is_noted_again(self, told: Talk) -> None:
+        dog = "Ada has a dog."
+        step(told, {"text": dog, "said": STORY[4]})
+        say(told, "The dog is gone.", "Oh.")
+        step(told, {"action": "withdraw", "of": dog, "said": "The dog is gone."})
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"is_withdrawal": "is.true"}).is_success
+        assert texts(told) == {dog}
+        act(told, "edit", STORY[4], message="I have a dog!")
+        assert texts(told) == set()
+        step(told, {"text": dog, "said": "I have a dog!"})
+        assert texts(told) == {dog}
+
     def test_fact_that_a_person_narrows_leaves_others_what_it_had_replaced(
         self, told: Talk
     ) -> None:
