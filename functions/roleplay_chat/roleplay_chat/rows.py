@@ -20,7 +20,8 @@ class TurnRow(Row):
     """The new turn.
 
     `message` is the person's message, None if there is none; `speaker` is the name of the persona
-    who wrote it, None if that is this turn's. `continues` is the reply to continue.
+    who wrote it, None if that is this turn's. `continues` is the reply to continue. `position` is
+    that of the message, None if it is not stored.
     """
 
     id: UUID
@@ -28,6 +29,7 @@ class TurnRow(Row):
     message: str | None = None
     speaker: str | None = None
     continues: str | None = None
+    position: int | None = None
 
 
 class UserRow(Row):
@@ -139,6 +141,13 @@ class MessageRow(Row):
     speaker: str | None = None
     """The name of the character who spoke, or of the persona whom the user played then; None if
     that is this turn's."""
+
+
+class PrecedingRow(Row):
+    """How many messages come before the history, and how many of them are replies."""
+
+    messages: int = 0
+    replies: int = 0
 
 
 class RecalledRow(MessageRow):
@@ -295,6 +304,8 @@ class BegunTurn(Row):
     """Every character who is present, named in the request or in the history, but not the persona.
     """
     history: list[MessageRow] = Field(default_factory=list)
+    preceding: PrecedingRow | None = None
+    """None if the history is whole, or no entry of a lorebook counts messages."""
     recalled: list[RecalledRow] = Field(default_factory=list)
     """The messages that relate to the person's message, the best first."""
     memory: MemoryRow | None = None
