@@ -72,8 +72,8 @@ $$;
 -- oldest first. `messages` has a list for each column, because an object for each message takes twice as
 -- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
 -- p_character_id who wrote it}. Only messages before p_before, if given. `is_cut` says whether older ones are left
--- out, `is_whole` that neither this nor a summary hides any, `bytes` how long those read are, `number` how many.
--- `speakers` are the characters who wrote any of them.
+-- out, `is_whole` that neither this nor a summary hides any, `bytes` how long those read are, `number` how many,
+-- `first` the lowest position that one of them may have. `speakers` are the characters who wrote any of them.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -84,7 +84,7 @@ create function private.history(
   p_conversation_id uuid, p_character_id uuid, p_own bigint, p_before bigint, p_bytes integer, p_covered bigint,
   p_known jsonb,
   out messages json, out kept json, out copy json, out changed_from bigint, out speakers uuid[], out bytes integer,
-  out number integer, out is_cut boolean, out is_whole boolean)
+  out number integer, out is_cut boolean, out is_whole boolean, out first bigint)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
@@ -151,6 +151,7 @@ begin
     is_cut := v_known.is_cut and v_known.first > p_covered or bytes > p_bytes or number > c_most_messages;
   end if;
   is_whole := p_covered = 0 and not is_cut;
+  first := case when v_upto > 0 then greatest(p_covered + 1, v_known.first) else v_first end;
 
   select json_build_object(
       'content', coalesce(json_agg(r.content order by r.position), '[]'),
@@ -174,7 +175,7 @@ begin
   select coalesce(array_agg(ch.id), '{}') into speakers from shared.characters ch where ch.id = any (v_speakers);
   -- Messages of a deleted character may now belong to somebody else.
   if v_upto > 0 and not v_known.speakers <@ speakers then
-    select h.* into messages, kept, copy, changed_from, speakers, bytes, number, is_cut, is_whole
+    select h.* into messages, kept, copy, changed_from, speakers, bytes, number, is_cut, is_whole, first
     from private.history(
       p_conversation_id, p_character_id, p_own, p_before, p_bytes, p_covered, null) h;
     return;
@@ -193,6 +194,29 @@ begin
       'change', v_version.changes[1], 'covered', p_covered, 'character_id', p_character_id, 'is_cut', is_cut,
       'most', p_bytes, 'upto', coalesce(v_newest.position, 0), 'newest_id', v_newest.id);
   end if;
+end $$;
+
+-- Whether a text with lorebooks has entries that wait for messages or count replies: "delay", "@@activate_only_after",
+-- "@@activate_only_every".
+create function private.has_counting_entries(p_books text) returns boolean
+language sql immutable set search_path = '' as $$
+  select strpos(p_books, 'activate_only_') > 0 or p_books ~ '"delay": "?[1-9]'
+$$;
+
+-- How many messages, and replies among them, come before a position of a conversation, the newest 1,000 at most:
+-- {"messages", "replies"}. Without the one at p_own, and without hidden ones.
+create function private.count_before(p_conversation_id uuid, p_position bigint, p_own bigint) returns json
+language plpgsql stable set search_path = '' as $$
+declare
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+begin
+  return (
+    select json_build_object('messages', count(*), 'replies', count(*) filter (where b.sender = 'character'))
+    from (
+      select m.sender from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_position
+        and m.position is distinct from p_own and m.position <> all (v_hidden)
+      order by m.position desc limit 1000) b);
 end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
@@ -303,6 +327,7 @@ $$;
 revoke execute on function private.character_facts(shared.characters),
   private.history(uuid, uuid, bigint, bigint, integer, bigint, jsonb),
   private.changed_since(uuid, private.conversation_versions),
+  private.has_counting_entries(text), private.count_before(uuid, bigint, bigint),
   private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
   private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

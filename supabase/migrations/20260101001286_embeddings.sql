@@ -201,7 +201,8 @@ revoke execute on function private.nearest(uuid, bigint, bigint, bigint[], jsonb
   private.has_embeddings(), private.forget_embedding(uuid), private.branch_embeddings(uuid, uuid),
   public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)
   from public, anon, authenticated;
-grant execute on function public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)
+grant execute on function
+  public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)
   to service_role;
 
 select private.install_embeddings();

@@ -22,6 +22,7 @@ declare
   v_others jsonb;
   v_personas json;
   v_recalled json;
+  v_preceding json;
   v_recalled_speakers uuid[];
   v_cast jsonb;
   v_character jsonb;
@@ -84,6 +85,15 @@ begin
   v_persona := private.character_facts(p_persona);
   v_lorebooks := private.lorebooks_for(p_turn.user_id, p_turn.conversation_id, p_persona.id);
   v_scene := md5(concat_ws(E'\n', v_character, v_others, v_persona, v_lorebooks));
+  -- The digest ends with "+" if an entry counts messages: whoever knows the scene need not look again.
+  if left(p_known ->> 'scene', 32) = v_scene then
+    v_scene := p_known ->> 'scene';
+  elsif private.has_counting_entries(concat_ws(E'\n', v_character ->> 'character_book', v_lorebooks)) then
+    v_scene := v_scene || '+';
+  end if;
+  if v_scene like '%+' and not v_history.is_whole then
+    v_preceding := private.count_before(p_turn.conversation_id, v_history.first, v_own.position);
+  end if;
   select coalesce(json_agg(json_build_object(
     'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)
     order by t.id), '[]')
@@ -133,6 +143,7 @@ begin
     'lorebooks', case when v_scene is distinct from p_known ->> 'scene' then v_lorebooks end,
     'cast', v_cast,
     'history', v_history.messages,
+    'preceding', v_preceding,
     'kept', v_history.kept,
     'copy', v_history.copy,
     'is_cut', v_history.is_cut,

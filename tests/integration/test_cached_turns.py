@@ -41,6 +41,7 @@ class Instance:
         self._copy = complete(begun, self._copy)
         same = (
             "history",
+            "preceding",
             "memory",
             "recalled",
             "cast",
@@ -109,6 +110,9 @@ def conversation(stack: Stack, user: User) -> UUID:
 @pytest.fixture
 def instance(stack: Stack, user: User, conversation: UUID) -> Instance:
     """One that has answered a turn of the conversation."""
+    # An entry that counts messages, so that those before the history are counted.
+    waits = Jsonb({"entries": [{"keys": [], "content": "x", "extensions": {"delay": 5}}]})
+    stack.insert("lorebooks", user_id=str(user.id), content=waits)
     instance = Instance(stack, user, conversation)
     instance.turn()
     return instance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.answers import text
+from tests.support.notes import prompts
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import VENICE, Talk
 
@@ -80,6 +82,84 @@ class TestTurn:
             told.stack.insert("lorebooks", content=content, user_id=owner(told.user))
         prompt = system(told)
         assert [number for number in range(3) if f"Fact {number}." in prompt] == [0, 1]
+
+
+class TestTiming:
+    """Positions come from one sequence for all conversations, so they count nothing."""
+
+    def shown(self, talk: Talk, message: str, **body: Any) -> str:
+        talk.reply(message, **body)
+        return str(prompts(talk.stack.upstream)[-1][0])
+
+    def add_timed(self, talk: Talk, *entries: dict[str, Any]) -> None:
+        content = Jsonb({"entries": list(entries)})
+        talk.stack.insert("lorebooks", user_id=owner(talk.user), content=content)
+
+    def count_all(self, talk: Talk) -> None:
+        delays = [{"delay": number} for number in range(1, 80)]
+        extensions = [entry(f"DELAY {one['delay']}.", extensions=one) for one in delays]
+        after = [entry(f"@@activate_only_after {n}\nAFTER {n}.") for n in range(1, 50)]
+        every = [entry(f"@@activate_only_every {n}\nEVERY {n}.") for n in range(1, 50)]
+        self.add_timed(talk, *extensions, *after, *every)
+
+    def expected(self, messages: int, replies: int) -> dict[str, list[int]]:
+        return {
+            "DELAY": [n for n in range(1, 80) if n <= messages],
+            "AFTER": [n for n in range(1, 50) if n <= replies],
+            "EVERY": [n for n in range(1, 50) if replies % n == 0],
+        }
+
+    def counted(self, prompt: str) -> dict[str, list[int]]:
+        found = {name: re.findall(rf"{name} (\d+)\.", prompt) for name in self.expected(0, 0)}
+        return {name: sorted(map(int, numbers)) for name, numbers in found.items()}
+
+    def test_entries_count_the_messages_of_their_conversation(self, told: Talk) -> None:
+        told.stack.conversation(told.user, *["Elsewhere."] * 50)
+        self.count_all(told)
+        assert self.counted(self.shown(told, "Hello")) == self.expected(1, 0)
+        assert self.counted(self.shown(told, "Hello")) == self.expected(3, 1)
+
+    def test_messages_before_those_that_are_loaded_count_too(self, told: Talk) -> None:
+        told.conversation = told.stack.conversation(told.user, *["The kettle sings. " * 100] * 60)
+        told.describe(VENICE, context_tokens=8192)
+        self.count_all(told)
+        assert self.counted(self.shown(told, "Hello")) == self.expected(61, 30)
+        assert self.counted(self.shown(told, "Hello")) == self.expected(63, 31)
+        again = self.shown(told, "", action="regenerate")
+        assert self.counted(again) == self.expected(63, 31)
+
+    def test_at_most_a_thousand_of_them_are_counted(self, told: Talk) -> None:
+        told.conversation = told.stack.conversation(told.user)
+        told.stack.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, 'user', repeat('The kettle sings. ', 50) from generate_series(1, 1200)",
+            [told.conversation],
+        )
+        due = [entry(f"DELAY {n}.", extensions={"delay": n}) for n in (1000, 1150)]
+        self.add_timed(told, *due)
+        prompt = self.shown(told, "Hello")
+        assert ("DELAY 1000." in prompt, "DELAY 1150." in prompt) == (True, False)
+
+    def test_entry_that_was_activated_by_chance_stays(self, told: Talk) -> None:
+        told.stack.configure(limits={"default": {"turns_per_minute": 1000}})
+        more = {"sticky": 5, "probability": 50, "useProbability": True, "scan_depth": 1}
+        sticky = entry("STICKY.", keys=["hello"], constant=False, extensions=more)
+        self.add_timed(told, sticky)
+        seen = []
+        for _ in range(12):
+            told.conversation = told.stack.conversation(told.user)
+            first = "STICKY." in self.shown(told, "Hello")
+            told.stack.conversation(told.user, *["Elsewhere."] * 3)
+            seen.append((first, "STICKY." in self.shown(told, "Go on")))
+        assert [first for first, _ in seen] == [then for _, then in seen]
+        assert {first for first, _ in seen} == {True, False}
+
+    def test_continuation_sees_what_its_reply_saw(self, told: Talk) -> None:
+        more = {"cooldown": 9, "scan_depth": 4}
+        self.add_timed(told, entry("COOLED.", keys=["hello"], constant=False, extensions=more))
+        assert "COOLED." in self.shown(told, "Hello")
+        assert "COOLED." in self.shown(told, "", action="continue")
+        assert "COOLED." not in self.shown(told, "Hello")
 
 
 class TestBranch:

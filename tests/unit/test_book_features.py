@@ -30,7 +30,7 @@ def found(
 ) -> list[str]:
     """The contents that are activated by messages of the person and the character in turn."""
     replies = range(1, len(texts), 2)
-    now = Moment(conversation, len(texts), len(replies))
+    now = Moment(conversation, len(texts), len(replies), len(texts))
     said = Conversation(texts, now, replies)
     return [one.content for one in match_entries({"entries": list(entries)} | book, said)]
 
@@ -242,6 +242,39 @@ class TestTiming:
             first = found("sea", entries=entries, scan_depth=1, conversation=chat)
             then = found("sea", "a", "b", entries=entries, scan_depth=1, conversation=chat)
             assert first == then
+
+    def test_rolls_are_those_of_the_positions(self) -> None:
+        """However many messages are loaded, or others write in between."""
+        entries = [entry("x", "sea", sticky=3, probability=50) | {"id": 1}]
+
+        def shown(texts: list[str], now: Moment, *positions: int) -> list[str]:
+            replies = [number for number, text in enumerate(texts) if text == "reply"]
+            said = Conversation(texts, now, replies, positions)
+            book = {"entries": entries, "scan_depth": 1}
+            return [one.content for one in match_entries(book, said)]
+
+        seen = set()
+        for place in range(1000, 1040):
+            first = shown(["sea"], Moment("c", 1, 0, place), place)
+            then = shown(
+                ["sea", "reply", "b"], Moment("c", 3, 1, place + 70), place, place + 9, place + 70
+            )
+            later = shown(
+                ["b", "reply", "sea"], Moment("c", 900, 80, place), place - 7, place - 3, place
+            )
+            assert first == then == later
+            seen.add(bool(first))
+        assert seen == {True, False}
+
+    def test_continuation_is_at_the_moment_of_its_reply(self) -> None:
+        entries = [entry("x", "sea", cooldown=9), entry("y", "sea", sticky=1)]
+        said = Conversation(["sea", "Well"], Moment("c", 1, 0, 5), (), (5, 6), continues=True)
+        assert [one.content for one in match_entries({"entries": entries}, said)] == ["x", "y"]
+        earlier = Conversation(
+            ["sea", "a", "b", "Well"], Moment("c", 3, 1, 7), (1,), (5, 6, 7, 8), continues=True
+        )
+        found_later = match_entries({"entries": entries, "scan_depth": 2}, earlier)
+        assert [one.content for one in found_later] == []
 
     def test_sticky_entry_wins_in_its_group(self) -> None:
         stays = entry("stays", "sea", group="g", sticky=9)

@@ -150,6 +150,13 @@ class TestCompleting:
         next_copy = complete(begun, copy)
         assert (begun["is_cut"], next_copy.stamp["is_cut"]) == (is_cut, is_cut)
 
+    def test_what_is_left_out_is_counted_before_the_history(self) -> None:
+        rows = [row(1, sender="character"), row(2), row(3, sender="character"), row(4)]
+        begun = begun_with(row(9), kept=kept(most=12), preceding={"messages": 7, "replies": 3})
+        complete(begun, CachedTurn(rows, STAMP))
+        assert [one["position"] for one in begun["history"]] == [4, 9]
+        assert begun["preceding"] == {"messages": 10, "replies": 5}
+
     def test_speakers_have_the_names_of_today(self) -> None:
         copy = CachedTurn([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)
         begun = begun_with(kept=kept(), names={"x": "Mira"})

@@ -20,7 +20,8 @@ class TurnRow(Row):
     """The new turn.
 
     `message` is the person's message, None if there is none; `speaker` is the name of the persona
-    who wrote it, None if that is this turn's. `continues` is the reply to continue.
+    who wrote it, None if that is this turn's. `continues` is the reply to continue. `position` is
+    that of the message, None if it is not stored.
     """
 
     id: UUID
@@ -28,6 +29,7 @@ class TurnRow(Row):
     message: str | None = None
     speaker: str | None = None
     continues: str | None = None
+    position: int | None = None
 
 
 class UserRow(Row):
@@ -139,6 +141,13 @@ class MessageRow(Row):
     speaker: str | None = None
     """The name of the character who spoke, or of the persona whom the user played then; None if
     that is this turn's."""
+
+
+class PrecedingRow(Row):
+    """How many messages come before the history, and how many of them are replies."""
+
+    messages: int = 0
+    replies: int = 0
 
 
 class RecalledRow(MessageRow):
@@ -299,6 +308,8 @@ class BegunTurn(Row):
     """Whether older messages, which no summary covers, are not in the history, because the database
     reads at most `most_bytes` bytes of messages."""
     most_bytes: int = 2**20
+    preceding: PrecedingRow | None = None
+    """None if the history is whole, or no entry of a lorebook counts messages."""
     recalled: list[RecalledRow] = Field(default_factory=list)
     """The messages that relate to the person's message, the best first."""
     memory: MemoryRow | None = None

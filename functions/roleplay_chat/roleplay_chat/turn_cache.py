@@ -157,12 +157,20 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
         still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
         begun["is_cut"] = still_cut or len(newest) < len(whole)
         begun["copy"]["is_cut"] = begun["is_cut"]
+        _count_too(begun, whole[: len(whole) - len(newest)])
     if memory := begun.get("memory"):
         new = memory.get("backlog")
         memory["backlog"] = copy.backlog if new is None else _renamed(new, names)
     next_copy = _next_copy(begun, scene, task_config)
     _name_personas(begun)
     return next_copy
+
+
+def _count_too(begun: Row, left_out: Sequence[Row]) -> None:
+    """Add messages to those that come before the history, if they are counted."""
+    if preceding := begun.get("preceding"):
+        preceding["messages"] += len(left_out)
+        preceding["replies"] += sum(row["sender"] == "character" for row in left_out)
 
 
 def _next_copy(begun: Row, scene: Part | None, task_config: Part | None) -> CachedTurn:

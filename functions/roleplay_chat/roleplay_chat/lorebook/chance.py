@@ -14,10 +14,12 @@ class Moment:
     """How many messages it has before the reply."""
     replies: int = 0
     """How many of them are replies."""
+    place: int = 0
+    """The position of the last of them, which stays the same however many are loaded."""
 
     def roll(self, *names: object) -> float:
         """A number from 0 to below 1 for the given names. Every version of a reply gets the
         same."""
-        source = "\0".join([self.conversation, str(self.messages), *map(str, names)])
+        source = "\0".join([self.conversation, str(self.place), *map(str, names)])
         digest = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest) / 2**64

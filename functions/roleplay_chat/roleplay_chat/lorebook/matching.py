@@ -61,6 +61,10 @@ class Conversation:
     now: Moment
     replies: Sequence[int] = ()
     """For each earlier reply, the number of texts before it."""
+    positions: Sequence[int] = ()
+    """Those of the texts; without them they count from 1."""
+    continues: bool = False
+    """Whether the last text is the beginning of the reply."""
     generations: frozenset[str] = frozenset({"normal"})
     """What SillyTavern calls this kind of turn."""
     character: Collection[str] = ()
@@ -72,7 +76,7 @@ class Conversation:
     def from_texts(cls, texts: Sequence[str]) -> "Conversation":
         """A conversation of which only the texts are known: every second one is a reply."""
         replies = range(1, len(texts), 2)
-        return cls(texts, Moment("", len(texts), len(replies)), replies)
+        return cls(texts, Moment("", len(texts), len(replies), len(texts)), replies)
 
 
 def match_entries(
@@ -251,7 +255,13 @@ class _Search:
         self._rounds = 0
         self._telling: list[str] = []
         """The texts of new entries, which may activate others."""
-        replay = Replay(conversation.texts, conversation.now, conversation.replies)
+        replay = Replay(
+            conversation.texts,
+            conversation.now,
+            conversation.replies,
+            conversation.positions,
+            continues=conversation.continues,
+        )
         listed = [one for source, book in enumerate(books) for one in _candidates(source, book)]
         states = {
             place: replay.state(one.entry, one.depth, self._activates(one.entry))

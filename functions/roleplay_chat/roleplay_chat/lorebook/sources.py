@@ -1,12 +1,12 @@
 """The lorebooks of a turn, and the conversation in which their keys are searched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from roleplay_chat.lorebook.chance import Moment
 from roleplay_chat.lorebook.entries import Book
 from roleplay_chat.lorebook.keys import Describe
 from roleplay_chat.lorebook.matching import Conversation
-from roleplay_chat.rows import BegunTurn, LorebookRow, MessageRow
+from roleplay_chat.rows import BegunTurn, LorebookRow, MessageRow, PrecedingRow
 from roleplay_chat.screening.decision import Part
 
 _PARTS: Mapping[str, Part] = {
@@ -50,26 +50,40 @@ def conversation_of(
         return f"{name}: {row.content}"
 
     texts = [named(row) for row in begun.history]
+    positions = [row.position for row in begun.history]
     if begun.turn.message:
         texts.append(f"{begun.turn.speaker or names['user']}: {begun.turn.message}")
-    replies = [place for place, row in enumerate(begun.history) if row.sender == "character"]
+        positions.append(_own_position(begun))
+    replies = [place for place, row in enumerate(_earlier(begun)) if row.sender == "character"]
     return Conversation(
         texts,
         _moment(begun),
         replies,
+        positions,
+        continues=begun.turn.continues is not None,
         generations=frozenset((generation, *_ALSO_CALLED.get(generation, ()))),
         character=[*filter(None, (character.name, character.nickname))] if character else (),
         describe=describe,
     )
 
 
+def _earlier(begun: BegunTurn) -> Sequence[MessageRow]:
+    """The messages of the history before the reply, also before one that is continued."""
+    return begun.history if begun.turn.continues is None else begun.history[:-1]
+
+
+def _own_position(begun: BegunTurn) -> int:
+    """The position of the turn's message; if it is not stored, the one that it would have."""
+    last = begun.history[-1].position if begun.history else 0
+    return last + 1 if begun.turn.position is None else begun.turn.position
+
+
 def _moment(begun: BegunTurn) -> Moment:
-    history = begun.history if begun.turn.continues is None else begun.history[:-1]
-    first, last = (history[0].position, history[-1].position) if history else (0, 0)
-    replies = sum(row.sender == "character" for row in history)
+    history, before = _earlier(begun), begun.preceding or PrecedingRow()
+    last = history[-1].position if history else 0
     return Moment(
         str(begun.conversation.id) if begun.conversation else "",
-        messages=max(last, len(history)) + bool(begun.turn.message),
-        # Of messages that are not loaded, every second one counts as a reply.
-        replies=replies + max(first - 1, 0) // 2,
+        messages=before.messages + len(history) + bool(begun.turn.message),
+        replies=before.replies + sum(row.sender == "character" for row in history),
+        place=_own_position(begun) if begun.turn.message else last,
     )

@@ -28,14 +28,25 @@ Finds = Callable[[str, bool], bool]
 class Replay:
     """The earlier replies of a conversation, for timed entries."""
 
-    def __init__(self, texts: Sequence[str], now: Moment, replies: Sequence[int]) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        now: Moment,
+        replies: Sequence[int],
+        positions: Sequence[int] = (),
+        *,
+        continues: bool = False,
+    ) -> None:
         """`texts` are the messages, the oldest first; for each earlier reply, `replies` has the
-        number of texts before it."""
+        number of texts before it. `positions` are those of the texts. With `continues`, the last
+        text is the beginning of the reply."""
         newest = list(reversed(texts))[:MAX_REPLAYED_MESSAGES]
         self._newest_first = newest
         self._now = now
         self._before = len(texts)
         self._replies = replies
+        self._positions = positions or range(1, len(texts) + 1)
+        self._before_reply = len(texts) - continues
         self._all = Scope(newest, chars=MAX_REPLAYED_CHARS)
         self._each: list[Scope] | None = None
         self._keys_left = MAX_REPLAYED_KEYS
@@ -78,8 +89,9 @@ class Replay:
             (
                 Moment(
                     self._now.conversation,
-                    self._now.messages - (self._before - before),
+                    self._now.messages - (self._before_reply - before),
                     self._now.replies - (count - number),
+                    self._positions[before - 1] if before else 0,
                 ),
                 before,
             )

@@ -169,7 +169,8 @@ class Completion:
             "settings": settings.model_copy(update={"sampling": sampling, "stop": self.stop})
         }
         if self.history is not None:
-            changed["history"] = list(self.history)
+            turn = begun.turn.model_copy(update={"position": None})
+            changed |= {"history": list(self.history), "preceding": None, "turn": turn}
         return begun.model_copy(update=changed)
 
 
