@@ -57,7 +57,7 @@ $$;
 -- and what it keeps of those messages.
 create type private.known_history as (
   change uuid, covered bigint, character_id uuid, upto bigint, newest_id uuid, is_cut boolean, most integer,
-  first bigint, messages integer, bytes integer, speakers uuid[], backlog bigint);
+  first bigint, messages integer, bytes integer, speakers uuid[], backlog bigint, backlog_speakers uuid[]);
 
 -- The lowest position of a message that changed since the change that an instance knows as the last one, one beyond
 -- all if none did; 0 if nobody can say. p_version is the row of today.
@@ -98,6 +98,7 @@ declare
   v_newest record;
   v_first bigint := v_before;
   v_speakers uuid[];
+  v_kept_speakers uuid[];
 begin
   -- Before the messages, so that a change in between is known to come later.
   select * into v_version from private.conversation_versions v where v.conversation_id = p_conversation_id;
@@ -114,7 +115,8 @@ begin
     if v_upto <= p_covered or v_known.covered > p_covered or v_known.character_id is distinct from p_character_id
         or v_known.first > v_upto
         -- Of a history that was cut, older messages may have room now.
-        or v_known.is_cut and (v_upto < v_known.upto or p_bytes > v_known.most) then
+        or v_known.is_cut and (v_upto < v_known.upto or p_bytes > v_known.most
+                               or v_own between v_known.first and v_upto) then
       v_upto := 0;
     end if;
   end if;
@@ -138,9 +140,12 @@ begin
   if is_cut then
     v_upto := 0;
   elsif v_upto > 0 then
-    if v_upto < v_known.upto or v_known.first <= p_covered then
+    v_kept_speakers := v_known.speakers;
+    if v_upto < v_known.upto or v_known.first <= p_covered or v_own between v_known.first and v_upto then
       -- The caller keeps only some of them.
-      select count(*), coalesce(sum(octet_length(m.content)), 0) into v_known.messages, v_known.bytes
+      select count(*), coalesce(sum(octet_length(m.content)), 0),
+             array_agg(distinct case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end)
+      into v_known.messages, v_known.bytes, v_kept_speakers
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
         and m.position >= v_known.first and m.position > p_covered and m.position <= v_upto and m.position <> v_own
@@ -170,11 +175,13 @@ begin
       and m.position <> all (v_hidden)
     order by m.position) r;
   if v_upto > 0 then
-    v_speakers := v_speakers || v_known.speakers;
+    v_speakers := v_speakers || v_kept_speakers;
   end if;
   select coalesce(array_agg(ch.id), '{}') into speakers from shared.characters ch where ch.id = any (v_speakers);
   -- Messages of a deleted character may now belong to somebody else.
-  if v_upto > 0 and not v_known.speakers <@ speakers then
+  if v_upto > 0 and not v_known.speakers <@ speakers and exists (
+      select from unnest(v_known.speakers) k (id)
+      where not exists (select from shared.characters ch where ch.id = k.id)) then
     select h.* into messages, kept, copy, changed_from, speakers, bytes, number, is_cut, is_whole, first
     from private.history(
       p_conversation_id, p_character_id, p_own, p_before, p_bytes, p_covered, null) h;

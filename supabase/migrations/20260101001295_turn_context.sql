@@ -110,8 +110,14 @@ begin
     and coalesce(v_summary.not_before <= p_now, true);
   select '[]'::json as messages, null::uuid[] as speakers into v_backlog;
   if v_may_note and v_history.is_cut then
+    v_backlog.speakers := array(
+      select ch.id from shared.characters ch
+      where ch.id = any (array(select s.id::uuid from jsonb_array_elements_text(p_known -> 'backlog_speakers') s (id))));
     if (p_known ->> 'backlog')::bigint < v_history.changed_from
-        and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0) then
+        and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0)
+        and (p_known ->> 'character_id')::uuid is not distinct from p_conversation.character_id
+        -- Messages of a deleted character belong to somebody else.
+        and jsonb_array_length(p_known -> 'backlog_speakers') = cardinality(v_backlog.speakers) then
       v_backlog.messages := null;  -- The caller has it.
     else
       select * into v_backlog from private.backlog(

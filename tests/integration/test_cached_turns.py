@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from roleplay_chat import turn_store
 from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.support.answers import text
-from tests.support.stack import Stack, User
+from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import Talk
 
 
@@ -42,7 +42,6 @@ class Instance:
         same = (
             "history",
             "preceding",
-            "memory",
             "recalled",
             "cast",
             "character",
@@ -52,6 +51,10 @@ class Instance:
         )
         same += ("templates", "models", "moderation_models", "embedding_models")
         assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
+        (memory, backlog), (fresh_memory, fresh_backlog) = _memory(begun), _memory(fresh)
+        assert memory == fresh_memory
+        # What was said since may come later.
+        assert (bool(backlog), backlog) == (bool(fresh_backlog), fresh_backlog[: len(backlog)])
         return begun
 
     def turn(self, message: str = "And now?", reply: str = "Now this.", **more: Any) -> None:
@@ -91,6 +94,18 @@ class Instance:
             self._conversation,
         )
         return [row["id"] for row in rows]
+
+
+def _memory(begun: dict[str, Any]) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The memory of a turn, and the messages that are in no summary. The position of the turn's own
+    message differs from call to call."""
+    memory, own = begun["memory"], begun["turn"]["position"]
+    if memory is None:
+        return None, []
+    backlog = [
+        {**row, "position": "own"} if row["position"] == own else row for row in memory["backlog"]
+    ]
+    return {**memory, "backlog": None}, backlog
 
 
 SAID = [f"word{number} is message {number}." for number in range(12)]
@@ -424,6 +439,90 @@ def test_message_that_was_never_answered_is_asked_again(
         stack.insert("messages", conversation_id=conversation, sender="user", content=said)
     instance.turn(f"I mean the zeppelin with the red tail. {asked}", "The zeppelin is moored.")
     instance.turn(asked, "As I said.")
+
+
+def rename(stack: Stack, character: UUID) -> None:
+    stack.db.execute("update public.characters set name = 'New Name' where id = %s", [character])
+
+
+def delete_character(stack: Stack, character: UUID) -> None:
+    stack.db.execute("delete from public.characters where id = %s", [character])
+
+
+def replace_character(stack: Stack, character: UUID) -> None:
+    """Messages without a character are now those of another one."""
+    stack.db.execute(
+        "update public.conversations set character_id = %s where character_id = %s",
+        [DEMO_CHARACTER, character],
+    )
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize(
+    ("which", "change"),
+    [("first", rename), ("first", replace_character), ("bo", rename), ("bo", delete_character)],
+)
+def test_messages_without_a_summary_are_those_of_today_s_characters(
+    stack: Stack, user: User, which: str, change: Callable[[Stack, UUID], None]
+) -> None:
+    first, bo = (
+        stack.insert("characters", user_id=user.id, name=name, description="d")
+        for name in ("Mara", "Bo")
+    )
+    conversation = stack.conversation(user, "Hello.", character_id=first)
+    spoken = {"conversation_id": conversation, "sender": "character"}
+    stack.insert("messages", **spoken, character_id=bo, content="I am Bo.")
+    for number in range(70):
+        stack.insert("messages", **spoken, content=f"{number}. {'lorem ipsum ' * 400}")
+    instance = Instance(stack, user, conversation)
+    instance.turn()
+    speakers = [row.get("speaker") for row in instance.begin()["memory"]["backlog"]]
+    assert speakers == [None, "Bo", *["Mara"] * 62]
+    stack.db.execute(
+        "update turns set status = 'failed', finished_at = now() where status = 'running'"
+    )
+    change(stack, first if which == "first" else bo)
+    instance.turn()
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("change", [remove, delete])
+def test_who_is_not_in_the_conversation_any_more_is_not_there(
+    stack: Stack, user: User, conversation: UUID, change: Change
+) -> None:
+    """Their age does not close the adult tier, which would be for good."""
+    bo = stack.insert("characters", user_id=user.id, name="Bo", description="d", age=30)
+    stack.insert(
+        "messages",
+        conversation_id=conversation,
+        sender="character",
+        character_id=bo,
+        content="I am Bo.",
+    )
+    instance = Instance(stack, user, conversation)
+    for _ in range(2):
+        instance.turn()
+    change(stack, user, instance.all()[len(SAID)])
+    stack.db.execute("update shared.characters set age = 16 where id = %s", [bo])
+    instance.turn()
+    closed = "select always_sfw from shared.conversations where id = %s"
+    assert not stack.one(closed, conversation)["always_sfw"]
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize(
+    "said", [[f"{number}. {'lorem ' * 1600}" for number in range(12)], ["The dragon sleeps."] * 4]
+)
+def test_history_of_a_suggestion_has_the_message_that_is_answered_then(
+    stack: Stack, user: User, said: list[str]
+) -> None:
+    """It takes no room from others in the history of its own answer. A conversation that is short
+    without it recalls nothing."""
+    conversation = stack.conversation(user, *said, "Where is the dragon? " * 2800)
+    instance = Instance(stack, user, conversation)
+    instance.turn(p_action="impersonate", p_message=None)
+    instance.turn(p_action="regenerate", p_message=None)
+    instance.turn()
 
 
 def test_what_stands_before_a_change_is_not_read_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from edge.json_text import dumps
 from roleplay_chat.api import Task
 from roleplay_chat.turn_cache import (
     MAX_BYTES,
@@ -90,6 +92,15 @@ class TestKeeping:
         copies.keep(ADA, conversation, TASK, copy_of("a"))
         copies.keep(ADA, conversation, TASK, copy_of("a" * MAX_BYTES_EACH))
         assert rows(copies, ADA, conversation) == 0
+
+    @pytest.mark.parametrize("content", ["Hello. ", "déjà vu ", "Слово ", "日本語", "😀"])
+    def test_a_text_takes_the_same_memory_before_and_after_it_is_sent(self, content: str) -> None:
+        copy = copy_of(content * 1000)
+        (row,) = copy.rows
+        before = copy.size
+        dumps(row["content"])  # makes the UTF-8
+        assert copy.size == before
+        assert before == pytest.approx(sys.getsizeof(row["content"]), abs=1000)
 
     @pytest.mark.parametrize("max_bytes", [0, 100])
     def test_an_instance_without_memory_keeps_nothing(self, max_bytes: int) -> None:
@@ -215,16 +226,19 @@ class TestCompleting:
 
     def test_messages_without_a_summary_have_their_speakers(self) -> None:
         backlog = [row(1, character_id=None), row(2, sender="character", character_id="y")]
-        begun = begun_with(names={"y": "Tom"}, memory={"backlog": backlog})
+        begun = begun_with(row(3), names={"y": "Tom"}, memory={"backlog": backlog})
         next_copy = complete(begun, CachedTurn())
+        assert (next_copy.known["backlog"], next_copy.known["backlog_speakers"]) == (2, ["y"])
         assert [one.get("speaker") for one in begun["memory"]["backlog"]] == [None, "Tom"]
-        again = begun_with(names={}, memory={"backlog": None})
+        again = begun_with(names={"y": "Tim"}, memory={"backlog": None})
         complete(again, next_copy)
-        assert [one.get("speaker") for one in again["memory"]["backlog"]] == [None, "Tom"]
+        assert [one.get("speaker") for one in again["memory"]["backlog"]] == [None, "Tim"]
 
     def test_messages_that_may_change_without_notice_are_not_kept(self) -> None:
-        begun = begun_with(row(1), row(101))
-        assert [one["position"] for one in complete(begun, CachedTurn()).rows] == [1]
+        begun = begun_with(row(1), row(101), memory={"backlog": [row(1), row(2), row(101)]})
+        copy = complete(begun, CachedTurn())
+        assert [one["position"] for one in copy.rows] == [1]
+        assert [one["position"] for one in copy.backlog] == [1, 2]
         assert complete(begun_with(row(1), copy=None), CachedTurn()).rows == ()
 
     def test_parts_that_are_the_same_are_left_out_and_put_back(self) -> None:

@@ -71,7 +71,7 @@ class CachedTurn:
     def size(self) -> int:
         """The memory that it takes without the task configuration, in bytes."""
         rows = (*self.rows, *self.backlog)
-        texts = sum(sys.getsizeof(row["content"]) + _ROW_BYTES for row in rows)
+        texts = sum(_memory(row["content"]) + _ROW_BYTES for row in rows)
         return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
 
     @property
@@ -81,16 +81,18 @@ class CachedTurn:
         digests = {name: part.digest for name, part in parts.items() if part}
         if not self.rows:
             return digests
-        speakers = {row["character_id"] for row in self.rows if "character_id" in row}
-        return {
+        known = {
             **self.stamp,
             **digests,
-            **({"backlog": self.backlog[-1]["position"]} if self.backlog else {}),
             "first": self.rows[0]["position"],
             "messages": len(self.rows),
             "bytes": sum(map(_length, self.rows)),
-            "speakers": sorted(speakers),
+            "speakers": _speakers(self.rows),
         }
+        if self.backlog:
+            known["backlog"] = self.backlog[-1]["position"]
+            known["backlog_speakers"] = _speakers(self.backlog)
+        return known
 
 
 class TurnCache:
@@ -160,7 +162,7 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
         _count_too(begun, whole[: len(whole) - len(newest)])
     if memory := begun.get("memory"):
         new = memory.get("backlog")
-        memory["backlog"] = copy.backlog if new is None else _renamed(new, names)
+        memory["backlog"] = _renamed(copy.backlog if new is None else new, names)
     next_copy = _next_copy(begun, scene, task_config)
     _name_personas(begun)
     return next_copy
@@ -177,9 +179,12 @@ def _next_copy(begun: Row, scene: Part | None, task_config: Part | None) -> Cach
     stamp = begun.get("copy")
     if not stamp:
         return CachedTurn(scene=scene, task_config=task_config)
-    rows = [row for row in begun["history"] if row["position"] <= stamp["upto"]]
-    backlog = (begun.get("memory") or {}).get("backlog")
-    return CachedTurn(rows, stamp, backlog or (), scene, task_config)
+    backlog = (begun.get("memory") or {}).get("backlog") or ()
+    rows, backlog = (
+        [row for row in part if row["position"] <= stamp["upto"]]
+        for part in (begun["history"], backlog)
+    )
+    return CachedTurn(rows, stamp, backlog, scene, task_config)
 
 
 def _name_personas(begun: Row) -> None:
@@ -236,6 +241,11 @@ def _renamed(rows: Sequence[Row], names: Mapping[str, str]) -> list[Row]:
     ]
 
 
+def _speakers(rows: Sequence[Row]) -> list[str]:
+    """The ids of the characters who wrote any of them."""
+    return sorted({row["character_id"] for row in rows if row.get("character_id")})
+
+
 def _newest(rows: list[Row], most: int) -> list[Row]:
     """The newest rows with at most `most` bytes, and the newest one however long it is."""
     left = most
@@ -256,6 +266,15 @@ def _filled_in(recalled: Sequence[Row], held: Sequence[Row]) -> Sequence[Row]:
         for row in recalled
     ]
     return [row for row in filled if row["content"] is not None]
+
+
+def _memory(text: str) -> int:
+    """The memory of a text. Python keeps the UTF-8 of one that is not ASCII, too, once it was asked
+    for that."""
+    if text.isascii():
+        return sys.getsizeof(text)
+    # A new text has no UTF-8 yet.
+    return sys.getsizeof(text + " ") + len(text.encode())
 
 
 def _length(row: Row) -> int:
