@@ -215,7 +215,8 @@ $$;
 revoke execute on function private.goes_on(public.memory_facts, public.memory_facts),
   private.hide_too(uuid[], uuid, boolean) from public, anon, authenticated;
 
--- A fact that a user moved to a narrower tier no longer replaces those of wider ones: it only hides them.
+-- A fact that a user moved to a narrower tier no longer replaces those of wider ones: it only hides them. It replaces
+-- none of another story of its tier, either, where it is not known.
 create function private.narrow_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -227,7 +228,8 @@ begin
     update public.memory_facts f set replaced_by = null
     from public.memories m
     where f.replaced_by = new.id and m.id = f.memory_id and not f.is_withdrawal
-      and array_position(c_tiers, m.tier) > array_position(c_tiers, v_tier)
+      and (array_position(c_tiers, m.tier) > array_position(c_tiers, v_tier)
+           or m.tier = v_tier and m.id <> new.memory_id)
       and not exists (
         select from public.memory_facts c
         where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)

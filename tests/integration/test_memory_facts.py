@@ -2175,6 +2175,22 @@ class TestPerson:
         move(told, OSLO, "conversation")
         assert (texts(told), texts(told, other)) == ({OSLO}, {PARIS})
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_fact_that_a_person_moves_into_another_story_leaves_what_it_had_replaced(
+        self, told: Talk, tier: str
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": tier})
+        memory = told.stack.insert(
+            "memories", user_id=told.user.id, tier="conversation", conversation_id=other
+        )
+        with told.stack.data_api(told.user) as api:
+            its, new = {"content": f"eq.{OSLO}"}, {"memory_id": str(memory)}
+            assert api.patch("/memory_facts", params=its, json=new).is_success
+        assert (texts(told), texts(told, other)) == ({PARIS}, {OSLO})
+
     def test_facts_that_a_person_moves_at_once_stay_what_they_are(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
         say(told, MOVED, "Far away.")
