@@ -6,8 +6,9 @@
 --                         (further characters who are there), persona, lorebooks (see
 --                         private.lorebooks_for), cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history, kept, copy and is_cut
---                         (see private.history), most_bytes (see private.history_bytes), recalled (see private.recall), names (of the characters
---                         who wrote messages: {id: name}), personas (see private.personas_of), memory, facts,
+--                         (see private.history), most_bytes (see private.history_bytes), recalled (see
+--                         private.recall), names (of the characters who wrote messages: {id: name}), personas (see
+--                         private.personas_of), memory, facts,
 --                         templates, models, moderation_models, embedding_models, workers, cooldowns, now, and free_only:
 --                         the day's money is spent
 --   replayed              the same request was answered before: result, reply
