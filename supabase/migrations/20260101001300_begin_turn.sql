@@ -8,8 +8,8 @@
 --                         ratings of all characters who are there, are named or spoke), history, kept, copy and is_cut
 --                         (see private.history), most_bytes (see private.history_bytes), preceding (how many messages
 --                         come before the history, if a lorebook counts them: private.count_before), recalled (see
---                         private.recall), names (of the characters
---                         who wrote messages: {id: name}), personas (see private.personas_of), memory, facts,
+--                         private.recall), names (of the characters who wrote messages: {id: name}), personas (see
+--                         private.personas_of), memory, facts,
 --                         templates, models, moderation_models, embedding_models, workers, cooldowns, now, and free_only:
 --                         the day's money is spent
 --   replayed              the same request was answered before: result, reply
