@@ -52,7 +52,8 @@ $$;
 -- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
 -- p_character_id who wrote it}. Only messages before p_before, if given; a summary that reaches beyond p_before
 -- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
--- hides any, `bytes` how long those read are. `speakers` are the characters who wrote any of them.
+-- hides any, `bytes` how long those read are. `speakers` are the characters who wrote any of them, or any that the
+-- caller has and that have no room beside new ones.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -132,7 +133,8 @@ begin
         and m.position <> all (v_hidden);
     end if;
     bytes := bytes + v_known.bytes;
-    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes or v_number + v_known.messages > c_most_messages;
+    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes and v_number + v_known.messages > 1
+              or v_number + v_known.messages > c_most_messages;
   end if;
   is_whole := v_covered = 0 and not is_cut;
 
