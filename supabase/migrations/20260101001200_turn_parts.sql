@@ -73,7 +73,8 @@ $$;
 -- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
 -- p_character_id who wrote it}. Only messages before p_before, if given. `is_cut` says whether older ones are left
 -- out, `is_whole` that neither this nor a summary hides any, `bytes` how long those read are, `number` how many,
--- `first` the lowest position that one of them may have. `speakers` are the characters who wrote any of them.
+-- `first` the lowest position that one of them may have. `speakers` are the characters who wrote any of them, or any
+-- that the caller has and that have no room beside new ones.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -153,7 +154,8 @@ begin
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
-    is_cut := v_known.is_cut and v_known.first > p_covered or bytes > p_bytes or number > c_most_messages;
+    is_cut := v_known.is_cut and v_known.first > p_covered or bytes > p_bytes and number > 1
+              or number > c_most_messages;
   end if;
   is_whole := p_covered = 0 and not is_cut;
   first := case when v_upto > 0 then greatest(p_covered + 1, v_known.first) else v_first end;

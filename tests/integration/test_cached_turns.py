@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -17,6 +18,10 @@ from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.support.answers import text
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import Talk
+
+
+class Refused(Exception):
+    """A turn was not begun."""
 
 
 class Instance:
@@ -41,9 +46,9 @@ class Instance:
         self._copy = complete(begun, self._copy)
         same = (
             "history",
+            "is_cut",
             "preceding",
             "recalled",
-            "cast",
             "character",
             "persona",
             "others",
@@ -53,6 +58,12 @@ class Instance:
         assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
         (memory, backlog), (fresh_memory, fresh_backlog) = _memory(begun), _memory(fresh)
         assert memory == fresh_memory
+        cast, fresh_cast = (sorted(map(str, one["cast"])) for one in (begun, fresh))
+        if begun["copy"]["is_cut"]:
+            # Those count who wrote what the instance has, although it has no room any more.
+            assert set(cast) >= set(fresh_cast)
+        else:
+            assert cast == fresh_cast
         # What was said since may come later.
         assert (bool(backlog), backlog) == (bool(fresh_backlog), fresh_backlog[: len(backlog)])
         return begun
@@ -71,6 +82,8 @@ class Instance:
         begun: dict[str, Any] = {}
         with self._stack.db.transaction():
             begun |= self._call(parameters)
+            if begun["outcome"] != "started":
+                raise Refused(begun["outcome"])
             complete(begun, CachedTurn())
             raise Rollback
         return begun
@@ -607,3 +620,110 @@ def test_whatever_happens_the_history_is_the_database_s(
             instance.turn(p_action=action, p_message=None, p_message_id=named)
         else:
             instance.turn(f"And {chance.random()}?")
+
+
+def say(stack: Stack, conversation: UUID, character: UUID | None, content: str) -> None:
+    """Another program writes a message; the user does without a character."""
+    sender = "character" if character else "user"
+    message = {"conversation_id": conversation, "sender": sender, "content": content}
+    stack.insert("messages", **message, **({"character_id": character} if character else {}))
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("seed", [2, 5, 7, 24])
+def test_whatever_happens_where_several_speak_and_there_is_little_room(
+    stack: Stack, user: User, seed: int
+) -> None:
+    """Each of these seeds has found an error that the others did not."""
+    chance = Random(seed)  # noqa: S311 - nothing secret
+    mara, guest = (
+        stack.insert("characters", user_id=user.id, name=name, description="d")
+        for name in ("Mara", "Guest")
+    )
+    conversation = stack.conversation(user, "Hello.", character_id=mara)
+    instances = [Instance(stack, user, conversation) for _ in range(2)]
+    turns = 0
+
+    def something() -> str:
+        about = chance.choice(["the dragon", "the castle", "the moon", "the river"])
+        return f"{chance.random()} of {about}. " + chance.choice(
+            [
+                "",
+                "",
+                "lorem ipsum " * 100,
+                "lorem ipsum " * 600,
+                "日本語のテキスト" * 400,
+                "😀" * 9000,
+            ]
+        )
+
+    def turn() -> None:
+        nonlocal turns
+        instance = chance.choice(instances)
+        action = chance.choice(["send"] * 4 + ["regenerate"] * 2 + ["continue", "impersonate"])
+        message = something() if action == "send" else None
+        replies = stack.all(
+            "select id from shared.messages where conversation_id = %s and sender = 'character'"
+            " order by position, created_at",
+            conversation,
+        )
+        named = None
+        if action in ("regenerate", "continue") and replies and chance.random() < 0.4:
+            named = chance.choice(replies)["id"]
+        with suppress(Refused):
+            instance.turn(
+                message, something(), p_action=action, p_message=message, p_message_id=named
+            )
+            turns += 1
+
+    def write() -> None:
+        say(stack, conversation, chance.choice([None, mara, guest]), something())
+
+    def write_elsewhere() -> None:
+        stack.conversation(user, "Something else.")
+
+    def hide_the_oldest() -> None:
+        for message in instances[0].all()[: chance.randrange(2, 5)]:
+            hide(stack, user, message)
+
+    def change() -> None:
+        if messages := instances[0].all():
+            message = chance.choice(messages[:4] if chance.random() < 0.4 else messages)
+            chance.choice(CHANGES)(stack, user, message)
+
+    def forget_summary() -> None:
+        stack.db.execute(
+            "delete from conversation_summaries where conversation_id = %s", [conversation]
+        )
+
+    def rename_one() -> None:
+        name = f"Name {chance.random()}"
+        which = chance.choice([mara, guest])
+        stack.db.execute("update public.characters set name = %s where id = %s", [name, which])
+
+    def become_another() -> None:
+        which = chance.choice([mara, DEMO_CHARACTER])
+        change = "update public.conversations set character_id = %s where id = %s"
+        stack.db.execute(change, [which, conversation])
+
+    def replace_guest() -> None:
+        nonlocal guest
+        delete_character(stack, guest)
+        guest = stack.insert("characters", user_id=user.id, name="Guest", description="d")
+
+    def resize() -> None:
+        size = chance.choice([8192, 8192, 16384, 40000])
+        sizes = Jsonb({"context_tokens": size, "prompt_tokens": size})
+        stack.db.execute(
+            "update api_models set capabilities = capabilities || %s where task = 'roleplay'",
+            [sizes],
+        )
+
+    resize()
+    steps: list[Callable[[], None]] = [
+        *([turn] * 12 + [write] * 4 + [change] * 3 + [write_elsewhere, hide_the_oldest]),
+        *(forget_summary, rename_one, become_another, replace_guest, resize),
+    ]
+    for _ in range(70):
+        chance.choice(steps)()
+    assert turns > 10
