@@ -171,7 +171,7 @@ def _time(
     }
     for number in range(calls + 20):
         if number % ROUNDS == 0:
-            # Rolled back messages stay in the indexes until then. Postgres would leave so few there.
+            # Rolled back messages stay in the indexes until then. So few would be left there.
             db.execute("vacuum (index_cleanup on) messages")
         for (kind, size, is_again), measured in times.items():
             before = _processor_ms(backend)
