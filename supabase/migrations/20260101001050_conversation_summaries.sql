@@ -199,6 +199,7 @@ begin
     if found and v_later.memory_id = v_fact.memory_id then
       update public.memory_facts f set replaced_by = v_later.id where f.id = v_fact.id or f.replaced_by = v_fact.id;
       update public.memory_facts f set replaced_by = null, since = f.said_at where f.id = v_later.id;
+      perform private.hide_too(array[v_fact.id], v_later.id, false);
     elsif found then
       update public.memory_facts f
       set replaced_by = null, since = f.said_at, hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)

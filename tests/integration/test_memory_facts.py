@@ -675,6 +675,23 @@ class TestNoting:
         step(told, {"text": new, "said": said, "tier": "profile"}, conversation=other)
         assert (texts(told), texts(told, other)) == ({OSLO}, {new})
 
+    def test_what_a_story_hides_stays_hidden_when_a_repetition_of_it_goes(self, told: Talk) -> None:
+        back = "I live in Paris again."
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.", back, "Near.")
+        step(
+            told,
+            {"text": PARIS, "said": back, "tier": "profile"},
+            {"text": OSLO, "said": MOVED, "tier": "profile"},
+        )
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        london = "Let us play that I live in London."
+        say(told, london, "Let us.", conversation=other)
+        step(told, {"text": LONDON, "said": london}, conversation=other)
+        assert (texts(told), texts(told, other)) == ({PARIS}, {LONDON})
+        act(told, "delete", back)
+        assert (texts(told), texts(told, other)) == ({OSLO}, {LONDON})
+
     def test_story_that_agrees_with_a_fact_hides_nothing_that_takes_its_place(
         self, told: Talk
     ) -> None:
