@@ -133,8 +133,11 @@ begin
         and m.position <> all (v_hidden);
     end if;
     bytes := bytes + v_known.bytes;
-    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes and v_number + v_known.messages > 1
-              or v_number + v_known.messages > c_most_messages;
+    is_cut := bytes > p_bytes and v_number + v_known.messages > 1 or v_number + v_known.messages > c_most_messages
+      or v_known.is_cut and exists (
+        select from shared.messages m
+        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > v_covered
+          and m.position < v_known.first and m.position <> v_own and m.position <> all (v_hidden));
   end if;
   is_whole := v_covered = 0 and not is_cut;
 

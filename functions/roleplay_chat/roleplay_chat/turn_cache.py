@@ -154,10 +154,7 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
     if kept := begun.get("kept"):
         held = _renamed(_held(copy.rows, kept), names)
         begun["recalled"] = _filled_in(begun["recalled"], held)
-        whole = [*held, *begun["history"]]
-        begun["history"] = newest = _newest(whole, kept["most"])
-        still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
-        begun["copy"]["is_cut"] = still_cut or len(newest) < len(whole)
+        begun["history"] = _newest([*held, *begun["history"]], kept["most"])
     if memory := begun.get("memory"):
         new = memory.get("backlog")
         memory["backlog"] = _renamed(copy.backlog if new is None else new, names)
