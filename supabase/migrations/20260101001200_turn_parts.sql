@@ -154,8 +154,11 @@ begin
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
-    is_cut := v_known.is_cut and v_known.first > p_covered or bytes > p_bytes and number > 1
-              or number > c_most_messages;
+    is_cut := bytes > p_bytes and number > 1 or number > c_most_messages
+      or v_known.is_cut and exists (
+        select from shared.messages m
+        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
+          and m.position < v_known.first and m.position <> v_own and m.position <> all (v_hidden));
   end if;
   is_whole := p_covered = 0 and not is_cut;
   first := case when v_upto > 0 then greatest(p_covered + 1, v_known.first) else v_first end;

@@ -56,6 +56,7 @@ class Instance:
         )
         same += ("templates", "models", "moderation_models", "embedding_models")
         assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
+        assert begun["copy"]["is_cut"] == fresh["copy"]["is_cut"]
         (memory, backlog), (fresh_memory, fresh_backlog) = _memory(begun), _memory(fresh)
         assert memory == fresh_memory
         cast, fresh_cast = (sorted(map(str, one["cast"])) for one in (begun, fresh))
@@ -535,6 +536,21 @@ def test_history_of_a_suggestion_has_the_message_that_is_answered_then(
     instance = Instance(stack, user, conversation)
     instance.turn(p_action="impersonate", p_message=None)
     instance.turn(p_action="regenerate", p_message=None)
+    instance.turn()
+
+
+@pytest.mark.installations
+def test_history_that_was_cut_is_whole_once_a_summary_covers_the_rest(
+    stack: Stack, user: User
+) -> None:
+    said = [f"{number}. {'lorem ' * 1600}" for number in range(20)]
+    conversation = stack.conversation(user, *said)
+    instance = Instance(stack, user, conversation)
+    instance.turn()
+    assert len(instance.read) < len(said)
+    summarise(stack, user, instance.all()[len(said) - len(instance.read) - 1])
+    instance.turn()
+    assert instance.read == ["And now?", "Now this."]
     instance.turn()
 
 

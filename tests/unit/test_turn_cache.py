@@ -144,23 +144,6 @@ class TestCompleting:
     def test_the_oldest_is_left_out_that_has_no_room(self, most: int, positions: list[int]) -> None:
         assert whole(copy_of("aaaa", "ä", "bb"), row(9, "cccccc"), most=most) == positions
 
-    @pytest.mark.parametrize(
-        ("most", "after", "was_cut", "is_cut"),
-        [
-            pytest.param(1000, 0, False, False, id="whole"),
-            pytest.param(9, 0, False, True, id="no-room"),
-            pytest.param(1000, 0, True, True, id="cut-before"),
-            pytest.param(1000, 1, True, False, id="summarised-since"),
-        ],
-    )
-    def test_turn_knows_whether_older_messages_are_missing(
-        self, most: int, after: int, was_cut: bool, is_cut: bool
-    ) -> None:
-        copy = replace(copy_of("aaaa", "ä", "bb"), stamp={**STAMP, "is_cut": was_cut})
-        begun = begun_with(row(9, "cccccc"), kept=kept(most=most, after=after), is_cut=was_cut)
-        next_copy = complete(begun, copy)
-        assert (begun["is_cut"], next_copy.stamp["is_cut"]) == (is_cut, is_cut)
-
     def test_what_is_left_out_is_counted_before_the_history(self) -> None:
         rows = [row(1, sender="character"), row(2), row(3, sender="character"), row(4)]
         begun = begun_with(row(9), kept=kept(most=12), preceding={"messages": 7, "replies": 3})

@@ -156,9 +156,6 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
         begun["recalled"] = _filled_in(begun["recalled"], held)
         whole = [*held, *begun["history"]]
         begun["history"] = newest = _newest(whole, kept["most"])
-        still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
-        begun["is_cut"] = still_cut or len(newest) < len(whole)
-        begun["copy"]["is_cut"] = begun["is_cut"]
         _count_too(begun, whole[: len(whole) - len(newest)])
     if memory := begun.get("memory"):
         new = memory.get("backlog")
