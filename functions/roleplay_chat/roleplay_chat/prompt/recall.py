@@ -23,10 +23,10 @@ from roleplay_chat.rows import FactRow, RecalledRow
 from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.tokens import Tokens
 
-SHARE = 0.16
+SHARE = 0.17
 """The most of a prompt's budget for recalled messages. No cache knows them, and more of them find
 little more."""
-MAX_TOKENS, SHORT, LONG_TOKENS = 1_200, 8_192, 400
+MAX_TOKENS, SHORT, LONG_TOKENS = 1_300, 8_192, 400
 """The most tokens for them, in prompts that are not longer than `SHORT`. In a longer one, which has
 more of the history and leaves less to be found, the limit falls with the length to
 `LONG_TOKENS`."""
