@@ -110,7 +110,7 @@ def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> Non
     assert "  1 Ada likes tea.  [conversation]" in shown
     assert "  2 Ada has a boat. (pinned)  [conversation]" in shown
     assert "  1 Ada has a boat. (pinned)  [conversation]" in shown
-    assert "This already exists." in shown
+    assert "This fact is already there." in shown
     assert "There is no fact 9. /memory lists them." in shown
     assert "  1 Ada has a ship. (pinned)  [profile]" in shown
     assert "There is no tier attic. Use conversation, character, profile." in shown
