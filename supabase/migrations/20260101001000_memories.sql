@@ -276,6 +276,8 @@ begin
   update public.memory_facts f set replaced_by = new.id, is_active = true, is_shaped = false where f.id = v_other.id;
   return new;
 end $$;
+
+-- Once the fact is there: it takes over what the other one replaced, what it hid and which messages said it.
 create function private.absorb_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

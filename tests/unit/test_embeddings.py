@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from roleplay_chat.memory import embedder
 from roleplay_chat.memory.embedder import MAX_QUERIES_A_MINUTE, Embedder, may_read
 from roleplay_chat.rows import BegunTurn, ModelRow, ProviderRow
 from roleplay_chat.settings import Settings
+from roleplay_chat.turn_record import usage_row
 
 
 def row(**more: Any) -> ModelRow:
@@ -114,20 +116,32 @@ def test_vectors_have_length_1(numbers: list[float]) -> None:
     assert vector is None or math.hypot(*vector) == pytest.approx(1, abs=1e-3)
 
 
-def test_queries_of_one_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also those of requests that the database then refuses."""
-    asked: list[str] = []
-    seconds = 6000.0
+class Instance:
+    """An embedder whose model answers at once."""
 
-    async def embed(*arguments: Any, **_: Any) -> tuple[list[list[float]], Attempt]:
-        asked.append(arguments[3][0])
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.seconds = 6000.0
+        monkeypatch.setattr(embedder, "embed", self._embed)
+        monkeypatch.setattr(embedder, "time", SimpleNamespace(monotonic=lambda: self.seconds))
+        settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
+        record = partial(usage_row, purpose="embedding")
+        self.embedder = Embedder(Clients(settings), settings, record)
+        self.embedder._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+
+    async def _embed(self, *arguments: Any, **_: Any) -> tuple[list[list[float]], Attempt]:
+        self.asked.append(arguments[3][0])
         return [[1.0]], Attempt(arguments[2], 1)
 
-    monkeypatch.setattr(embedder, "embed", embed)
-    monkeypatch.setattr(embedder, "time", SimpleNamespace(monotonic=lambda: seconds))
-    settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
-    model = Embedder(Clients(settings), settings)
-    model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> Instance:
+    return Instance(monkeypatch)
+
+
+def test_queries_of_one_user_are_bounded(instance: Instance) -> None:
+    """Also those of requests that the database then refuses."""
+    asked, model = instance.asked, instance.embedder
     model.learn(begun_turn(), UUID(int=1))
     model.learn(begun_turn(), UUID(int=2))
 
@@ -139,7 +153,7 @@ def test_queries_of_one_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(ask("often", 1, 40))
     asyncio.run(ask("once", 2, 1))
     assert (asked.count("often"), asked.count("once")) == (MAX_QUERIES_A_MINUTE, 1)
-    seconds += 60
+    instance.seconds += 60
     asyncio.run(ask("later", 1, 1))
     assert asked[-1] == "later"
 
@@ -179,26 +193,17 @@ COOLDOWN = {"scope": "model", "key": "p:m", "until": NOW + timedelta(seconds=60)
     ],
 )
 def test_message_is_embedded_ahead_only_where_its_last_turn_allows_it(
-    monkeypatch: pytest.MonkeyPatch,
+    instance: Instance,
     told: dict[str, Any],
     later: float,
     caller: int,
     message: str,
     is_asked: bool,
 ) -> None:
-    seconds = 6000.0
-
-    async def embed(*arguments: Any, **_: Any) -> tuple[list[list[float]], Attempt]:
-        return [[1.0]], Attempt(arguments[2], 1)
-
-    monkeypatch.setattr(embedder, "embed", embed)
-    monkeypatch.setattr(embedder, "time", SimpleNamespace(monotonic=lambda: seconds))
-    settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
-    model = Embedder(Clients(settings), settings)
-    model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+    model = instance.embedder
     model.learn(begun_turn(**told), UUID(int=1))
     model.learn(begun_turn(**told), UUID(int=1), KEY)
-    seconds += later
+    instance.seconds += later
     request = ChatRequest(message=message, conversation_id=CONVERSATION)
     query = asyncio.run(model.query(request, UUID(int=caller)))
     assert (query and query.user_id) == (UUID(int=1) if is_asked else None)

@@ -20,7 +20,6 @@ from roleplay_chat.memory.notes import (
     MAX_BATCHES,
     MAX_FACT_CHARS,
     MAX_FACTS,
-    MAX_MESSAGES,
     MAX_SUMMARY_CHARS,
     MIN_CHARS,
     NEWEST_KEPT,
@@ -38,6 +37,7 @@ from roleplay_chat.memory.notes import (
     to_save,
     without_outdated,
 )
+from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
@@ -149,7 +149,7 @@ class TestNextBatches:
             assert is_seen == bool(batches)
             if batches:
                 return
-            assert count <= MAX_MESSAGES
+            assert count <= MAX_HISTORY_MESSAGES
             assert count * chars <= most_bytes
         pytest.fail("It was never due.")
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+MAX_HISTORY_MESSAGES = 2_000
+"""As many as `private.history` returns, with those that the instance has."""
+
 _SENDERS = {"u": "user", "c": "character"}
 
 

@@ -143,6 +143,10 @@ class MessageRow(Row):
     that is this turn's."""
 
 
+MAX_HISTORY_BYTES = 2**20
+"""The most bytes of a history, as `private.most_history_bytes` says."""
+
+
 class PrecedingRow(Row):
     """How many messages come before the history, and how many of them are replies."""
 
@@ -307,7 +311,7 @@ class BegunTurn(Row):
     is_cut: bool = False
     """Whether older messages, which no summary covers, are not in the history, because the database
     reads at most `most_bytes` bytes of messages."""
-    most_bytes: int = 2**20
+    most_bytes: int = MAX_HISTORY_BYTES
     preceding: PrecedingRow | None = None
     """None if the history is whole, or no entry of a lorebook counts messages."""
     recalled: list[RecalledRow] = Field(default_factory=list)

@@ -120,22 +120,16 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         running.end()
         context.emit(Failed(internal_error()))
         if context.embedder:
-            await context.embedder.record(accepted.query, _embedding_row)
+            await context.embedder.record(accepted.query)
         return
     try:
         if not saving.done():
             await _save_late(accepted, saving)
         await memory.save_late(lambda attempt: usage_row(attempt, "memory"))
         if context.embedder:
-            await context.embedder.index(
-                planned.begun, accepted.query, planned.allowed, _embedding_row
-            )
+            await context.embedder.index(planned.begun, accepted.query, planned.allowed)
     finally:
         await memory.drop()
-
-
-def _embedding_row(attempt: Attempt) -> dict[str, Any]:
-    return usage_row(attempt, "embedding")
 
 
 def _memory(context: Context, accepted: Accepted, planned: Planned) -> Summarizer:

@@ -17,7 +17,7 @@ from cachetools import TTLCache
 
 from edge.json_text import dumps, loads
 from roleplay_chat.api import Task
-from roleplay_chat.message_columns import message_rows
+from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, message_rows
 
 MAX_BYTES = 16 * 2**20
 """Of all cached turns of an instance."""
@@ -27,8 +27,6 @@ beyond this."""
 MAX_BYTES_EACH = 2**20
 SECONDS = 900.0
 """A cached turn is dropped after this time without another."""
-MAX_MESSAGES = 2_000
-"""Of a history, as in `private.history`."""
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where containers find the limit of their memory."""
 _ROW_BYTES = 300
@@ -248,7 +246,7 @@ def _newest(rows: list[Row], most: int) -> list[Row]:
     left = most
     for number, row in enumerate(reversed(rows)):
         left -= _length(row)
-        if (number and left < 0) or number == MAX_MESSAGES:
+        if (number and left < 0) or number == MAX_HISTORY_MESSAGES:
             return rows[len(rows) - number :]
     return rows
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -34,7 +35,7 @@ class TurnTasks:
         self._settings = settings
         self._stops = stops
         self._telemetry = telemetry
-        self._embedder = Embedder(clients, settings)
+        self._embedder = Embedder(clients, settings, partial(usage_row, purpose="embedding"))
         self._events: dict[UUID, TurnEvents] = {}
         """The events of the turns that run here."""
         self._running: set[asyncio.Task[None]] = set()
@@ -46,8 +47,7 @@ class TurnTasks:
     def drop(self, query: Query | None) -> None:
         """Record the call of a query whose request began no turn, beside the answer."""
         if query:
-            recording = self._embedder.record(query, lambda one: usage_row(one, "embedding"))
-            task = asyncio.create_task(recording)
+            task = asyncio.create_task(self._embedder.record(query))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 

@@ -357,10 +357,10 @@ def invalid_numbers(models: Sequence[ModelRow], workers: Sequence[WorkerRow] = (
     """The invalid numbers in the rows, as "<model>: <field>" or "<worker>: <field>". They are
     replaced by defaults; an invalid price counts as unknown."""
     sizes = ("context_tokens", "prompt_tokens")
-    invalid = [
-        f"{model.provider.name}:{model.model_key}: {name}"
+    given = [
+        (f"{model.provider.name}:{model.model_key}", *one)
         for model in models
-        for name, value, read in (
+        for one in (
             (PROMPT, model.pricing.get(PROMPT), price),
             (COMPLETION, model.pricing.get(COMPLETION), price),
             *((name, model.capabilities.get(name), _whole_size) for name in sizes),
@@ -368,16 +368,17 @@ def invalid_numbers(models: Sequence[ModelRow], workers: Sequence[WorkerRow] = (
             ("roles", model.capabilities.get("roles"), _roles),
             ("limits", model.capabilities.get("limits"), read_limits),
         )
+    ]
+    given += [
+        (f"{WORKER}:{worker.name}", name, worker.config.get(name), _whole_size)
+        for worker in workers
+        for name in sizes
+    ]
+    return [
+        f"{whose}: {name}"
+        for whose, name, value, read in given
         if value is not None and read(value) is None
     ]
-    for worker in workers:
-        given = ((name, worker.config.get(name)) for name in sizes)
-        invalid += [
-            f"{WORKER}:{worker.name}: {name}"
-            for name, value in given
-            if value is not None and _whole_size(value) is None
-        ]
-    return invalid
 
 
 def model_target(model: ModelRow, sampling: Mapping[str, Any] = NOTHING) -> Target:

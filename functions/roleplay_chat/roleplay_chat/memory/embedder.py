@@ -45,7 +45,7 @@ COOLDOWN_SECONDS = 60.0
 KNOWN_SECONDS = 900.0
 """How long a conversation counts as remembered after a turn that said so."""
 MAX_KNOWN = 10_000
-"""The conversations, and the callers, of which an instance keeps what their last turn said."""
+"""How many conversations, and how many callers, an instance remembers from their last turns."""
 
 BuildUsageRow = Callable[[Attempt], dict[str, Any]]
 
@@ -84,9 +84,13 @@ class _Known:
 class Embedder:
     """Embeds with the instance's embeddings model, of which it learns from its turns."""
 
-    def __init__(self, clients: Clients, settings: Settings) -> None:
+    def __init__(
+        self, clients: Clients, settings: Settings, build_usage_row: BuildUsageRow
+    ) -> None:
+        """`build_usage_row` makes a row of usage_events of a call."""
         self._clients = clients
         self._settings = settings
+        self._build_usage_row = build_usage_row
         self._rows: Sequence[ModelRow] = ()
         self._model: _Model | None = None
         self._cools_until = 0.0
@@ -135,39 +139,32 @@ class Embedder:
         embedding = {"model": model.space, "embedding": dumps(vectors[0]).decode()}
         return Query(attempt, embedding, known.user_id)
 
-    async def index(
-        self, begun: BegunTurn, query: Query | None, tier: Tier, build_usage_row: BuildUsageRow
-    ) -> None:
+    async def index(self, begun: BegunTurn, query: Query | None, tier: Tier) -> None:
         """Embed messages of a turn's conversation that have no embedding yet. `tier` is the one
         that the content policy allows the turn. Raises nothing."""
         if begun.conversation is None or self._model is None:
-            await self.record(query, build_usage_row)
+            await self.record(query)
             return
         attempts = [query.attempt] if query else []
         try:
-            await self._index(begun, self._model, tier, attempts, build_usage_row)
+            await self._index(begun, self._model, tier, attempts)
         except ApiError:
             _log.log(WARNING, "embeddings not saved", extra={"fields": _ids(begun)})
         except Exception:
             _log.exception("messages cannot be embedded", extra={"fields": _ids(begun)})
 
-    async def record(self, query: Query | None, build_usage_row: BuildUsageRow) -> None:
+    async def record(self, query: Query | None) -> None:
         """Record the call of a query without a turn. Raises nothing."""
         if query is None:
             return
         try:
-            usage = [build_usage_row(query.attempt)]
+            usage = [self._build_usage_row(query.attempt)]
             await turn_store.record_query(self._clients, uuid4(), query.user_id, usage)
         except Exception:
             _log.exception("a call for an embedding is not recorded")
 
     async def _index(
-        self,
-        begun: BegunTurn,
-        model: _Model,
-        tier: Tier,
-        attempts: list[Attempt],
-        build_usage_row: BuildUsageRow,
+        self, begun: BegunTurn, model: _Model, tier: Tier, attempts: list[Attempt]
     ) -> None:
         turn_id, embedded = begun.turn.id, list[dict[str, Any]]()
         may_ask = self._ready() is not None and (model.is_free or not begun.free_only)
@@ -178,7 +175,7 @@ class Embedder:
                 turn_id,
                 model.space,
                 embedded,
-                [build_usage_row(attempt) for attempt in attempts],
+                [self._build_usage_row(attempt) for attempt in attempts],
                 limit=0 if is_last else BATCH_SIZE,
             )
             if is_last or not rows:

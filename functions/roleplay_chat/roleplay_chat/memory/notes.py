@@ -19,13 +19,14 @@ from roleplay_chat.memory import facts
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
 from roleplay_chat.memory.topics import MAX_FACT_CHARS
+from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.template_tokens import end_tokens
-from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
+from roleplay_chat.rows import MAX_HISTORY_BYTES, BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.screening.rules import is_sexual
@@ -39,9 +40,6 @@ KEEP_SHARE = 0.15
 summary changes the beginning of the prompt, which until then stays cached."""
 NEWEST_KEPT = 4
 """The number of newest messages that are never summarised: they may be regenerated or continued."""
-
-MAX_MESSAGES = 2_000
-"""Of a history, as in `private.history`."""
 
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
@@ -169,15 +167,16 @@ def may_be_due(
         return False
     if memory.backlog:
         return True
-    cost = tokens.count("".join(row.content for row in history))
-    cost += (TOKENS_PER_MESSAGE + 1) * len(history)
-    return cost > START_SHARE * min(min_room, cost / max(_share_read(history, most_bytes), 1e-9))
+    said = tokens.count("".join(row.content for row in history))
+    cost = said + (TOKENS_PER_MESSAGE + 1) * len(history)
+    return cost > START_SHARE * min_room or _share_read(history, most_bytes) > START_SHARE
 
 
 def _share_read(history: Sequence[MessageRow], most_bytes: int) -> float:
-    """How much of what the database reads at most the history is, as a share."""
+    """The history's share of the most that the database reads: of its bytes or of its messages,
+    whichever is larger."""
     said = sum(len(row.content.encode(errors="surrogatepass")) for row in history)
-    return max(said / most_bytes, len(history) / MAX_MESSAGES)
+    return max(said / most_bytes, len(history) / MAX_HISTORY_MESSAGES)
 
 
 def next_batches(
@@ -186,7 +185,7 @@ def next_batches(
     *,
     room: int,
     capacity: int,
-    most_bytes: int = 2**20,
+    most_bytes: int = MAX_HISTORY_BYTES,
     heard: Sequence[MessageRow] | None = None,
     tokens: Tokens = UNCALIBRATED,
 ) -> list[Batch]:

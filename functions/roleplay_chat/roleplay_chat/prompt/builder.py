@@ -699,6 +699,7 @@ def _end(text: str, limit: int, tokens: Tokens) -> str:
     start = len(text) - len(tokens.end(text, limit))
     latest = (start + len(text)) // 2
     for beginning in (_SENTENCE_BEGINNING, _WORD_BEGINNING):
+        # The mark and the space before the first whole sentence may stand before `start`.
         for match in beginning.finditer(text, max(start - 4, 0)):
             if start <= match.end() <= latest:
                 return text[match.end() :]
