@@ -16,15 +16,23 @@ declare
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
 begin
   for v_page in 1..21 loop
+    -- Of a page only messages with this text and the last one come here, with the ones after them.
     for v_said in
-      select m.id, m.sender, m.created_at, m.position,
-             m.sender = 'user' and btrim(m.content) = btrim(p_message) and m.position <> all (v_hidden) as is_same
-      from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
-      -- Mostly the first few tell that none is recent.
-      order by m.position desc limit case v_page when 1 then 8 else 50 end
+      select p.* from (
+        select m.*, lag(m.id, 1, v_next_id) over newest as next_id,
+               lag(m.sender, 1, v_next_sender) over newest as next_sender, lead(m.id) over newest is null as is_last
+        from (
+          select m.id, m.sender, m.created_at, m.position,
+                 m.sender = 'user' and btrim(m.content) = btrim(p_message) and m.position <> all (v_hidden) as is_same
+          from shared.messages m
+          where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
+          -- Mostly the first few tell that none is recent.
+          order by m.position desc limit case v_page when 1 then 8 else 50 end) m
+        window newest as (order by m.position desc)) p
+      where p.is_same or p.is_last
+      order by p.position desc
     loop
-      if v_said.is_same and (v_next_id is null or v_said.created_at > v_recent
+      if v_said.is_same and (v_said.next_id is null or v_said.created_at > v_recent
           and not exists (select from public.turns t where t.user_message_id = v_said.id)
           and not exists (
             select from shared.messages reply
@@ -32,9 +40,9 @@ begin
               and reply.parent_id = v_said.id)
           -- The message after it is its answer, unless a turn recorded that it answers another, or
           -- nobody knows which one.
-          and (v_next_sender = 'user'
-               or exists (select from public.turns t where t.reply_message_id = v_next_id)
-               or shared.may_answer_another(v_next_id))) then
+          and (v_said.next_sender = 'user'
+               or exists (select from public.turns t where t.reply_message_id = v_said.next_id)
+               or shared.may_answer_another(v_said.next_id))) then
         return v_said.id;
       end if;
       v_next_id := v_said.id;

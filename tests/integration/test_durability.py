@@ -340,6 +340,21 @@ class TestMessageWrittenByTheClient:
 
         assert said(stack, conversation) == [*words, "> Yes."]
 
+    @pytest.mark.parametrize("later", [8, 58])
+    def test_message_after_it_tells_whether_it_was_answered_however_many_are_read_at_once(
+        self, stack: Stack, later: int
+    ) -> None:
+        user, conversation = conversing(stack, "Hello", "Welcome.")
+        stack.configure(limits={})
+        stack.upstream.always(text("Yes."))
+        words = [f"{number}" for number in range(later - 1)]
+        for word in words:
+            write(stack, user, conversation, word)
+
+        stack.chat(user, **request(conversation))
+
+        assert said(stack, conversation) == ["Hello", "> Welcome.", *words, "Hello", "> Yes."]
+
     def test_after_a_failure_is_there_once_and_answered_once(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         first, second = request(conversation), request(conversation)
