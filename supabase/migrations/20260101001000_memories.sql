@@ -247,7 +247,8 @@ create trigger memory_facts_narrow after update of memory_id on public.memory_fa
   for each row when (old.memory_id <> new.memory_id) execute function private.narrow_fact();
 
 -- A fact that a user writes or moves to where there is one with the same text takes its place: what a user wrote or
--- pinned stays so. The name sorts the trigger after the others.
+-- pinned stays so. There is one current fact with a text, so until the statement's end the new one is not current:
+-- the same statement may change the other one, too. The name sorts the trigger after the others.
 create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -264,51 +265,59 @@ begin
   elsif tg_op = 'INSERT' and v_other.written_by = 'person' then
     raise exception 'This fact is already there.' using errcode = 'PT409';
   end if;
-  new.pinned := new.pinned or v_other.pinned;
-  if v_other.written_by = 'person' and new.written_by = 'model' then
-    new.content := v_other.content;
-    new.gist := v_other.gist;
-    new.written_by := 'person';
-    new.said_at := v_other.said_at;
-  end if;
-  -- One with a replacement is not current, and there is one current fact with a text. It goes once the new one is
-  -- there, and the user does not delete it.
-  update public.memory_facts f set replaced_by = new.id, is_active = true, is_shaped = false where f.id = v_other.id;
+  new.replaced_by := v_other.id;
   return new;
 end $$;
 
--- Once the fact is there: it takes over what the other one replaced, what it hid and which messages said it.
+-- At the end of the statement the new one is current, and takes over what the other one replaced, what it hid and
+-- which messages said it.
 create function private.absorb_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
+  v_new public.memory_facts;
   v_other public.memory_facts;
   v_later public.memory_facts;
 begin
-  select f.* into v_other from public.memory_facts f
-  where f.replaced_by = new.id and f.memory_id = new.memory_id and f.digest = new.digest and not f.is_withdrawal
-    and f.is_active and not f.is_shaped
-  order by f.created_at desc limit 1;
-  if not found or pg_trigger_depth() > 1 then
+  -- One that was history before with this text waits for none.
+  if pg_trigger_depth() > 1 or tg_op = 'UPDATE' and old.replaced_by is not null and old.digest = new.digest then
     return null;
   end if;
+  -- As it is now: another one of the statement may have taken the place of the one that this one waits for.
+  select * into v_new from public.memory_facts f where f.id = new.id;
+  select * into v_other from public.memory_facts f
+  where f.id = v_new.replaced_by and f.memory_id = v_new.memory_id and f.digest = v_new.digest;
+  if not found then
+    return null;
+  end if;
+  -- The user does not delete the other one.
+  update public.memory_facts f set replaced_by = new.id, is_active = true, is_shaped = false where f.id = v_other.id;
+  update public.memory_facts f
+  set replaced_by = null, pinned = f.pinned or v_other.pinned,
+      content = case when o.is_theirs then v_other.content else f.content end,
+      gist = case when o.is_theirs then v_other.gist else f.gist end,
+      written_by = case when o.is_theirs then 'person' else f.written_by end,
+      said_at = case when o.is_theirs then v_other.said_at else f.said_at end
+  from (select v_other.written_by = 'person' and v_new.written_by = 'model' as is_theirs) o
+  where f.id = new.id
+  returning f.* into v_new;
   update public.memory_facts f set replaced_by = new.id where f.replaced_by = v_other.id;
   update public.memory_facts f
   set hides = array(select unnest(f.hides) union select unnest(v_other.hides) except select v_other.id order by 1)
   where f.id = new.id;
   perform private.hide_too(array[v_other.id], new.id, true);
-  if new.written_by = 'model' then
+  if v_new.written_by = 'model' then
     -- Messages that said the other one say this one. Its source is the first one.
     v_later := v_other;
-    if v_other.source_message_id is not null and v_other.source_conversation_id = new.source_conversation_id then
-      if new.source_message_id is not null and v_other.source_to < new.source_from then
-        v_later := new;
+    if v_other.source_message_id is not null and v_other.source_conversation_id = v_new.source_conversation_id then
+      if v_new.source_message_id is not null and v_other.source_to < v_new.source_from then
+        v_later := v_new;
         update public.memory_facts f
         set source_message_id = v_other.source_message_id, source_from = v_other.source_from,
             source_to = v_other.source_to
         where f.id = new.id;
       end if;
       update public.memory_facts f
-      set repeated_to = nullif(greatest(new.repeated_to, v_other.repeated_to, v_later.source_to), f.source_to)
+      set repeated_to = nullif(greatest(v_new.repeated_to, v_other.repeated_to, v_later.source_to), f.source_to)
       where f.id = new.id;
     end if;
     insert into private.fact_repeats (fact_id, conversation_id, position, is_copied)
@@ -316,7 +325,7 @@ begin
     union
     select new.id, v_later.source_conversation_id, v_later.source_to, false
     where v_later.source_message_id is not null and v_later.source_conversation_id is not null
-      and v_other.source_message_id is distinct from new.source_message_id
+      and v_other.source_message_id is distinct from v_new.source_message_id
     on conflict do nothing;
   end if;
   delete from public.memory_facts f where f.id = v_other.id;

@@ -2140,6 +2140,87 @@ class TestPerson:
         assert texts(told) == ({OSLO} if is_own else {PARIS})
         assert texts(told, third) == ({rome, OSLO} if is_own else {rome})
 
+    @pytest.mark.parametrize("own", ["none", "first", "second"])
+    @pytest.mark.parametrize("tier", ["conversation", "profile", "character"])
+    @pytest.mark.parametrize("first", ["conversation", "profile"])
+    def test_facts_that_a_person_moves_together_to_one_place_become_one(
+        self, told: Talk, first: str, tier: str, own: str
+    ) -> None:
+        """In whatever order the database comes to them."""
+        second = "conversation" if first == "profile" else "profile"
+        bound = {"conversation": {"conversation_id": told.conversation}, "profile": {}}
+        bound["character"] = {"character_id": DEMO_CHARACTER}
+        memories = {
+            name: told.stack.insert("memories", user_id=told.user.id, tier=name, **columns)
+            for name, columns in bound.items()
+        }
+        step(told, {"text": PARIS, "said": STORY[2], "tier": first}, upto=STORY[3])
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": first})
+        again = told.stack.insert(
+            "memory_facts",
+            **{"memory_id": memories[second], "content": OSLO, "pinned": own == "none"},
+            **{"written_by": "person" if own == "second" else "model"},
+        )
+        if own == "first":
+            mine = "update memory_facts set written_by = 'person' where content = %s and id <> %s"
+            told.stack.db.execute(mine, [OSLO, again])
+        self.change(told, OSLO, memory_id=str(memories[tier]))
+        rows = told.stack.all(
+            "select content, written_by, pinned, memory_id from memory_facts where content = %s",
+            OSLO,
+        )
+        assert rows == [
+            {
+                **{"content": OSLO, "written_by": "model" if own == "none" else "person"},
+                **{"pinned": own == "none", "memory_id": memories[tier]},
+            }
+        ]
+        assert told.stack.all("select from private.forgotten_facts") == []
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        assert texts(told) == {PARIS}
+
+    def test_history_with_the_words_of_what_holds_stays_history_when_both_move(
+        self, told: Talk
+    ) -> None:
+        profile = told.stack.insert("memories", user_id=told.user.id, tier="profile")
+        step(told, {"text": OSLO, "said": STORY[2]})
+        holds = told.stack.one("select id, memory_id from memory_facts")
+        earlier = told.stack.insert(
+            "memory_facts",
+            **{"memory_id": holds["memory_id"], "content": OSLO, "replaced_by": holds["id"]},
+        )
+        self.change(told, OSLO, memory_id=str(profile))
+        rows = told.stack.all("select id, replaced_by, memory_id from memory_facts")
+        assert {row["id"]: row["replaced_by"] for row in rows} == {
+            holds["id"]: None,
+            earlier: holds["id"],
+        }
+        assert {row["memory_id"] for row in rows} == {profile}
+
+    def test_history_that_a_person_rewords_as_what_holds_takes_its_place(self, told: Talk) -> None:
+        live_in_oslo(told)
+        self.change(told, content=OSLO)
+        rows = told.stack.all("select content, written_by, replaced_by from memory_facts")
+        assert rows == [{"content": OSLO, "written_by": "person", "replaced_by": None}]
+
+    @pytest.mark.parametrize("first", [PARIS, OSLO])
+    def test_facts_that_a_person_rewords_alike_become_one(self, told: Talk, first: str) -> None:
+        memory = told.stack.insert("memories", user_id=told.user.id, tier="profile")
+        for content in dict.fromkeys([first, PARIS, OSLO, LONDON]):
+            told.stack.insert(
+                "memory_facts",
+                **{"memory_id": memory, "content": content, "written_by": "model"},
+            )
+        with told.stack.data_api(told.user) as api:
+            mine = {"memory_id": f"eq.{memory}"}
+            assert api.patch("/memory_facts", params=mine, json={"content": OSLO}).is_success
+        rows = told.stack.all("select content, written_by, replaced_by from memory_facts")
+        assert rows == [{"content": OSLO, "written_by": "person", "replaced_by": None}]
+        gone = told.stack.all("select from private.forgotten_facts")
+        assert len(gone) == 2
+
     @pytest.mark.parametrize("how", ["added", "reworded"])
     def test_own_fact_takes_the_place_of_the_same_of_a_model(self, told: Talk, how: str) -> None:
         live_in_oslo(told)
