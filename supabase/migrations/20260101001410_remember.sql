@@ -252,6 +252,60 @@ begin
   where f.id = v_fact.id and (not v_is_same or v_hidden <> '{}');
 end $$;
 
+-- The other characters of the conversation heard what p_character_id did. Whoever has a fact of their own that the
+-- new one contradicts gets it, too, in its place: p_note as private.note_fact takes it. The texts are not compared, as
+-- the turn does not know them. A fact is contradicted if it has the same subject and topic, and neither text begins
+-- with the other, or if it is one of those that the new one replaces for p_character_id.
+create function private.note_for_listeners(
+  p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_note record;
+  v_plain constant text := private.plain_words(p_note ->> 'content');
+  v_listener record;
+begin
+  select n.*, md5(private.plain_words(nullif(btrim(left(n.subject, 80)), '')))
+           || md5(private.plain_words(nullif(btrim(left(n.topic, 80)), ''))) as slot,
+         same.written_by as same_by, same.tier as same_tier
+  into v_note
+  from jsonb_to_record(p_note) as n (
+    gist text, subject text, topic text, replaces uuid[], same_as uuid, is_withdrawal boolean)
+  left join (
+    select f.id, f.written_by, m.tier from public.memory_facts f join public.memories m on m.id = f.memory_id) same
+    on same.id = n.same_as;
+  if v_note.same_tier = 'character' and v_note.same_by = 'person' then
+    -- The user wrote it for one character.
+    return;
+  end if;
+  for v_listener in
+    select m.character_id, array_agg(f.id) as contradicted
+    from private.members(p_conversation) c
+    join public.memories m
+      on m.character_id = c.character_id and m.user_id = p_conversation.user_id and m.tier = 'character'
+    join public.memory_facts f on f.memory_id = m.id
+    cross join lateral (
+      select f.digest = md5(v_plain) or coalesce(f.gist = v_note.gist, false) as is_same,
+             exists (
+               select from public.memory_facts o
+               where o.id = any (v_note.replaces) and (o.digest = f.digest or o.gist = f.gist)) as is_replaced) o
+    where c.character_id is distinct from p_character_id
+      and f.replaced_by is null and not f.is_withdrawal and f.is_active and f.written_by = 'model' and not f.pinned
+      and case
+        when v_note.is_withdrawal then o.is_same or o.is_replaced
+        when o.is_same then false
+        else o.is_replaced or f.slot = v_note.slot
+          and not starts_with(private.plain_words(f.content) || ' ', v_plain || ' ')
+          and not starts_with(v_plain || ' ', private.plain_words(f.content) || ' ') end
+    group by m.character_id
+  loop
+    perform private.note_fact(
+      p_conversation, v_listener.character_id, p_tier,
+      -- The fact that it extends or repeats may be one that only the speaker has.
+      p_note - 'extends'::text - case when v_note.same_tier = 'character' then 'same_as' else '' end
+      || jsonb_build_object('replaces', v_note.replaces || v_listener.contradicted));
+  end loop;
+end $$;
+
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
 --   wait_seconds   until another summary of this conversation may start; absent: 0
@@ -314,13 +368,15 @@ begin
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
     begin
       perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
+      perform private.note_for_listeners(v_conversation, v_character_id, v_tier, v_note);
     exception when others then
       raise warning 'fact of turn % not saved: %', p_turn.id, sqlstate;
     end;
   end loop;
   perform private.drop_facts(m.id) from public.memories m
   where m.user_id = v_conversation.user_id
-    and (m.tier = 'profile' or m.conversation_id = v_conversation.id or m.character_id = v_character_id);
+    and (m.tier = 'profile' or m.conversation_id = v_conversation.id or m.character_id = v_character_id
+         or m.character_id in (select c.character_id from private.members(v_conversation) c));
   return true;
 end $$;
 
@@ -337,6 +393,7 @@ end $$;
 revoke execute on function private.place_in(uuid, public.memory_facts),
   private.is_later(public.memory_facts, public.memory_facts, uuid),
   private.note_fact(shared.conversations, uuid, text, jsonb),
+  private.note_for_listeners(shared.conversations, uuid, text, jsonb),
   private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 

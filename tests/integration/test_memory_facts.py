@@ -76,17 +76,22 @@ def message(talk: Talk, content: str, conversation: object = None) -> dict[str, 
     )
 
 
-def current(talk: Talk, conversation: object = None, tier: str = "profile") -> list[dict[str, Any]]:
+def current(
+    talk: Talk,
+    conversation: object = None,
+    tier: str = "profile",
+    speaker: object = DEMO_CHARACTER,
+) -> list[dict[str, Any]]:
     """The facts that a turn reads."""
     row = talk.stack.one(
         "select private.remembered(%s, %s, %s, %s) as facts",
-        *(talk.user.id, tier, conversation or talk.conversation, DEMO_CHARACTER),
+        *(talk.user.id, tier, conversation or talk.conversation, speaker),
     )
     return list(row["facts"])
 
 
-def texts(talk: Talk, conversation: object = None) -> set[str]:
-    return {fact["content"] for fact in current(talk, conversation)}
+def texts(talk: Talk, conversation: object = None, *, speaker: object = DEMO_CHARACTER) -> set[str]:
+    return {fact["content"] for fact in current(talk, conversation, speaker=speaker)}
 
 
 def summary(talk: Talk, conversation: object = None) -> tuple[str, int]:
@@ -105,6 +110,7 @@ def step(
     conversation: object = None,
     reach: Any = "profile",
     person: str = "Ada",
+    speaker: object = DEMO_CHARACTER,
 ) -> bool:
     """Takes notes of the messages that no summary covers, up to one with this content.
 
@@ -122,7 +128,7 @@ def step(
     ]
     if upto is not None:
         rows = rows[: [row.content for row in rows].index(upto) + 1]
-    known = current(talk, conversation, reach)
+    known = current(talk, conversation, reach, speaker)
     for fact in noted:
         if (said := fact.pop("said", None)) is not None:
             fact["message"] = [row.content for row in rows].index(said) + 1
@@ -135,7 +141,7 @@ def step(
     assert answer is not None
     names = {"user": person, "char": "Mara"}
     saved = notes.to_save(notes.Batch(rows, covered), answer, begun, names)
-    return remember(talk, saved, conversation)
+    return remember(talk, saved, conversation, speaker)
 
 
 def saved_by_hand(talk: Talk, facts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -151,11 +157,17 @@ def saved_by_hand(talk: Talk, facts: list[dict[str, Any]]) -> dict[str, Any]:
     return {"summary": "S.", "facts": facts, **covered}
 
 
-def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> bool:
+def remember(
+    talk: Talk,
+    saved: dict[str, Any],
+    conversation: object = None,
+    speaker: object = DEMO_CHARACTER,
+) -> bool:
     turn = talk.stack.insert(
         "turns",
         user_id=talk.user.id,
         conversation_id=conversation or talk.conversation,
+        character_id=speaker,
         task="roleplay",
         action="send",
         status="complete",
@@ -1734,6 +1746,157 @@ class TestBranch:
         ]
         again = act(told, "branch", STORY[4], within=later)["conversation_id"]
         assert shown(told, again) == ("", "")
+
+
+class TestSeveralCharacters:
+    """What the person says to one character, all in the conversation hear."""
+
+    GULLS: ClassVar = "Ada fears gulls."
+
+    @pytest.fixture
+    def tomas(self, told: Talk) -> UUID:
+        return self.join(told, told.conversation)
+
+    def join(self, told: Talk, conversation: object) -> UUID:
+        tomas = told.stack.insert("characters", user_id=told.user.id, name="Tomas")
+        told.stack.db.execute(
+            "insert into conversation_characters (conversation_id, character_id, position)"
+            " values (%s, %s, 1)",
+            (conversation, tomas),
+        )
+        return tomas
+
+    def note(self, told: Talk, fact: str, said: str, **more: Any) -> None:
+        """A character's turn notes a fact of that character."""
+        noted = {"text": fact, "said": said, "tier": "character"}
+        columns = {name: more.pop(name) for name in ("tier", "of", "action") if name in more}
+        step(told, noted | columns, **more)
+
+    def test_fact_that_another_character_notes_replaces_what_it_contradicts(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        self.note(told, PARIS, STORY[2])
+        say(told, MOVED, "Far away.")
+        self.note(told, OSLO, MOVED, speaker=tomas)
+        assert texts(told) == texts(told, other) == texts(told, speaker=tomas) == {OSLO}
+        since = [fact.get("since") for fact in current(told)]
+        assert since == [fact["said_at"] for fact in current(told)]
+        act(told, "delete", MOVED)
+        assert (texts(told), texts(told, other)) == ({PARIS}, {PARIS})
+        assert texts(told, speaker=tomas) == set()
+
+    @pytest.mark.parametrize(
+        ("tier", "elsewhere"), [("conversation", {PARIS}), ("profile", {OSLO})]
+    )
+    def test_fact_of_another_tier_holds_for_all_as_far_as_it_reaches(
+        self, told: Talk, tomas: UUID, tier: str, elsewhere: set[str]
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        self.note(told, PARIS, STORY[2])
+        say(told, MOVED, "Far away.")
+        self.note(told, OSLO, MOVED, tier=tier, speaker=tomas)
+        assert (texts(told), texts(told, other)) == ({OSLO}, elsewhere)
+        assert told.stack.one("select count(*) from memory_facts") == {"count": 2}
+        act(told, "delete", MOVED)
+        assert (texts(told), texts(told, other)) == ({PARIS}, {PARIS})
+
+    def test_known_fact_that_is_said_again_replaces_what_it_contradicts(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        alone = told.stack.conversation(told.user, character_id=tomas)
+        say(told, MOVED, conversation=alone)
+        self.note(told, PARIS, STORY[2])
+        self.note(told, OSLO, MOVED, conversation=alone, speaker=tomas)
+        assert texts(told) == {PARIS}
+        again = "As I said, I live in Oslo now."
+        say(told, again, "Far away.")
+        self.note(told, OSLO, again, speaker=tomas)
+        assert texts(told) == texts(told, speaker=tomas) == {OSLO}
+
+    def test_what_names_no_topic_is_replaced_where_the_same_is_known(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        say(told, SAID_FLUTE, "Nice.")
+        for speaker in (DEMO_CHARACTER, tomas):
+            self.note(told, FLUTE, SAID_FLUTE, upto=SAID_FLUTE, speaker=speaker)
+            told.stack.db.execute("delete from conversation_summaries")
+        say(told, SAID_HARP, "Nice, too.")
+        self.note(told, HARP, SAID_HARP, action="replace", of=FLUTE, speaker=tomas)
+        assert texts(told) == texts(told, speaker=tomas) == {HARP}
+        act(told, "delete", SAID_HARP)
+        assert texts(told) == texts(told, speaker=tomas) == {FLUTE}
+
+    def test_what_is_withdrawn_holds_for_nobody(self, told: Talk, tomas: UUID) -> None:
+        dog, gone = "Ada has a dog.", "The dog is gone."
+        for speaker in (DEMO_CHARACTER, tomas):
+            self.note(told, dog, STORY[4], speaker=speaker)
+            told.stack.db.execute("delete from conversation_summaries")
+        say(told, gone, "Oh.")
+        step(told, {"action": "withdraw", "of": dog, "said": gone}, speaker=tomas)
+        assert texts(told) == texts(told, speaker=tomas) == set()
+        act(told, "delete", gone)
+        assert texts(told) == texts(told, speaker=tomas) == {dog}
+
+    def test_character_who_is_not_there_hears_nothing(self, told: Talk) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        tomas = self.join(told, other)
+        alone = told.stack.conversation(told.user, character_id=tomas)
+        self.note(told, PARIS, STORY[2])
+        say(told, MOVED, conversation=alone)
+        self.note(told, OSLO, MOVED, conversation=alone, speaker=tomas)
+        assert (texts(told), texts(told, speaker=tomas)) == ({PARIS}, {OSLO})
+
+    @pytest.mark.parametrize("columns", [{"pinned": True}, {"content": "Ada lives in PARIS!"}])
+    def test_fact_that_a_person_wrote_or_pinned_stays(
+        self, told: Talk, tomas: UUID, columns: dict[str, Any]
+    ) -> None:
+        self.note(told, PARIS, STORY[2])
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            assert api.patch("/memory_facts", params=its, json=columns).is_success
+        say(told, MOVED, "Far away.")
+        self.note(told, OSLO, MOVED, speaker=tomas)
+        assert texts(told) == {columns.get("content", PARIS)}
+
+    def test_fact_that_a_person_wrote_for_one_character_is_told_to_no_other(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        for speaker in (DEMO_CHARACTER, tomas):
+            self.note(told, PARIS, STORY[2], speaker=speaker)
+            told.stack.db.execute("delete from conversation_summaries")
+        row = told.stack.one("select id from memories where character_id = %s", tomas)
+        with told.stack.data_api(told.user) as api:
+            own = {"memory_id": str(row["id"]), "content": OSLO}
+            assert api.post("/memory_facts", json=own).is_success
+        step(told, speaker=tomas)
+        assert (texts(told), texts(told, speaker=tomas)) == ({PARIS}, {OSLO})
+
+    def test_what_is_said_later_holds_when_older_messages_are_read_again(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        say(told, MOVED, "Far away.")
+        self.note(told, OSLO, MOVED)
+        told.stack.db.execute("delete from conversation_summaries")
+        self.note(told, PARIS, STORY[2], speaker=tomas, upto=STORY[3])
+        assert texts(told) == {OSLO}
+
+    @pytest.mark.parametrize("known", [f"{OSLO[:-1]} with Tom.", "Ada lives in Oslo!"])
+    def test_fact_that_says_more_or_the_same_stays(
+        self, told: Talk, tomas: UUID, known: str
+    ) -> None:
+        self.note(told, known, STORY[2])
+        say(told, MOVED, "Far away.")
+        self.note(told, OSLO, MOVED, speaker=tomas)
+        assert (texts(told), texts(told, speaker=tomas)) == ({known}, {OSLO})
+
+    def test_nothing_is_noted_for_whom_it_contradicts_nothing(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        self.note(told, self.GULLS, STORY[0])
+        say(told, MOVED, "Far away.")
+        self.note(told, OSLO, MOVED, speaker=tomas)
+        assert (texts(told), texts(told, speaker=tomas)) == ({self.GULLS}, {OSLO})
 
 
 def write_summary(talk: Talk, words: str) -> None:
