@@ -269,7 +269,14 @@ language sql stable set search_path = '' as $$
     where m.user_id = p_user_id and f.is_active
       and (f.replaced_by is null or p_before is not null and exists (
         select from public.memory_facts n
-        where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
+        where n.id = f.replaced_by and n.source_to >= p_before
+          and (n.source_conversation_id = p_conversation_id or exists (
+            select from private.fact_repeats r
+            where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
+              and r.position = n.source_to))
+          and not exists (
+            select from private.fact_repeats r
+            where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
       and (p_before is null or f.source_to < p_before
            or f.source_conversation_id is distinct from p_conversation_id and not exists (
              -- A branch has a copy of the message that says it.

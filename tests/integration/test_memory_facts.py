@@ -1552,6 +1552,49 @@ class TestBranch:
         step(talk, noted, upto=again, conversation=branch)
         assert texts(talk) == texts(talk, branch) == {oslo}
 
+    @pytest.mark.parametrize("where", ["parent", "branch"])
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("conversation", "conversation"),
+            ("conversation", "profile"),
+            ("character", "character"),
+            ("profile", "profile"),
+        ],
+    )
+    def test_older_reply_that_is_written_again_knows_what_was_replaced_after_it(
+        self, told: Talk, before: str, after: str, where: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": before})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": after})
+        conversation: object = told.conversation
+        if where == "branch":
+            conversation = act(told, "branch", "Far away.")["conversation_id"]
+        for reply, home in (("Far away.", OSLO), (STORY[3], PARIS)):
+            whose = {"conversation_id": str(conversation), "memory_tier": "profile"}
+            act(told, "regenerate", reply, within=conversation, **whose)
+            system = prompts(told.stack.upstream)[-1][0]["content"]
+            assert {fact for fact in (PARIS, OSLO) if fact in system} == {home}
+
+    def test_older_reply_does_not_know_what_another_conversation_says_otherwise(
+        self, told: Talk
+    ) -> None:
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        for conversation, content in ((None, MOVED), (other, "I live in Oslo.")):
+            say(told, content, "Far away.", conversation=conversation or told.conversation)
+            home = {"text": PARIS, "said": STORY[2], "tier": "profile"}
+            noted = [{"text": OSLO, "said": content, "tier": "profile"}]
+            step(told, *([] if conversation else [home]), *noted, conversation=conversation)
+        act(
+            told,
+            *("regenerate", STORY[3]),
+            conversation_id=str(told.conversation),
+            memory_tier="profile",
+        )
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert (OSLO in system, PARIS in system) == (True, False)
+
     def test_time_decides_where_another_conversation_said_it_again(self, told: Talk) -> None:
         told.stack.db.execute("update messages set created_at = '2026-01-01'")
         step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
