@@ -20,7 +20,7 @@ from tests.support.installations import connect
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 
-pytestmark = pytest.mark.installations
+pytestmark = [pytest.mark.installations, pytest.mark.usefixtures("one_day")]
 
 PAID = {
     "provider": "openrouter",
@@ -69,8 +69,9 @@ def two(stack: Stack, postgres: Postgres) -> Iterator[tuple[Connection, Connecti
     with ExitStack() as opened:
         first = opened.enter_context(connect(postgres, "app"))
         second = opened.enter_context(connect(postgres, "app"))
-        # What the project has spent is added up in 32 rows, and a connection has one of them.
-        while (first.info.backend_pid - second.info.backend_pid) % 32 == 0:
+        # What the project has spent is added up in 32 rows. These two begin at the same one.
+        while (first.info.backend_pid - second.info.backend_pid) % 32:
+            second.close()
             second = opened.enter_context(connect(postgres, "app"))
         second.execute("set lock_timeout = '1s'")
         yield first, second
@@ -100,6 +101,41 @@ def test_turn_passes_while_turns_of_others_are_saved(
         whole(second, ben)
         turn.finish()
         whole(second, ben)
+
+
+def test_first_paid_turns_of_a_day_pass_each_other(
+    two: tuple[Connection, Connection], people: list[tuple[User, UUID]], stack: Stack
+) -> None:
+    (first, second), (ada, ben) = two, people
+    whole(first, ada)
+    stack.db.execute("delete from private.spent_daily")
+    with first.transaction():
+        whole(first, ada)
+        whole(second, ben)
+    assert spent(stack) == pytest.approx(2 * PAID["cost_usd"])
+
+
+def test_spending_waits_for_nobody_however_many_pay_at_once(
+    stack: Stack, postgres: Postgres
+) -> None:
+    """More transactions than there are rows. Each pays twice, as a turn with two calls does."""
+    pay = (
+        "insert into public.usage_events (provider, model_key, outcome, duration_ms, cost_usd)"
+        " values ('x', 'x', 'ok', 1, 0.25)"
+    )
+    with ExitStack() as opened:
+        for _ in range(40):
+            paying = opened.enter_context(connect(postgres, "app"))
+            paying.execute("set lock_timeout = '1s'")
+            opened.enter_context(paying.transaction())
+            paying.execute(pay)
+            paying.execute(pay)
+        assert spent(stack) == 0  # None has committed.
+    assert spent(stack) == 40 * 2 * 0.25
+
+
+def spent(stack: Stack) -> float:
+    return float(stack.one("select private.spent_by_all(now()) as usd")["usd"])
 
 
 def test_persons_own_turns_wait(
