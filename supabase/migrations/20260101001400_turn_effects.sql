@@ -57,7 +57,7 @@ language sql set search_path = '' as $$
                                    cached_tokens, completion_tokens, is_estimated, cost_usd, first_token_ms,
                                    duration_ms)
   select md5(concat_ws(' ', p_turn_id, u.purpose, row_number() over (partition by u.purpose order by u.place)))::uuid,
-         (p_turn).id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
+         p_turn_id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
          u.purpose, left(u.call ->> 'outcome', 100),
          private.bounded(u.call -> 'prompt_tokens', 2147483647),
          private.bounded(u.call -> 'cached_tokens',
