@@ -248,6 +248,27 @@ class TestRetention:
         days = {row["day"] for row in stack.all("select day from usage_daily")}
         assert days == {old.date(), new.date()}
 
+    @pytest.mark.parametrize("gone", [1, 2])
+    def test_sums_of_a_day_stay_when_it_is_rolled_up_again(
+        self, stack: Stack, event: Event, gone: int
+    ) -> None:
+        """Also while a batch of the retention has deleted a part of the day."""
+        for _ in range(2):
+            event(noon(12), cost_usd=1)
+        event(noon(8))
+        due(stack)
+        self.keep(stack, usage_days=10)
+        deleted = stack.one("select apply_retention(%s) as n", gone)["n"]
+        assert deleted["usage_events"] == gone
+        before = stack.all("select * from usage_daily join usage_hourly using (calls, cost_usd)")
+
+        next_day = stack.one("select roll_up_usage(%s) as day", noon(12).date())
+
+        assert next_day == {"day": noon(8).date()}
+        again = stack.all("select * from usage_daily join usage_hourly using (calls, cost_usd)")
+        assert again == before
+        assert [row["calls"] for row in before] == [2]
+
     def test_events_that_are_not_rolled_up_stay(self, stack: Stack, event: Event) -> None:
         self.keep(stack, usage_days=10)
         event(noon(12))
