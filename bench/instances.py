@@ -5,11 +5,13 @@ and how often one waits for another's lock is counted as well.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from threading import Event
 
 from bench import load
 from bench.environments import Environments
@@ -25,7 +27,12 @@ CONCURRENCY = 30
 """Turns at once, of all instances together."""
 WAIT_MS = 1
 """The shortest wait for a lock that is counted: Postgres logs no shorter ones."""
-_WAIT = re.compile(r"still waiting for \w+ on ")
+_WAIT = re.compile(
+    r"still waiting for \w+ on (?:transaction|tuple|advisory lock|speculative token)\b"
+)
+"""In the log of Postgres: for rows and advisory locks, which another turn holds until it ends. Not
+for the extension of a table's file, which lasts as long as adding pages: between rounds the tables
+are emptied, so their files grow again in each."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Instances:
     database_ms: float
     """Processor time of Postgres per turn."""
     waits: int
-    """Waits for a lock of another connection, in all rounds."""
+    """Waits for a row or an advisory lock of another turn, in all rounds."""
 
 
 def compare(
@@ -54,8 +61,9 @@ def compare(
     """
     around.use_upstream(TOKENS, 0)
     systems = [start_function(programs, environments, around, FUNCTION) for _ in range(max(COUNTS))]
-    for system in systems:
-        warm_up(system, plan)
+    with _scattered_connections(around):
+        for system in systems:
+            warm_up(system, plan)
     _log_waits(around, f"'{WAIT_MS}ms'", "on")
     rounds: dict[int, list[Instances]] = {count: [] for count in COUNTS}
     for _ in range(plan.rounds):
@@ -66,7 +74,7 @@ def compare(
         system.program.stop()
     found = {count: _medians(measured) for count, measured in rounds.items()}
     for count, one in found.items():
-        say(f"{count}: {one.turns_per_second:.0f} turns/s, {one.waits} waits for a lock")
+        say(f"{count}: {one.turns_per_second:.0f} turns/s, {one.waits} waits for another turn")
     return found
 
 
@@ -88,7 +96,7 @@ def _measure(systems: Sequence[System], around: Surroundings, plan: Plan) -> Ins
         turns_per_second=sum(one.turns_per_second for one in found),
         function_ms=used * 1000 / turns,
         database_ms=sum(spent) * 1000 / turns,
-        waits=_waits(log, logged),
+        waits=count_waits(log, logged),
     )
 
 
@@ -124,14 +132,37 @@ def _database_seconds(around: Surroundings) -> dict[int, float]:
     return {int(row["pid"]): cpu_seconds(int(row["pid"])) for row in rows.fetchall()}
 
 
+@contextmanager
+def _scattered_connections(around: Surroundings) -> Iterator[None]:
+    """PostgREST opens its connections again, with others opened in between.
+
+    The process ids of a new pool follow each other, and what connections choose by their process id
+    differs. In an old pool, whose connections were replaced one by one, it may be the same.
+    """
+    around.db.execute("notify pgrst, 'reload schema'")
+    is_done = Event()
+
+    def connect() -> None:
+        while not is_done.is_set():
+            around.postgres.connect(DATABASE).close()
+
+    with ThreadPoolExecutor(1) as thread:
+        others = thread.submit(connect)
+        try:
+            yield
+        finally:
+            is_done.set()
+    others.result()
+
+
 def _log_waits(around: Surroundings, after: str, whether: str) -> None:
     around.db.execute(f"alter system set deadlock_timeout = {after}".encode())
     around.db.execute(f"alter system set log_lock_waits = {whether}".encode())
     around.db.execute("select pg_reload_conf()")
 
 
-def _waits(log: Path, start: int) -> int:
-    """Waits that were logged after the first `start` bytes."""
+def count_waits(log: Path, start: int) -> int:
+    """Waits for another turn in Postgres' log, after its first `start` bytes."""
     with log.open() as lines:
         lines.seek(start)
         return len(_WAIT.findall(lines.read()))

@@ -202,7 +202,7 @@ def _instances(results: Results) -> Table:
     ]
     columns = ["instances", "turns/s", "× one", "CPU ms/turn", "Postgres' CPU ms/turn"]
     words = _INSTANCES.format(concurrency=CONCURRENCY, wait=WAIT_MS)
-    return Table("Several instances", words, [*columns, "waits for a lock"], rows)
+    return Table("Several instances", words, [*columns, "waits for another turn"], rows)
 
 
 def _instructions(results: Results) -> Table:
@@ -455,8 +455,10 @@ _STARTS = (
 _INSTANCES = (
     "{concurrency} streamed turns at once on one database, divided among the instances, in "
     "alternating rounds. They share this machine's cores with all else, so three cannot answer "
-    "three times as much; what they would wait for is counted: locks of another connection, held "
-    "for {wait} ms or longer."
+    "three times as much; what they would wait for is counted: rows and advisory locks of another "
+    "turn, held for {wait} ms or longer. Locks for the growth of a table's file are left out: they "
+    "are not held until a turn ends, and files grow here because the tables are emptied between "
+    "rounds."
 )
 _INSTRUCTIONS = (
     "Of the process, by valgrind, for a streamed turn of {tokens} tokens: all at once, and each by "

@@ -24,7 +24,11 @@ create policy model_cooldowns_select on public.model_cooldowns for select to aut
 create function public.clear_passed_cooldowns() returns integer
 language sql security definer set search_path = '' as $$
   with gone as (
-    delete from public.model_cooldowns where until < now() - interval '10 minutes' returning 1)
+    delete from public.model_cooldowns where (scope, key) in (
+      select c.scope, c.key from public.model_cooldowns c where c.until < now() - interval '10 minutes'
+      -- One that a turn holds is not over. Waiting for it could also end in a deadlock.
+      for update skip locked)
+    returning 1)
   select count(*)::integer from gone
 $$;
 revoke execute on function public.clear_passed_cooldowns() from public, anon, authenticated;

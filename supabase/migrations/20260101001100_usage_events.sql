@@ -2,7 +2,8 @@
 
 create table public.usage_events (
   id uuid primary key default gen_random_uuid(),
-  turn_id uuid references public.turns (id) on delete set null,
+  -- No foreign key: turns are deleted with their person, and the ids that stay here still tell how many there were.
+  turn_id uuid,
   user_id uuid references auth.users (id) on delete set null,
   provider text not null,
   model_key text not null,

@@ -1,10 +1,11 @@
 -- What the paid calls of all people cost on a day (UTC), for the budget of the project. Adding up the day's
 -- events would make turns slower with every turn of the day.
 
--- Each connection adds to one of 32 rows of a day, so that turns hardly wait for each other.
+-- A day's sum is divided among rows, so that turns do not wait for each other: each transaction adds to a row that no
+-- other one holds. There are 32 as long as no more than 32 transactions add at the same time.
 create table private.spent_daily (
   day date,
-  part integer check (part between 0 and 31),
+  part integer check (part >= 0),
   cost_usd numeric not null,
   primary key (day, part)
 ) with (fillfactor = 50);
@@ -14,9 +15,21 @@ revoke all on private.spent_daily from public, anon, authenticated;
 -- A trigger of events with a cost. What was paid stays paid: deleting an event takes nothing back.
 create function private.note_spending() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  -- Connections begin at different rows and mostly keep to them. If all 32 are held, a connection makes a row of its
+  -- own: no other one has its process id.
+  v_own constant integer := pg_backend_pid();
+  v_part integer := v_own + 32;
 begin
+  for v_try in 0..31 loop
+    -- Not a lock of the row: where it does not exist yet, an insert would wait for another transaction's.
+    if pg_try_advisory_xact_lock(hashtext('spent_daily'), (v_own + v_try) % 32) then
+      v_part := (v_own + v_try) % 32;
+      exit;
+    end if;
+  end loop;
   insert into private.spent_daily as s (day, part, cost_usd)
-  values ((new.created_at at time zone 'utc')::date, pg_backend_pid() % 32, new.cost_usd)
+  values ((new.created_at at time zone 'utc')::date, v_part, new.cost_usd)
   on conflict (day, part) do update set cost_usd = s.cost_usd + excluded.cost_usd;
   return null;
 end $$;

@@ -57,7 +57,8 @@ language sql stable set search_path = '' as $$
   group by 1, 2, 3, 4
 $$;
 
--- Rebuilds the roll-ups of one day (UTC) from its events. Repeated and concurrent calls are safe.
+-- Rebuilds the roll-ups of one day (UTC) from its events. Repeated and concurrent calls are safe. A day of which
+-- events were deleted since keeps its roll-ups: they are all that is left of it.
 --
 -- By default it takes the last day that was rolled up, but no later day than it was an hour ago,
 -- because events may arrive shortly after midnight. Returns the next day that has events, or null.
@@ -77,14 +78,17 @@ begin
   v_from := v_day::timestamp at time zone 'utc';
   v_to := v_from + interval '1 day';
 
-  delete from public.usage_hourly h where h.hour >= v_from and h.hour < v_to;
-  insert into public.usage_hourly select * from private.usage_sums('hour', v_from, v_to);
-  delete from public.usage_daily d where d.day = v_day;
-  insert into public.usage_daily
-  select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
-         s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
-         s.duration_p50_ms, s.duration_p95_ms
-  from private.usage_sums('day', v_from, v_to) s;
+  if (select count(*) from public.usage_events u where u.created_at >= v_from and u.created_at < v_to)
+     >= (select coalesce(sum(d.calls), 0) from public.usage_daily d where d.day = v_day) then
+    delete from public.usage_hourly h where h.hour >= v_from and h.hour < v_to;
+    insert into public.usage_hourly select * from private.usage_sums('hour', v_from, v_to);
+    delete from public.usage_daily d where d.day = v_day;
+    insert into public.usage_daily
+    select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
+           s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
+           s.duration_p50_ms, s.duration_p95_ms
+    from private.usage_sums('day', v_from, v_to) s;
+  end if;
 
   return (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u where u.created_at >= v_to);
 end $$;

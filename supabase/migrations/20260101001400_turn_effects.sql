@@ -3,13 +3,25 @@
 -- A cooldown is extended, never shortened, and ends within a day. If a target fails again after its
 -- cooldown, the next cooldown is longer each time, up to five times as long; a time that the upstream
 -- named (more than an hour away) is used unchanged.
+--
+-- Turns of all people share these rows. A row is not touched unless its cooldown gets at least a second longer. A turn
+-- waits for a row that another turn holds, and does not skip it: the other cooldown may be shorter, and then this one
+-- would be lost. The wait is short, because a turn writes its cooldowns last.
 create function private.cool_down(p_cooldowns jsonb) returns void
 language sql set search_path = '' as $$
   insert into public.model_cooldowns as d (scope, key, until, reason)
-  select c.scope, c.key, least(max(c.until), now() + interval '1 day'), min(c.reason)
-  from jsonb_populate_recordset(null::public.model_cooldowns, p_cooldowns) c
-  where c.until > now()
-  group by c.scope, c.key
+  select r.scope, r.key, r.until, r.reason
+  from (
+    select c.scope, c.key, least(max(c.until), now() + interval '1 day') as until, min(c.reason) as reason
+    from jsonb_populate_recordset(null::public.model_cooldowns, p_cooldowns) c
+    where c.until > now()
+    group by c.scope, c.key) r
+  -- Here, because "do update ... where" locks the rows that it leaves as they are.
+  where not exists (
+    select from public.model_cooldowns k
+    where k.scope = r.scope and k.key = r.key and k.until > now() and k.until > r.until - interval '1 second')
+  -- Always in the same order, to avoid deadlocks.
+  order by r.scope, r.key
   on conflict (scope, key) do update
   set until = greatest(d.until, least(
         case when excluded.until > now() + interval '1 hour' then excluded.until
@@ -45,7 +57,7 @@ language sql set search_path = '' as $$
                                    cached_tokens, completion_tokens, is_estimated, cost_usd, first_token_ms,
                                    duration_ms)
   select md5(concat_ws(' ', p_turn_id, u.purpose, row_number() over (partition by u.purpose order by u.place)))::uuid,
-         (p_turn).id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
+         p_turn_id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
          u.purpose, left(u.call ->> 'outcome', 100),
          private.bounded(u.call -> 'prompt_tokens', 2147483647),
          private.bounded(u.call -> 'cached_tokens',

@@ -55,11 +55,8 @@ begin
                               'memory_updated', coalesce((v_turn.result -> 'memory_updated')::boolean, false));
   end if;
 
-  -- Usage counts even if the turn is lost.
+  -- Usage and cooldowns count even if the turn is lost.
   perform private.record_usage(p_turn_id, v_turn, p_usage);
-  if p_cooldowns <> '[]' then
-    perform private.cool_down(p_cooldowns);
-  end if;
 
   if v_turn.is_orphaned then
     update public.turns t
@@ -71,6 +68,7 @@ begin
         duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647),
         request_id = left(p_turn ->> 'request_id', 64)
     where t.id = v_turn.id;
+    perform private.cool_down(p_cooldowns);
     return jsonb_build_object('outcome', 'lost');
   end if;
 
@@ -78,6 +76,7 @@ begin
       select 1 from public.turns t
       where t.user_id = v_turn.user_id and t.created_at > v_turn.created_at
         and (t.conversation_id = v_turn.conversation_id or t.client_message_id = v_turn.client_message_id)) then
+    perform private.cool_down(p_cooldowns);
     return jsonb_build_object('outcome', 'lost');
   end if;
 
@@ -137,7 +136,10 @@ begin
     on conflict (turn_id) do update set content = excluded.content;
   end if;
 
-  -- Last, because other turns of the same model wait for these rows.
+  -- Last, because turns of other people share these rows and may have to wait for them.
+  if p_cooldowns <> '[]' then
+    perform private.cool_down(p_cooldowns);
+  end if;
   perform private.remember_repairs(p_usage);
   perform private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);

@@ -41,3 +41,5 @@ def test_turns_count_with_their_whole_text(stack: Stack, stream: bool) -> None:
 
     assert (found.turns, found.failures) == (3, {})
     assert len(stack.all("select from turns where status = 'complete'")) == 3
+    # Only calls that cost something write to rows that all turns share.
+    assert stack.all("select from private.spent_daily")

@@ -291,6 +291,33 @@ class TestRow:
         self.cool(stack, 30, 90, 60)
         assert self.left(stack) == pytest.approx(90, abs=LAG)
 
+    def test_row_is_written_again_for_a_second_or_more(self, stack: Stack) -> None:
+        first = datetime.now(UTC) + timedelta(minutes=10)
+        for later, written in ((0, 0), (-300, 0), (0.9, 0), (1.1, 1.1), (1.9, 1.1), (2.1, 2.1)):
+            until = first + timedelta(seconds=later)
+            row = {"scope": "model", "key": "x", "until": until.isoformat(), "reason": "a test"}
+            stack.db.execute("select private.cool_down(%s)", (Jsonb([row]),))
+            found = stack.one("select until from model_cooldowns")
+            assert found == {"until": first + timedelta(seconds=written)}
+
+    @pytest.mark.parametrize("error_code", ["superseded", "conversation_deleted"])
+    def test_turn_that_is_lost_writes_its_cooldowns(self, stack: Stack, error_code: str) -> None:
+        turn = stack.insert(
+            "turns",
+            **{"user_id": stack.user().id, "task": "roleplay", "action": "send"},
+            **{"status": "failed", "error_code": error_code, "finished_at": datetime.now(UTC)},
+            **{"is_orphaned": error_code == "conversation_deleted"},
+            lease_expires_at=datetime.now(UTC),
+        )
+        until = datetime.now(UTC) + timedelta(minutes=10)
+        row = {"scope": "model", "key": "x", "until": until.isoformat(), "reason": "a test"}
+        finished = stack.one(
+            "select finish_turn(%s, 'complete', 'Late.', p_cooldowns => %s) as result",
+            *(turn, Jsonb([row])),
+        )
+        assert finished["result"] == {"outcome": "lost"}
+        assert stack.one("select until from model_cooldowns") == {"until": until}
+
     def test_cooldown_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
         self.cool(stack, 30, key="long ago")
         self.pass_by(stack, minutes=11)

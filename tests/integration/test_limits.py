@@ -493,8 +493,8 @@ class TestWhatWasDeleted:
             gate.open()
             assert asked.result().json()["saved"] is False
 
-        event = stack.one("select user_id, turn_id, cost_usd from usage_events")
-        assert event == {"user_id": None, "turn_id": None, "cost_usd": 5}
+        event = stack.one("select user_id, cost_usd from usage_events")
+        assert event == {"user_id": None, "cost_usd": 5}
         body = say(stack, stack.user(), model_provider=PAID).json()
         assert body["model_used"] != f"openrouter:{PAID}"
 

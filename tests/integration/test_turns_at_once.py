@@ -8,7 +8,9 @@ turn must pass meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,8 +21,9 @@ from psycopg.types.json import Jsonb
 from tests.support.installations import connect
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.installations
+pytestmark = [pytest.mark.installations, pytest.mark.usefixtures("one_day")]
 
 PAID = {
     "provider": "openrouter",
@@ -50,11 +53,11 @@ class Turn:
         )
         assert begun["outcome"] == "started"
 
-    def finish(self) -> None:
+    def finish(self, *cooldowns: dict[str, str]) -> None:
         finished = self._one(
             "select public.finish_turn(p_turn_id => %s, p_status => 'complete', p_reply => 'Here.',"
-            " p_usage => %s) as row",
-            *(self._id, Jsonb([PAID])),
+            " p_usage => %s, p_cooldowns => %s) as row",
+            *(self._id, Jsonb([PAID]), Jsonb(cooldowns)),
         )
         assert finished["outcome"] == "saved"
 
@@ -69,8 +72,9 @@ def two(stack: Stack, postgres: Postgres) -> Iterator[tuple[Connection, Connecti
     with ExitStack() as opened:
         first = opened.enter_context(connect(postgres, "app"))
         second = opened.enter_context(connect(postgres, "app"))
-        # What the project has spent is added up in 32 rows, and a connection has one of them.
-        while (first.info.backend_pid - second.info.backend_pid) % 32 == 0:
+        # What the project has spent is added up in 32 rows. These two begin at the same one.
+        while (first.info.backend_pid - second.info.backend_pid) % 32:
+            second.close()
             second = opened.enter_context(connect(postgres, "app"))
         second.execute("set lock_timeout = '1s'")
         yield first, second
@@ -83,10 +87,15 @@ def people(stack: Stack) -> list[tuple[User, UUID]]:
     return [(user, stack.conversation(user, "Good evening.", "Aye.")) for user in users]
 
 
-def whole(db: Connection, person: tuple[User, UUID]) -> None:
+def whole(db: Connection, person: tuple[User, UUID], *cooldowns: dict[str, str]) -> None:
     turn = Turn(db, *person)
     turn.begin()
-    turn.finish()
+    turn.finish(*cooldowns)
+
+
+def cooldown(key: str, **lasts: float) -> dict[str, str]:
+    until = datetime.now(UTC) + timedelta(**lasts)
+    return {"scope": "model", "key": key, "until": until.isoformat(), "reason": "a test"}
 
 
 def test_turn_passes_while_turns_of_others_are_saved(
@@ -100,6 +109,116 @@ def test_turn_passes_while_turns_of_others_are_saved(
         whole(second, ben)
         turn.finish()
         whole(second, ben)
+
+
+def test_first_paid_turns_of_a_day_pass_each_other(
+    two: tuple[Connection, Connection], people: list[tuple[User, UUID]], stack: Stack
+) -> None:
+    (first, second), (ada, ben) = two, people
+    whole(first, ada)
+    stack.db.execute("delete from private.spent_daily")
+    with first.transaction():
+        whole(first, ada)
+        whole(second, ben)
+    assert spent(stack) == pytest.approx(2 * PAID["cost_usd"])
+
+
+def test_spending_waits_for_nobody_however_many_pay_at_once(
+    stack: Stack, postgres: Postgres
+) -> None:
+    """More transactions than there are rows. Each pays twice, as a turn with two calls does."""
+    pay = (
+        "insert into public.usage_events (provider, model_key, outcome, duration_ms, cost_usd)"
+        " values ('x', 'x', 'ok', 1, 0.25)"
+    )
+    with ExitStack() as opened:
+        for _ in range(40):
+            paying = opened.enter_context(connect(postgres, "app"))
+            paying.execute("set lock_timeout = '1s'")
+            opened.enter_context(paying.transaction())
+            paying.execute(pay)
+            paying.execute(pay)
+        assert spent(stack) == 0  # None has committed.
+    assert spent(stack) == 40 * 2 * 0.25
+
+
+def spent(stack: Stack) -> float:
+    return float(stack.one("select private.spent_by_all(now()) as usd")["usd"])
+
+
+class TestCooldowns:
+    """Those of a target are one row, which turns of all people write."""
+
+    def test_turns_that_report_a_known_one_pass_each_other(
+        self, two: tuple[Connection, Connection], people: list[tuple[User, UUID]]
+    ) -> None:
+        (first, second), (ada, ben) = two, people
+        known = cooldown("m", minutes=10)
+        whole(first, ada, known)
+        with first.transaction():
+            whole(first, ada, known, cooldown("m", minutes=5))
+            whole(second, ben, known, cooldown("m", minutes=5))
+
+    def test_longer_one_waits_for_a_shorter_one_and_is_not_lost(
+        self, two: tuple[Connection, Connection], people: list[tuple[User, UUID]], stack: Stack
+    ) -> None:
+        (first, second), (ada, ben) = two, people
+        second.execute("set lock_timeout = 0")
+        longer = cooldown("m", minutes=50)
+        with ThreadPoolExecutor() as pool, first.transaction():
+            whole(first, ada, cooldown("m", minutes=10))
+            saved = pool.submit(whole, second, ben, longer)
+            wait_until(lambda: waits(stack, second), "the other turn to wait")
+            # It has written all else.
+            held = "select from pg_locks where pid = %s and relation = 'public.memories'::regclass"
+            assert stack.all(held, second.info.backend_pid)
+        saved.result()
+        assert until(stack, "m") == longer["until"]
+
+    def test_several_are_written_in_the_same_order(
+        self, two: tuple[Connection, Connection], stack: Stack
+    ) -> None:
+        """Or two turns that have written one each would wait for the other's."""
+        first, second = two
+        second.execute("set lock_timeout = 0")
+        keys = "abcdefgh"
+        with ThreadPoolExecutor() as pool, first.transaction():
+            cool(first, cooldown("a", minutes=10))
+            written = pool.submit(
+                cool, second, *(cooldown(key, minutes=20) for key in reversed(keys))
+            )
+            wait_until(lambda: waits(stack, second), "the other turn to wait")
+            first.execute("set local lock_timeout = '1s'")
+            cool(first, *(cooldown(key, minutes=10) for key in keys))
+        written.result()
+        assert len(stack.all("select from model_cooldowns")) == len(keys)
+
+    def test_one_that_is_being_written_is_not_cleared(
+        self, two: tuple[Connection, Connection], stack: Stack
+    ) -> None:
+        first, second = two
+        cool(first, cooldown("a", minutes=10), cooldown("b", minutes=10))
+        stack.db.execute("update model_cooldowns set until = now() - interval '11 minutes'")
+        clear = "select public.clear_passed_cooldowns() as n"
+        with first.transaction():
+            cool(first, cooldown("a", minutes=10))
+            assert second.execute(clear.encode()).fetchall() == [{"n": 1}]
+        assert [row["key"] for row in stack.all("select key from model_cooldowns")] == ["a"]
+
+
+def cool(db: Connection, *cooldowns: dict[str, str]) -> None:
+    db.execute("select private.cool_down(%s)", [Jsonb(cooldowns)])
+
+
+def waits(stack: Stack, db: Connection) -> bool:
+    """Whether the connection waits for a lock of another."""
+    blocked = stack.one("select pg_blocking_pids(%s) as by", db.info.backend_pid)
+    return bool(blocked["by"])
+
+
+def until(stack: Stack, key: str) -> str:
+    row = stack.one("select until from model_cooldowns where key = %s", key)
+    return str(row["until"].isoformat())
 
 
 def test_persons_own_turns_wait(

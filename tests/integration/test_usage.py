@@ -201,6 +201,27 @@ class TestRollUps:
             {"day": date(2026, 1, 2), "calls": 1},
         ]
 
+    def test_turns_of_people_who_are_gone_still_count(self, stack: Stack, event: Event) -> None:
+        gone, stays = stack.user(), stack.user()
+        for user in (gone, gone, stays):
+            of = turn(stack, user)
+            for _ in range(2):
+                event(noon(1), turn_id=of, user_id=user.id)
+        running = turn(stack, gone)
+        stack.db.execute("delete from auth.users where id = %s", (gone.id,))
+        call = {"provider": "openrouter", "model_key": "m", "outcome": "ok", "duration_ms": 1}
+        stack.db.execute(
+            "select finish_turn(%s, 'complete', p_usage => %s)", (running, Jsonb([call, call]))
+        )
+        stack.db.execute("update usage_events set created_at = %s", (noon(1),))
+
+        due(stack)
+
+        for table in ("usage_hourly", "usage_daily"):
+            assert stack.one(f"select calls, turns from {table}") == {"calls": 8, "turns": 4}  # noqa: S608
+        (row,) = stack.all("select calls, turns, people from usage_by_day(14)")
+        assert row == {"calls": 8, "turns": 4, "people": 1}
+
     def test_turn_is_rolled_up_within_the_run(self, stack: Stack) -> None:
         user = stack.user()
         stack.upstream.enqueue(text("Yes."))
@@ -226,6 +247,27 @@ class TestRetention:
         due(stack)
         days = {row["day"] for row in stack.all("select day from usage_daily")}
         assert days == {old.date(), new.date()}
+
+    @pytest.mark.parametrize("gone", [1, 2])
+    def test_sums_of_a_day_stay_when_it_is_rolled_up_again(
+        self, stack: Stack, event: Event, gone: int
+    ) -> None:
+        """Also while a batch of the retention has deleted a part of the day."""
+        for _ in range(2):
+            event(noon(12), cost_usd=1)
+        event(noon(8))
+        due(stack)
+        self.keep(stack, usage_days=10)
+        deleted = stack.one("select apply_retention(%s) as n", gone)["n"]
+        assert deleted["usage_events"] == gone
+        before = stack.all("select * from usage_daily join usage_hourly using (calls, cost_usd)")
+
+        next_day = stack.one("select roll_up_usage(%s) as day", noon(12).date())
+
+        assert next_day == {"day": noon(8).date()}
+        again = stack.all("select * from usage_daily join usage_hourly using (calls, cost_usd)")
+        assert again == before
+        assert [row["calls"] for row in before] == [2]
 
     def test_events_that_are_not_rolled_up_stay(self, stack: Stack, event: Event) -> None:
         self.keep(stack, usage_days=10)
