@@ -46,5 +46,7 @@ exception when others then
   return null;
 end $$;
 revoke execute on function private.log_usage() from public, anon, authenticated;
-create trigger usage_events_log after insert on public.usage_events
-  for each row execute function private.log_usage();
+-- When the turn is committed: until then it would hold the row of its model's hour, for which all turns of the model
+-- would wait.
+create constraint trigger usage_events_log after insert on public.usage_events
+  deferrable initially deferred for each row execute function private.log_usage();

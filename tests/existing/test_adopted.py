@@ -513,6 +513,10 @@ def test_records_of_two_writers_both_stay(product: Product) -> None:
 
 CALL = {"provider": "openrouter", "model_key": "m/one", "outcome": "ok", "prompt_tokens": 300}
 CALL |= {"completion_tokens": 40, "cost_usd": 0.002, "duration_ms": 900}
+CALLED = (
+    b"insert into usage_events (provider, model_key, outcome, duration_ms)"
+    b" values ('openrouter', 'm/one', 'ok', 1)"
+)
 
 
 def test_usage_is_on_the_products_pages_where_it_has_them(product: Product) -> None:
@@ -549,11 +553,23 @@ def test_usage_is_on_the_products_pages_where_it_has_them(product: Product) -> N
 def test_usage_is_no_reason_to_lose_a_turn(product: Product, change: str) -> None:
     with product.api.owner.transaction(force_rollback=True):
         product.api.owner.execute(change.encode())
-        product.api.owner.execute(
-            "insert into usage_events (provider, model_key, outcome, duration_ms)"
-            " values ('openrouter', 'm/one', 'ok', 1)"
-        )
+        product.api.owner.execute(CALLED)
+        product.api.owner.execute("set constraints all immediate")
         assert product.value("select count(*) from usage_events") == 1
+
+
+@pytest.mark.parametrize("state", ["april"], indirect=True)
+def test_turn_holds_its_models_hour_only_while_it_is_committed(product: Product) -> None:
+    """All turns of the model write to this row."""
+    locked = (
+        "select count(*) from pg_locks where pid = pg_backend_pid()"
+        " and relation = 'api_usage_aggregates'::regclass"
+    )
+    with product.api.owner.transaction(force_rollback=True):
+        product.api.owner.execute(CALLED)
+        assert product.value(locked) == 0
+        product.api.owner.execute("set constraints all immediate")
+        assert product.value(locked) > 0
 
 
 def test_the_name_of_an_adult_character_is_not_shown_to_who_only_points_at_it(
