@@ -748,6 +748,26 @@ class TestNoting:
         )
         assert texts(told) == {PARIS, OSLO}
 
+    @pytest.mark.parametrize("action", ["replace", "withdraw"])
+    def test_limit_and_name_outlive_a_wrong_number(self, told: Talk, action: str) -> None:
+        limit, name = "Ada does not want her scar touched.", "Ada's sister is called Imke."
+        say(told, "Never touch my scar.", "Aye.", "My sister is called Imke.", "Aye, aye.")
+        step(told, {"text": limit, "importance": 5}, {"text": name, "importance": 1})
+        knife, violins = "My scar is from a knife.", "Imke repairs violins."
+        say(told, knife, "Oh.", violins, "Nice.")
+        step(
+            told,
+            {"action": action, "of": limit, "text": "Ada's scar is from a knife.", "said": knife},
+            {"action": action, "of": name, "text": violins, "said": violins},
+        )
+        assert {limit, name} <= texts(told)
+        over = "You may touch it: I no longer want my scar not touched."
+        say(told, over, "Are you sure?", "My sister has renamed herself: Imke is Ilse now.")
+        withdrawn = {"action": "withdraw", "of": limit, "text": limit, "said": over}
+        renamed = {"action": "replace", "of": name, "text": "Ada's sister is called Ilse."}
+        step(told, withdrawn, renamed)
+        assert not {limit, name} & texts(told)
+
     def test_ids_of_facts_of_others_change_nothing(self, told: Talk) -> None:
         stranger = told.stack.user()
         memory = told.stack.insert("memories", user_id=stranger.id, tier="profile")

@@ -1041,10 +1041,126 @@ class TestResolve:
         assert all(10 <= change["from"] <= change["to"] <= 14 for change in made)
 
 
+class TestLasting:
+    """Facts that outlive everything, and notes that name their number."""
+
+    WRONG = (
+        ("Ada is allergic to nuts.", "Ada bought nuts for the squirrels."),
+        ("Ada is allergic to nuts.", "Ada no longer buys nuts."),
+        ("Ada is allergic to red nuts.", "Ada bought red nuts."),
+        ("Ada does not want her scar touched.", "Ada's scar is from a knife."),
+        ("Ada does not want her scar touched.", "Ada's scar was touched by Tom."),
+        ("Ada's safe word is Marigold.", "Ada planted a marigold."),
+        ("Mara promised to wait for Ada at the pier.", "The pier is icy."),
+        ("Mara promised to wait for Ada at the pier.", "Mara waits at the pier."),
+        ("Ada's sister is called Imke.", "Imke repairs violins."),
+        ("Ada's sister is called Imke.", "Imke no longer repairs violins."),
+        ("Ada's sister is called Imke.", "Imke's dog died."),
+        ("Ada's sister is Imke Berg.", "Ada's sister Imke repairs violins."),
+        ("Ada's name is Ada Berg.", "Ada climbed the berg."),
+        ("Ada must not be called Adelheid.", "Ada's grandmother was Adelheid Berg."),
+        ("Adas Schwester heißt Imke.", "Imke repariert Geigen."),
+        ("艾达对坚果过敏。", "艾达买了坚果。"),
+    )
+
+    @pytest.mark.parametrize(("old", "new"), WRONG)
+    @pytest.mark.parametrize("message", [None, 1])
+    def test_stay_where_a_wrong_number_is_replaced(
+        self, old: str, new: str, message: int | None
+    ) -> None:
+        noted = [Fact("profile", new, "replace", 1, subject="Ada", message=message)]
+        rows = known(old, subject="Ada", importance=5)
+        (change,) = changes(noted, rows, [(1, "Hm."), (2, new)])
+        assert not {"replaces", "extends"} & set(change)
+
+    @pytest.mark.parametrize(("old", "said"), WRONG)
+    @pytest.mark.parametrize("text", ["", "as it was said"])
+    @pytest.mark.parametrize("message", [None, 2])
+    def test_stay_where_a_wrong_number_is_withdrawn(
+        self, old: str, said: str, text: str, message: int | None
+    ) -> None:
+        noted = [Fact("profile", text and said, "withdraw", 1, message=message)]
+        rows = known(old, subject="Ada", importance=5)
+        assert changes(noted, rows, [(1, "Hm."), (2, said)]) == []
+
+    def test_stay_where_a_message_tells_them_again_beside_something_that_ended(self) -> None:
+        rows = known("Ada is allergic to nuts.")
+        said = [(1, "No, I am allergic to nuts, so I stopped baking.")]
+        noted = [
+            Fact("profile", "Ada stopped baking.", "replace", 1, message=1),
+            Fact("profile", "", "withdraw", 1, message=1),
+        ]
+        (change,) = changes(noted, rows, said)
+        assert "replaces" not in change
+
+    def test_another_promise_takes_the_place_of_one_only_where_it_is_said_to(self) -> None:
+        rows = known("Ada promised to bring Mara marzipan.")
+        noted = Fact("profile", "Ada promised to bring Mara quinces.", "replace", 1)
+        (change,) = changes([noted], rows, [(1, "I promise to bring you quinces.")])
+        assert "replaces" not in change
+        (change,) = changes([noted], rows, [(1, "I promise to bring you quinces instead.")])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("Ada lives in Oslo.", "Ada Lovelace lives in Rome.", "I live in Rome."),
+            ("Ada lives in Oslo.", "Ada lives in the old mill.", "I sleep in the mill."),
+            ("Ada is 31 years old.", "Ada turned 32.", "It is my birthday."),
+            ("Ada's favourite colour is red.", "Ada's favourite colour is blue.", "Blue!"),
+            ("Ada works as a baker.", "Ada works for Tom.", "Tom has hired me."),
+            ("Ada's safe word is Marigold.", "Ada's safe word is now Thunder.", "Thunder."),
+            ("Ada's cat is called Rex.", "Ada's cat is called Miso.", "Miso is her name."),
+            ("Ada's cat is called Rex.", "Ada's cat is dead.", "My cat is dead."),
+            ("Ada is married to Jon.", "Ada and Jon are divorced.", "It is over with Jon."),
+            ("Ada is allergic to nuts.", "Ada may eat them.", "I am no longer allergic to nuts."),
+            ("Ada is allergic to nuts.", "Ada is cured.", "I am not allergic to nuts any more."),
+            ("Adas Katze heißt Rex.", "Adas Katze heißt Miso.", "Sie heißt Miso."),
+            ("Ada wohnt in Paris.", "Ada wohnt jetzt in Oslo.", "Ich bin umgezogen."),
+            ("艾达的安全词是金盏花。", "艾达的安全词是雷声。", "雷声。"),
+            ("艾达住在北京。", "艾达现在住在上海。", "我搬家了。"),
+        ],
+    )
+    def test_go_where_their_value_changed_or_somebody_says_that_they_are_over(
+        self, old: str, new: str, said: str
+    ) -> None:
+        noted = [Fact("profile", new, "replace", 1, message=1)]
+        rows = known(old, importance=5)
+        assert changes(noted, rows, [(1, said)])[0]["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "text", "said"),
+        [
+            ("Ada is allergic to nuts.", "", "I am no longer allergic to nuts."),
+            ("Ada is allergic to nuts.", "Ada is not allergic to nuts.", "Bring me nuts!"),
+            ("Ada is allergic to nuts.", "Ada is allergic to nuts.", "Bring me nuts!"),
+            ("Ada's mother is ill.", "", "My mother is no longer ill, you know."),
+            ("Mara promised to wait.", "Mara kept her promise to wait.", "There you are."),
+            ("Adas Katze ist krank.", "", "Adas Katze ist nicht mehr krank."),
+            ("Ada's cat is called Rex.", "", "My cat Rex ran away today."),
+            ("艾达对坚果过敏。", "", "我对坚果不再过敏了。"),
+        ],
+    )
+    def test_go_where_they_are_withdrawn_in_words(self, old: str, text: str, said: str) -> None:
+        noted = [Fact("profile", text, "withdraw", 1, message=1)]
+        (change,) = changes(noted, known(old, importance=5), [(1, said)])
+        assert change["replaces"] == ids(1)
+
+    def test_long_fact_stays_where_a_short_one_shares_a_word(self) -> None:
+        noted = [Fact("profile", "The boat leaks.", "replace", 1)]
+        (change,) = changes(noted, known("Ada keeps a red boat at the old pier."))
+        assert "replaces" not in change
+
+
 @pytest.mark.parametrize(
     ("new", "old", "may"),
     [
         ("Ada lives in Oslo.", "Ada lives in Rome.", True),
+        ("Ada Lovelace lives in Oslo.", "Ada lives in Rome.", True),
+        ("Ada bought nuts.", "Ada is allergic to nuts.", False),
+        ("Ada is allergic to milk.", "Ada is allergic to nuts.", False),
+        ("Ada is not allergic to nuts.", "Ada is allergic to nuts.", True),
+        ("Ada's cat is called Miso.", "Ada's cat is called Rex.", True),
         ("The user lives in Oslo.", "Ada lives in Oslo.", True),
         ("Jon lives in Oslo.", "Tom lives in Oslo.", False),
         ("Ada has a dog.", "Tom has a dog.", False),

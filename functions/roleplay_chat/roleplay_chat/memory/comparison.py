@@ -248,6 +248,12 @@ def may_both_hold(new: Words, old: Words) -> bool:
     return new.is_negated or bool(shared & several) or is_trait or is_past
 
 
+def is_limit(fact: Words) -> bool:
+    """Whether it says what somebody must not do, does not want or has promised: there may be
+    several such."""
+    return fact.is_negated or bool(fact.bare & _LIMITS)
+
+
 def _without_end(stems: list[str]) -> list[str]:
     """The words without an empty phrase at the end, such as "as was said"."""
     length = len(stems)

@@ -17,11 +17,13 @@ from roleplay_chat.memory.comparison import (
     Words,
     are_of_others,
     contradicts,
+    is_limit,
     is_twin,
     likeness,
     may_both_hold,
     may_share_slot,
 )
+from roleplay_chat.memory.endings import clauses, has_other_value, is_over, says_so_too
 from roleplay_chat.memory.topics import (
     FAMILY,
     MAX_NAME_CHARS,
@@ -67,6 +69,11 @@ LASTING, USUAL = 5, 3
 def importance_of(text: str) -> int:
     """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
     return LASTING if _LASTING.search(text) else USUAL
+
+
+def _lasts(text: str, importance: int) -> bool:
+    """Whether a fact outlives everything, as it was rated or as its words tell."""
+    return max(importance, importance_of(text)) == LASTING
 
 
 @dataclass(frozen=True)
@@ -226,6 +233,24 @@ class Material:
             if not both_hold and (has_ended or is_instead):
                 return True
         return False
+
+    @cached_property
+    def _endings(self) -> list[tuple[int, Words]]:
+        """The clauses that may say that something has ended, with the places of their messages."""
+        return [
+            (place, clause)
+            for place, (_, text) in enumerate(self.messages)
+            for clause in clauses(text)
+        ]
+
+    def tells_end(self, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that a fact no longer holds."""
+        named = self._place(message)
+        return any(
+            is_over(clause, old, self.names)
+            for place, clause in self._endings
+            if named in (-1, place)
+        )
 
     def bearing(self, words: Words) -> set[str]:
         """The words of a fact other than the names of the two."""
@@ -482,7 +507,9 @@ def meant_by(
 ) -> _Known | None:
     """The known fact that a note replaces or withdraws; None if it must stay, or the number is
     wrong. Models often number wrongly. So the new fact, or the message that it names, must have
-    half of the words of the old one, or the messages together all of them.
+    half of the words of the old one, or the messages together all of them. That is not enough for
+    what outlives everything: the new fact must be the same with another value, or somebody must say
+    that the old one is over.
     """
     if fact.known is None or not 0 < fact.known <= len(known):
         return None
@@ -494,16 +521,32 @@ def meant_by(
     person, subject = material.person, old.row.subject or ""
     if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
         return None
-    if _are_plainly_apart((fact.text, fact.subject), (old.words.text, subject), person):
+    plain = _plainly((fact.text, fact.subject), (old.words.text, subject), person)
+    if plain == "apart" or (fact.action == "withdraw" and not _names_whom(fact, old, material)):
         return None
+    if _lasts(old.row.content, old.row.importance):
+        is_meant = (
+            plain == "alike"
+            or _says_other_value(fact, old.words, material)
+            or says_so_too(words, old.words, material.names)
+            or material.tells_end(old.words, fact.message)
+        )
+        return old if is_meant else None
     bearing, new = material.bearing(old.words), material.bearing(words)
     if bearing and bearing <= material.said:
         return old
-    shares_half = bool(new) and 2 * len(bearing & new) >= min(len(bearing), len(new)) > 0
+    shares_half = 2 * len(bearing & new) >= len(bearing) > 0
     is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    if fact.action == "withdraw" and not _names_whom(fact, old, material):
-        return None
     return old if shares_half or is_said else None
+
+
+def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
+    """Whether a replacement says the same of another value. There may be several limits and
+    promises: of these, only if a message says that it is a change."""
+    new = Words(fact.text)
+    if fact.action == "withdraw" or not has_other_value(new, old, material.names):
+        return False
+    return not is_limit(old) or material.tells_change(new, old, fact.message)
 
 
 _NEAR_TOPICS = (
@@ -513,16 +556,24 @@ _NEAR_TOPICS = (
 """Topics that models confuse."""
 
 
-def _are_plainly_apart(one: tuple[str, str], other: tuple[str, str], person: str) -> bool:
-    """Whether plain words say that one is about somebody's home, say, and the other about the age,
-    or the home of somebody else. Of texts with their subjects."""
+def _plainly(
+    one: tuple[str, str], other: tuple[str, str], person: str
+) -> Literal["alike", "apart"] | None:
+    """Whether plain words say that both are about somebody's home, say, or one of them about the
+    age, or the home of somebody else. Of texts with their subjects."""
     slots = [plain_slot(text, subject, person) for text, subject in (one, other)]
     if slots[0] is None or slots[1] is None:
-        return False
-    named = [whom(slot[0], person) for slot in slots if slot]
+        return None
+    ours, theirs = (whom(slot[0], person) for slot in slots if slot)
     topics = {slot[1] for slot in slots if slot}
-    are_two = all(named) and named[0].isdisjoint(named[1])
-    return are_two or (len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS))
+    if ours and theirs and ours.isdisjoint(theirs):
+        return "apart"
+    if len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS):
+        return "apart"
+    # "Ada" may be "Ada Lovelace", and is not "Ada's boat".
+    is_one = ours <= theirs or theirs <= ours
+    are_owners = Words(one[0]).owner == Words(other[0]).owner
+    return "alike" if is_one and are_owners and "name" not in topics else None
 
 
 def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
@@ -544,12 +595,24 @@ def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
     words, old_words = Words(fact.text), Words(earlier.text)
     if are_of_others(words, whom(fact.subject, ""), old_words, whom(earlier.subject, "")):
         return False
-    if _are_plainly_apart((fact.text, fact.subject), (earlier.text, earlier.subject), ""):
+    plain = _plainly((fact.text, fact.subject), (earlier.text, earlier.subject), "")
+    if plain == "apart":
         return False
+    if _lasts(earlier.text, earlier.importance):
+        return plain == "alike" or _may_end(fact, old_words, said)
     old, new = old_words.content, words.content
     if not new:
         new = {stem for text in said for stem in Words(text).content}
-    return 2 * len(old & new) >= min(len(old), len(new)) > 0
+    return 2 * len(old & new) >= len(old) > 0
+
+
+def _may_end(fact: Fact, old: Words, said: Iterable[str]) -> bool:
+    """Whether a note, or what was said, may end a fact that outlives everything."""
+    new = Words(fact.text)
+    if fact.action != "withdraw" and has_other_value(new, old, set()) and not is_limit(old):
+        return True
+    told = (clause for text in said for clause in clauses(text))
+    return says_so_too(new, old, set()) or any(is_over(clause, old, set()) for clause in told)
 
 
 def outdated(
