@@ -55,7 +55,10 @@ _ADDING_UP = word_set(
 )
 """Verbs of which one does not end the other, and the past of others: it stays true."""
 
-_LIMITS = word_set("must promise promised vow vowed swore sworn allergic")
+_LIMITS = word_set(
+    """must promise promised pledge pledged vow vowed swear swore sworn oath agreed refuse consent
+    limit boundary taboo allergic allergy intolerant intolerance phobia medication"""
+)
 """What somebody must not do, has promised, or cannot eat, is no change of the same."""
 
 

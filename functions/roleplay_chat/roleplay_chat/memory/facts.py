@@ -53,14 +53,41 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
-_LASTING = re.compile(
-    r"\b(?:mother|father|mum|mom|dad|parents?|sisters?|brothers?|siblings?|sons?|daughters?"
-    r"|child(?:ren)?|husband|wife|spouse|married|engaged|widow(?:er)?|grand(?:mother|father|parents?)"
-    r"|aunt|uncle|cousins?|niece|nephew|family|promise[ds]?|vow(?:s|ed)?|swore|sworn|oath"
-    r"|(?:is|are) (?:called|named)|name is|allerg\w+|boundar(?:y|ies)|safe ?words?|off[- ]limits"
-    r"|must(?: not|n['’]t| never)|(?:does not|doesn['’]t|do not|don['’]t) want)\b",
-    re.IGNORECASE,
+_FAMILY = (
+    r"(?:step|half[- ]?|god|foster[- ]?|(?:great[- ]?)?grand)?"
+    r"(?:mother|father|mum|mom|dad|parent|sister|brother|sibling|son|daughter|child|children)s?"
+    r"(?:-in-law|s-in-law)?"
+    r"|in-laws|m[ou]mmy|daddy|mama|papa|gran(?:ny|d?ma|d?pa|dad|dpop)s?|kids|twins?|triplets?"
+    r"|aunt(?:ie|y)?s?|uncles?|cousins?|nieces?|nephews?|relatives|orphan(?:ed|s)?|adopted|family"
+    r"|husbands?|wife|wives|spouses?|married|marriage|engaged(?! in\b)|betrothed|divorced"
+    r"|fianc[eé]{1,2}s?|bride(?:groom)?|widow(?:ed|er)?s?|(?:boy|girl)friends?"
 )
+_NAMES = (
+    r"(?:is|are|was|were) (?:called|named)|(?:wants?|likes?|prefers?) to be called|goes by"
+    r"|names? (?:is|are|was)|(?:nick|sur)names?|pronouns"
+    r"|(?:real|true|full|first|second|middle|last|maiden|birth) name"
+)
+_PROMISES = (
+    r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
+    r"|swears? (?:to|that|never|not)"
+    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
+    r"|agree[sd]? (?:never|not)"
+)
+_LIMITS = (
+    r"(?<!speed )(?<!time )limits?|boundar(?:y|ies)|safe[- ]?words?|off[- ]limits|no[- ]go(?:e?s)?"
+    r"|taboos?|consent(?:s|ed)?|triggered by"
+    r"|must(?: not| never|n['’]t)|should(?: not| never|n['’]t) be"
+    r"|(?:is|are) (?:not allowed|forbidden)"
+    r"|(?:does not|doesn['’]t|do not|don['’]t|never) (?:wants?|consents?|allows?)"
+    r"|(?:does not|doesn['’]t|do not|don['’]t) like (?:being|to be)|wants? (?:no|nobody|nothing)"
+    r"|refuses|hates? (?:being|to be)|uncomfortable (?:with|being|when)|not comfortable with"
+    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:not|never) to"
+    r"|allerg\w+|intoleran\w+|cannot (?:eat|drink)|can['’]t (?:eat|drink)|\w*phobias?"
+    r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
+    r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
+)
+"""Also those of the body. "Never" alone is none: "Ada has never seen snow"."""
+_LASTING = re.compile(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
 """Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if a model did not rate them."""
