@@ -539,6 +539,53 @@ class TestNoting:
         told.reply("Where do I live?")
         assert OSLO in prompts(told.stack.upstream)[-1][0]["content"]
 
+    @pytest.mark.parametrize("tiers", [("conversation",) * 2, ("profile", "conversation")])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_near_duplicates_of_one_answer_are_one_fact(
+        self, told: Talk, tiers: tuple[str, str], order: int
+    ) -> None:
+        say(told, "I like tea.", "Nice.", "The tea, I like it.", "Aye, aye.")
+        noted = [
+            {"text": "Ada likes tea.", "said": "I like tea.", "tier": tiers[0]},
+            {"text": "Ada likes the tea.", "said": "The tea, I like it.", "tier": tiers[1]},
+        ]
+        step(told, *noted[::order])
+        (fact,) = current(told)
+        assert fact["tier"] == tiers[0]
+        assert told.stack.one("select count(*) from memory_facts") == {"count": 1}
+        act(told, "delete", "The tea, I like it.")
+        assert len(texts(told)) == 1
+
+    @pytest.mark.parametrize("order", [1, -1])
+    @pytest.mark.parametrize(
+        ("earlier", "later", "said"),
+        [
+            (PARIS, "Ada no longer lives in Paris.", "I no longer live in Paris."),
+            (FLUTE, HARP, SAID_HARP),
+        ],
+    )
+    def test_later_one_of_two_in_one_answer_that_contradict_wins(
+        self, told: Talk, earlier: str, later: str, said: str, order: int
+    ) -> None:
+        say(told, SAID_FLUTE, "Nice.", said, "Aye, aye.")
+        first = STORY[2] if earlier == PARIS else SAID_FLUTE
+        noted = [{"text": earlier, "said": first}, {"text": later, "said": said}]
+        step(told, *noted[::order])
+        assert texts(told) == {later}
+        assert "since" in current(told)[0]
+        act(told, "delete", said)
+        assert texts(told) == {earlier}
+
+    def test_fact_of_one_answer_that_says_more_takes_the_place_of_the_other(
+        self, told: Talk
+    ) -> None:
+        say(told, "I like tea.", "Nice.", "With milk, please.", "Aye, aye.")
+        more = {"text": "Ada likes tea with milk.", "said": "With milk, please."}
+        step(told, {"text": "Ada likes tea.", "said": "I like tea."}, more)
+        (fact,) = current(told)
+        assert fact["content"] == "Ada likes tea with milk."
+        assert "since" not in fact
+
     def test_there_and_back_again_in_one_answer(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         back = "I live in Paris again."

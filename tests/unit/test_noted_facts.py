@@ -935,6 +935,37 @@ class TestResolve:
         made = changes(noted, known("Ada lives in Paris."))
         assert [change.get("replaces") for change in made] == [ids(1), None]
 
+    def test_notes_of_one_answer_are_compared_with_each_other(self) -> None:
+        said = [(1, "I live in Paris."), (2, "I like tea."), (3, "Oslo is where I live now.")]
+        noted = [
+            Fact("conversation", "Ada lives in Oslo.", message=3),
+            Fact("profile", "Ada lives in Paris.", message=1),
+            Fact("profile", "Ada likes tea.", message=2),
+            Fact("conversation", "Ada likes the tea."),
+        ]
+        paris, tea, likes, oslo = changes(noted, known("Ada lives in Rome."), said)
+        assert (paris["content"], paris["replaces"]) == ("Ada lives in Paris.", ids(1))
+        assert (oslo["content"], oslo.get("replaces")) == ("Ada lives in Oslo.", None)
+        assert oslo["replaces_noted"] == [Words("Ada lives in Paris.").gist]
+        assert (tea["tier"], tea["content"]) == ("profile", "Ada likes tea.")
+        assert (likes["tier"], likes["content"]) == ("profile", "Ada likes the tea.")
+        assert not {"same_as", "extends"} & {*tea, *likes}
+
+    def test_same_fact_once_per_tier_is_one_of_the_widest(self) -> None:
+        tiers: tuple[Any, ...] = ("conversation", "character", "profile")
+        noted = [Fact(tier, f"Ada likes tea{end}") for tier, end in zip(tiers, ".,!", strict=True)]
+        first, second, third = changes(noted, [])
+        assert "extends_noted" not in first
+        assert (second["extends_noted"], third["extends_noted"]) == (
+            Words("Ada likes tea").gist,
+        ) * 2
+        assert changes(noted[::-1], [])[-1]["tier"] == "profile"
+
+    def test_number_beyond_the_known_facts_is_of_none_of_the_same_answer(self) -> None:
+        noted = [Fact("profile", "Ada has a dog."), Fact("profile", "", "withdraw", known=2)]
+        (change,) = changes(noted, known("It rained."), [(1, "I have a dog.")])
+        assert change["content"] == "Ada has a dog."
+
     def test_what_the_answer_replaced_is_not_noted_once_more(self) -> None:
         noted = [
             Fact("conversation", "Ada lives in Oslo."),

@@ -6,10 +6,11 @@ lost.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
+from uuid import uuid4
 
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.memory.comparison import (
@@ -188,6 +189,10 @@ class Material:
             return self.messages[0][0], self.messages[-1][0]
         return self.messages[place][0], self.messages[place][0]
 
+    def said_at(self, fact: Fact) -> int:
+        """The position of the message that a note was drawn from, or the last one."""
+        return self.source(Words(fact.text), fact.message)[1]
+
     def has_all(self, words: Words, position: int) -> bool:
         """Whether the message at a position has all of the words."""
         bearing = self.bearing(words)
@@ -300,6 +305,11 @@ class _Known:
     is_current: bool
     gone_at: int | None = None
     """Where this answer replaced it: the last position that the new fact was drawn from."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it outlives everything."""
+        return _lasts(self.row.content, self.row.importance)
 
     def go(self, at: int) -> str:
         """Mark it as replaced by what was said at a position, unless it was said later: then the
@@ -434,30 +444,61 @@ def resolve(
     noted: Sequence[Fact], material: Material, sentences: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """The changes in the format of private.note_fact. Changes that cannot be right are left out.
+    Each note is compared with the known facts and with those of earlier messages, in their order.
 
     `sentences` are new in the summary. They change facts that they contradict in nearly the same
     words, as a model may mention a change there alone.
     """
-    known = _all_known(material)
-    changes = []
-    for fact in noted:
+    known, changes = _all_known(material), []
+    before = tuple(known)
+    for fact in sorted(noted, key=material.said_at):
         named = replace(fact, text=material.by_name(fact.text, fact.subject))
-        resolved = _withdraw if fact.action == "withdraw" else _note
-        changes.append(resolved(named, known, material))
+        change = (_withdraw if fact.action == "withdraw" else _note)(named, known, material)
+        if change is not None:
+            changes.append(change)
+            known += _newly_known(change, material)
     for sentence in sentences:
         words = Words(sentence)
         told = [
             old
-            for old in known
+            for old in before
             if not (old.row.is_fixed or material.is_later(old.row)) and is_twin(words, old.words)
         ]
         if (row := _contradicted(sentence, told, material)) is not None:
             fact = Fact(row.tier, sentence, importance=row.importance)
-            changes.append(_note(fact, known, material))
-    changes += _replaced_by_person(known, material)
-    made = [change for change in changes if change is not None]
-    _keep_side_by_side(made)
-    return made
+            if (change := _note(fact, known, material)) is not None:
+                changes.append(change)
+    changes += _replaced_by_person(before, material)
+    _keep_side_by_side(changes)
+    noted_now = {str(new.row.id): new for new in known[len(before) :]}
+    return [_by_gist(change, noted_now) for change in changes]
+
+
+def _newly_known(change: dict[str, Any], material: Material) -> list[_Known]:
+    """What a change adds to the known facts, so that the next notes are compared with it."""
+    if "same_as" in change or "is_withdrawal" in change:
+        return []
+    about = {name: change.get(name) for name in ("subject", "topic")}
+    row = FactRow(
+        **{"id": uuid4(), "content": change["content"], "tier": change["tier"]},
+        **{"importance": change["importance"], "position": change["to"], "written_by": "model"},
+        **about,
+    )
+    return [_as_known(row, material)]
+
+
+def _by_gist(change: dict[str, Any], noted: Mapping[str, _Known]) -> dict[str, Any]:
+    """The change with the gists of facts of the same answer, which have no ids yet: `noted`, by the
+    ids that they have here."""
+    if repeated := noted.get(change.get("same_as", "")):
+        # The database finds the same fact in the same memory.
+        change = change | {"same_as": None, "tier": repeated.row.tier}
+    if extended := noted.get(change.get("extends", "")):
+        change = change | {"extends": None, "extends_noted": extended.words.gist}
+    if new := [noted[one].words.gist for one in change.get("replaces", ()) if one in noted]:
+        kept = [one for one in change["replaces"] if one not in noted]
+        change = change | {"replaces": kept, "replaces_noted": new}
+    return {name: value for name, value in change.items() if value not in (None, [])}
 
 
 def _keep_side_by_side(changes: Sequence[dict[str, Any]]) -> None:
@@ -494,24 +535,22 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
 
 
 def _all_known(material: Material) -> list[_Known]:
-    known = []
-    for row in material.known:
-        text = material.by_name(row.content, row.subject or "")
-        slot = slot_of(text, row.subject or "", row.topic or "", material.person)
-        known.append(_Known(row, Words(text), slot, is_current=row.id is not None))
-    return known
+    return [_as_known(row, material) for row in material.known]
+
+
+def _as_known(row: FactRow, material: Material) -> _Known:
+    text = material.by_name(row.content, row.subject or "")
+    slot = slot_of(text, row.subject or "", row.topic or "", material.person)
+    return _Known(row, Words(text), slot, is_current=row.id is not None)
 
 
 def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
     """The change for a new fact; None if this answer has just replaced it and no later message says
     it again. What is left of a longer fact is noted."""
     words = Words(fact.text)
-    gone = [
-        old.gone_at
-        for old in known
-        if old.gone_at is not None and likeness(words, old.words) in ("same", "more")
-    ]
-    if gone:
+    alike = [old for old in known if likeness(words, old.words) in ("same", "more")]
+    gone = [old.gone_at for old in alike if old.gone_at is not None]
+    if gone and not any(old.is_current for old in alike):
         first, last = material.source(words, fact.message)
         if first != last or last <= max(gone):
             return None
@@ -538,7 +577,7 @@ def meant_by(
     what outlives everything: the new fact must be the same with another value, or somebody must say
     that the old one is over.
     """
-    if fact.known is None or not 0 < fact.known <= len(known):
+    if fact.known is None or not 0 < fact.known <= len(material.known):
         return None
     old, words = known[fact.known - 1], Words(fact.text)
     if not old.is_current or old.row.is_fixed:
@@ -551,7 +590,7 @@ def meant_by(
     plain = _plainly((fact.text, fact.subject), (old.words.text, subject), person)
     if plain == "apart" or (fact.action == "withdraw" and not _names_whom(fact, old, material)):
         return None
-    if _lasts(old.row.content, old.row.importance):
+    if old.lasts:
         is_meant = (
             plain == "alike"
             or _says_other_value(fact, old.words, material)
