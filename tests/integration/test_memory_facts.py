@@ -815,6 +815,23 @@ class TestNoting:
         step(told, withdrawn, renamed)
         assert not {limit, name} & texts(told)
 
+    def test_value_that_nobody_said_replaces_no_safe_word(self, told: Talk) -> None:
+        word, wrong = "Ada's safe word is Marigold.", "Ada's safe word is Thunder."
+        topic = {"subject": "Ada", "topic": "safe word"}
+        say(told, "My safe word is Marigold.", "Aye.")
+        step(told, {"text": word, **topic, "said": "My safe word is Marigold."})
+        say(told, "The sea is calm.", "I hear thunder.")
+        step(told, retold=f"They met. {wrong}")
+        assert texts(told) == {word}
+        say(told, "It rains.", "Aye, aye.")
+        step(told, {"text": wrong, **topic})
+        assert texts(told) == {word, wrong}
+        told.stack.db.execute("delete from memory_facts where content = %s", [wrong])
+        change = "My safe word is Thunder from now on."
+        say(told, change, "I will keep it in mind.")
+        step(told, retold=f"They met. {wrong}")
+        assert texts(told) == {wrong}
+
     def test_ids_of_facts_of_others_change_nothing(self, told: Talk) -> None:
         stranger = told.stack.user()
         memory = told.stack.insert("memories", user_id=stranger.id, tier="profile")

@@ -997,7 +997,8 @@ class TestResolve:
         rows = known("Ada lives in Paris.", "Ada plays the flute.", importance=4)
         rows[1] = rows[1].model_copy(update={"subject": "Ada", "topic": "instrument"})
         sentences = ["Ada lives in Oslo.", "Ada plays the harp.", "Ada fears gulls."]
-        material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+        said = [*MESSAGES, (16, "And I play the harp.")]
+        material = Material(known=rows, messages=said, person="Ada", character="Mara")
         made = resolve([], material, sentences)
         assert [(change["content"], change["replaces"]) for change in made] == [
             ("Ada lives in Oslo.", ids(1)),
@@ -1176,6 +1177,21 @@ class TestLasting:
         noted = [Fact("profile", text, "withdraw", 1, message=1)]
         (change,) = changes(noted, known(old, importance=5), [(1, said)])
         assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("said", "is_replaced"),
+        [("The sea is calm.", False), ("Make it Thunder.", True), ("Ich nehme Thunder.", True)],
+    )
+    @pytest.mark.parametrize("topic", ["safe word", ""])
+    def test_go_for_a_note_without_their_number_only_where_somebody_said_the_new_value(
+        self, said: str, is_replaced: bool, topic: str
+    ) -> None:
+        rows = known("Ada's safe word is Marigold.", subject="Ada", topic="safe word")
+        noted = Fact("profile", "Ada's safe word is Thunder.", subject="Ada", topic=topic)
+        (change,) = changes([noted], rows, [(1, said)])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+        # By the topic, the database would replace it, too.
+        assert ("topic" in change) is is_replaced
 
     def test_long_fact_stays_where_a_short_one_shares_a_word(self) -> None:
         noted = [Fact("profile", "The boat leaks.", "replace", 1)]

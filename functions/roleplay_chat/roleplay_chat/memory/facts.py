@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 from uuid import uuid4
 
+from edge.patterns import compiled_later
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.memory.comparison import (
     Likeness,
@@ -88,7 +89,7 @@ _LIMITS = (
     r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
 )
 """Also those of the body. "Never" alone is none: "Ada has never seen snow"."""
-_LASTING = re.compile(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
+_LASTING = compiled_later(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
 """Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if a model did not rate them."""
@@ -198,6 +199,17 @@ class Material:
         bearing = self.bearing(words)
         places = (place for place, (at, _) in enumerate(self.messages) if at == position)
         return bool(bearing) and any(bearing <= self._said[place] for place in places)
+
+    def tells_value(self, new: Words, old: Words) -> bool:
+        """Whether the messages have what one fact says otherwise than another: at least half of
+        these words, as a value may be written in more words than it is said in."""
+        values = self.bearing(new) - self.bearing(old)
+        return 2 * len(values & self.said) >= len(values)
+
+    def has_half(self, words: Words) -> bool:
+        """Whether one message has half of the words."""
+        bearing = self.bearing(words)
+        return any(2 * len(bearing & said) >= len(bearing) for said in self._said)
 
     def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
         """Whether the named message has this many of the words."""
@@ -369,7 +381,7 @@ class _Note:
         replaced = [
             old
             for old in self._changeable()
-            if old not in kept and (old is meant or self._denies(old))
+            if old not in kept and (old is meant or (self._denies(old) and self._is_said(old)))
         ]
         if repeated:
             is_same = self.likeness[repeated] == "same"
@@ -432,6 +444,11 @@ class _Note:
         adds = self.material.bearing(self.words) - self.material.bearing(old.words)
         return how in ("same", "less") or (how == "more" and not adds & self.material.said)
 
+    def _is_said(self, old: _Known) -> bool:
+        """Whether somebody said the value that takes the place of what lasts. A model that does not
+        even name what it replaces may have made it up."""
+        return not old.lasts or self.material.tells_value(self.words, old.words)
+
     def _denies(self, old: _Known) -> bool:
         if contradicts(self.words, old.words):
             return True
@@ -447,7 +464,7 @@ def resolve(
     Each note is compared with the known facts and with those of earlier messages, in their order.
 
     `sentences` are new in the summary. They change facts that they contradict in nearly the same
-    words, as a model may mention a change there alone.
+    words, as a model may mention a change there alone, if the messages bear them out.
     """
     known, changes = _all_known(material), []
     before = tuple(known)
@@ -462,7 +479,9 @@ def resolve(
         told = [
             old
             for old in before
-            if not (old.row.is_fixed or material.is_later(old.row)) and is_twin(words, old.words)
+            if not (old.row.is_fixed or material.is_later(old.row))
+            and is_twin(words, old.words)
+            and _bears_out(words, old, material)
         ]
         if (row := _contradicted(sentence, told, material)) is not None:
             fact = Fact(row.tier, sentence, importance=row.importance)
@@ -472,6 +491,12 @@ def resolve(
     _keep_side_by_side(changes)
     noted_now = {str(new.row.id): new for new in known[len(before) :]}
     return [_by_gist(change, noted_now) for change in changes]
+
+
+def _bears_out(words: Words, old: _Known, material: Material) -> bool:
+    """Whether the messages have the value that a sentence of the summary gives in place of a known
+    one; and one of them half of the sentence, where the known one outlives everything."""
+    return material.tells_value(words, old.words) and (not old.lasts or material.has_half(words))
 
 
 def _newly_known(change: dict[str, Any], material: Material) -> list[_Known]:
@@ -687,7 +712,7 @@ def outdated(
     """The sentences of a summary that no longer hold.
 
     A known fact contradicts them that stays; or, of old ones, a fact that is new or that the person
-    wrote, or they say what is replaced or withdrawn. Sentences that the messages brought are
+    wrote, or they say what is replaced or withdrawn. New sentences that the messages bear out are
     outdated only by facts of later messages: when a message is edited, the summary goes back behind
     it, and the facts after it stay, whatever the changes say that they replace.
     """
@@ -705,7 +730,10 @@ def outdated(
             old for old in everything if old.row.since is not None and str(old.row.id) not in gone
         ]
     stale = {one for one in sentences if known and _contradicted(one, known, material) is not None}
-    if not is_new:
+    if is_new:
+        kept = [old for old in everything if str(old.row.id) not in gone]
+        stale |= {one for one in sentences if _is_made_up(one, kept, material)}
+    else:
         replaced = [old.words for old in everything if str(old.row.id) in gone]
         stale |= {one for one in sentences if _is_changed(one, replaced, changes, material)}
         own = [old for old in everything if old.row.written_by == "person"]
@@ -715,6 +743,13 @@ def outdated(
             if own and _contradicted(one, own, material) and not _is_known(one, everything)
         }
     return stale
+
+
+def _is_made_up(sentence: str, kept: Sequence[_Known], material: Material) -> bool:
+    """Whether a sentence contradicts what is kept, and no message bears it out."""
+    words = Words(sentence)
+    against = [old for old in kept if not _bears_out(words, old, material)]
+    return _contradicted(sentence, against, material) is not None
 
 
 def _is_known(sentence: str, known: Sequence[_Known]) -> bool:
