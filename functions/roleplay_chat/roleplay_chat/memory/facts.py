@@ -25,7 +25,13 @@ from roleplay_chat.memory.comparison import (
     may_both_hold,
     may_share_slot,
 )
-from roleplay_chat.memory.endings import clauses, has_other_value, is_over, says_so_too
+from roleplay_chat.memory.endings import (
+    clauses,
+    has_other_name,
+    has_other_value,
+    is_over,
+    says_so_too,
+)
 from roleplay_chat.memory.topics import (
     FAMILY,
     MAX_NAME_CHARS,
@@ -48,6 +54,7 @@ _NO_LONGER = re.compile(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
 _CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
 """These may be about something else, unless the old value is named."""
 _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
+_IS_NEW = compiled_later(r"\b(?:new|now|changed|renamed|replaced|instead)\b", re.IGNORECASE)
 _CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW)
 """Words by which people say that something is no longer as it was."""
 _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
@@ -635,9 +642,13 @@ def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
     """Whether a replacement says the same of another value. There may be several limits and
     promises: of these, only if a message says that it is a change."""
     new = Words(fact.text)
-    if fact.action == "withdraw" or not has_other_value(new, old, material.names):
+    if fact.action == "withdraw":
         return False
-    return not is_limit(old) or material.tells_change(new, old, fact.message)
+    is_change = material.tells_change(new, old, fact.message)
+    if has_other_value(new, old, material.names):
+        return is_change or not is_limit(old)
+    is_change = is_change or _IS_NEW.search(fact.text) is not None
+    return is_change and not is_limit(old) and has_other_name(new, old, material.names)
 
 
 _NEAR_TOPICS = (
