@@ -112,8 +112,8 @@ begin
   if not v_is_withdrawal then
     select f.* into v_fact from public.memory_facts f join public.memories m on m.id = f.memory_id
     where m.user_id = p_conversation.user_id and f.replaced_by is null and not f.is_withdrawal
-      and (f.id = v_note.same_as or f.memory_id = v_memory_id and f.digest = v_digest)
-    order by f.id = v_note.same_as desc nulls last limit 1;
+      and (f.id = v_note.same_as or f.memory_id = v_memory_id and (f.digest = v_digest or f.gist = v_note.gist))
+    order by f.id = v_note.same_as desc nulls last, f.digest = v_digest desc, f.id limit 1;
     if found then
       v_known := v_fact;
       v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
@@ -306,6 +306,23 @@ begin
   end loop;
 end $$;
 
+-- p_note with the ids of facts that the same answer noted before it, which it names by their gists: replaces_noted and
+-- extends_noted, as `replaces` and `extends`.
+create function private.with_noted(p_user_id uuid, p_note jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+  with noted as materialized (
+    select f.id, f.gist, f.replaced_by is null as is_current, f.created_at
+    from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where p_note ?| array['replaces_noted', 'extends_noted'] and m.user_id = p_user_id and f.written_by = 'model'
+      and not f.is_withdrawal and (p_note -> 'replaces_noted' ? f.gist or f.gist = p_note ->> 'extends_noted'))
+  select p_note || jsonb_strip_nulls(jsonb_build_object(
+    'replaces', coalesce(p_note -> 'replaces', '[]') || coalesce((
+      select jsonb_agg(n.id) from noted n where p_note -> 'replaces_noted' ? n.gist), '[]'),
+    'extends', coalesce(p_note -> 'extends', (
+      select to_jsonb(n.id) from noted n where n.gist = p_note ->> 'extends_noted'
+      order by n.is_current desc, n.created_at desc, n.id limit 1))))
+$$;
+
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
 --   wait_seconds   until another summary of this conversation may start; absent: 0
@@ -313,7 +330,7 @@ end $$;
 --   from, to       the positions between which the messages lie that the summary adds
 --   digest         SHA-256 of their texts, joined by newlines, in hex
 --   person_digest  the same of the user's part of the summary, which the model was told
---   facts          what private.note_fact takes
+--   facts          what private.with_noted and private.note_fact take
 --   used           ids of facts that these messages speak of
 -- A summary is saved only if it continues the current one and its messages are unchanged. A fact
 -- that cannot be saved does not affect the others. Returns whether anything changed.
@@ -367,6 +384,7 @@ begin
     and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id));
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
     begin
+      v_note := private.with_noted(v_conversation.user_id, v_note);
       perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
       perform private.note_for_listeners(v_conversation, v_character_id, v_tier, v_note);
     exception when others then
@@ -394,6 +412,7 @@ revoke execute on function private.place_in(uuid, public.memory_facts),
   private.is_later(public.memory_facts, public.memory_facts, uuid),
   private.note_fact(shared.conversations, uuid, text, jsonb),
   private.note_for_listeners(shared.conversations, uuid, text, jsonb),
+  private.with_noted(uuid, jsonb),
   private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 

@@ -303,7 +303,7 @@ FUNCTIONS = {
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
-        private.note_for_listeners
+        private.note_for_listeners private.with_noted
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.narrow_fact private.restore_facts private.shape_fact
         private.absorb_fact private.unite_facts

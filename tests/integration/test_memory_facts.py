@@ -539,6 +539,53 @@ class TestNoting:
         told.reply("Where do I live?")
         assert OSLO in prompts(told.stack.upstream)[-1][0]["content"]
 
+    @pytest.mark.parametrize("tiers", [("conversation",) * 2, ("profile", "conversation")])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_near_duplicates_of_one_answer_are_one_fact(
+        self, told: Talk, tiers: tuple[str, str], order: int
+    ) -> None:
+        say(told, "I like tea.", "Nice.", "The tea, I like it.", "Aye, aye.")
+        noted = [
+            {"text": "Ada likes tea.", "said": "I like tea.", "tier": tiers[0]},
+            {"text": "Ada likes the tea.", "said": "The tea, I like it.", "tier": tiers[1]},
+        ]
+        step(told, *noted[::order])
+        (fact,) = current(told)
+        assert fact["tier"] == tiers[0]
+        assert told.stack.one("select count(*) from memory_facts") == {"count": 1}
+        act(told, "delete", "The tea, I like it.")
+        assert len(texts(told)) == 1
+
+    @pytest.mark.parametrize("order", [1, -1])
+    @pytest.mark.parametrize(
+        ("earlier", "later", "said"),
+        [
+            (PARIS, "Ada no longer lives in Paris.", "I no longer live in Paris."),
+            (FLUTE, HARP, SAID_HARP),
+        ],
+    )
+    def test_later_one_of_two_in_one_answer_that_contradict_wins(
+        self, told: Talk, earlier: str, later: str, said: str, order: int
+    ) -> None:
+        say(told, SAID_FLUTE, "Nice.", said, "Aye, aye.")
+        first = STORY[2] if earlier == PARIS else SAID_FLUTE
+        noted = [{"text": earlier, "said": first}, {"text": later, "said": said}]
+        step(told, *noted[::order])
+        assert texts(told) == {later}
+        assert "since" in current(told)[0]
+        act(told, "delete", said)
+        assert texts(told) == {earlier}
+
+    def test_fact_of_one_answer_that_says_more_takes_the_place_of_the_other(
+        self, told: Talk
+    ) -> None:
+        say(told, "I like tea.", "Nice.", "With milk, please.", "Aye, aye.")
+        more = {"text": "Ada likes tea with milk.", "said": "With milk, please."}
+        step(told, {"text": "Ada likes tea.", "said": "I like tea."}, more)
+        (fact,) = current(told)
+        assert fact["content"] == "Ada likes tea with milk."
+        assert "since" not in fact
+
     def test_there_and_back_again_in_one_answer(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         back = "I live in Paris again."
@@ -747,6 +794,43 @@ class TestNoting:
             {"action": "withdraw", "of": PARIS, "said": MOVED},
         )
         assert texts(told) == {PARIS, OSLO}
+
+    @pytest.mark.parametrize("action", ["replace", "withdraw"])
+    def test_limit_and_name_outlive_a_wrong_number(self, told: Talk, action: str) -> None:
+        limit, name = "Ada does not want her scar touched.", "Ada's sister is called Imke."
+        say(told, "Never touch my scar.", "Aye.", "My sister is called Imke.", "Aye, aye.")
+        step(told, {"text": limit, "importance": 5}, {"text": name, "importance": 1})
+        knife, violins = "My scar is from a knife.", "Imke repairs violins."
+        say(told, knife, "Oh.", violins, "Nice.")
+        step(
+            told,
+            {"action": action, "of": limit, "text": "Ada's scar is from a knife.", "said": knife},
+            {"action": action, "of": name, "text": violins, "said": violins},
+        )
+        assert {limit, name} <= texts(told)
+        over = "You may touch it: I no longer want my scar not touched."
+        say(told, over, "Are you sure?", "My sister has renamed herself: Imke is Ilse now.")
+        withdrawn = {"action": "withdraw", "of": limit, "text": limit, "said": over}
+        renamed = {"action": "replace", "of": name, "text": "Ada's sister is called Ilse."}
+        step(told, withdrawn, renamed)
+        assert not {limit, name} & texts(told)
+
+    def test_value_that_nobody_said_replaces_no_safe_word(self, told: Talk) -> None:
+        word, wrong = "Ada's safe word is Marigold.", "Ada's safe word is Thunder."
+        topic = {"subject": "Ada", "topic": "safe word"}
+        say(told, "My safe word is Marigold.", "Aye.")
+        step(told, {"text": word, **topic, "said": "My safe word is Marigold."})
+        say(told, "The sea is calm.", "I hear thunder.")
+        step(told, retold=f"They met. {wrong}")
+        assert texts(told) == {word}
+        say(told, "It rains.", "Aye, aye.")
+        step(told, {"text": wrong, **topic})
+        assert texts(told) == {word, wrong}
+        told.stack.db.execute("delete from memory_facts where content = %s", [wrong])
+        change = "My safe word is Thunder from now on."
+        say(told, change, "I will keep it in mind.")
+        step(told, retold=f"They met. {wrong}")
+        assert texts(told) == {wrong}
 
     def test_ids_of_facts_of_others_change_nothing(self, told: Talk) -> None:
         stranger = told.stack.user()

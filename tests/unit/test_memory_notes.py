@@ -530,8 +530,16 @@ class TestSummaryAndFacts:
         position=50,
     )
 
-    def saved(self, summary: str, fact: FactRow, *, old: str = "", upto: int = 60) -> Any:
-        said = [MessageRow(sender="user", content="I bind books.", position=upto)]
+    def saved(
+        self,
+        summary: str,
+        fact: FactRow,
+        *,
+        old: str = "",
+        upto: int = 60,
+        said_now: str = "I do not bind books, I work as a cook.",
+    ) -> Any:
+        said = [MessageRow(sender="user", content=said_now, position=upto)]
         written = parse(answer(summary), reach="profile")
         assert written is not None
         turn = begun(memory={"summary": old}, facts=[fact.model_dump()])
@@ -556,6 +564,23 @@ class TestSummaryAndFacts:
         saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER)
         assert saved["summary"] == "They met. Ada works as a cook."
         assert [change["content"] for change in saved["facts"]] == ["Ada works as a cook."]
+
+    @pytest.mark.parametrize(
+        ("known", "made_up", "said"),
+        [
+            ("Ada works as a bookbinder.", "Ada works as a cook.", "I bind books."),
+            ("Ada's safe word is Marigold.", "Ada's safe word is Thunder.", "The sea is calm."),
+            ("Ada's safe word is Marigold.", "Ada's safe word is Thunder.", "I heard thunder."),
+            ("Ada's doctor is Okonkwo.", "Ada's doctor is Lindqvist.", "Okonkwo came."),
+        ],
+    )
+    @pytest.mark.parametrize("importance", [3, 5])
+    def test_new_sentence_that_no_message_bears_out_is_left_out(
+        self, known: str, made_up: str, said: str, importance: int
+    ) -> None:
+        fact = self.BOOKBINDER.model_copy(update={"content": known, "importance": importance})
+        saved = self.saved(f"They met. {made_up}", fact, said_now=said)
+        assert (saved["summary"], saved["facts"]) == ("They met.", [])
 
     def test_so_many_sentences_that_no_summary_has_them_are_not_all_compared(self) -> None:
         saved = self.saved("Aye. " * 60 + "Ada works as a cook.", self.BOOKBINDER)

@@ -935,6 +935,37 @@ class TestResolve:
         made = changes(noted, known("Ada lives in Paris."))
         assert [change.get("replaces") for change in made] == [ids(1), None]
 
+    def test_notes_of_one_answer_are_compared_with_each_other(self) -> None:
+        said = [(1, "I live in Paris."), (2, "I like tea."), (3, "Oslo is where I live now.")]
+        noted = [
+            Fact("conversation", "Ada lives in Oslo.", message=3),
+            Fact("profile", "Ada lives in Paris.", message=1),
+            Fact("profile", "Ada likes tea.", message=2),
+            Fact("conversation", "Ada likes the tea."),
+        ]
+        paris, tea, likes, oslo = changes(noted, known("Ada lives in Rome."), said)
+        assert (paris["content"], paris["replaces"]) == ("Ada lives in Paris.", ids(1))
+        assert (oslo["content"], oslo.get("replaces")) == ("Ada lives in Oslo.", None)
+        assert oslo["replaces_noted"] == [Words("Ada lives in Paris.").gist]
+        assert (tea["tier"], tea["content"]) == ("profile", "Ada likes tea.")
+        assert (likes["tier"], likes["content"]) == ("profile", "Ada likes the tea.")
+        assert not {"same_as", "extends"} & {*tea, *likes}
+
+    def test_same_fact_once_per_tier_is_one_of_the_widest(self) -> None:
+        tiers: tuple[Any, ...] = ("conversation", "character", "profile")
+        noted = [Fact(tier, f"Ada likes tea{end}") for tier, end in zip(tiers, ".,!", strict=True)]
+        first, second, third = changes(noted, [])
+        assert "extends_noted" not in first
+        assert (second["extends_noted"], third["extends_noted"]) == (
+            Words("Ada likes tea").gist,
+        ) * 2
+        assert changes(noted[::-1], [])[-1]["tier"] == "profile"
+
+    def test_number_beyond_the_known_facts_is_of_none_of_the_same_answer(self) -> None:
+        noted = [Fact("profile", "Ada has a dog."), Fact("profile", "", "withdraw", known=2)]
+        (change,) = changes(noted, known("It rained."), [(1, "I have a dog.")])
+        assert change["content"] == "Ada has a dog."
+
     def test_what_the_answer_replaced_is_not_noted_once_more(self) -> None:
         noted = [
             Fact("conversation", "Ada lives in Oslo."),
@@ -966,7 +997,8 @@ class TestResolve:
         rows = known("Ada lives in Paris.", "Ada plays the flute.", importance=4)
         rows[1] = rows[1].model_copy(update={"subject": "Ada", "topic": "instrument"})
         sentences = ["Ada lives in Oslo.", "Ada plays the harp.", "Ada fears gulls."]
-        material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+        said = [*MESSAGES, (16, "And I play the harp.")]
+        material = Material(known=rows, messages=said, person="Ada", character="Mara")
         made = resolve([], material, sentences)
         assert [(change["content"], change["replaces"]) for change in made] == [
             ("Ada lives in Oslo.", ids(1)),
@@ -1041,10 +1073,150 @@ class TestResolve:
         assert all(10 <= change["from"] <= change["to"] <= 14 for change in made)
 
 
+class TestLasting:
+    """Facts that outlive everything, and notes that name their number."""
+
+    WRONG = (
+        ("Ada is allergic to nuts.", "Ada bought nuts for the squirrels."),
+        ("Ada is allergic to nuts.", "Ada no longer buys nuts."),
+        ("Ada is allergic to red nuts.", "Ada bought red nuts."),
+        ("Ada does not want her scar touched.", "Ada's scar is from a knife."),
+        ("Ada does not want her scar touched.", "Ada's scar was touched by Tom."),
+        ("Ada's safe word is Marigold.", "Ada planted a marigold."),
+        ("Mara promised to wait for Ada at the pier.", "The pier is icy."),
+        ("Mara promised to wait for Ada at the pier.", "Mara waits at the pier."),
+        ("Ada's sister is called Imke.", "Imke repairs violins."),
+        ("Ada's sister is called Imke.", "Imke no longer repairs violins."),
+        ("Ada's sister is called Imke.", "Imke's dog died."),
+        ("Ada's sister is Imke Berg.", "Ada's sister Imke repairs violins."),
+        ("Ada's older sister is called Imke.", "Ada's older sister repairs violins now."),
+        ("Ada's older sister is called Imke.", "Ada's older sister has changed."),
+        ("Ada's husband is Jon.", "Jon lied."),
+        ("Ada is pregnant.", "Ada is tired now."),
+        ("Ada's name is Ada Berg.", "Ada climbed the berg."),
+        ("Ada must not be called Adelheid.", "Ada's grandmother was Adelheid Berg."),
+        ("Adas Schwester heißt Imke.", "Imke repariert Geigen."),
+        ("艾达对坚果过敏。", "艾达买了坚果。"),
+    )
+
+    @pytest.mark.parametrize(("old", "new"), WRONG)
+    @pytest.mark.parametrize("message", [None, 1])
+    def test_stay_where_a_wrong_number_is_replaced(
+        self, old: str, new: str, message: int | None
+    ) -> None:
+        noted = [Fact("profile", new, "replace", 1, subject="Ada", message=message)]
+        rows = known(old, subject="Ada", importance=5)
+        (change,) = changes(noted, rows, [(1, "Hm."), (2, new)])
+        assert not {"replaces", "extends"} & set(change)
+
+    @pytest.mark.parametrize(("old", "said"), WRONG)
+    @pytest.mark.parametrize("text", ["", "as it was said"])
+    @pytest.mark.parametrize("message", [None, 2])
+    def test_stay_where_a_wrong_number_is_withdrawn(
+        self, old: str, said: str, text: str, message: int | None
+    ) -> None:
+        noted = [Fact("profile", text and said, "withdraw", 1, message=message)]
+        rows = known(old, subject="Ada", importance=5)
+        assert changes(noted, rows, [(1, "Hm."), (2, said)]) == []
+
+    def test_stay_where_a_message_tells_them_again_beside_something_that_ended(self) -> None:
+        rows = known("Ada is allergic to nuts.")
+        said = [(1, "No, I am allergic to nuts, so I stopped baking.")]
+        noted = [
+            Fact("profile", "Ada stopped baking.", "replace", 1, message=1),
+            Fact("profile", "", "withdraw", 1, message=1),
+        ]
+        (change,) = changes(noted, rows, said)
+        assert "replaces" not in change
+
+    def test_another_promise_takes_the_place_of_one_only_where_it_is_said_to(self) -> None:
+        rows = known("Ada promised to bring Mara marzipan.")
+        noted = Fact("profile", "Ada promised to bring Mara quinces.", "replace", 1)
+        (change,) = changes([noted], rows, [(1, "I promise to bring you quinces.")])
+        assert "replaces" not in change
+        (change,) = changes([noted], rows, [(1, "I promise to bring you quinces instead.")])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("Ada lives in Oslo.", "Ada Lovelace lives in Rome.", "I live in Rome."),
+            ("Ada lives in Oslo.", "Ada lives in the old mill.", "I sleep in the mill."),
+            ("Ada is 31 years old.", "Ada turned 32.", "It is my birthday."),
+            ("Ada's favourite colour is red.", "Ada's favourite colour is blue.", "Blue!"),
+            ("Ada works as a baker.", "Ada works for Tom.", "Tom has hired me."),
+            ("Ada's safe word is Marigold.", "Ada's safe word is now Thunder.", "Thunder."),
+            ("Ada's safe word is Marigold.", "Ada changed her safe word to Thunder.", "Thunder."),
+            ("Ada's safe word is Marigold.", "Ada's new safe word is Thunder.", "Thunder."),
+            ("Ada's safe word is Marigold.", "The safe word is Thunder.", "It is Thunder now."),
+            ("Ada is allergic to nuts.", "Ada has outgrown her nut allergy.", "I had tests."),
+            ("Ada is engaged to Jon.", "Ada is no longer engaged to Jon.", "It ended."),
+            ("Ada's cat is called Rex.", "Ada's cat is called Miso.", "Miso is her name."),
+            ("Ada's cat is called Rex.", "Ada's cat is dead.", "My cat is dead."),
+            ("Ada is married to Jon.", "Ada and Jon are divorced.", "It is over with Jon."),
+            ("Ada is allergic to nuts.", "Ada may eat them.", "I am no longer allergic to nuts."),
+            ("Ada is allergic to nuts.", "Ada is cured.", "I am not allergic to nuts any more."),
+            ("Adas Katze heißt Rex.", "Adas Katze heißt Miso.", "Sie heißt Miso."),
+            ("Ada wohnt in Paris.", "Ada wohnt jetzt in Oslo.", "Ich bin umgezogen."),
+            ("艾达的安全词是金盏花。", "艾达的安全词是雷声。", "雷声。"),
+            ("艾达住在北京。", "艾达现在住在上海。", "我搬家了。"),
+        ],
+    )
+    def test_go_where_their_value_changed_or_somebody_says_that_they_are_over(
+        self, old: str, new: str, said: str
+    ) -> None:
+        noted = [Fact("profile", new, "replace", 1, message=1)]
+        rows = known(old, importance=5)
+        assert changes(noted, rows, [(1, said)])[0]["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "text", "said"),
+        [
+            ("Ada is allergic to nuts.", "", "I am no longer allergic to nuts."),
+            ("Ada is allergic to nuts.", "Ada is not allergic to nuts.", "Bring me nuts!"),
+            ("Ada is allergic to nuts.", "Ada is allergic to nuts.", "Bring me nuts!"),
+            ("Ada's mother is ill.", "", "My mother is no longer ill, you know."),
+            ("Mara promised to wait.", "Mara kept her promise to wait.", "There you are."),
+            ("Adas Katze ist krank.", "", "Adas Katze ist nicht mehr krank."),
+            ("Ada's cat is called Rex.", "", "My cat Rex ran away today."),
+            ("艾达对坚果过敏。", "", "我对坚果不再过敏了。"),
+        ],
+    )
+    def test_go_where_they_are_withdrawn_in_words(self, old: str, text: str, said: str) -> None:
+        noted = [Fact("profile", text, "withdraw", 1, message=1)]
+        (change,) = changes(noted, known(old, importance=5), [(1, said)])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("said", "is_replaced"),
+        [("The sea is calm.", False), ("Make it Thunder.", True), ("Ich nehme Thunder.", True)],
+    )
+    @pytest.mark.parametrize("topic", ["safe word", ""])
+    def test_go_for_a_note_without_their_number_only_where_somebody_said_the_new_value(
+        self, said: str, is_replaced: bool, topic: str
+    ) -> None:
+        rows = known("Ada's safe word is Marigold.", subject="Ada", topic="safe word")
+        noted = Fact("profile", "Ada's safe word is Thunder.", subject="Ada", topic=topic)
+        (change,) = changes([noted], rows, [(1, said)])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+        # By the topic, the database would replace it, too.
+        assert ("topic" in change) is is_replaced
+
+    def test_long_fact_stays_where_a_short_one_shares_a_word(self) -> None:
+        noted = [Fact("profile", "The boat leaks.", "replace", 1)]
+        (change,) = changes(noted, known("Ada keeps a red boat at the old pier."))
+        assert "replaces" not in change
+
+
 @pytest.mark.parametrize(
     ("new", "old", "may"),
     [
         ("Ada lives in Oslo.", "Ada lives in Rome.", True),
+        ("Ada Lovelace lives in Oslo.", "Ada lives in Rome.", True),
+        ("Ada bought nuts.", "Ada is allergic to nuts.", False),
+        ("Ada is allergic to milk.", "Ada is allergic to nuts.", False),
+        ("Ada is not allergic to nuts.", "Ada is allergic to nuts.", True),
+        ("Ada's cat is called Miso.", "Ada's cat is called Rex.", True),
         ("The user lives in Oslo.", "Ada lives in Oslo.", True),
         ("Jon lives in Oslo.", "Tom lives in Oslo.", False),
         ("Ada has a dog.", "Tom has a dog.", False),
@@ -1076,6 +1248,69 @@ def test_facts_that_share_most_with_the_messages_are_told_first() -> None:
         ("Ada does not want to be touched.", 5),
         ("Ada is allergic to nuts.", 5),
         ("The boat is named Petrel.", 5),
+        ("Ada's limits are blood and knives.", 5),
+        ("Knives are a hard limit of Ada's.", 5),
+        ("Ada has two boundaries.", 5),
+        ("Ada has three nephews.", 5),
+        ("Ada's uncles sail.", 5),
+        ("Ada has a grandson, Max.", 5),
+        ("Ada's granddaughter paints.", 5),
+        ("Ada's grandma bakes.", 5),
+        ("Tom is Ada's grandpa.", 5),
+        ("Ada's stepfather drinks.", 5),
+        ("Tom is Ada's half-brother.", 5),
+        ("Ada's sister-in-law sails.", 5),
+        ("Ada has two brothers-in-law.", 5),
+        ("Ada's in-laws are rich.", 5),
+        ("Ada and Tom are twins.", 5),
+        ("Jon is Ada's fiancé.", 5),
+        ("Eva is Ada's fiancée.", 5),
+        ("Ada's spouse is a sailor.", 5),
+        ("Ada's ex-wife left.", 5),
+        ("Ada is a widow.", 5),
+        ("Ada was widowed.", 5),
+        ("Ada's nickname is Addie.", 5),
+        ("Ada goes by Addie.", 5),
+        ("Ada wants to be called Captain.", 5),
+        ("Ada's real name is Adelheid.", 5),
+        ("Ada's mother was named Tilda.", 5),
+        ("Mara pledged to wait.", 5),
+        ("Mara vowed to wait.", 5),
+        ("Mara swore to wait.", 5),
+        ("Mara gave her word to wait.", 5),
+        ("Mara agreed never to sell it.", 5),
+        ("Ada does not consent to that.", 5),
+        ("Ada never wants to be woken.", 5),
+        ("Ada refuses to be tied.", 5),
+        ("Ada hates being tickled.", 5),
+        ("Ada must not be woken.", 5),
+        ("Ada should never be woken.", 5),
+        ("Knives are a no-go for Ada.", 5),
+        ("Her room is off limits.", 5),
+        ("Ada wants no stories with spiders.", 5),
+        ("Ada asked Mara not to mention Odessa.", 5),
+        ("Ada has a phobia of gulls.", 5),
+        ("Ada has arachnophobia.", 5),
+        ("Ada has an allergy.", 5),
+        ("Ada is lactose intolerant.", 5),
+        ("Ada takes medication.", 5),
+        ("Ada is pregnant.", 5),
+        ("Ada is diabetic.", 5),
+        ("Ada has never seen snow.", 3),
+        ("Ada never eats breakfast.", 3),
+        ("The speed limit is 50.", 3),
+        ("Ada limited her wine.", 3),
+        ("Ada refused the tea.", 3),
+        ("Ada swears like a sailor.", 3),
+        ("Ada hates rain.", 3),
+        ("Ada wants tea.", 3),
+        ("Ada calls Tom often.", 3),
+        ("Ada agreed with Tom.", 3),
+        ("Ada is engaged in her work.", 3),
+        ("Ada lost her word list.", 3),
+        ("Ada may come.", 3),
+        ("It may not rain.", 3),
+        ("Ada asked Mara to come.", 3),
         ("Ada likes tea.", 3),
         ("The sun set late.", 3),
     ],

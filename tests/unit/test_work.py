@@ -100,6 +100,9 @@ def _noted(text: str) -> None:
     known = [FactRow(id=UUID(int=1), content=text, topic="home", subject="Ada", written_by="model")]
     material = facts.Material(known=known, messages=[(1, text)], person="Ada", character="Mara")
     facts.resolve([facts.Fact("conversation", f"{text} now")], material, [f"{text}."])
+    lasting = [row.model_copy(update={"importance": facts.LASTING}) for row in known]
+    material = facts.Material(lasting, [(1, f"{text} no longer. {text}")], "Ada", "Mara")
+    facts.resolve([facts.Fact("conversation", f"Not {text}", "replace", 1)], material)
     facts.used(material)
     facts.most_relevant(known, [text])
 

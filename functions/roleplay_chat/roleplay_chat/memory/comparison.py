@@ -55,7 +55,10 @@ _ADDING_UP = word_set(
 )
 """Verbs of which one does not end the other, and the past of others: it stays true."""
 
-_LIMITS = word_set("must promise promised vow vowed swore sworn allergic")
+_LIMITS = word_set(
+    """must promise promised pledge pledged vow vowed swear swore sworn oath agreed refuse consent
+    limit boundary taboo allergic allergy intolerant intolerance phobia medication"""
+)
 """What somebody must not do, has promised, or cannot eat, is no change of the same."""
 
 
@@ -246,6 +249,12 @@ def may_both_hold(new: Words, old: Words) -> bool:
     is_trait = bool((new.bare | old.bare) & FAMILY and shared & _BEING)
     several = SEVERAL | _LIMITS | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
     return new.is_negated or bool(shared & several) or is_trait or is_past
+
+
+def is_limit(fact: Words) -> bool:
+    """Whether it says what somebody must not do, does not want or has promised: there may be
+    several such."""
+    return fact.is_negated or bool(fact.bare & _LIMITS)
 
 
 def _without_end(stems: list[str]) -> list[str]:

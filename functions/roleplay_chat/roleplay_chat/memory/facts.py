@@ -6,21 +6,31 @@ lost.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
+from uuid import uuid4
 
+from edge.patterns import compiled_later
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.memory.comparison import (
     Likeness,
     Words,
     are_of_others,
     contradicts,
+    is_limit,
     is_twin,
     likeness,
     may_both_hold,
     may_share_slot,
+)
+from roleplay_chat.memory.endings import (
+    clauses,
+    has_other_name,
+    has_other_value,
+    is_over,
+    says_so_too,
 )
 from roleplay_chat.memory.topics import (
     FAMILY,
@@ -44,6 +54,7 @@ _NO_LONGER = re.compile(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
 _CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
 """These may be about something else, unless the old value is named."""
 _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
+_IS_NEW = compiled_later(r"\b(?:new|now|changed|renamed|replaced|instead)\b", re.IGNORECASE)
 _CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW)
 """Words by which people say that something is no longer as it was."""
 _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
@@ -51,14 +62,41 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
-_LASTING = re.compile(
-    r"\b(?:mother|father|mum|mom|dad|parents?|sisters?|brothers?|siblings?|sons?|daughters?"
-    r"|child(?:ren)?|husband|wife|spouse|married|engaged|widow(?:er)?|grand(?:mother|father|parents?)"
-    r"|aunt|uncle|cousins?|niece|nephew|family|promise[ds]?|vow(?:s|ed)?|swore|sworn|oath"
-    r"|(?:is|are) (?:called|named)|name is|allerg\w+|boundar(?:y|ies)|safe ?words?|off[- ]limits"
-    r"|must(?: not|n['’]t| never)|(?:does not|doesn['’]t|do not|don['’]t) want)\b",
-    re.IGNORECASE,
+_FAMILY = (
+    r"(?:step|half[- ]?|god|foster[- ]?|(?:great[- ]?)?grand)?"
+    r"(?:mother|father|mum|mom|dad|parent|sister|brother|sibling|son|daughter|child|children)s?"
+    r"(?:-in-law|s-in-law)?"
+    r"|in-laws|m[ou]mmy|daddy|mama|papa|gran(?:ny|d?ma|d?pa|dad|dpop)s?|kids|twins?|triplets?"
+    r"|aunt(?:ie|y)?s?|uncles?|cousins?|nieces?|nephews?|relatives|orphan(?:ed|s)?|adopted|family"
+    r"|husbands?|wife|wives|spouses?|married|marriage|engaged(?! in\b)|betrothed|divorced"
+    r"|fianc[eé]{1,2}s?|bride(?:groom)?|widow(?:ed|er)?s?|(?:boy|girl)friends?"
 )
+_NAMES = (
+    r"(?:is|are|was|were) (?:called|named)|(?:wants?|likes?|prefers?) to be called|goes by"
+    r"|names? (?:is|are|was)|(?:nick|sur)names?|pronouns"
+    r"|(?:real|true|full|first|second|middle|last|maiden|birth) name"
+)
+_PROMISES = (
+    r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
+    r"|swears? (?:to|that|never|not)"
+    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
+    r"|agree[sd]? (?:never|not)"
+)
+_LIMITS = (
+    r"(?<!speed )(?<!time )limits?|boundar(?:y|ies)|safe[- ]?words?|off[- ]limits|no[- ]go(?:e?s)?"
+    r"|taboos?|consent(?:s|ed)?|triggered by"
+    r"|must(?: not| never|n['’]t)|should(?: not| never|n['’]t) be"
+    r"|(?:is|are) (?:not allowed|forbidden)"
+    r"|(?:does not|doesn['’]t|do not|don['’]t|never) (?:wants?|consents?|allows?)"
+    r"|(?:does not|doesn['’]t|do not|don['’]t) like (?:being|to be)|wants? (?:no|nobody|nothing)"
+    r"|refuses|hates? (?:being|to be)|uncomfortable (?:with|being|when)|not comfortable with"
+    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:not|never) to"
+    r"|allerg\w+|intoleran\w+|cannot (?:eat|drink)|can['’]t (?:eat|drink)|\w*phobias?"
+    r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
+    r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
+)
+"""Also those of the body. "Never" alone is none: "Ada has never seen snow"."""
+_LASTING = compiled_later(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
 """Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if a model did not rate them."""
@@ -67,6 +105,11 @@ LASTING, USUAL = 5, 3
 def importance_of(text: str) -> int:
     """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
     return LASTING if _LASTING.search(text) else USUAL
+
+
+def _lasts(text: str, importance: int) -> bool:
+    """Whether a fact outlives everything, as it was rated or as its words tell."""
+    return max(importance, importance_of(text)) == LASTING
 
 
 @dataclass(frozen=True)
@@ -154,11 +197,26 @@ class Material:
             return self.messages[0][0], self.messages[-1][0]
         return self.messages[place][0], self.messages[place][0]
 
+    def said_at(self, fact: Fact) -> int:
+        """The position of the message that a note was drawn from, or the last one."""
+        return self.source(Words(fact.text), fact.message)[1]
+
     def has_all(self, words: Words, position: int) -> bool:
         """Whether the message at a position has all of the words."""
         bearing = self.bearing(words)
         places = (place for place, (at, _) in enumerate(self.messages) if at == position)
         return bool(bearing) and any(bearing <= self._said[place] for place in places)
+
+    def tells_value(self, new: Words, old: Words) -> bool:
+        """Whether the messages have what one fact says otherwise than another: at least half of
+        these words, as a value may be written in more words than it is said in."""
+        values = self.bearing(new) - self.bearing(old)
+        return 2 * len(values & self.said) >= len(values)
+
+    def has_half(self, words: Words) -> bool:
+        """Whether one message has half of the words."""
+        bearing = self.bearing(words)
+        return any(2 * len(bearing & said) >= len(bearing) for said in self._said)
 
     def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
         """Whether the named message has this many of the words."""
@@ -227,6 +285,24 @@ class Material:
                 return True
         return False
 
+    @cached_property
+    def _endings(self) -> list[tuple[int, Words]]:
+        """The clauses that may say that something has ended, with the places of their messages."""
+        return [
+            (place, clause)
+            for place, (_, text) in enumerate(self.messages)
+            for clause in clauses(text)
+        ]
+
+    def tells_end(self, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that a fact no longer holds."""
+        named = self._place(message)
+        return any(
+            is_over(clause, old, self.names)
+            for place, clause in self._endings
+            if named in (-1, place)
+        )
+
     def bearing(self, words: Words) -> set[str]:
         """The words of a fact other than the names of the two."""
         return words.content - self.names
@@ -248,6 +324,11 @@ class _Known:
     is_current: bool
     gone_at: int | None = None
     """Where this answer replaced it: the last position that the new fact was drawn from."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it outlives everything."""
+        return _lasts(self.row.content, self.row.importance)
 
     def go(self, at: int) -> str:
         """Mark it as replaced by what was said at a position, unless it was said later: then the
@@ -307,7 +388,7 @@ class _Note:
         replaced = [
             old
             for old in self._changeable()
-            if old not in kept and (old is meant or self._denies(old))
+            if old not in kept and (old is meant or (self._denies(old) and self._is_said(old)))
         ]
         if repeated:
             is_same = self.likeness[repeated] == "same"
@@ -370,6 +451,11 @@ class _Note:
         adds = self.material.bearing(self.words) - self.material.bearing(old.words)
         return how in ("same", "less") or (how == "more" and not adds & self.material.said)
 
+    def _is_said(self, old: _Known) -> bool:
+        """Whether somebody said the value that takes the place of what lasts. A model that does not
+        even name what it replaces may have made it up."""
+        return not old.lasts or self.material.tells_value(self.words, old.words)
+
     def _denies(self, old: _Known) -> bool:
         if contradicts(self.words, old.words):
             return True
@@ -382,30 +468,69 @@ def resolve(
     noted: Sequence[Fact], material: Material, sentences: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """The changes in the format of private.note_fact. Changes that cannot be right are left out.
+    Each note is compared with the known facts and with those of earlier messages, in their order.
 
     `sentences` are new in the summary. They change facts that they contradict in nearly the same
-    words, as a model may mention a change there alone.
+    words, as a model may mention a change there alone, if the messages bear them out.
     """
-    known = _all_known(material)
-    changes = []
-    for fact in noted:
+    known, changes = _all_known(material), []
+    before = tuple(known)
+    for fact in sorted(noted, key=material.said_at):
         named = replace(fact, text=material.by_name(fact.text, fact.subject))
-        resolved = _withdraw if fact.action == "withdraw" else _note
-        changes.append(resolved(named, known, material))
+        change = (_withdraw if fact.action == "withdraw" else _note)(named, known, material)
+        if change is not None:
+            changes.append(change)
+            known += _newly_known(change, material)
     for sentence in sentences:
         words = Words(sentence)
         told = [
             old
-            for old in known
-            if not (old.row.is_fixed or material.is_later(old.row)) and is_twin(words, old.words)
+            for old in before
+            if not (old.row.is_fixed or material.is_later(old.row))
+            and is_twin(words, old.words)
+            and _bears_out(words, old, material)
         ]
         if (row := _contradicted(sentence, told, material)) is not None:
             fact = Fact(row.tier, sentence, importance=row.importance)
-            changes.append(_note(fact, known, material))
-    changes += _replaced_by_person(known, material)
-    made = [change for change in changes if change is not None]
-    _keep_side_by_side(made)
-    return made
+            if (change := _note(fact, known, material)) is not None:
+                changes.append(change)
+    changes += _replaced_by_person(before, material)
+    _keep_side_by_side(changes)
+    noted_now = {str(new.row.id): new for new in known[len(before) :]}
+    return [_by_gist(change, noted_now) for change in changes]
+
+
+def _bears_out(words: Words, old: _Known, material: Material) -> bool:
+    """Whether the messages have the value that a sentence of the summary gives in place of a known
+    one; and one of them half of the sentence, where the known one outlives everything."""
+    return material.tells_value(words, old.words) and (not old.lasts or material.has_half(words))
+
+
+def _newly_known(change: dict[str, Any], material: Material) -> list[_Known]:
+    """What a change adds to the known facts, so that the next notes are compared with it."""
+    if "same_as" in change or "is_withdrawal" in change:
+        return []
+    about = {name: change.get(name) for name in ("subject", "topic")}
+    row = FactRow(
+        **{"id": uuid4(), "content": change["content"], "tier": change["tier"]},
+        **{"importance": change["importance"], "position": change["to"], "written_by": "model"},
+        **about,
+    )
+    return [_as_known(row, material)]
+
+
+def _by_gist(change: dict[str, Any], noted: Mapping[str, _Known]) -> dict[str, Any]:
+    """The change with the gists of facts of the same answer, which have no ids yet: `noted`, by the
+    ids that they have here."""
+    if repeated := noted.get(change.get("same_as", "")):
+        # The database finds the same fact in the same memory.
+        change = change | {"same_as": None, "tier": repeated.row.tier}
+    if extended := noted.get(change.get("extends", "")):
+        change = change | {"extends": None, "extends_noted": extended.words.gist}
+    if new := [noted[one].words.gist for one in change.get("replaces", ()) if one in noted]:
+        kept = [one for one in change["replaces"] if one not in noted]
+        change = change | {"replaces": kept, "replaces_noted": new}
+    return {name: value for name, value in change.items() if value not in (None, [])}
 
 
 def _keep_side_by_side(changes: Sequence[dict[str, Any]]) -> None:
@@ -442,24 +567,22 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
 
 
 def _all_known(material: Material) -> list[_Known]:
-    known = []
-    for row in material.known:
-        text = material.by_name(row.content, row.subject or "")
-        slot = slot_of(text, row.subject or "", row.topic or "", material.person)
-        known.append(_Known(row, Words(text), slot, is_current=row.id is not None))
-    return known
+    return [_as_known(row, material) for row in material.known]
+
+
+def _as_known(row: FactRow, material: Material) -> _Known:
+    text = material.by_name(row.content, row.subject or "")
+    slot = slot_of(text, row.subject or "", row.topic or "", material.person)
+    return _Known(row, Words(text), slot, is_current=row.id is not None)
 
 
 def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
     """The change for a new fact; None if this answer has just replaced it and no later message says
     it again. What is left of a longer fact is noted."""
     words = Words(fact.text)
-    gone = [
-        old.gone_at
-        for old in known
-        if old.gone_at is not None and likeness(words, old.words) in ("same", "more")
-    ]
-    if gone:
+    alike = [old for old in known if likeness(words, old.words) in ("same", "more")]
+    gone = [old.gone_at for old in alike if old.gone_at is not None]
+    if gone and not any(old.is_current for old in alike):
         first, last = material.source(words, fact.message)
         if first != last or last <= max(gone):
             return None
@@ -482,9 +605,11 @@ def meant_by(
 ) -> _Known | None:
     """The known fact that a note replaces or withdraws; None if it must stay, or the number is
     wrong. Models often number wrongly. So the new fact, or the message that it names, must have
-    half of the words of the old one, or the messages together all of them.
+    half of the words of the old one, or the messages together all of them. That is not enough for
+    what outlives everything: the new fact must be the same with another value, or somebody must say
+    that the old one is over.
     """
-    if fact.known is None or not 0 < fact.known <= len(known):
+    if fact.known is None or not 0 < fact.known <= len(material.known):
         return None
     old, words = known[fact.known - 1], Words(fact.text)
     if not old.is_current or old.row.is_fixed:
@@ -494,16 +619,36 @@ def meant_by(
     person, subject = material.person, old.row.subject or ""
     if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
         return None
-    if _are_plainly_apart((fact.text, fact.subject), (old.words.text, subject), person):
+    plain = _plainly((fact.text, fact.subject), (old.words.text, subject), person)
+    if plain == "apart" or (fact.action == "withdraw" and not _names_whom(fact, old, material)):
         return None
+    if old.lasts:
+        is_meant = (
+            plain == "alike"
+            or _says_other_value(fact, old.words, material)
+            or says_so_too(words, old.words, material.names)
+            or material.tells_end(old.words, fact.message)
+        )
+        return old if is_meant else None
     bearing, new = material.bearing(old.words), material.bearing(words)
     if bearing and bearing <= material.said:
         return old
-    shares_half = bool(new) and 2 * len(bearing & new) >= min(len(bearing), len(new)) > 0
+    shares_half = 2 * len(bearing & new) >= len(bearing) > 0
     is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    if fact.action == "withdraw" and not _names_whom(fact, old, material):
-        return None
     return old if shares_half or is_said else None
+
+
+def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
+    """Whether a replacement says the same of another value. There may be several limits and
+    promises: of these, only if a message says that it is a change."""
+    new = Words(fact.text)
+    if fact.action == "withdraw":
+        return False
+    is_change = material.tells_change(new, old, fact.message)
+    if has_other_value(new, old, material.names):
+        return is_change or not is_limit(old)
+    is_change = is_change or _IS_NEW.search(fact.text) is not None
+    return is_change and not is_limit(old) and has_other_name(new, old, material.names)
 
 
 _NEAR_TOPICS = (
@@ -513,16 +658,24 @@ _NEAR_TOPICS = (
 """Topics that models confuse."""
 
 
-def _are_plainly_apart(one: tuple[str, str], other: tuple[str, str], person: str) -> bool:
-    """Whether plain words say that one is about somebody's home, say, and the other about the age,
-    or the home of somebody else. Of texts with their subjects."""
+def _plainly(
+    one: tuple[str, str], other: tuple[str, str], person: str
+) -> Literal["alike", "apart"] | None:
+    """Whether plain words say that both are about somebody's home, say, or one of them about the
+    age, or the home of somebody else. Of texts with their subjects."""
     slots = [plain_slot(text, subject, person) for text, subject in (one, other)]
     if slots[0] is None or slots[1] is None:
-        return False
-    named = [whom(slot[0], person) for slot in slots if slot]
+        return None
+    ours, theirs = (whom(slot[0], person) for slot in slots if slot)
     topics = {slot[1] for slot in slots if slot}
-    are_two = all(named) and named[0].isdisjoint(named[1])
-    return are_two or (len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS))
+    if ours and theirs and ours.isdisjoint(theirs):
+        return "apart"
+    if len(topics) > 1 and not any(topics <= near for near in _NEAR_TOPICS):
+        return "apart"
+    # "Ada" may be "Ada Lovelace", and is not "Ada's boat".
+    is_one = ours <= theirs or theirs <= ours
+    are_owners = Words(one[0]).owner == Words(other[0]).owner
+    return "alike" if is_one and are_owners and "name" not in topics else None
 
 
 def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
@@ -544,12 +697,24 @@ def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
     words, old_words = Words(fact.text), Words(earlier.text)
     if are_of_others(words, whom(fact.subject, ""), old_words, whom(earlier.subject, "")):
         return False
-    if _are_plainly_apart((fact.text, fact.subject), (earlier.text, earlier.subject), ""):
+    plain = _plainly((fact.text, fact.subject), (earlier.text, earlier.subject), "")
+    if plain == "apart":
         return False
+    if _lasts(earlier.text, earlier.importance):
+        return plain == "alike" or _may_end(fact, old_words, said)
     old, new = old_words.content, words.content
     if not new:
         new = {stem for text in said for stem in Words(text).content}
-    return 2 * len(old & new) >= min(len(old), len(new)) > 0
+    return 2 * len(old & new) >= len(old) > 0
+
+
+def _may_end(fact: Fact, old: Words, said: Iterable[str]) -> bool:
+    """Whether a note, or what was said, may end a fact that outlives everything."""
+    new = Words(fact.text)
+    if fact.action != "withdraw" and has_other_value(new, old, set()) and not is_limit(old):
+        return True
+    told = (clause for text in said for clause in clauses(text))
+    return says_so_too(new, old, set()) or any(is_over(clause, old, set()) for clause in told)
 
 
 def outdated(
@@ -558,7 +723,7 @@ def outdated(
     """The sentences of a summary that no longer hold.
 
     A known fact contradicts them that stays; or, of old ones, a fact that is new or that the person
-    wrote, or they say what is replaced or withdrawn. Sentences that the messages brought are
+    wrote, or they say what is replaced or withdrawn. New sentences that the messages bear out are
     outdated only by facts of later messages: when a message is edited, the summary goes back behind
     it, and the facts after it stay, whatever the changes say that they replace.
     """
@@ -576,7 +741,10 @@ def outdated(
             old for old in everything if old.row.since is not None and str(old.row.id) not in gone
         ]
     stale = {one for one in sentences if known and _contradicted(one, known, material) is not None}
-    if not is_new:
+    if is_new:
+        kept = [old for old in everything if str(old.row.id) not in gone]
+        stale |= {one for one in sentences if _is_made_up(one, kept, material)}
+    else:
         replaced = [old.words for old in everything if str(old.row.id) in gone]
         stale |= {one for one in sentences if _is_changed(one, replaced, changes, material)}
         own = [old for old in everything if old.row.written_by == "person"]
@@ -586,6 +754,13 @@ def outdated(
             if own and _contradicted(one, own, material) and not _is_known(one, everything)
         }
     return stale
+
+
+def _is_made_up(sentence: str, kept: Sequence[_Known], material: Material) -> bool:
+    """Whether a sentence contradicts what is kept, and no message bears it out."""
+    words = Words(sentence)
+    against = [old for old in kept if not _bears_out(words, old, material)]
+    return _contradicted(sentence, against, material) is not None
 
 
 def _is_known(sentence: str, known: Sequence[_Known]) -> bool:

@@ -159,7 +159,9 @@ _ONE_OF_MANY = word_set("favourite favorite current best oldest first last next 
 """Before one of these there is one answer: "native language"."""
 
 _LIMIT = compiled_later(
-    r"\b(?:must|never|allergic|(?:does not|doesn['’]t|do not|don['’]t) want)\b", re.IGNORECASE
+    r"\b(?:must|never|allerg(?:ic|y|ies)|intoleran(?:t|ce)|refuses|hates being|consents?"
+    r"|(?:does not|doesn['’]t|do not|don['’]t) want)\b",
+    re.IGNORECASE,
 )
 """Whatever topic a model names, there may be several of these."""
 

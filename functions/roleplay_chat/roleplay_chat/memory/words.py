@@ -87,9 +87,14 @@ NO_NAMES = COMMON - NAMES_TOO | PERSON
 """Words that are nobody's name, even with a capital letter."""
 
 
+def lacks_spaces(text: str) -> bool:
+    """Whether it has letters of a script without spaces."""
+    return _WITHOUT_SPACES.search(text) is not None
+
+
 def letter_pairs(stem: str) -> list[str]:
     """The pairs of letters of a stem in a script without spaces; any other stem alone."""
-    if not _WITHOUT_SPACES.search(stem):
+    if not lacks_spaces(stem):
         return [stem]
     return [stem[place : place + 2] for place in range(max(len(stem) - 1, 1))]
 
