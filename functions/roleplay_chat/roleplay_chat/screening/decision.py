@@ -19,7 +19,7 @@ from roleplay_chat.api import Tier
 from roleplay_chat.content_tier import ADULT_AGE
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
-from roleplay_chat.screening.word_classes import first_words, last_words
+from roleplay_chat.screening.word_classes import first_words, last_words, new_chars
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """absolute: a term that is forbidden by itself. sexual: a minor and sexual content together.
@@ -128,8 +128,16 @@ class Reading:
     @property
     def unread_chars(self) -> int:
         """How many characters have to be read."""
+        return sum(map(len, self._unread()))
+
+    @property
+    def new_chars(self) -> int:
+        """How many of them are in new words."""
+        return sum(map(new_chars, self._unread()))
+
+    def _unread(self) -> list[str]:
         passages = zip(self._passages, self._known, strict=True)
-        return sum([len(passage.text) for passage, known in passages if known is None])
+        return [passage.text for passage, known in passages if known is None]
 
     def signals(self) -> list[PartSignals]:
         """The signals in each passage; passages that last come first."""
@@ -225,6 +233,12 @@ class PromptReading:
         """How many characters have to be read."""
         earlier = self._earlier.unread_chars if self._earlier else 0
         return earlier + self._newest.unread_chars
+
+    @property
+    def new_chars(self) -> int:
+        """How many of them are in new words."""
+        earlier = self._earlier.new_chars if self._earlier else 0
+        return earlier + self._newest.new_chars
 
     def signals(self) -> list[PartSignals]:
         """The signals in the passages, without duplicates for those read before."""

@@ -47,6 +47,12 @@ def encode(text: str) -> str:
     return codes.replace(_ALONE, "")
 
 
+def new_chars(text: str) -> int:
+    """The number of characters in words that were not encoded lately: they take most of the
+    time."""
+    return sum([len(word) for word in text.split() if word not in _codes])
+
+
 def _may_be_spelled_out(codes: str) -> bool:
     neighbours = codes.replace(COMMA, "").replace(CODE["STOP"], "").count(2 * _ALONE)
     return neighbours >= IN_A_ROW - 1 and bool(_IN_A_ROW.search(codes))
