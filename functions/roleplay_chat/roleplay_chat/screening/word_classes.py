@@ -459,6 +459,7 @@ def _native(text: str) -> int:
 # --- parts of a text, and one that grows at its end -------------------------------------------
 
 _IN_WORD = re.compile(rf"[^\W{SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
+_REST_OF_WORD = re.compile(rf"(?:{_IN_WORD.pattern})*")
 NEAR_CHARS = 40
 """How far from a cut a space is searched; if there is none, the end of a word, by characters."""
 
@@ -484,9 +485,8 @@ def last_words(text: str, max_chars: int) -> str:
     space = text.find(" ", start - 1, start + NEAR_CHARS)
     if space >= 0:
         return text[space:]
-    while start < len(text) and _IN_WORD.match(text, start):
-        start += 1
-    return text[start:]
+    found = _REST_OF_WORD.match(text, start)
+    return text[found.end() :] if found else text
 
 
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
