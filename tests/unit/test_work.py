@@ -20,6 +20,8 @@ from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import facts, notes
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.macros import Macros, expand, unexpanded, without_placeholders
+from roleplay_chat.prompt.passages import Piece
+from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
@@ -183,6 +185,13 @@ def test_context_of_many_short_messages(text: str, parts: tuple[Part, ...]) -> N
         return [Passage(part, text) for _ in range(count) for part in parts]
 
     assert is_linear(in_context, talk, 100)
+
+
+def test_many_messages_in_a_row_of_one_speaker() -> None:
+    def row(count: int) -> list[PromptMessage]:
+        return [PromptMessage("user", Piece.from_text("history", "a"))] * count
+
+    assert is_linear(lambda messages: arranged(messages, "as_is"), row, 100)
 
 
 def test_work_that_is_not_linear_is_seen() -> None:
