@@ -17,7 +17,7 @@ from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, READ_AT_ONCE_CHARS, detect
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.turn_plan import Accepted, plan_turn
-from roleplay_chat.turn_screen import MANY_MACROS, PromptScreen
+from roleplay_chat.turn_screen import MANY_MACROS, MANY_MESSAGES, PromptScreen
 
 ID = UUID(int=1)
 PROVIDER = {"name": "openrouter", "base_url": "https://openrouter.ai/api/v1"}
@@ -98,6 +98,12 @@ async def test_rows_with_many_macros(rows: dict[str, Any]) -> None:
 async def test_request_with_many_macros(given: dict[str, Any]) -> None:
     request = ChatRequest(kickoff=True, **given)
     assert await in_threads(request) == [build, greeting_for]
+
+
+async def test_very_many_messages() -> None:
+    history = [{"sender": "user", "content": "a"}] * (MANY_MESSAGES + 1)
+    assert await in_threads(ChatRequest(kickoff=True), history=history) == [build, greeting_for]
+    assert await in_threads(ChatRequest(kickoff=True), history=history[1:]) == []
 
 
 async def test_ordinary_card_needs_no_thread() -> None:

@@ -56,6 +56,10 @@ MANY_MACROS = 1_000
 ten microseconds."""
 
 
+MANY_MESSAGES = 1_000
+"""Prompts with more messages are built in a thread: each takes some ten microseconds."""
+
+
 class PromptScreen:
     """Builds and screens the prompts of a turn. Call `open` first."""
 
@@ -64,7 +68,10 @@ class PromptScreen:
         self._request = request
         self._planned = planned
         self._begun = planned.begun
-        self._is_simple = _macro_signs(planned.begun, request) <= MANY_MACROS
+        self._is_simple = (
+            len(planned.begun.history) <= MANY_MESSAGES
+            and _macro_signs(planned.begun, request) <= MANY_MACROS
+        )
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
         self._budget = 0
