@@ -36,6 +36,7 @@ from roleplay_chat.generation.providers import (
     amount,
     cached_tokens,
     count,
+    give_way,
     in_pieces,
     is_full,
     post,
@@ -117,7 +118,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
                     for event in _events(reader, batch):
                         yield event
                         if is_full(event):
-                            await asyncio.sleep(0)
+                            await give_way()
                 except UpstreamError:
                     await _drain(batches, reader)
                     raise
@@ -154,7 +155,7 @@ async def _event_batches(
                 events = held.release()
                 yield events
                 if len(events) > MANY_EVENTS:
-                    await asyncio.sleep(0)
+                    await give_way()
     if events := [*held.release(), *decoder.flush()]:
         yield events
 
