@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.clients import NETWORK_ERRORS
+from edge.connections import READ_BYTES
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import UpstreamError
 from roleplay_chat.generation.finish_reasons import meaning_of
@@ -647,13 +648,22 @@ def test_long_text_is_passed_on_in_pieces() -> None:
     assert in_pieces("") == [Text("")]
 
 
-async def test_others_go_on_between_the_pieces_of_a_long_text() -> None:
+FAST = sse(*[chunk("a" * 10) | {"id": "x" * 300}] * 200, STOP, DONE)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([sse(chunk("a" * 5 * PIECE_CHARS), STOP, DONE)], id="one-event"),
+        pytest.param(
+            [FAST[at : at + READ_BYTES] for at in range(0, len(FAST), READ_BYTES)],
+            id="many-events-that-have-arrived",
+        ),
+    ],
+)
+async def test_others_go_on_between_the_pieces_of_a_long_text(parts: list[bytes]) -> None:
     """The steps of a request of somebody else, of which each is one of the event loop."""
-    answer = httpx.Response(
-        200,
-        headers={"Content-Type": EVENT_STREAM},
-        stream=Pieces([sse(chunk("a" * 5 * PIECE_CHARS), STOP, DONE)]),
-    )
+    answer = httpx.Response(200, headers={"Content-Type": EVENT_STREAM}, stream=Pieces(parts))
     call = Call(TARGET, [], {}, {}, "sfw", httpx.Timeout(5))
     steps = 0
 
@@ -670,7 +680,9 @@ async def test_others_go_on_between_the_pieces_of_a_long_text() -> None:
             if isinstance(event, Text):
                 seen.append(steps)
     running.cancel()
-    assert [after - before for before, after in pairwise(seen)] == [STEPS_OF_OTHERS] * 4
+    passed = [after - before for before, after in pairwise(seen)]
+    assert len(passed) >= 2
+    assert min(passed) >= STEPS_OF_OTHERS
 
 
 class TestCompressed:

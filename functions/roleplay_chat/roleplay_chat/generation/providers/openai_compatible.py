@@ -17,6 +17,7 @@ import httpx
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
+from edge.connections import READ_BYTES
 from edge.json_text import loads_bounded
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
@@ -156,6 +157,9 @@ async def _event_batches(
                 yield events
                 if len(events) > MANY_EVENTS:
                     await give_way()
+            if len(part) >= READ_BYTES:
+                # The next part has most likely arrived, so waiting for it lets nobody else go on.
+                await give_way()
     if events := [*held.release(), *decoder.flush()]:
         yield events
 
