@@ -5,10 +5,11 @@ import json
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from statistics import median
 from typing import Any
 from uuid import uuid4
@@ -22,11 +23,15 @@ from bench.plan import Plan
 from bench.programs import BENCH, Programs
 from bench.surroundings import Person, Surroundings
 from bench.systems import FUNCTION, TOKENS, System, start_function
+from tests.support.stack import DEMO_CHARACTER
 
 MARKS = "e" + "\u0323\u0301" * 32_000
 """Two kinds of combining marks, which normalising has to sort; as long as a message may be."""
 SMALL_OBJECTS = b'{"action":"import_card","card":{"name":"a","x":[' + b"{}," * 2_700_000 + b"{}]}}"
 IMPORTS, EXPORTS = 6, 30
+NEW_WORDS = count(10**6)
+"""The numbers of words in disguise that were not sent before: an instance keeps what it read of a
+word, so the same words cost less in every later sending."""
 ORDINARY = "a hundred ordinary turns"
 
 
@@ -142,6 +147,10 @@ class _Attacker:
             ORDINARY: self._turns,
             "edit with 64,000 combining marks": self._edit(MARKS),
             "edit with 65,000 characters of words in disguise": self._edit(_disguised(65_000)),
+            "message of 8,000 characters of new words in disguise": self._new_message(),
+            "conversation of 2,000 messages of one letter": self._new_conversation,
+            "request of OpenAI's API with 6,000 messages of one letter": self._completion,
+            "120 facts of 1,900 characters": self._facts(),
             "history of three messages of combining marks": self._history(MARKS),
             "book entry of combining marks": self._book({"keys": ["a"], "content": MARKS}),
             "book entry after 240,000 blank lines": self._book(
@@ -157,6 +166,8 @@ class _Attacker:
             "provider: 64 MB of a reply, compressed": self._upstream("gzip"),
             "provider: a line without an end": self._upstream("line"),
             "provider: a long reply in disguise, at once": self._upstream("words"),
+            "provider: a long reply of new words, at once": self._upstream("newWords"),
+            "provider: 4,000 events of new words, at once": self._upstream("newEvents"),
         }
 
     def _turns(self) -> None:
@@ -166,6 +177,47 @@ class _Attacker:
     def _edit(self, text: str) -> Callable[[], object]:
         body = {"action": "edit", "message_id": str(uuid4()), "message": text}
         return lambda: self._post(json.dumps(body, ensure_ascii=False).encode(), 404)
+
+    def _new_message(self) -> Callable[[], object]:
+        person = next(self._people)
+        return lambda: self._turn(person, message=_disguised(8_000, NEW_WORDS))
+
+    def _new_conversation(self) -> None:
+        """A turn in a conversation that the instance does not know, after its first words."""
+        person = next(self._people)
+        said = [str(uuid4()), *["a"] * 1_999]
+        self._around.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, case n %% 2 when 1 then 'user' else 'character' end, words"
+            " from unnest(%s::text[]) with ordinality said (words, n) order by n",
+            [person.conversation_id, said],
+        )
+        self._turn(person)
+
+    def _completion(self) -> None:
+        messages = [
+            {"role": ("user", "assistant")[number % 2], "content": words}
+            for number, words in enumerate([str(uuid4()), *["a"] * 5_999, "Hello"])
+        ]
+        body = json.dumps({"model": str(DEMO_CHARACTER), "messages": messages})
+        self._post(body.encode(), 200, path="/v1/chat/completions")
+
+    def _facts(self) -> Callable[[], object]:
+        person = next(self._people)
+        self._around.db.execute(
+            "with remembered as (insert into memories (user_id, tier, conversation_id)"
+            " values (%s, 'conversation', %s)"
+            " on conflict (user_id, tier, conversation_id, character_id)"
+            " do update set tier = excluded.tier returning id)"
+            " insert into memory_facts (memory_id, content, pinned)"
+            " select id, words, true from remembered, unnest(%s::text[]) words",
+            [
+                person.user_id,
+                person.conversation_id,
+                [_disguised(1_900, NEW_WORDS) for _ in range(120)],
+            ],
+        )
+        return lambda: self._turn(person)
 
     def _history(self, text: str) -> Callable[[], object]:
         person = next(self._people)
@@ -231,15 +283,16 @@ class _Attacker:
         if answer.status_code >= 500 and answer.json()["code"] == "internal_error":
             raise RuntimeError(f"a fault of ours: {answer.text}")
 
-    def _post(self, body: bytes, status: int) -> None:
+    def _post(self, body: bytes, status: int, *, path: str = "") -> None:
         headers = {"Authorization": f"Bearer {next(self._people).token}"}
-        answer = self._http.post(self._function.program.url, content=body, headers=headers)
+        url = f"{self._function.program.url}{path}"
+        answer = self._http.post(url, content=body, headers=headers)
         if answer.status_code != status:
             raise RuntimeError(f"expected {status}: {answer.text}")
 
 
-def _disguised(chars: int) -> str:
-    words = (f"5@{number:x}|3!*" for number in range(chars))
+def _disguised(chars: int, numbers: Iterable[int] = range(65_000)) -> str:
+    words = (f"5@{number:x}|3!*" for number in islice(numbers, chars // 8))
     return " ".join(words)[:chars]
 
 

@@ -67,6 +67,10 @@ function stream(response, tokens, gap, sent) {
   response.on("close", () => clearInterval(timer));
 }
 
+let words = 1e6;
+/** A word in disguise that was never sent before. */
+const newWord = () => `5@${(words++).toString(36)}|3!* `;
+
 const EVENTS = { "Content-Type": "text/event-stream" };
 
 const HOSTILE = {
@@ -98,6 +102,18 @@ const HOSTILE = {
     for (let n = 0; text.length < 59_000; n += 1) text += `5@${n.toString(36)}|3!* `;
     response.writeHead(200, EVENTS);
     response.end(chunk({ content: text }, "stop"));
+  },
+  /** The same in words that nobody has looked at yet. */
+  newWords(response) {
+    const text = Array.from({ length: 5_000 }, newWord).join("");
+    response.writeHead(200, EVENTS);
+    response.end(chunk({ content: text }, "stop"));
+  },
+  /** As many in as many events, at once. */
+  newEvents(response) {
+    const events = Array.from({ length: 4_000 }, () => chunk({ content: newWord() }));
+    response.writeHead(200, EVENTS);
+    response.end(events.join("") + chunk({ content: "Yes." }, "stop"));
   },
 };
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from roleplay_chat.openai_api import handlers
+from roleplay_chat.openai_api.completions import Completion, parse_completion
 from tests.support import patient
 from tests.support.answers import abort, error, held, stall, stream, text
 from tests.support.openai_api import (
@@ -233,6 +236,33 @@ class TestHistory:
         assert words[-1] == "Show me."
         assert any("Number 119." in one for one in words)
         assert not any("Number 0." in one for one in words)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            pytest.param([user_says("a")] * 1_001, id="messages"),
+            pytest.param([user_says("a") | {"content": [{"text": "a"}] * 1_001}], id="parts"),
+        ],
+    )
+    def test_very_long_one_is_read_in_a_thread(
+        self,
+        stack: Stack,
+        program: Program,
+        monkeypatch: pytest.MonkeyPatch,
+        said: list[dict[str, Any]],
+    ) -> None:
+        on_loop: list[bool] = []
+
+        def watched(*arguments: Any, **more: Any) -> Completion:
+            on_loop.append(asyncio._get_running_loop() is not None)
+            return parse_completion(*arguments, **more)
+
+        stack.function_url("roleplay_chat")
+        monkeypatch.setattr(handlers, "parse_completion", watched)
+        stack.upstream.always(text("Follow me."))
+        assert program.complete([user_says("Show me.")]).status_code == 200
+        assert program.complete(said).status_code == 200
+        assert on_loop == [True, False]
 
     def test_nothing_of_it_is_stored(self, stack: Stack, program: Program) -> None:
         stack.upstream.enqueue(text("A lighthouse."))

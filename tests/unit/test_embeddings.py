@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from edge.bounded import busy
 from edge.clients import Clients
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
@@ -26,6 +28,7 @@ from roleplay_chat.generation.embeddings import (
 from roleplay_chat.memory import embedder
 from roleplay_chat.memory.embedder import MAX_QUERIES_A_MINUTE, Embedder, may_read
 from roleplay_chat.rows import BegunTurn, ModelRow, ProviderRow
+from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, Signals, detect
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_record import usage_row
 
@@ -207,6 +210,64 @@ def test_message_is_embedded_ahead_only_where_its_last_turn_allows_it(
     request = ChatRequest(message=message, conversation_id=CONVERSATION)
     query = asyncio.run(model.query(request, UUID(int=caller)))
     assert (query and query.user_id) == (UUID(int=1) if is_asked else None)
+
+
+class TestThread:
+    """Long texts are screened in a thread, because the event loop answers others meanwhile."""
+
+    @pytest.fixture
+    def threads(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """The threads in which texts were screened."""
+        threads: list[int] = []
+
+        def noting(text: str) -> Signals:
+            threads.append(threading.get_ident())
+            return detect(text)
+
+        monkeypatch.setattr(embedder, "detect", noting)
+        return threads
+
+    @pytest.mark.parametrize("chars", [NEW_AT_ONCE_CHARS, NEW_AT_ONCE_CHARS + 1])
+    def test_message(self, instance: Instance, threads: list[int], chars: int) -> None:
+        message = "a" * chars
+        instance.embedder.learn(begun_turn(), UUID(int=1))
+        request = ChatRequest(message=message, conversation_id=CONVERSATION)
+        assert asyncio.run(instance.embedder.query(request, UUID(int=1)))
+        assert instance.asked == [message]
+        assert (threads == [threading.get_ident()]) == (chars == NEW_AT_ONCE_CHARS)
+
+    def test_message_is_not_embedded_ahead_where_no_thread_is_free(
+        self, instance: Instance, threads: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def none_is_free(*_: object) -> None:
+            raise busy()
+
+        instance.embedder.learn(begun_turn(), UUID(int=1))
+        monkeypatch.setattr(instance.embedder._clients, "in_thread", none_is_free)
+        request = ChatRequest(message="a" * 4_000, conversation_id=CONVERSATION)
+        assert asyncio.run(instance.embedder.query(request, UUID(int=1))) is None
+        assert threads == instance.asked == []
+
+    @pytest.mark.parametrize("count", [1, 8])
+    def test_stored_messages(
+        self,
+        instance: Instance,
+        threads: list[int],
+        monkeypatch: pytest.MonkeyPatch,
+        count: int,
+    ) -> None:
+        row = {"id": 1, "speaker": "Ada", "content": "a" * 1_000, "digest": "d"}
+        batches = [[row] * count, []]
+
+        async def embed_messages(*_: Any, **__: Any) -> list[dict[str, Any]]:
+            return batches.pop(0)
+
+        monkeypatch.setattr(embedder.turn_store, "embed_messages", embed_messages)
+        begun = begun_turn()
+        instance.embedder.learn(begun, UUID(int=1))
+        asyncio.run(instance.embedder.index(begun, None, "sfw"))
+        assert len(threads) == count
+        assert (threading.get_ident() in threads) == (count == 1)
 
 
 @pytest.mark.parametrize(

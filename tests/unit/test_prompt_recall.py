@@ -164,6 +164,23 @@ class TestFacts:
         rows = facts("She is a nurse.", subject="Berta", topic="work")
         assert choose_facts(rows, "What does Berta do?") == ["She is a nurse."]
 
+    def test_each_is_read_once_and_not_all_of_a_long_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A person may write 120 of 2,000 characters, and every turn reads them."""
+        texts: list[str] = []
+
+        def noting(text: str) -> set[str]:
+            texts.append(text)
+            return stems(text)
+
+        stems = recall._stems
+        monkeypatch.setattr(recall, "_stems", noting)
+        rows = facts(f"{'word ' * 200}Ruth{' word' * 200}", "Ruth paints boats.")
+        assert choose_facts(rows, "Who is Ruth?") == ["Ruth paints boats."]
+        assert len(texts) == len(set(texts)) == 1 + len(PLAIN) + len(rows)
+        assert max(map(len, texts)) <= recall.MAX_SAID_CHARS + 3
+
     def test_the_best_are_taken_where_not_all_fit(self) -> None:
         rows = facts(f"Ada's sister {'x' * 300}", "Ada's sister Ruth paints boats.")
         assert choose_facts(rows, "Does sister Ruth paint?", budget=60) == [rows[1].content]

@@ -8,6 +8,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.clients import NETWORK_ERRORS
+from edge.connections import READ_BYTES
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import UpstreamError
 from roleplay_chat.generation.finish_reasons import meaning_of
@@ -26,6 +28,7 @@ from roleplay_chat.generation.providers import (
     MAX_TOKENS,
     MAX_USD,
     PIECE_CHARS,
+    STEPS_OF_OTHERS,
     Call,
     End,
     Text,
@@ -38,6 +41,7 @@ from roleplay_chat.generation.routing import Target
 from tests.support.servers_streams import REASONS, REPLY, SHAPES, Reason
 
 EVENT_STREAM = "text/event-stream"
+TARGET = Target("openrouter", "some/model:free", "Some model", "openai", "http://upstream/")
 Read = list[str | End]
 """The texts ("" is only a sign of life), then the end or the name of the failure."""
 
@@ -64,8 +68,7 @@ class Pieces(httpx.AsyncByteStream):
 async def read(
     http: httpx.AsyncClient, answers: list[httpx.Response], answer: httpx.Response
 ) -> Read:
-    target = Target("openrouter", "some/model:free", "Some model", "openai", "http://upstream/")
-    call = Call(target, [], {}, {}, "sfw", httpx.Timeout(5))
+    call = Call(TARGET, [], {}, {}, "sfw", httpx.Timeout(5))
     answers.append(answer)
     events: Read = []
     try:
@@ -645,6 +648,43 @@ def test_long_text_is_passed_on_in_pieces() -> None:
     assert in_pieces("") == [Text("")]
 
 
+FAST = sse(*[chunk("a" * 10) | {"id": "x" * 300}] * 200, STOP, DONE)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([sse(chunk("a" * 5 * PIECE_CHARS), STOP, DONE)], id="one-event"),
+        pytest.param(
+            [FAST[at : at + READ_BYTES] for at in range(0, len(FAST), READ_BYTES)],
+            id="many-events-that-have-arrived",
+        ),
+    ],
+)
+async def test_others_go_on_between_the_pieces_of_a_long_text(parts: list[bytes]) -> None:
+    """The steps of a request of somebody else, of which each is one of the event loop."""
+    answer = httpx.Response(200, headers={"Content-Type": EVENT_STREAM}, stream=Pieces(parts))
+    call = Call(TARGET, [], {}, {}, "sfw", httpx.Timeout(5))
+    steps = 0
+
+    async def others() -> None:
+        nonlocal steps
+        while True:
+            steps += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    seen: list[int] = []
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+        async for event in generate(http, call):
+            if isinstance(event, Text):
+                seen.append(steps)
+    running.cancel()
+    passed = [after - before for before, after in pairwise(seen)]
+    assert len(passed) >= 2
+    assert min(passed) >= STEPS_OF_OTHERS
+
+
 class TestCompressed:
     """Responses that a provider compresses although it was asked not to."""
 
@@ -708,8 +748,7 @@ def used(body: Pieces, *, status: int = 200, content_type: str = EVENT_STREAM) -
 
     async def call() -> None:
         answer = httpx.Response(status, headers={"Content-Type": content_type}, stream=body)
-        target = Target("openrouter", "some/model:free", "Some model", "openai", "http://upstream/")
-        asked = Call(target, [], {}, {}, "sfw", httpx.Timeout(5), said.append)
+        asked = Call(TARGET, [], {}, {}, "sfw", httpx.Timeout(5), said.append)
         async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
             with suppress(UpstreamError, httpx.HTTPError):
                 async for _ in generate(http, asked):

@@ -200,3 +200,20 @@ class TestWords:
     def test_word_is_found_where_it_is_one(self, text: str) -> None:
         strong = bool(scenes._STRONG.search(scenes._encode(text)))
         assert strong == (text != "女性交流会")
+
+
+def test_no_piece_is_read_together_with_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New words take long, and others wait for each piece."""
+    read: list[int] = []
+
+    def noting(text: str) -> str:
+        read.append(len(text))
+        return encode(text)
+
+    encode = scenes._encode
+    monkeypatch.setattr(scenes, "_encode", noting)
+    growing = scenes.GrowingScene()
+    for number in range(30):
+        read.clear()
+        growing.grow(f"{FILLERS['spaced']}{number} " * 25)
+        assert sum(read) < 2 * scenes.UNREAD_CHARS - scenes.LEFT_CHARS

@@ -28,7 +28,7 @@ from roleplay_chat.screening.decision import (
     screen,
 )
 from roleplay_chat.screening.normalize import fold
-from roleplay_chat.screening.rules import Growing, detect
+from roleplay_chat.screening.rules import READ_AT_ONCE_CHARS, Growing, detect
 from roleplay_chat.screening.word_classes import (
     MAX_UNSETTLED_CHARS,
     encode,
@@ -286,6 +286,41 @@ class TestRead:
         assert looked_at == texts
 
 
+SHORT = st.sampled_from(["", "a", "Hm.", "a b " * 50, "x" * 498, "x" * 499, "x" * 500, "x" * 501])
+FEW_OR_MANY = st.builds(
+    lambda part, text, times: [Passage(part, text)] * times,
+    st.sampled_from(PARTS[:-1]),
+    SHORT | st.text("ab \n十", max_size=600),
+    st.sampled_from([1, 1, 1, 2, 300]),
+)
+
+
+def end_of(passages: Sequence[Passage]) -> str:
+    return last_words("\n".join(passage.text for passage in passages), decision.LEAD_CHARS)
+
+
+def in_plain_context(passages: Sequence[Passage]) -> list[Passage]:
+    """What `in_context` means: the passages before each are searched again for each."""
+    alone, seams = [], []
+    for place, passage in enumerate(passages):
+        is_said = passage.part in ("history", "message")
+        before = decision._nearest(passages[:place])
+        said = decision._nearest(passages[:place], ("history", "message"))
+        lead = (said or (before if passage.part == "history" else [])) if is_said else []
+        text = f"{end_of(lead)}\n{passage.text}" if lead else passage.text
+        alone.append(Passage(passage.part, text, passage.age))
+        if before and before != lead:
+            later = max([one.part for one in (*before, passage)], key=PARTS.index)
+            words = f"{end_of(before)}\n{first_words(passage.text, decision.LEAD_CHARS)}"
+            seams.append(Passage(later, words, is_seam=True))
+    return [*alone, *seams]
+
+
+@given(st.lists(FEW_OR_MANY, max_size=6).map(lambda runs: [one for run in runs for one in run]))
+def test_context_of_any_passages(passages: list[Passage]) -> None:
+    assert in_context(passages) == in_plain_context(passages)
+
+
 class TestPromptReading:
     SAID = st.sampled_from([STATED, SEXUAL, TEEN, SOFT, PLAIN * 30, "The little girl", "Hm.", ""])
     PASSAGE = st.builds(Passage, st.sampled_from(PARTS[:-1]), SAID, st.none(), st.just(False))
@@ -328,6 +363,26 @@ class TestPromptReading:
         assert reading.unread_chars < 4 * decision.LEAD_CHARS
         reading.signals()
         assert len(texts) == 3
+
+    def test_very_many_passages_are_put_in_context_when_they_are_read(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that a thread does it."""
+        put: list[int] = []
+
+        def noting(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
+            put.append(len(passages) - start)
+            return in_context(passages, start)
+
+        monkeypatch.setattr(decision, "_known_prompts", {})
+        monkeypatch.setattr(decision, "in_context", noting)
+        passages = [Passage("history", "a")] * (decision.MANY_PASSAGES + 2)
+        reading = PromptReading(passages)
+        assert reading.unread_chars > READ_AT_ONCE_CHARS
+        assert put == [1]
+        reading.signals()
+        assert put == [1, len(passages) - 1]
+        assert PromptReading(passages).unread_chars == 0
 
     def test_knows_no_other_prompt(self) -> None:
         child, grown = (Passage("character", PLAIN, age) for age in (12, 40))

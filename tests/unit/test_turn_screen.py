@@ -1,4 +1,4 @@
-"""What keeps others waiting when a prompt is built is done in a thread."""
+"""What keeps others waiting when a prompt is built or read is done in a thread."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.builder import build
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, READ_AT_ONCE_CHARS, detect
+from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.turn_plan import Accepted, plan_turn
-from roleplay_chat.turn_screen import MANY_MACROS, PromptScreen
+from roleplay_chat.turn_screen import MANY_MACROS, MANY_MESSAGES, PromptScreen
 
 ID = UUID(int=1)
 PROVIDER = {"name": "openrouter", "base_url": "https://openrouter.ai/api/v1"}
@@ -36,6 +38,12 @@ class Threads:
 
 
 async def in_threads(request: ChatRequest, **rows: Any) -> list[Callable[..., Any]]:
+    """What is built in a thread for the first prompt of a turn and its greeting."""
+    done = await all_in_threads(request, **rows)
+    return [function for function in done if function in (build, greeting_for)]
+
+
+async def all_in_threads(request: ChatRequest, **rows: Any) -> list[Callable[..., Any]]:
     """What is done in a thread for the first prompt of a turn and its greeting."""
     begun = BegunTurn.model_validate(
         {
@@ -52,7 +60,7 @@ async def in_threads(request: ChatRequest, **rows: Any) -> list[Callable[..., An
     prompts = PromptScreen(cast(Clients, threads), request, planned)
     assert await prompts.open()
     await prompts.greeting()
-    return [function for function in threads.done if function in (build, greeting_for)]
+    return threads.done
 
 
 def character(**texts: Any) -> dict[str, Any]:
@@ -92,6 +100,55 @@ async def test_request_with_many_macros(given: dict[str, Any]) -> None:
     assert await in_threads(request) == [build, greeting_for]
 
 
+async def test_very_many_messages() -> None:
+    history = [{"sender": "user", "content": "a"}] * (MANY_MESSAGES + 1)
+    assert await in_threads(ChatRequest(kickoff=True), history=history) == [build, greeting_for]
+    assert await in_threads(ChatRequest(kickoff=True), history=history[1:]) == []
+
+
 async def test_ordinary_card_needs_no_thread() -> None:
     request = ChatRequest(kickoff=True, scene_context=FEW, user_role=FEW)
     assert await in_threads(request, character=character(description=FEW, greetings=[FEW])) == []
+
+
+def disguised(chars: int, begin: int) -> str:
+    """Words in disguise that no other text of these tests has."""
+    return " ".join(f"5@{number:x}|3!*" for number in range(begin, begin + chars))[:chars]
+
+
+async def times_read_in_a_thread(request: ChatRequest, **rows: Any) -> int:
+    done = await all_in_threads(request, **rows)
+    return sum(function.__name__ == "signals" for function in done)
+
+
+async def test_new_words_are_read_in_a_thread() -> None:
+    """They take twenty times as long as known ones."""
+    role = disguised(NEW_AT_ONCE_CHARS * 3 // 2, 10**6)
+    assert await times_read_in_a_thread(ChatRequest(kickoff=True, user_role=role)) == 1
+    assert await times_read_in_a_thread(ChatRequest(kickoff=True, user_role=role)) == 0
+
+
+async def test_new_words_of_several_texts_are_read_in_a_thread() -> None:
+    half = NEW_AT_ONCE_CHARS * 2 // 3
+    request = ChatRequest(kickoff=True, user_role=disguised(half, 2 * 10**6))
+    turn = {"id": ID, "message": disguised(half, 3 * 10**6)}
+    assert await times_read_in_a_thread(request, turn=turn) == 1
+
+
+async def test_new_text_of_known_words_needs_no_thread() -> None:
+    words = disguised(NEW_AT_ONCE_CHARS * 2, 4 * 10**6).split()
+    detect(" ".join(words))
+    request = ChatRequest(kickoff=True, user_role=" ".join(reversed(words)))
+    assert await all_in_threads(request) == []
+
+
+async def test_long_text_of_known_words_is_read_in_a_thread() -> None:
+    rows = {"character": character(description="a word " * (READ_AT_ONCE_CHARS // 7 + 1))}
+    assert await times_read_in_a_thread(ChatRequest(kickoff=True), **rows) >= 1
+
+
+@pytest.mark.parametrize("chars", [NEW_AT_ONCE_CHARS, NEW_AT_ONCE_CHARS + 1])
+async def test_long_text_that_is_continued_is_weighed_as_a_scene_in_a_thread(chars: int) -> None:
+    turn = {"id": ID, "continues": "a" * chars}
+    done = await all_in_threads(ChatRequest(action="continue"), turn=turn)
+    assert (is_scene in done) == (chars > NEW_AT_ONCE_CHARS)

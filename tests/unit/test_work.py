@@ -20,10 +20,13 @@ from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import facts, notes
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.macros import Macros, expand, unexpanded, without_placeholders
+from roleplay_chat.prompt.passages import Piece
+from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import FactRow
+from roleplay_chat.screening.decision import Part, Passage, in_context
 from roleplay_chat.screening.normalize import MAX_MARKS, fold, stream_safe
 from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
@@ -176,6 +179,22 @@ def test_entry_that_begins_with_blank_lines() -> None:
         return {"entries": [{"keys": ["a"], "content": "\n" * lines + "@@depth 4\n" + "x"}]}
 
     assert is_linear(lambda lines: parse_entries(book(lines)), lambda n: n, 500)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a word"])
+@pytest.mark.parametrize("parts", [("history",), ("history", "scene")], ids=len)
+def test_context_of_many_short_messages(text: str, parts: tuple[Part, ...]) -> None:
+    def talk(count: int) -> list[Passage]:
+        return [Passage(part, text) for _ in range(count) for part in parts]
+
+    assert is_linear(in_context, talk, 100)
+
+
+def test_many_messages_in_a_row_of_one_speaker() -> None:
+    def row(count: int) -> list[PromptMessage]:
+        return [PromptMessage("user", Piece.from_text("history", "a"))] * count
+
+    assert is_linear(lambda messages: arranged(messages, "as_is"), row, 100)
 
 
 def test_work_that_is_not_linear_is_seen() -> None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.json_text import dumps, loads
+from edge.loading import Later
 from roleplay_chat.time_zones import parse_time_zone
 
 Action = Literal["send", "kickoff", "regenerate", "continue", "impersonate"]
@@ -73,10 +74,15 @@ def on_first_use(actions: Iterable[str], module: str) -> dict[str, Handler]:
     """Handlers of actions from a module's `HANDLERS`. The module is imported on first use, because
     turns need none of them."""
 
+    def imported() -> Mapping[str, Handler]:
+        handlers: Mapping[str, Handler] = import_module(module).HANDLERS
+        return handlers
+
+    handlers = Later(imported)
+
     def handler(action: str) -> Handler:
         async def answer(clients: Clients, caller: Caller, body: Object) -> Object:
-            handlers: Mapping[str, Handler] = import_module(module).HANDLERS
-            return await handlers[action](clients, caller, body)
+            return await (await handlers.get())[action](clients, caller, body)
 
         return answer
 

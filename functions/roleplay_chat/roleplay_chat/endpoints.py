@@ -5,7 +5,7 @@ A turn's own modules are imported while the database begins the first one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from edge.bounded import Bounded
 from edge.clients import Clients
 from edge.identity import UserTokens, bearer_token
 from edge.json_text import dumps
-from edge.loading import load
+from edge.loading import Later, load
 from edge.timing import Timing
 from roleplay_chat import turn_store
 from roleplay_chat.admin import actions as admin_actions
@@ -42,7 +42,8 @@ from roleplay_chat.turn_events import (
 )
 
 if TYPE_CHECKING:
-    from roleplay_chat.openai_api.handlers import OpenAiApi
+    from roleplay_chat.openai_api.handlers import OpenAiApi, Server
+    from roleplay_chat.openai_api.keys import Keys
     from roleplay_chat.telemetry import Telemetry
     from roleplay_chat.turn_tasks import TurnTasks
 
@@ -76,9 +77,11 @@ class Endpoints:
         )
         self._cache = TurnCache(most_bytes(memory_limit()))
         self._stops = Stops(self._clients, settings.stop_check_seconds)
+        self._message_handlers = Later(self._import_message_handlers)
         self._handlers = self._actions()
         self._turns: asyncio.Task[TurnTasks] | None = None
         self._openai: OpenAiApi | None = None
+        self._openai_types = Later(_import_openai)
 
     def _actions(self) -> dict[str, Handler]:
         return {
@@ -93,12 +96,14 @@ class Endpoints:
 
     def _message_action(self, name: str) -> Handler:
         async def answer(clients: Clients, caller: Caller, body: Object) -> Object:
-            from roleplay_chat.message_actions import actions
-
-            handlers = actions(self._settings.max_message_chars)
-            return await handlers[name](clients, caller, body)
+            return await (await self._message_handlers.get())[name](clients, caller, body)
 
         return answer
+
+    def _import_message_handlers(self) -> Mapping[str, Handler]:
+        from roleplay_chat.message_actions import actions
+
+        return actions(self._settings.max_message_chars)
 
     async def respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
         """The response. `held` keeps the request's places in the limits until it is sent.
@@ -159,7 +164,9 @@ class Endpoints:
         """The response to a program written for OpenAI's API. Raises `ApiError`."""
         if self._openai is None:
             turns = await asyncio.shield(self._load_turns())
-            self._openai = self._make_openai(turns)
+            types = await self._openai_types.get()
+            # Another first request may have made it meanwhile.
+            self._openai = self._openai or self._make_openai(turns, *types)
         return await self._openai.respond(request, request_id, held)
 
     async def resume(
@@ -181,12 +188,14 @@ class Endpoints:
         chunks = awaited(*asked, seconds=self._settings.follow_check_seconds)
         return self._event_stream(chunks, ends_when_left=True)
 
-    def _make_openai(self, turns: "TurnTasks") -> "OpenAiApi":
-        """Import it at the first request for it, because turns do not need it."""
-        from roleplay_chat.openai_api.handlers import OpenAiApi, Server
-        from roleplay_chat.openai_api.keys import Keys
-
-        server = Server(
+    def _make_openai(
+        self,
+        turns: "TurnTasks",
+        make_server: "type[Server]",
+        make_api: "type[OpenAiApi]",
+        make_keys: "type[Keys]",
+    ) -> "OpenAiApi":
+        server = make_server(
             self._clients,
             self._settings,
             self._cache,
@@ -196,7 +205,7 @@ class Endpoints:
             turns.start,
             self._event_stream,
         )
-        return OpenAiApi(server, Keys(self._tokens))
+        return make_api(server, make_keys(self._tokens))
 
     async def aclose(self) -> None:
         """Wait for the running turns, for a bounded time, then close the clients."""
@@ -243,6 +252,13 @@ class Endpoints:
     ) -> Response:
         seconds = self._settings.send_timeout_seconds
         return EventStream(chunks, seconds, ends_when_left=ends_when_left)
+
+
+def _import_openai() -> "tuple[type[Server], type[OpenAiApi], type[Keys]]":
+    from roleplay_chat.openai_api.handlers import OpenAiApi, Server
+    from roleplay_chat.openai_api.keys import Keys
+
+    return Server, OpenAiApi, Keys
 
 
 def _import_turns() -> "type[TurnTasks]":

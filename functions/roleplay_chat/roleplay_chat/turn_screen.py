@@ -36,6 +36,7 @@ from roleplay_chat.screening.decision import (
     content_refused,
     judge,
 )
+from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, READ_AT_ONCE_CHARS
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned
@@ -50,12 +51,13 @@ FIRMER = (
     " such a moment pass unseen, and go on with what comes after it."
 )
 """Added to the prompt for the model that is tried after another one wrote a scene."""
-READ_AT_ONCE_CHARS = 10_000
-"""Texts up to this length are screened on the event loop: usually within a millisecond (`make
-policy-report`), at worst in a dozen, while handing them to a thread costs one."""
 MANY_MACROS = 1_000
 """Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
 ten microseconds."""
+
+
+MANY_MESSAGES = 1_000
+"""Prompts with more messages are built in a thread: each takes some ten microseconds."""
 
 
 class PromptScreen:
@@ -66,7 +68,10 @@ class PromptScreen:
         self._request = request
         self._planned = planned
         self._begun = planned.begun
-        self._is_simple = _macro_signs(planned.begun, request) <= MANY_MACROS
+        self._is_simple = (
+            len(planned.begun.history) <= MANY_MESSAGES
+            and _macro_signs(planned.begun, request) <= MANY_MACROS
+        )
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
         self._budget = 0
@@ -78,6 +83,8 @@ class PromptScreen:
         """The prompt that the reply answers; None before a model was asked."""
         self._variables = Variables.from_json(self._begun.variables)
         """After the book's entries."""
+        self._new_chars = 0
+        """Of new words that were read on the event loop, where one text may follow the other."""
         self._greeted: Variables | None = None
         """After the greeting, if one answers."""
         self.lore: Sequence[Entry] = ()
@@ -128,7 +135,7 @@ class PromptScreen:
             # The whole message is stored, and another model or a later turn may read it.
             self._written += await self._read([Passage("message", begun.turn.message)])
             self._judge([*self.signals, *self._written])
-        if self._is_scene(begun.turn.continues):
+        if await self._is_scene(begun.turn.continues):
             raise ContentRefused(SCENE)
         return built
 
@@ -177,7 +184,7 @@ class PromptScreen:
         )
         if greeting is not None:
             self._judge([*self.signals, *await self._read([Passage("character", greeting)])])
-        if not self._is_scene(greeting):
+        if not await self._is_scene(greeting):
             self._greeted = None if greeting is None else variables
             return greeting, None
         if self._request.greeting is not None:
@@ -193,9 +200,11 @@ class PromptScreen:
             continues=self._begun.turn.continues or "",
         )
 
-    def _is_scene(self, text: str | None) -> bool:
+    async def _is_scene(self, text: str | None) -> bool:
         """Whether the text is an explicit scene and the turn is `sfw`."""
-        return self._planned.tier == "sfw" and bool(text) and is_scene(text or "")
+        if self._planned.tier != "sfw" or not text:
+            return False
+        return await self._off_loop_unless(len(text) <= NEW_AT_ONCE_CHARS, is_scene, text)
 
     def _judge(self, signals: Sequence[PartSignals]) -> None:
         if finding := judge(signals, self._planned.tier):
@@ -205,8 +214,18 @@ class PromptScreen:
         return await self._signals_of(Reading(passages))
 
     async def _signals_of(self, reading: Reading | PromptReading) -> list[PartSignals]:
-        is_quick = reading.unread_chars <= READ_AT_ONCE_CHARS
-        return await self._off_loop_unless(is_quick, reading.signals)
+        return await self._off_loop_unless(self._is_quick(reading), reading.signals)
+
+    def _is_quick(self, reading: Reading | PromptReading) -> bool:
+        chars = reading.unread_chars
+        if chars > READ_AT_ONCE_CHARS:
+            return False
+        if self._new_chars + chars > NEW_AT_ONCE_CHARS:
+            chars = reading.new_chars
+        if self._new_chars + chars > NEW_AT_ONCE_CHARS:
+            return False
+        self._new_chars += chars
+        return True
 
     async def _off_loop_unless(
         self, is_quick: bool, function: Callable[..., T], *arguments: object

@@ -6,6 +6,7 @@ instance knows to be remembered. Stored messages are embedded after the turn, a 
 failures are retried after a later turn.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import Vector, embed, embedding_target
 from roleplay_chat.generation.routing import Target, on_cooldown
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow
-from roleplay_chat.screening.rules import NOTHING, detect
+from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, NOTHING, detect
 from roleplay_chat.settings import Settings
 
 QUERY_SECONDS = 0.3
@@ -130,7 +131,7 @@ class Embedder:
         known = self._of_remembered(request.conversation_id, caller)
         if known is None or (self._free_only.get(caller, False) and not model.is_free):
             return None
-        if not is_harmless(message) or self._has_had_enough(caller):
+        if self._has_had_enough(caller) or not await self._is_harmless(message):
             return None
         vectors, attempt = await self._embed(model, [message], QUERY_SECONDS)
         if not vectors:
@@ -181,7 +182,7 @@ class Embedder:
             if is_last or not rows:
                 return
             texts = [f"{row['speaker']}: {row['content']}" for row in rows]
-            readable = [may_read(model.target, text, tier) for text in texts]
+            readable = await self._readable(model, texts, tier)
             asked = [text for text, may in zip(texts, readable, strict=True) if may]
             vectors: list[Vector] | None = []
             if asked:
@@ -189,6 +190,26 @@ class Embedder:
                 attempts.append(attempt)
             may_ask = vectors is not None
             embedded = list(_embedded(rows, readable, vectors or []))
+
+    async def _readable(self, model: _Model, texts: Sequence[str], tier: Tier) -> list[bool]:
+        """Which of the texts the model may read. Long ones are screened in a thread."""
+
+        def readable() -> list[bool]:
+            return [may_read(model.target, text, tier) for text in texts]
+
+        if sum(map(len, texts)) <= NEW_AT_ONCE_CHARS:
+            return readable()
+        return await self._clients.in_thread(readable)
+
+    async def _is_harmless(self, message: str) -> bool:
+        """As `is_harmless`; false if the thread that screens a long message takes too long."""
+        if len(message) <= NEW_AT_ONCE_CHARS:
+            return is_harmless(message)
+        try:
+            async with asyncio.timeout(QUERY_SECONDS):
+                return await self._clients.in_thread(is_harmless, message)
+        except (TimeoutError, ApiError):
+            return False
 
     async def _embed(
         self, model: _Model, texts: Sequence[str], seconds: float

@@ -32,9 +32,9 @@ from roleplay_chat.screening.decision import (
     Finding,
     PartSignals,
     Passage,
-    in_context,
     judge,
     read,
+    read_in_context,
 )
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
@@ -280,7 +280,7 @@ class Summarizer:
         )
         read_all = [
             *self._signals,
-            *await self._clients.in_thread(read, in_context(built.passages)),
+            *await self._clients.in_thread(read_in_context, built.passages),
         ]
         if finding := judge(read_all, self._tier):
             raise ContentRefused(finding)

@@ -34,6 +34,9 @@ from roleplay_chat.rows import BegunTurn, MessageRow, SettingsRow
 MAX_SYSTEM_CHARS = 8_000
 """The same as for a scene's directions."""
 MAX_STOP_STRINGS = 16
+MANY_PARTS = 1_000
+"""Requests with more messages, or parts of them, are read in a thread: each takes some
+microseconds."""
 SEEDS = 1_000_001
 """Other seeds are taken modulo this number."""
 
@@ -172,6 +175,16 @@ class Completion:
             turn = begun.turn.model_copy(update={"position": None})
             changed |= {"history": list(self.history), "preceding": None, "turn": turn}
         return begun.model_copy(update=changed)
+
+
+def is_long(data: Mapping[str, Any]) -> bool:
+    """Whether a request has many messages or parts."""
+    messages = data.get("messages")
+    if not isinstance(messages, list):
+        return False
+    contents = [one.get("content") for one in messages if isinstance(one, dict)]
+    parts = [len(content) for content in contents if isinstance(content, list)]
+    return len(messages) + sum(parts) > MANY_PARTS
 
 
 def parse_completion(

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,12 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Done, Failed
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.openai_api.answers import Answers, model, model_list, told
-from roleplay_chat.openai_api.completions import Completion, model_not_found, parse_completion
+from roleplay_chat.openai_api.completions import (
+    Completion,
+    is_long,
+    model_not_found,
+    parse_completion,
+)
 from roleplay_chat.openai_api.keys import Credential, Keys
 from roleplay_chat.openai_api.model_ids import character_of
 from roleplay_chat.rows import BegunTurn
@@ -94,9 +100,11 @@ class OpenAiApi:
     ) -> Response:
         server = self._server
         data = await server.read_body(request, credential.whose, held)
-        completion = parse_completion(
-            data, request.headers, max_message_chars=server.settings.max_message_chars
-        )
+        parse = partial(parse_completion, max_message_chars=server.settings.max_message_chars)
+        if is_long(data):
+            completion = await server.clients.in_thread(parse, data, request.headers)
+        else:
+            completion = parse(data, request.headers)
         timing = Timing()
         query = await server.query(completion.chat, credential.whose)
         begun: BegunTurn | turn_store.Replay | None = None

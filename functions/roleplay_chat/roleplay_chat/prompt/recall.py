@@ -52,10 +52,11 @@ LEAST_SCORE = 0.5
 """Facts with a smaller share of the best one's score are left out."""
 MAX_SAID_CHARS = 1_000
 """How much of the person's message is looked at, half at its beginning and half at its end, as
-`private.recall` does."""
+`private.recall` does; and how much of a fact."""
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
-_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{UNSPACED}]+)|[\w--[{UNSPACED}]]{{3,}}|\d+")
+_RUN = regex.compile(rf"(?V1)[{UNSPACED}]+|[\w--[{UNSPACED}]]{{3,}}|\d+")
+_UNSPACED = regex.compile(rf"(?V1)[{UNSPACED}]")
 _FUNCTION_WORDS = _set(
     "about after again all also and any anything are because been before being but can come could"
     " did does doing done else ever every everything few for from get give going gone good got had"
@@ -153,8 +154,10 @@ def choose_facts(
     spoken = _stems(_ends(said))
     if not left_out or not spoken:
         return []
-    weights = _weights([spoken & _stems_of(fact) for fact in facts])
-    scores = [sum(weights.get(stem, 0) for stem in spoken & _stems_of(fact)) for fact in left_out]
+    # Those left out are facts, too: each text is read once.
+    shared = {text: spoken & _stems(text) for text in {*map(_about, facts), *map(_about, left_out)}}
+    weights = _weights([shared[_about(fact)] for fact in facts])
+    scores = [sum(weights.get(stem, 0) for stem in shared[_about(fact)]) for fact in left_out]
     least = max(scores) * LEAST_SCORE
     best = sorted(range(len(left_out)), key=lambda place: (-scores[place], place))
     chosen: list[int] = []
@@ -184,16 +187,16 @@ def _weights(shared: Collection[AbstractSet[str]]) -> dict[str, float]:
     }
 
 
-def _stems_of(fact: FactRow) -> set[str]:
-    return _stems(f"{fact.content} {fact.subject or ''} {fact.topic or ''}")
+def _about(fact: FactRow) -> str:
+    """The text of a fact in which words are searched."""
+    return f"{_ends(fact.content)} {fact.subject or ''} {fact.topic or ''}"
 
 
 def _stems(text: str) -> set[str]:
     """The beginnings of the words of a text; pairs of letters in scripts without spaces."""
     stems: set[str] = set()
-    for run in _RUN.finditer(text.casefold()):
-        word = run[0]
-        if run["unspaced"]:
+    for word in set(_RUN.findall(text.casefold())):
+        if not word.isascii() and _UNSPACED.match(word):
             stems.update(map("".join, pairwise(word)))
         elif word not in _FUNCTION_WORDS:
             stems.add((word.removesuffix("s") if len(word) > 3 else word)[:_STEM_CHARS])

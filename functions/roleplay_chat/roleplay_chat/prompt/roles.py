@@ -67,14 +67,19 @@ def extra_tokens(roles: Roles, tokens: Tokens) -> int:
 
 def _merged(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
     """Merge adjacent messages of the same role."""
-    merged: list[PromptMessage] = []
+    rows: list[list[PromptMessage]] = []
+    role = None
     for message in messages:
-        if merged and merged[-1].role == message.role:
-            content = joined(_BETWEEN, [merged[-1].content, message.content])
-            merged[-1] = PromptMessage(message.role, content)
+        if message.role == role:
+            rows[-1].append(message)
         else:
-            merged.append(message)
-    return merged
+            role = message.role
+            rows.append([message])
+    return [row[0] if len(row) == 1 else _as_one(row) for row in rows]
+
+
+def _as_one(row: Sequence[PromptMessage]) -> PromptMessage:
+    return PromptMessage(row[0].role, joined(_BETWEEN, [message.content for message in row]))
 
 
 def _in_brackets(piece: Piece) -> Piece:

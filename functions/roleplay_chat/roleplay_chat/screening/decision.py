@@ -9,8 +9,10 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 """
 
 import marshal
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +21,7 @@ from roleplay_chat.api import Tier
 from roleplay_chat.content_tier import ADULT_AGE
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
-from roleplay_chat.screening.word_classes import first_words, last_words
+from roleplay_chat.screening.word_classes import first_words, last_words, new_chars
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """absolute: a term that is forbidden by itself. sexual: a minor and sexual content together.
@@ -43,6 +45,7 @@ _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
 _TALK: tuple[Part, ...] = ("history", "message")
 """The parts that later turns read again with the text before them: then a message is history."""
+_TALK_ORDER = [_ORDER[part] for part in _TALK]
 REMEMBERED_TEXTS = 16_384
 """Three megabytes."""
 REMEMBERED_PROMPTS = 4_096
@@ -54,6 +57,9 @@ NEWEST_PASSAGES = 3
 """At the end of a prompt: the last message and its reply, and the message to answer."""
 LEAD_CHARS = 500
 """Of what stands before a passage: they are read together. As far as most rules reach."""
+MANY_PASSAGES = 500
+"""More passages that are not known to have been read are not even put in context on the event
+loop: each takes some microseconds."""
 
 FOLLOWED_CHARS = 4_000
 """The end of the text before a reply that is read with it: more than any rule reaches."""
@@ -108,6 +114,11 @@ def read(passages: Sequence[Passage]) -> list[PartSignals]:
     return Reading(passages).signals()
 
 
+def read_in_context(passages: Sequence[Passage]) -> list[PartSignals]:
+    """The signals in the passages of a prompt, each read with the text before it."""
+    return read(in_context(passages))
+
+
 class Reading:
     """Passages to be read, some of which were read before."""
 
@@ -128,8 +139,16 @@ class Reading:
     @property
     def unread_chars(self) -> int:
         """How many characters have to be read."""
+        return sum(map(len, self._unread()))
+
+    @property
+    def new_chars(self) -> int:
+        """How many of them are in new words."""
+        return sum(map(new_chars, self._unread()))
+
+    def _unread(self) -> list[str]:
         passages = zip(self._passages, self._known, strict=True)
-        return sum([len(passage.text) for passage, known in passages if known is None])
+        return [passage.text for passage, known in passages if known is None]
 
     def signals(self) -> list[PartSignals]:
         """The signals in each passage; passages that last come first."""
@@ -213,18 +232,34 @@ class PromptReading:
             if key in _known_prompts:
                 known, self._known = count, _known_prompts[key]
                 break
-        self._earlier = Reading(in_context(passages[:most], known)) if known < most else None
+        self._passages, self._most, self._known_count = passages, most, known
         newest = in_context(passages, most)
         self._newest = Reading(newest)
         is_said = bool(newest) and newest[0].part in _TALK
         self.said_last = newest[0].text if is_said else said_last(passages)
         """The text that a reply to the prompt follows."""
 
+    @cached_property
+    def _earlier(self) -> Reading | None:
+        """The passages before the newest that are not known, if there are any."""
+        if self._known_count == self._most:
+            return None
+        return Reading(in_context(self._passages[: self._most], self._known_count))
+
     @property
     def unread_chars(self) -> int:
-        """How many characters have to be read."""
+        """How many characters have to be read; of very many passages, how many that may be."""
+        unknown = self._most - self._known_count
+        if unknown > MANY_PASSAGES:
+            return unknown * LEAD_CHARS
         earlier = self._earlier.unread_chars if self._earlier else 0
         return earlier + self._newest.unread_chars
+
+    @property
+    def new_chars(self) -> int:
+        """How many of them are in new words."""
+        earlier = self._earlier.new_chars if self._earlier else 0
+        return earlier + self._newest.new_chars
 
     def signals(self) -> list[PartSignals]:
         """The signals in the passages, without duplicates for those read before."""
@@ -259,24 +294,78 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
     """
     alone: list[Passage] = []
     seams: list[Passage] = []
-    before = _nearest(passages[:start])
-    said = _nearest(passages[:start], _TALK)
+    before = _Lead(_nearest(passages[:start]))
+    said = before if before.is_all_talk() else _Lead(_nearest(passages[:start], _TALK))
     for passage in passages[start:]:
         part, text, age, _ = passage
-        lead = (said or (before if part == "history" else [])) if part in _TALK else []
-        alone.append(Passage(part, f"{_end_of(lead)}\n{text}", age) if lead else passage)
-        if before and before != lead:
-            parts: list[Part] = [one.part for one in (*before, passage)]
-            later = max(parts, key=_ORDER.__getitem__)
-            words = f"{_end_of(before)}\n{first_words(text, LEAD_CHARS)}"
-            seams.append(Passage(later, words, is_seam=True))
-        is_all_talk = part in _TALK and before == said
-        before = _nearest([*before, passage])
-        if is_all_talk:
-            said = before
-        elif part in _TALK:
-            said = _nearest([*said, passage])
+        is_talk = part in _TALK
+        lead = None
+        if is_talk:
+            lead = said or (before if part == "history" else None)
+        alone.append(Passage(part, f"{lead.end()}\n{text}", age) if lead else passage)
+        if before and lead is not before and not (lead and before.is_all_talk()):
+            words = f"{before.end()}\n{first_words(text, LEAD_CHARS)}"
+            seams.append(Passage(before.latest(part), words, is_seam=True))
+        if said is not before:
+            if is_talk:
+                said.add(passage)
+        elif not is_talk:
+            said = before.copy()
+        before.add(passage)
     return [*alone, *seams]
+
+
+class _Lead:
+    """The last passages that together have `LEAD_CHARS` characters, as `_nearest` finds them.
+
+    However many they are, adding one takes the same time.
+    """
+
+    __slots__ = ("_chars", "_counts", "_passages", "_tail")
+
+    def __init__(self, nearest: Iterable[Passage]) -> None:
+        self._passages = deque(nearest)
+        texts = [passage.text for passage in self._passages]
+        self._chars = sum(map(len, texts))
+        self._tail = "\n".join(texts)[-LEAD_CHARS - 1 :]
+        """As much as `end` reads."""
+        self._counts = [0] * len(PARTS)
+        """The number of the passages of each part."""
+        for passage in self._passages:
+            self._counts[_ORDER[passage.part]] += 1
+
+    def __len__(self) -> int:
+        """The number of the passages."""
+        return len(self._passages)
+
+    def copy(self) -> "_Lead":
+        """The same passages."""
+        return _Lead(self._passages)
+
+    def add(self, passage: Passage) -> None:
+        """Add a passage, and drop the first ones if the others are long enough."""
+        self._passages.append(passage)
+        self._counts[_ORDER[passage.part]] += 1
+        self._chars += len(passage.text)
+        self._tail = f"{self._tail}\n{passage.text}"[-LEAD_CHARS - 1 :]
+        while self._chars - len(self._passages[0].text) >= LEAD_CHARS:
+            first = self._passages.popleft()
+            self._counts[_ORDER[first.part]] -= 1
+            self._chars -= len(first.text)
+
+    def end(self) -> str:
+        """The last words of the passages, one below the other."""
+        length = self._chars + len(self) - 1
+        return last_words(self._tail[-length:] if length else "", LEAD_CHARS)
+
+    def latest(self, part: Part) -> Part:
+        """Of this part and those of the passages, the one that is written last."""
+        counts = zip(PARTS, self._counts, strict=True)
+        return [one for one, count in counts if count or one == part][-1]
+
+    def is_all_talk(self) -> bool:
+        """Whether all passages are messages."""
+        return sum([self._counts[place] for place in _TALK_ORDER]) == len(self)
 
 
 def _nearest(passages: Sequence[Passage], parts: Sequence[Part] = PARTS) -> list[Passage]:
@@ -290,10 +379,6 @@ def _nearest(passages: Sequence[Passage], parts: Sequence[Part] = PARTS) -> list
             nearest.append(passage)
             chars += len(passage.text)
     return nearest[::-1]
-
-
-def _end_of(passages: Sequence[Passage]) -> str:
-    return last_words("\n".join([passage.text for passage in passages]), LEAD_CHARS)
 
 
 def said_last(passages: Sequence[Passage]) -> str:

@@ -434,6 +434,12 @@ _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
 """The distance in words within which (explicit, soft) content counts as being about the minor. In
 the `sfw` tier, which has no such content, weak signals are enough."""
 MAX_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
+READ_AT_ONCE_CHARS = 10_000
+"""The most characters that are read on the event loop: a longer text takes more than a dozen
+milliseconds even if all its words are known."""
+NEW_AT_ONCE_CHARS = 3_000
+"""The most of them in new words. Those in disguise take up to 7 milliseconds for 1,000 characters,
+others a third of one. Handing a text to a thread costs a millisecond."""
 UNSETTLED_WORDS = 8
 """The number of words at the end whose meaning the following words may still change."""
 _GROWN = _Rule.parse("[GROWN ADULTS ADULT EIGHTEEN]")

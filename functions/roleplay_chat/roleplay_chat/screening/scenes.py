@@ -22,7 +22,10 @@ UNSETTLED_WORDS = 8
 RECENT_CHARS = 400
 """The minimum end of a growing text that is encoded again when more arrives."""
 UNREAD_CHARS = 4_000
-"""How much is appended before it is read: a millisecond of work."""
+"""How much is appended before it is read."""
+LEFT_CHARS = 3_000
+"""How much of it is then left for later. New words in disguise take up to seven milliseconds for
+1,000 characters."""
 KEPT_WORDS = 150
 """The encoded words kept before that: more than are weighed around a word not judged yet."""
 AHEAD_CHARS = 100
@@ -82,23 +85,26 @@ class GrowingScene:
         self._unread.append(more)
         self._unread_chars += len(more)
         if self._unread_chars > UNREAD_CHARS:
-            self._read()
+            self._read(self._unread_chars - LEFT_CHARS)
 
-    def _read(self) -> None:
-        self._recent += "".join(self._unread)
-        self._unread.clear()
-        self._unread_chars = 0
+    def _read(self, chars: int) -> None:
+        """Read the first `chars` of the appended characters."""
+        text = "".join(self._unread)
+        self._recent += text[:chars]
+        self._unread = [text[chars:]]
+        self._unread_chars -= chars
         if len(self._recent) <= RECENT_CHARS:
             return
         settled, self._recent = _settle(self._recent)
         self._encoded += settled
         if len(self._encoded) > 2 * KEPT_WORDS:
             self._encoded = self._encoded[-KEPT_WORDS:]
-            self._judged = max(len(self._words("")) - AFTER - UNSETTLED_WORDS, 0)
+            words = len(self._encoded) + len(_encode(self._recent))
+            self._judged = max(words - AFTER - UNSETTLED_WORDS, 0)
 
     def _words(self, more: str) -> str:
-        if self._unread:
-            self._read()
+        if self._unread_chars:
+            self._read(self._unread_chars)
         return self._encoded + _encode(self._recent + more)
 
 

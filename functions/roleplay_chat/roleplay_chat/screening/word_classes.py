@@ -47,6 +47,12 @@ def encode(text: str) -> str:
     return codes.replace(_ALONE, "")
 
 
+def new_chars(text: str) -> int:
+    """The number of characters in words that were not encoded lately: they take most of the
+    time."""
+    return sum([len(word) for word in text.split() if word not in _codes])
+
+
 def _may_be_spelled_out(codes: str) -> bool:
     neighbours = codes.replace(COMMA, "").replace(CODE["STOP"], "").count(2 * _ALONE)
     return neighbours >= IN_A_ROW - 1 and bool(_IN_A_ROW.search(codes))
@@ -453,6 +459,7 @@ def _native(text: str) -> int:
 # --- parts of a text, and one that grows at its end -------------------------------------------
 
 _IN_WORD = re.compile(rf"[^\W{SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
+_REST_OF_WORD = re.compile(rf"(?:{_IN_WORD.pattern})*")
 NEAR_CHARS = 40
 """How far from a cut a space is searched; if there is none, the end of a word, by characters."""
 
@@ -478,9 +485,8 @@ def last_words(text: str, max_chars: int) -> str:
     space = text.find(" ", start - 1, start + NEAR_CHARS)
     if space >= 0:
         return text[space:]
-    while start < len(text) and _IN_WORD.match(text, start):
-        start += 1
-    return text[start:]
+    found = _REST_OF_WORD.match(text, start)
+    return text[found.end() :] if found else text
 
 
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)

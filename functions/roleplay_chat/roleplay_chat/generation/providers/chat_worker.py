@@ -1,6 +1,5 @@
 """The team's own GPU worker: one JSON request, one JSON answer, no streaming."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from roleplay_chat.generation.providers import (
     Event,
     cached_tokens,
     count,
+    give_way,
     in_pieces,
     is_full,
     post,
@@ -49,7 +49,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     for piece in in_pieces(text[:MAX_REPLY_CHARS]):
         yield piece
         if is_full(piece):
-            await asyncio.sleep(0)
+            await give_way()
     if len(text) > MAX_REPLY_CHARS:
         raise failed("cut_off", why="the reply is too long")
     yield End("stop", usage)

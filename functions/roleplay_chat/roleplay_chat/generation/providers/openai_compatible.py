@@ -17,6 +17,7 @@ import httpx
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
+from edge.connections import READ_BYTES
 from edge.json_text import loads_bounded
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
@@ -36,6 +37,7 @@ from roleplay_chat.generation.providers import (
     amount,
     cached_tokens,
     count,
+    give_way,
     in_pieces,
     is_full,
     post,
@@ -117,7 +119,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
                     for event in _events(reader, batch):
                         yield event
                         if is_full(event):
-                            await asyncio.sleep(0)
+                            await give_way()
                 except UpstreamError:
                     await _drain(batches, reader)
                     raise
@@ -154,7 +156,10 @@ async def _event_batches(
                 events = held.release()
                 yield events
                 if len(events) > MANY_EVENTS:
-                    await asyncio.sleep(0)
+                    await give_way()
+            if len(part) >= READ_BYTES:
+                # The next part has most likely arrived, so waiting for it lets nobody else go on.
+                await give_way()
     if events := [*held.release(), *decoder.flush()]:
         yield events
 
