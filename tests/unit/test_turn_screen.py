@@ -106,6 +106,15 @@ async def test_very_many_messages() -> None:
     assert await in_threads(ChatRequest(kickoff=True), history=history[1:]) == []
 
 
+async def test_recalled_messages_of_new_words() -> None:
+    words = disguised(NEW_AT_ONCE_CHARS * 3 // 2, 5 * 10**6)
+    recalled = [{"sender": "user", "content": words, "position": 1}]
+    rows = {"recalled": recalled, "history": [{"sender": "user", "content": "a", "position": 2}]}
+    assert await in_threads(ChatRequest(kickoff=True), **rows) == [build, greeting_for]
+    detect(words)
+    assert await in_threads(ChatRequest(kickoff=True), **rows) == []
+
+
 async def test_ordinary_card_needs_no_thread() -> None:
     request = ChatRequest(kickoff=True, scene_context=FEW, user_role=FEW)
     assert await in_threads(request, character=character(description=FEW, greetings=[FEW])) == []

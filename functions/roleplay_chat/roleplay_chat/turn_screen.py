@@ -38,6 +38,7 @@ from roleplay_chat.screening.decision import (
 )
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, READ_AT_ONCE_CHARS
 from roleplay_chat.screening.scenes import is_scene
+from roleplay_chat.screening.word_classes import new_chars
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned
 
@@ -71,6 +72,7 @@ class PromptScreen:
         self._is_simple = (
             len(planned.begun.history) <= MANY_MESSAGES
             and _macro_signs(planned.begun, request) <= MANY_MACROS
+            and _may_recall_at_once(planned)
         )
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
@@ -247,6 +249,15 @@ def _macro_signs(begun: BegunTurn, request: ChatRequest) -> int:
         begun.settings.note if begun.settings else "",
     ]
     return sum([text.count("{") + text.count("<") for text in texts])
+
+
+def _may_recall_at_once(planned: Planned) -> bool:
+    """Whether the recalled messages, which are screened while a prompt is built for the `sfw` tier,
+    have few new words."""
+    texts = [row.content for row in planned.begun.recalled]
+    if planned.tier == "nsfw" or sum(map(len, texts)) <= NEW_AT_ONCE_CHARS:
+        return True
+    return sum(map(new_chars, texts)) <= NEW_AT_ONCE_CHARS
 
 
 def _is_whole(message: str, built: Prompt) -> bool:
