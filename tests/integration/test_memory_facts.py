@@ -1501,7 +1501,7 @@ class TestBranch:
         assert (texts(told, before), texts(told, after)) == ({PARIS}, {OSLO})
 
     @pytest.mark.parametrize("how", ["noted", "moved"])
-    def test_does_not_bring_back_what_a_fact_of_a_wider_tier_replaced(
+    def test_knows_what_a_fact_of_a_wider_tier_replaced_as_long_as_that_is_known(
         self, told: Talk, how: str
     ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
@@ -1514,7 +1514,7 @@ class TestBranch:
         assert texts(told, branch) == {OSLO}
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
-        assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+        assert (texts(told), texts(told, branch)) == (set(), set())
 
     @pytest.mark.parametrize("tier", ["profile", "conversation"])
     def test_its_messages_do_not_bring_back_what_was_replaced_later(
@@ -2385,7 +2385,8 @@ class TestPerson:
         assert told.stack.all("select from private.forgotten_facts") == []
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
-        assert texts(told) == {PARIS}
+        # Where it was moved out of a wider tier, it replaces nothing there.
+        assert texts(told) == ({PARIS} if first == "profile" != tier else set())
 
     def test_history_with_the_words_of_what_holds_stays_history_when_both_move(
         self, told: Talk
@@ -2453,6 +2454,49 @@ class TestPerson:
                 for text in (PARIS, OSLO)
             ]
         assert [answer.status_code for answer in refused] == [403, 403]
+        assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize(
+        "before", [{}, {"is_active": False}, {"content": "Ada lives in Rome."}]
+    )
+    @pytest.mark.parametrize("homes", [2, 3])
+    def test_fact_that_a_person_deletes_takes_what_it_had_replaced_along(
+        self, told: Talk, homes: int, before: dict[str, Any]
+    ) -> None:
+        live_in_oslo(told)
+        holds = OSLO
+        if homes == 3:
+            say(told, "I live in London now.", "Far, too.")
+            step(told, {"text": LONDON, "said": "I live in London now."})
+            holds = LONDON
+        if before:
+            self.change(told, holds, **before)
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{before.get('content', holds)}"}
+            assert api.delete("/memory_facts", params=its).is_success
+        assert told.stack.all("select from memory_facts") == []
+        say(told, "I live in Paris.", "I know.")
+        step(told, {"text": PARIS, "said": "I live in Paris."})
+        assert texts(told) == set()
+
+    @pytest.mark.parametrize("columns", [{"pinned": True}, {"written_by": "person"}])
+    def test_what_a_person_kept_of_the_past_is_not_deleted_with_what_replaced_it(
+        self, told: Talk, columns: dict[str, Any]
+    ) -> None:
+        live_in_oslo(told)
+        ((name, value),) = columns.items()
+        told.stack.db.execute(
+            f"update memory_facts set {name} = %s where content = %s", [value, PARIS]
+        )
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        assert texts(told) == {PARIS}
+
+    def test_fact_of_which_a_person_deletes_the_message_brings_back_what_it_had_replaced(
+        self, told: Talk
+    ) -> None:
+        live_in_oslo(told)
+        act(told, "delete", MOVED)
         assert texts(told) == {PARIS}
 
     def test_fact_of_which_a_person_deletes_the_withdrawal_is_noted_again(self, told: Talk) -> None:
