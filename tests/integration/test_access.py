@@ -272,7 +272,7 @@ FUNCTIONS = {
     """,
     "authenticated service_role": """
         private.is_admin private.plain_words private.search_terms private.terms_in
-        private.text_language
+        private.text_language private.without_marks
     """,
     # Called by other functions, triggers and constraints.
     "": """
@@ -285,7 +285,8 @@ FUNCTIONS = {
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
         private.write_my_character shared.edit_character shared.delete_character
-        private.count_of private.normalised private.keep_choice private.plain_gist private.write_account
+        private.count_of private.normalised private.keep_choice private.plain_gist
+        private.write_account
         shared.set_display_name
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.count_before private.has_counting_entries
