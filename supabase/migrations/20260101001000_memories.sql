@@ -337,7 +337,21 @@ begin
   delete from public.memory_facts f where f.id = v_other.id;
   return null;
 end $$;
-revoke execute on function private.unite_facts(), private.absorb_fact() from public, anon, authenticated;
+-- One request of a user at a time changes facts, and no turn meanwhile: both change several rows, in any order. It
+-- takes the lock of begin_turn and finish_turn, before a row is locked, as they do.
+create function private.lock_facts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- What is deleted with its memory has rows locked already.
+  if pg_trigger_depth() = 1 then
+    perform pg_advisory_xact_lock(hashtextextended(auth.uid()::text, 0));
+  end if;
+  return null;
+end $$;
+revoke execute on function private.unite_facts(), private.absorb_fact(), private.lock_facts()
+  from public, anon, authenticated;
+create trigger memory_facts_lock before insert or delete or update of memory_id, content on public.memory_facts
+  for each statement when (current_setting('role', true) = 'authenticated') execute function private.lock_facts();
 create trigger memory_facts_unite before insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.unite_facts();
 create trigger memory_facts_absorb after insert or update of memory_id, content on public.memory_facts

@@ -2445,6 +2445,33 @@ class TestPerson:
         act(told, "delete", MOVED)
         assert texts(told) == {own}
 
+    def test_facts_that_a_person_rewords_alike_at_once_become_one(self, told: Talk) -> None:
+        memory = told.stack.insert("memories", user_id=told.user.id, tier="profile")
+
+        def reword(fact: UUID, content: str) -> set[int]:
+            with told.stack.data_api(told.user) as api:
+                its = {"id": f"eq.{fact}"}
+                answers = [
+                    api.patch("/memory_facts", params=its, json={"content": content})
+                    for _ in range(4)
+                ]
+            return {answer.status_code // 100 for answer in answers}
+
+        for attempt in range(6):
+            ids = [
+                told.stack.insert(
+                    "memory_facts",
+                    **{"memory_id": memory, "content": f"Ada has boat {number}."},
+                    written_by="model",
+                )
+                for number in range(4)
+            ]
+            with ThreadPoolExecutor(4) as pool:
+                done = list(pool.map(reword, ids, [f"Ada has no boat {attempt} times."] * 4))
+            assert done == [{2}] * 4
+            told.stack.db.execute("delete from private.counters")  # They have a limit.
+        assert len(texts(told)) == 6
+
     def test_whether_others_have_a_fact_is_not_told(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         memory = str(told.stack.one("select id from memories")["id"])
