@@ -152,9 +152,12 @@ declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
   v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.digest;
 begin
-  if tg_op = 'UPDATE' and v_is_users then
+  -- A client may send the same text again.
+  if tg_op = 'UPDATE' and v_is_users and new.content <> old.content then
     new.written_by := 'person';
     new.said_at := now();
+    -- What a user writes holds.
+    new.is_withdrawal := false;
   end if;
   if v_is_reworded then
     -- Those of the old text. Plain ones of the new text are found where facts are compared.

@@ -2506,12 +2506,18 @@ class TestPerson:
         step(told, {"text": PARIS, "said": "I live in Paris."})
         assert texts(told) == set()
 
-    @pytest.mark.parametrize("kept", ["pinned = true", "written_by = 'person'"])
+    @pytest.mark.parametrize(
+        "keep",
+        [
+            "update memory_facts set pinned = true where content = %s",
+            "update memory_facts set written_by = 'person' where content = %s",
+        ],
+    )
     def test_what_a_person_kept_of_the_past_is_not_deleted_with_what_replaced_it(
-        self, told: Talk, kept: LiteralString
+        self, told: Talk, keep: LiteralString
     ) -> None:
         live_in_oslo(told)
-        told.stack.db.execute("update memory_facts set " + kept + " where content = %s", [PARIS])
+        told.stack.db.execute(keep, [PARIS])
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
         assert texts(told) == {PARIS}
@@ -2535,6 +2541,30 @@ class TestPerson:
         assert texts(told) == set()
         step(told, {"text": dog, "said": "I have a dog!"})
         assert texts(told) == {dog}
+
+    @pytest.mark.parametrize("words", ["Ada has a cat.", "Ada has a dog!"])
+    def test_withdrawal_that_a_person_rewords_is_a_fact(self, told: Talk, words: str) -> None:
+        dog = "Ada has a dog."
+        step(told, {"text": dog, "said": STORY[4]})
+        say(told, "The dog is gone.", "Oh.")
+        step(told, {"action": "withdraw", "of": dog, "said": "The dog is gone."})
+        with told.stack.data_api(told.user) as api:
+            its = {"is_withdrawal": "is.true"}
+            assert api.patch("/memory_facts", params=its, json={"content": words}).is_success
+        assert texts(told) == {words}
+        assert [fact["written_by"] for fact in current(told)] == ["person"]
+
+    def test_same_text_again_leaves_a_fact_as_it_is(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "subject": "Ada", "topic": "home"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "subject": "Ada", "topic": "home"})
+        every = "select * from memory_facts order by id"
+        before = told.stack.all(every)
+        for row in before:
+            self.change(told, row["content"], content=row["content"])
+        assert told.stack.all(every) == before
+        act(told, "delete", MOVED)
+        assert texts(told) == {PARIS}
 
     def test_fact_that_a_person_narrows_leaves_others_what_it_had_replaced(
         self, told: Talk
