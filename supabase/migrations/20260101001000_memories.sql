@@ -37,10 +37,20 @@ $$;
 revoke execute on function private.plain_words(text) from public, anon, authenticated;
 grant execute on function private.plain_words(text) to authenticated, service_role;
 
+-- Whether a text has nothing to see: spaces, control characters and invisible marks.
+create function private.is_blank(p_text text) returns boolean
+language sql immutable strict parallel safe set search_path = '' as $$
+  select private.without_marks(p_text)
+    !~ '[^[:cntrl:][:space:]\u0080-\u00A0\u115F\u1160\u1680\u2000-\u200C\u2028\u2029\u202F\u205F\u2800\u3000\u3164\uFFA0]'
+$$;
+revoke execute on function private.is_blank(text) from public, anon, authenticated;
+grant execute on function private.is_blank(text) to authenticated, service_role;
+
 create table public.memory_facts (
   id uuid primary key default gen_random_uuid(),
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
+  constraint memory_facts_content_is_not_blank check (not private.is_blank(content)),
   digest text not null generated always as (md5(private.plain_words(content))) stored,
   -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
   -- text private.plain_gist.

@@ -271,8 +271,8 @@ FUNCTIONS = {
         shared.has_our_policies
     """,
     "authenticated service_role": """
-        private.is_admin private.plain_words private.search_terms private.terms_in
-        private.text_language private.without_marks
+        private.is_admin private.is_blank private.plain_words private.search_terms
+        private.terms_in private.text_language private.without_marks
     """,
     # Called by other functions, triggers and constraints.
     "": """

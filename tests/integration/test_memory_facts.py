@@ -46,6 +46,7 @@ FLUTE, HARP = "Ada practises the flute at dawn.", "Ada practises the harp at daw
 """Facts of which no word tells the topic."""
 SAID_FLUTE, SAID_HARP = "I practise the flute at dawn.", "I practise the harp at dawn instead."
 DAY = "2026-05-03 10:00+00"
+BLANK = (" ", "\n\n", "\u200b", "\u00a0\ufeff", "\u3000\u2060", "\u200d\u200c\ufe0f", "\u00ad\x07")
 
 
 def say(talk: Talk, *contents: str, **columns: Any) -> None:
@@ -1984,6 +1985,18 @@ class TestPerson:
         write_summary(told, "Ada came by boat.")
         assert (shown(told), summary(told)[1]) == (("Ada came by boat.", ""), 0)
 
+    def test_same_words_again_keep_what_a_model_wrote_after_them(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        write_summary(told, "Ada came by boat.")
+        person = {"person_summary": "Ada came by boat."}
+        step_after(told, person, retold="Then she stayed.")
+        covered = summary(told)
+        write_summary(told, "Ada came by boat.")
+        assert shown(told) == ("Ada came by boat.", "Then she stayed.")
+        assert summary(told) == covered
+        write_summary(told, "Ada came by ship.")
+        assert shown(told) == ("Ada came by ship.", "")
+
     def test_summary_that_did_not_know_the_words_is_refused(self, told: Talk) -> None:
         step(told, upto=STORY[1], retold="One.")
         write_summary(told, "Ada came by boat.")
@@ -2034,6 +2047,34 @@ class TestPerson:
             mine = {"conversation_id": f"eq.{told.conversation}"}
             row = {"person_content": "x" * 4001}
             assert api.patch("/conversation_summaries", params=mine, json=row).status_code == 400
+
+    @pytest.mark.parametrize("blank", BLANK, ids=ascii)
+    def test_blank_fact_is_refused(self, told: Talk, blank: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = str(told.stack.one("select id from memories")["id"])
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            answers = [
+                api.post("/memory_facts", json={"memory_id": memory, "content": blank}),
+                api.patch("/memory_facts", params=its, json={"content": blank}),
+            ]
+        assert [answer.status_code for answer in answers] == [400, 400]
+        assert all("content_is_not_blank" in answer.json()["message"] for answer in answers)
+        assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize("visible", ["7", "+", "♥", "❤\ufe0f", "愛", "\u200fא"])
+    def test_fact_of_one_sign_is_none_of_these(self, told: Talk, visible: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        self.change(told, content=visible)
+        assert texts(told) == {visible}
+
+    @pytest.mark.parametrize("blank", BLANK, ids=ascii)
+    def test_blank_words_are_no_summary(self, told: Talk, blank: str) -> None:
+        write_summary(told, blank)
+        assert shown(told) == ("", "")
+        step(told, retold="One.")
+        write_summary(told, blank)
+        assert (shown(told), summary(told)[1]) == (("", ""), 0)
 
     def test_fact_moves_to_another_tier_and_reaches_new_conversations(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})
