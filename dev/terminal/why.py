@@ -17,7 +17,9 @@ def explain(chat: Chat) -> None:
     query = f"turns?select={columns}&reply_message_id=eq.{reply['id']}&order=created_at.desc"
     turns = chat.data("GET", f"{query}&limit=1")
     if not turns or not turns[0]["turn_prompts"]:
-        raise CommandFailed("It is not known why: a model wrote it days ago, or none did.")
+        raise CommandFailed(
+            "It is not known why: a model wrote it days ago or in another branch, or none did."
+        )
     composition = turns[0]["turn_prompts"]["composition"]
     for line in lines(composition, _texts(chat, composition, turns[0]["character_id"])):
         tell(line)

@@ -49,9 +49,21 @@ begin
   return 'pg_catalog.' || coalesce(v_language, 'english');
 end $$;
 
+-- A text without the invisible marks that stand beside and inside of words: of the direction of writing, of where a
+-- word may be broken, and of how an emoji or a letter is drawn. Persian words have U+200C, which stays.
+create function private.without_marks(p_text text) returns text
+language plpgsql immutable strict parallel safe set search_path = '' as $$
+declare
+  c_marks constant text := '[\u00AD\u034F\u061C\u180B-\u180E\u200B\u200D-\u200F\u202A-\u202E\u2060-\u206F\uFE00-\uFE0F\uFEFF]+';
+begin
+  return case when octet_length(p_text) > char_length(p_text) and p_text ~ c_marks
+              then regexp_replace(p_text, c_marks, '', 'g') else p_text end;
+end $$;
+
 -- The terms of a text in a conversation, by the stemmer of a language. Reads the first 8,000
 -- characters. Combining accents, and full-width or half-width letters, are read as the usual ones. Pairs of
--- letters come first, the last one in the text before the others.
+-- letters come first, the last one in the text before the others. A word with U+200C, which joins two parts in
+-- Persian, has the terms of both and of the whole, since some people write it together, and others apart.
 create function private.terms_in(p_conversation_id uuid, p_text text, p_language regconfig) returns bigint[]
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
@@ -63,7 +75,7 @@ declare
   c_odd constant text := '[\u0300-\u036F\u1100-\u11FF\u3099\u309A\uF900-\uFFEF]';
   -- Where Postgres reads "end.Next" and "1999.Next" as a host, "one/another", "/one" and "~one~" as a file, and
   -- "<name>" as a tag. "..." separates words anyway, and is common.
-  c_joint constant text := '(?<!\.)\.(?=[^\s\d.])|[/@](?=[^\s\d.])|[~<>]';
+  c_joint constant text := '(?<!\.)\.(?=[^\s\d.])|[/@](?=[^\s\d.])|[~<>\u200C]';
   c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
   v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
   v_text text := left(p_text, 8000);
@@ -75,10 +87,10 @@ begin
       select string_agg(normalize(piece.found[1], nfkc), '' order by piece.number)
       from regexp_matches(v_text, c_piece, 'g') with ordinality piece (found, number)), 8000);
   end if;
-  v_text := lower(v_text);
+  v_text := private.without_marks(lower(v_text));
   if v_text ~ c_joint then
     -- Their words, too.
-    v_text := v_text || ' ' || regexp_replace(v_text, c_joint, ' ', 'g');
+    v_text := replace(v_text, U&'\200C', '') || ' ' || regexp_replace(v_text, c_joint, ' ', 'g');
   end if;
   if octet_length(v_text) > char_length(v_text) and v_text ~ c_unspaced then
     v_terms := array(
@@ -116,7 +128,7 @@ begin
     || case when v_hash & 4095 = 0 then array(select t.term # 2 from unnest(v_terms) t (term)) end;
 end $$;
 -- Everybody who writes a message runs it.
-revoke execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
-  private.search_terms(uuid, bigint, text) from public, anon, authenticated;
-grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
-  private.search_terms(uuid, bigint, text) to authenticated, service_role;
+revoke execute on function private.text_language(text), private.without_marks(text),
+  private.terms_in(uuid, text, regconfig), private.search_terms(uuid, bigint, text) from public, anon, authenticated;
+grant execute on function private.text_language(text), private.without_marks(text),
+  private.terms_in(uuid, text, regconfig), private.search_terms(uuid, bigint, text) to authenticated, service_role;

@@ -37,10 +37,20 @@ $$;
 revoke execute on function private.plain_words(text) from public, anon, authenticated;
 grant execute on function private.plain_words(text) to authenticated, service_role;
 
+-- Whether a text has nothing to see: spaces, control characters and invisible marks.
+create function private.is_blank(p_text text) returns boolean
+language sql immutable strict parallel safe set search_path = '' as $$
+  select private.without_marks(p_text)
+    !~ '[^[:cntrl:][:space:]\u0080-\u00A0\u115F\u1160\u1680\u2000-\u200C\u2028\u2029\u202F\u205F\u2800\u3000\u3164\uFFA0]'
+$$;
+revoke execute on function private.is_blank(text) from public, anon, authenticated;
+grant execute on function private.is_blank(text) to authenticated, service_role;
+
 create table public.memory_facts (
   id uuid primary key default gen_random_uuid(),
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
+  constraint memory_facts_content_is_not_blank check (not private.is_blank(content)),
   digest text not null generated always as (md5(private.plain_words(content))) stored,
   -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
   -- text private.plain_gist.
@@ -130,6 +140,19 @@ language sql immutable strict set search_path = '' as $$
   where w.word <> all ('{"",a,an,the,now,currently,still,also,very,really,just,do,does,did}')
 $$;
 
+-- Keeps what a user chose for a fact that goes: that models do not store it again, or where they had it.
+create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
+language sql set search_path = '' as $$
+  insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance)
+  -- Of words in alphabetical order both are the same.
+  select distinct m.user_id, d.digest, case when not p_is_unwanted then m.tier end, m.character_id, p_fact.importance
+  from public.memories m cross join unnest(array[p_fact.digest, p_fact.gist]) d (digest)
+  where m.id = p_fact.memory_id and d.digest is not null
+  on conflict (user_id, digest) do update
+  set tier = case when g.tier is not null then excluded.tier end, character_id = excluded.character_id,
+      importance = excluded.importance
+$$;
+
 -- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their memory or
 -- with their message, by another trigger, do not count as deleted by the user. However a fact goes, one
 -- that was turned off does not come back, and one that was moved or rated comes back as the user had it.
@@ -139,9 +162,12 @@ declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
   v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.digest;
 begin
-  if tg_op = 'UPDATE' and v_is_users then
+  -- A client may send the same text again.
+  if tg_op = 'UPDATE' and v_is_users and new.content <> old.content then
     new.written_by := 'person';
     new.said_at := now();
+    -- What a user writes holds.
+    new.is_withdrawal := false;
   end if;
   if v_is_reworded then
     -- Those of the old text. Plain ones of the new text are found where facts are compared.
@@ -157,19 +183,12 @@ begin
   -- Without a withdrawal, what it withdrew holds again.
   if not old.is_withdrawal
      and (tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded) then
-    insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance)
-    -- Of words in alphabetical order both are the same.
-    select distinct m.user_id, d.digest, case when not v_is_users and old.is_active then m.tier end, m.character_id,
-           old.importance
-    from public.memories m cross join unnest(array[old.digest, old.gist]) d (digest)
-    where m.id = old.memory_id and d.digest is not null
-    on conflict (user_id, digest) do update
-    set tier = case when g.tier is not null then excluded.tier end, character_id = excluded.character_id,
-        importance = excluded.importance;
+    perform private.keep_choice(old, v_is_users or not old.is_active);
   end if;
   return case tg_op when 'DELETE' then old else new end;
 end $$;
-revoke execute on function private.plain_gist(text), private.touch_fact() from public, anon, authenticated;
+revoke execute on function private.plain_gist(text), private.keep_choice(public.memory_facts, boolean),
+  private.touch_fact() from public, anon, authenticated;
 create trigger memory_facts_touch before insert or update of content or delete on public.memory_facts
   for each row execute function private.touch_fact();
 
@@ -331,7 +350,21 @@ begin
   delete from public.memory_facts f where f.id = v_other.id;
   return null;
 end $$;
-revoke execute on function private.unite_facts(), private.absorb_fact() from public, anon, authenticated;
+-- One request of a user at a time changes facts, and no turn meanwhile: both change several rows, in any order. It
+-- takes the lock of begin_turn and finish_turn, before a row is locked, as they do.
+create function private.lock_facts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- What is deleted with its memory has rows locked already.
+  if pg_trigger_depth() = 1 then
+    perform pg_advisory_xact_lock(hashtextextended(auth.uid()::text, 0));
+  end if;
+  return null;
+end $$;
+revoke execute on function private.unite_facts(), private.absorb_fact(), private.lock_facts()
+  from public, anon, authenticated;
+create trigger memory_facts_lock before insert or delete or update of memory_id, content on public.memory_facts
+  for each statement when (current_setting('role', true) = 'authenticated') execute function private.lock_facts();
 create trigger memory_facts_unite before insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.unite_facts();
 create trigger memory_facts_absorb after insert or update of memory_id, content on public.memory_facts
@@ -356,11 +389,26 @@ create trigger memory_facts_total before insert or update of memory_id on public
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
 -- current fact with the same text, or a later one of the same subject and topic. A withdrawal of the replacement
 -- withdraws them only if it has their words.
+--
+-- A fact that a user deletes takes what it had replaced along, unless that is pinned or the user's own: they want
+-- the matter gone, not its outdated state back.
 create function private.restore_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_freed record;
+  v_past uuid[];
 begin
+  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1 then
+    with recursive past as (
+      select f.id from public.memory_facts f join gone g on g.id = f.replaced_by
+      where not g.is_withdrawal and f.written_by = 'model' and not f.pinned
+      union
+      select f.id from public.memory_facts f join past p on p.id = f.replaced_by
+      where f.written_by = 'model' and not f.pinned)
+    select array_agg(p.id) into v_past from past p;
+    perform private.keep_choice(f, true) from public.memory_facts f where f.id = any (v_past) and not f.is_withdrawal;
+    delete from public.memory_facts f where f.id = any (v_past);
+  end if;
   for v_freed in
     with recursive freed as (
       select f.id, g.replaced_by as target, array[g.id] as gone, f.said_at, f.source_to, f.created_at

@@ -32,12 +32,19 @@ alter table private.summary_versions enable row level security;
 revoke all on private.summary_versions from public, anon, authenticated;
 
 -- A user's words replace all that models wrote so far; the messages that it retold stay covered. Without
--- words there is no summary, and a new one is written.
+-- words there is no summary, and a new one is written. The same words again, as a client may send them, change
+-- nothing.
 create function private.take_person_summary() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if private.is_blank(new.person_content) then
+    new.person_content := '';
+  end if;
+  if tg_op = 'INSERT' or new.person_content <> '' and new.person_content = old.person_content then
+    return new;
+  end if;
   new.content := '';
-  if btrim(new.person_content) = '' then
+  if new.person_content = '' then
     new.covers_position := 0;
     new.person_covers := 0;
     delete from private.summary_versions v where v.conversation_id = new.conversation_id;
@@ -48,7 +55,7 @@ begin
   return new;
 end $$;
 revoke execute on function private.take_person_summary() from public, anon, authenticated;
-create trigger conversation_summaries_person before update of person_content on public.conversation_summaries
+create trigger conversation_summaries_person before insert or update of person_content on public.conversation_summaries
   for each row when (current_setting('role', true) = 'authenticated') execute function private.take_person_summary();
 
 -- A summary that a user deletes is forgotten with all its versions. The row of an adult conversation stays

@@ -14,7 +14,7 @@ declare
   -- As in private.terms_in.
   c_unspaced constant text := '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]';
   c_languages constant text[] := '{english,german,french,spanish,portuguese,italian,dutch,swedish,danish,finnish,hungarian,romanian,turkish,russian,greek,arabic,hindi,armenian,tamil}';
-  v_query constant text := lower(left(p_query, 200));
+  v_query constant text := replace(private.without_marks(lower(left(p_query, 200))), U&'\200C', '');
   v_spaced constant text := regexp_replace(v_query, c_unspaced || '+', ' ', 'g');
   v_language constant regconfig := private.text_language(v_query);
   v_said text[];
@@ -115,7 +115,7 @@ begin
         and m.is_active
       limit 300) f
     where f.is_speech and f.conversation_id = p_conversation_id
-      and not exists (select from unnest(p_runs) r where position(r in lower(f.content)) = 0)
+      and not exists (select from unnest(p_runs) r where position(r in private.without_marks(lower(f.content))) = 0)
     order by f.position desc limit p_most;
 end $$;
 

@@ -271,8 +271,8 @@ FUNCTIONS = {
         shared.has_our_policies
     """,
     "authenticated service_role": """
-        private.is_admin private.plain_words private.search_terms private.terms_in
-        private.text_language
+        private.is_admin private.is_blank private.plain_words private.search_terms
+        private.terms_in private.text_language private.without_marks
     """,
     # Called by other functions, triggers and constraints.
     "": """
@@ -285,7 +285,8 @@ FUNCTIONS = {
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
         private.write_my_character shared.edit_character shared.delete_character
-        private.count_of private.normalised private.plain_gist private.write_account
+        private.count_of private.normalised private.keep_choice private.plain_gist
+        private.write_account
         shared.set_display_name
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.count_before private.has_counting_entries
@@ -306,7 +307,7 @@ FUNCTIONS = {
         private.note_for_listeners private.with_noted
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.narrow_fact private.restore_facts private.shape_fact
-        private.absorb_fact private.unite_facts
+        private.absorb_fact private.lock_facts private.unite_facts
         private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
         private.forget_variables

@@ -337,6 +337,7 @@ class TestFailure:
             pytest.param(text(""), id="empty"),
             pytest.param(text("I am sorry, I cannot help with that."), id="prose"),
             pytest.param(text('{"summary": 7, "facts": "all"}'), id="wrong-types"),
+            pytest.param(text('{"summary": "S.", "facts": "A fact."}'), id="facts-lost"),
             pytest.param(text("{" * 5000), id="nested"),
             pytest.param(text('{"summary": "\\u0000\\u200b", "facts": []}'), id="nothing-in-it"),
             pytest.param(reply(200, b"\xff\xfe\x00"), id="bytes"),

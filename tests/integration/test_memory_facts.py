@@ -7,7 +7,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, LiteralString
 from uuid import UUID
 
 import pytest
@@ -46,6 +46,7 @@ FLUTE, HARP = "Ada practises the flute at dawn.", "Ada practises the harp at daw
 """Facts of which no word tells the topic."""
 SAID_FLUTE, SAID_HARP = "I practise the flute at dawn.", "I practise the harp at dawn instead."
 DAY = "2026-05-03 10:00+00"
+BLANK = (" ", "\n\n", "\u200b", "\u00a0\ufeff", "\u3000\u2060", "\u200d\u200c\ufe0f", "\u00ad\x07")
 
 
 def say(talk: Talk, *contents: str, **columns: Any) -> None:
@@ -1585,7 +1586,7 @@ class TestBranch:
         assert (texts(told, before), texts(told, after)) == ({PARIS}, {OSLO})
 
     @pytest.mark.parametrize("how", ["noted", "moved"])
-    def test_does_not_bring_back_what_a_fact_of_a_wider_tier_replaced(
+    def test_knows_what_a_fact_of_a_wider_tier_replaced_as_long_as_that_is_known(
         self, told: Talk, how: str
     ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
@@ -1598,7 +1599,7 @@ class TestBranch:
         assert texts(told, branch) == {OSLO}
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
-        assert (texts(told), texts(told, branch)) == ({PARIS}, {PARIS})
+        assert (texts(told), texts(told, branch)) == (set(), set())
 
     @pytest.mark.parametrize("tier", ["profile", "conversation"])
     def test_its_messages_do_not_bring_back_what_was_replaced_later(
@@ -2068,6 +2069,18 @@ class TestPerson:
         write_summary(told, "Ada came by boat.")
         assert (shown(told), summary(told)[1]) == (("Ada came by boat.", ""), 0)
 
+    def test_same_words_again_keep_what_a_model_wrote_after_them(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        write_summary(told, "Ada came by boat.")
+        person = {"person_summary": "Ada came by boat."}
+        step_after(told, person, retold="Then she stayed.")
+        covered = summary(told)
+        write_summary(told, "Ada came by boat.")
+        assert shown(told) == ("Ada came by boat.", "Then she stayed.")
+        assert summary(told) == covered
+        write_summary(told, "Ada came by ship.")
+        assert shown(told) == ("Ada came by ship.", "")
+
     def test_summary_that_did_not_know_the_words_is_refused(self, told: Talk) -> None:
         step(told, upto=STORY[1], retold="One.")
         write_summary(told, "Ada came by boat.")
@@ -2118,6 +2131,34 @@ class TestPerson:
             mine = {"conversation_id": f"eq.{told.conversation}"}
             row = {"person_content": "x" * 4001}
             assert api.patch("/conversation_summaries", params=mine, json=row).status_code == 400
+
+    @pytest.mark.parametrize("blank", BLANK, ids=ascii)
+    def test_blank_fact_is_refused(self, told: Talk, blank: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = str(told.stack.one("select id from memories")["id"])
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            answers = [
+                api.post("/memory_facts", json={"memory_id": memory, "content": blank}),
+                api.patch("/memory_facts", params=its, json={"content": blank}),
+            ]
+        assert [answer.status_code for answer in answers] == [400, 400]
+        assert all("content_is_not_blank" in answer.json()["message"] for answer in answers)
+        assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize("visible", ["7", "+", "♥", "❤\ufe0f", "愛", "\u200fא"])
+    def test_fact_of_one_sign_is_none_of_these(self, told: Talk, visible: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        self.change(told, content=visible)
+        assert texts(told) == {visible}
+
+    @pytest.mark.parametrize("blank", BLANK, ids=ascii)
+    def test_blank_words_are_no_summary(self, told: Talk, blank: str) -> None:
+        write_summary(told, blank)
+        assert shown(told) == ("", "")
+        step(told, retold="One.")
+        write_summary(told, blank)
+        assert (shown(told), summary(told)[1]) == (("", ""), 0)
 
     def test_fact_moves_to_another_tier_and_reaches_new_conversations(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})
@@ -2469,7 +2510,8 @@ class TestPerson:
         assert told.stack.all("select from private.forgotten_facts") == []
         with told.stack.data_api(told.user) as api:
             assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
-        assert texts(told) == {PARIS}
+        # Where it was moved out of a wider tier, it replaces nothing there.
+        assert texts(told) == ({PARIS} if first == "profile" != tier else set())
 
     def test_history_with_the_words_of_what_holds_stays_history_when_both_move(
         self, told: Talk
@@ -2528,6 +2570,33 @@ class TestPerson:
         act(told, "delete", MOVED)
         assert texts(told) == {own}
 
+    def test_facts_that_a_person_rewords_alike_at_once_become_one(self, told: Talk) -> None:
+        memory = told.stack.insert("memories", user_id=told.user.id, tier="profile")
+
+        def reword(fact: UUID, content: str) -> set[int]:
+            with told.stack.data_api(told.user) as api:
+                its = {"id": f"eq.{fact}"}
+                answers = [
+                    api.patch("/memory_facts", params=its, json={"content": content})
+                    for _ in range(4)
+                ]
+            return {answer.status_code // 100 for answer in answers}
+
+        for attempt in range(6):
+            ids = [
+                told.stack.insert(
+                    "memory_facts",
+                    **{"memory_id": memory, "content": f"Ada has boat {number}."},
+                    written_by="model",
+                )
+                for number in range(4)
+            ]
+            with ThreadPoolExecutor(4) as pool:
+                done = list(pool.map(reword, ids, [f"Ada has no boat {attempt} times."] * 4))
+            assert done == [{2}] * 4
+            told.stack.db.execute("delete from private.counters")  # They have a limit.
+        assert len(texts(told)) == 6
+
     def test_whether_others_have_a_fact_is_not_told(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         memory = str(told.stack.one("select id from memories")["id"])
@@ -2537,6 +2606,52 @@ class TestPerson:
                 for text in (PARIS, OSLO)
             ]
         assert [answer.status_code for answer in refused] == [403, 403]
+        assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize(
+        "before", [{}, {"is_active": False}, {"content": "Ada lives in Rome."}]
+    )
+    @pytest.mark.parametrize("homes", [2, 3])
+    def test_fact_that_a_person_deletes_takes_what_it_had_replaced_along(
+        self, told: Talk, homes: int, before: dict[str, Any]
+    ) -> None:
+        live_in_oslo(told)
+        holds = OSLO
+        if homes == 3:
+            say(told, "I live in London now.", "Far, too.")
+            step(told, {"text": LONDON, "said": "I live in London now."})
+            holds = LONDON
+        if before:
+            self.change(told, holds, **before)
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{before.get('content', holds)}"}
+            assert api.delete("/memory_facts", params=its).is_success
+        assert told.stack.all("select from memory_facts") == []
+        say(told, "I live in Paris.", "I know.")
+        step(told, {"text": PARIS, "said": "I live in Paris."})
+        assert texts(told) == set()
+
+    @pytest.mark.parametrize(
+        "keep",
+        [
+            "update memory_facts set pinned = true where content = %s",
+            "update memory_facts set written_by = 'person' where content = %s",
+        ],
+    )
+    def test_what_a_person_kept_of_the_past_is_not_deleted_with_what_replaced_it(
+        self, told: Talk, keep: LiteralString
+    ) -> None:
+        live_in_oslo(told)
+        told.stack.db.execute(keep, [PARIS])
+        with told.stack.data_api(told.user) as api:
+            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        assert texts(told) == {PARIS}
+
+    def test_fact_of_which_a_person_deletes_the_message_brings_back_what_it_had_replaced(
+        self, told: Talk
+    ) -> None:
+        live_in_oslo(told)
+        act(told, "delete", MOVED)
         assert texts(told) == {PARIS}
 
     def test_fact_of_which_a_person_deletes_the_withdrawal_is_noted_again(self, told: Talk) -> None:
@@ -2551,6 +2666,30 @@ class TestPerson:
         assert texts(told) == set()
         step(told, {"text": dog, "said": "I have a dog!"})
         assert texts(told) == {dog}
+
+    @pytest.mark.parametrize("words", ["Ada has a cat.", "Ada has a dog!"])
+    def test_withdrawal_that_a_person_rewords_is_a_fact(self, told: Talk, words: str) -> None:
+        dog = "Ada has a dog."
+        step(told, {"text": dog, "said": STORY[4]})
+        say(told, "The dog is gone.", "Oh.")
+        step(told, {"action": "withdraw", "of": dog, "said": "The dog is gone."})
+        with told.stack.data_api(told.user) as api:
+            its = {"is_withdrawal": "is.true"}
+            assert api.patch("/memory_facts", params=its, json={"content": words}).is_success
+        assert texts(told) == {words}
+        assert [fact["written_by"] for fact in current(told)] == ["person"]
+
+    def test_same_text_again_leaves_a_fact_as_it_is(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "subject": "Ada", "topic": "home"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "subject": "Ada", "topic": "home"})
+        every = "select * from memory_facts order by id"
+        before = told.stack.all(every)
+        for row in before:
+            self.change(told, row["content"], content=row["content"])
+        assert told.stack.all(every) == before
+        act(told, "delete", MOVED)
+        assert texts(told) == {PARIS}
 
     def test_fact_that_a_person_narrows_leaves_others_what_it_had_replaced(
         self, told: Talk

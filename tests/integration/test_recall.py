@@ -85,6 +85,37 @@ def test_what_was_said_long_ago_is_found_again(long: Talk, said: str, asked: str
     assert said in recalled(long, asked)
 
 
+MARKS = "\u00ad\u061c\u200b\u200d\u200e\u200f\u202b\u202e\u2060\u2068\ufe0f\ufeff"
+"""Invisible: of the direction of writing, of word breaks, of how a sign is drawn."""
+
+
+@pytest.mark.parametrize("mark", MARKS, ids=lambda mark: f"U+{ord(mark):04X}")
+@pytest.mark.parametrize("place", ["{0}Tolvane{0}", "Tol{0}vane"])
+def test_words_with_invisible_marks_are_found(long: Talk, place: str, mark: str) -> None:
+    marked = place.format(mark)
+    say(long, f"The one who betrayed us was {marked}.", "Aye.", "Wenzel has the key.")
+    chatter(long)
+    assert "betrayed" in recalled(long, "Do you remember Tolvane?")
+    assert "key" in recalled(long, f"Where is the key of {place.format(mark)}, Wen{mark}zel?")
+
+
+PERSIAN = ("کتاب\u200cها", "کتابها", "کتاب ها")
+
+
+@pytest.mark.parametrize("asked", PERSIAN)
+def test_word_of_two_joined_parts_is_found_in_each_spelling(long: Talk, asked: str) -> None:
+    say(long, f"The word is {PERSIAN[0]}.")
+    chatter(long)
+    assert "The word is" in recalled(long, f"What does {asked} mean?")
+
+
+@pytest.mark.parametrize("said", PERSIAN)
+def test_question_with_two_joined_parts_finds_each_spelling(long: Talk, said: str) -> None:
+    say(long, f"The word is {said}.")
+    chatter(long)
+    assert "The word is" in recalled(long, f"What does {PERSIAN[0]} mean?")
+
+
 def test_a_long_message_may_ask_at_its_end(long: Talk) -> None:
     say(long, "The obelisk hums at noon.")
     chatter(long)
@@ -292,8 +323,17 @@ def test_a_version_of_an_old_reply_does_not_see_what_came_later(long: Talk) -> N
 
 @pytest.mark.parametrize(
     "content",
-    ["", " ", "x" * 60_000, "東" * 20_000, "a b " * 12_000, "\U0001f600" * 9_000, "%_\\'\""],
-    ids=["empty", "blank", "long-word", "no-spaces", "many-words", "emoji", "marks"],
+    [
+        "",
+        " ",
+        "x" * 60_000,
+        "東" * 20_000,
+        "a b " * 12_000,
+        "\U0001f600" * 9_000,
+        MARKS * 1_000,
+        "%_\\'\"",
+    ],
+    ids=["empty", "blank", "long-word", "no-spaces", "many-words", "emoji", "invisible", "marks"],
 )
 def test_no_message_is_too_odd_to_be_stored(long: Talk, content: str) -> None:
     say(long, content)

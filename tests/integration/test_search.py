@@ -70,6 +70,24 @@ def test_a_message_is_found(
     assert shown(result).replace("[", "").replace("]", "") == said
 
 
+@pytest.mark.parametrize(
+    ("said", "query"),
+    [
+        ("\u200fTolvane\u200e keeps the \u2068key\u2069.", "tolvane key"),
+        ("Tolvane keeps the key.", "\u202bTol\u00advane\u202c \ufeffkey"),
+        ("ไวโอ\u200bลินอยู่ที่ไหน", "ไวโอลิน"),
+        ("این کتاب\u200cها است", "کتابها"),
+        ("این کتابها است", "کتاب\u200cها"),
+    ],
+)
+def test_invisible_marks_hide_no_word(
+    stack: Stack, ann: User, api: httpx.Client, said: str, query: str
+) -> None:
+    here = stack.conversation(ann, "Good morning to you.", "Good morning.", said)
+    (result,) = found(api, query)
+    assert result["conversation_id"] == str(here)
+
+
 def test_all_words_are_wanted(stack: Stack, ann: User, api: httpx.Client) -> None:
     stack.conversation(ann, "The kettle sings.", "The harbour sleeps.")
     assert found(api, "kettle harbour") == []

@@ -305,6 +305,18 @@ def test_greeting_and_draft_have_none(told: Talk) -> None:
     assert stored(told) == 0
 
 
+def test_branch_leaves_it_with_the_original(told: Talk) -> None:
+    told.reply("Hello")
+    reply = told.stack.one("select id from messages where content = 'Aye.'")["id"]
+    answer = told.stack.chat(told.user, action="branch", message_id=str(reply))
+    assert answer.status_code == 200
+    with told.stack.data_api(told.user) as api:
+        asked = {"select": "reply_message_id,turn_prompts(composition)"}
+        (turn,) = api.get("/turns", params=asked).json()
+    assert turn["reply_message_id"] == str(reply)
+    assert turn["turn_prompts"]
+
+
 def test_reply_that_was_stopped_has_one(talk: Talk) -> None:
     talk.have_only(VENICE)
     talk.stack.upstream.enqueue(stream(["Once there was ", stall()]))

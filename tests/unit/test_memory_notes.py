@@ -403,6 +403,98 @@ class TestParse:
         written = parse(f'{{"summary": {text}, "facts": [{fact}]}}', reach="profile")
         assert written == Written(summary, [Fact("profile", summary, topic="words")])
 
+    TEA = '{"text": "Ada likes tea.", "importance": 4}'
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            '{"summary": "They met.", "facts": [{"text": "Ada likes tea.", "importance": 4,}]}',
+            '{"summary": "They met.", "facts": [' + TEA + ",],}",
+            '{"summary": "They met.",, "facts": [' + TEA + "]}",
+            '{"summary": "They met." "facts": [' + TEA + "]}",
+            '{"summary": "They met."\n"facts": [' + TEA + "]}",
+            '{"summary": "They met."; "facts": [' + TEA + "]}",
+            '{"summary": "They met.", "facts" [' + TEA + "]}",
+            '{"summary": "They met.", "facts": [{"text": "Ada likes tea." "importance": 4}]}',
+            '{"summary": "They met.", "facts": [{"text": "Ada likes tea.", "importance": +4}]}',
+            '{"summary": "They met.", "facts": [' + TEA[:-1] + ', "topic": None, "pinned": True}]}',
+            '{"summary": "They met.", // so\n"facts": [/* one */ ' + TEA + " // it\n]}",
+            "{'summary': 'They met.', 'facts': [{'text': 'Ada likes tea.', 'importance': 4}]}",
+            '{"summary": "They met.", "facts": ' + TEA + "}",
+            '{"summary": "They met.", "facts": {"1": ' + TEA + "}}",
+            '{"summary": "They met.", "facts": [' + TEA[:-1] + "]}",
+            '{"summary": "They met.", "facts": [' + TEA + "}",
+            '{"summary": "They met.", "facts": [' + TEA[1:] + "]}",
+            '{"summary": "They met."}\n{"facts": [' + TEA + "]}",
+            '{"summary": "They met."}, "facts": [' + TEA + "]}",
+            '{"facts": [' + TEA + ']}\n{"summary": "They met."}',
+            '{"notes": {"summary": "They met.", "facts": [' + TEA + ",]}}",
+        ],
+    )
+    def test_slips_of_a_model_lose_nothing(self, answer: str) -> None:
+        written = parse(answer, reach="profile")
+        assert written == Written(
+            "They met.", [Fact("conversation", "Ada likes tea.", importance=4)]
+        )
+
+    @pytest.mark.parametrize(
+        "noted",
+        [
+            '["Ada likes tea.", "Ada has a dog",]',
+            '["Ada likes tea.", "Ada has a dog", "Ada si',
+            '[{"text": "Ada likes tea.", {"text": "Ada has a dog"}]',
+            '[{"text": "Ada likes tea."} {"text": "Ada has a dog"}]',
+            "['Ada likes tea.', \"Ada has a dog\"]",
+        ],
+    )
+    def test_each_of_several_facts_is_read(self, noted: str) -> None:
+        written = parse(f'{{"summary": "They met.", "facts": {noted}}}', reach="profile")
+        assert written is not None
+        assert [fact.text for fact in written.facts] == ["Ada likes tea.", "Ada has a dog"]
+
+    def test_importance_that_is_no_number_is_left_out(self) -> None:
+        noted = '{"text": "Ada likes tea.", "importance": high, "topic": "tea"}'
+        written = parse(f'{{"summary": "They met.", "facts": [{noted}]}}', reach="profile")
+        assert written == Written(
+            "They met.", [Fact("conversation", "Ada likes tea.", topic="tea")]
+        )
+
+    def test_apostrophe_ends_no_text_in_single_quotes(self) -> None:
+        written = parse("{'summary': 'Ada's boat left, Mara's stayed.'}", reach="profile")
+        assert written == Written("Ada's boat left, Mara's stayed.", [])
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            '{"summary": "They met.", "facts": [{"text": "Ada likes tea, "importance": 4}]}',
+            '{"summary": "They met.", "facts": [' + TEA + ', {"text": "A, "topic": "tea"}]}',
+            '{"summary": "They met.", "facts": [' + TEA + ', {"text"; "A", "topic": "tea"}]}',
+            '{"summary": "They met.", "facts": [' + TEA + ']], {"text": "Ada has a dog."}]}',
+            '{"summary": "They met.", "facts": [{"text": Ada likes tea.}]}',
+            '{"summary": "They met.", "facts": [Ada likes tea.]}',
+            '{"summary": "They met.", "facts": \\[' + TEA + "]}",
+            '{"summary": "They met.", "notes": [' + TEA + "]}",
+            '{"summary": "They met.", "facts": [[' + TEA + "]]}",
+            '{"summary": "They met.", "facts;: [' + TEA + "]}",
+            '{"summary": "They met.", "facts": "Ada likes tea."}',
+            '{"summary": "They met.", "facts": many}',
+            '{"summary": "They met.", facts: [{"text": "Ada likes tea."}]}',
+            '{"summary": "They met.\\", \\"facts\\": [{\\"text\\": \\"Ada likes tea.\\"}]"}',
+        ],
+    )
+    def test_facts_that_cannot_be_read_are_not_none(self, answer: str) -> None:
+        """The messages would count as noted, and what they say would never be a fact."""
+        assert parse(answer, reach="profile") is None
+
+    @pytest.mark.parametrize("none", ["[]", "[ ],", "{}", "null", "None", '"none"', '""', "false"])
+    def test_answer_may_have_no_facts(self, none: str) -> None:
+        written = parse(f'{{"summary": "They met.", "facts": {none}}}', reach="profile")
+        assert written == Written("They met.", [])
+
+    def test_word_facts_in_a_summary_is_a_word(self) -> None:
+        told = 'She told him the facts: the sea, the "harp".'
+        assert parse(f'{{"summary": "{told}", "facts": []}}', reach="profile") == Written(told, [])
+
     def test_example_that_is_repeated_says_nothing(self) -> None:
         assert parse(answer("...", ["..."]), reach="profile") is None
         written = parse(answer(facts=["...", "One."]), reach="profile")

@@ -284,6 +284,15 @@ def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:
     assert built(turn)[0]["content"].endswith(memory)
 
 
+@pytest.mark.parametrize("blank", [" ", "\n\n", "\u200b", "\ufeff\u00ad"])
+def test_blank_memory_is_none(blank: str) -> None:
+    blanks = [{"content": blank, "pinned": True}, {"content": blank}]
+    memory = MemoryRow(person_summary=blank, summary=blank)
+    assert built(begun(memory=memory, facts=blanks)) == built(begun())
+    turn = begun(memory=memory, facts=[*blanks, {"content": "New."}])
+    assert built(turn)[0]["content"].endswith("## What is remembered\n- New.")
+
+
 def test_memory_that_is_too_long_keeps_pinned_facts_and_the_summary() -> None:
     turn = begun(
         memory=MemoryRow(summary="They met. " * 100),

@@ -831,6 +831,12 @@ class TestCachedTokens:
                 id="openrouter",
             ),
             pytest.param({"cached_tokens": 7}, id="flat"),
+            pytest.param({"num_cached_tokens": 7}, id="numbered"),
+            pytest.param({"input_tokens_details": {"cached_tokens": 7}}, id="of-the-input"),
+            pytest.param(
+                {"prompt_tokens_details": {"cached_tokens": 0}, "prompt_cache_hit_tokens": 7},
+                id="zero-beside-a-number",
+            ),
             pytest.param({"prompt_cache_hit_tokens": 7}, id="deepseek"),
             pytest.param({"cache_read_input_tokens": 7}, id="anthropic"),
             pytest.param({"prompt_tokens_details": {"cached_tokens": "7"}}, id="as-text"),

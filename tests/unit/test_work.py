@@ -123,6 +123,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "entry": without_decorators,
     "messages-for-keys": _said,
     "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
+    "notes-with-slips": lambda text: notes.parse(
+        '{"summary":"They met.","facts":[' + text, reach="profile"
+    ),
     "facts": _noted,
     "macros": _expanded,
     "macros-to-name": unexpanded,

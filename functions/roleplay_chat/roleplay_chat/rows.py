@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from roleplay_chat.api import MemoryTier, Object, Tier
 
@@ -197,6 +197,14 @@ class FactRow(Row):
         return f"{self.content} (since {self.since.day} {self.since:%B %Y})"
 
 
+def _visible_facts(facts: list[FactRow]) -> list[FactRow]:
+    return [fact for fact in facts if _is_visible(fact.content)]
+
+
+def _is_visible(text: str) -> bool:
+    return any(char.isprintable() and not char.isspace() for char in text)
+
+
 class MemoryRow(Row):
     """The summary of the messages up to `covers_position`; "" if there is none.
 
@@ -215,7 +223,7 @@ class MemoryRow(Row):
     @property
     def text(self) -> str:
         """Both parts of the summary."""
-        return "\n".join(filter(None, [self.person_summary, self.summary]))
+        return "\n".join(filter(_is_visible, [self.person_summary, self.summary]))
 
 
 class TemplateRow(Row):
@@ -317,8 +325,9 @@ class BegunTurn(Row):
     recalled: list[RecalledRow] = Field(default_factory=list)
     """The messages that relate to the person's message, the best first."""
     memory: MemoryRow | None = None
-    facts: list[FactRow] = Field(default_factory=list)
-    """Those that matter most first: pinned ones, then by importance and use."""
+    facts: Annotated[list[FactRow], AfterValidator(_visible_facts)] = Field(default_factory=list)
+    """Those that matter most first: pinned ones, then by importance and use. Not the blank ones of
+    an older version's rows."""
     variables: Object = Field(default_factory=dict)
     """What macros have set in the conversation before this turn's reply: texts by name."""
     last_said_at: datetime | None = None

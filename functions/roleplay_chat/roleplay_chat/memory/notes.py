@@ -15,7 +15,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from roleplay_chat.api import MemoryTier, Tier
-from roleplay_chat.memory import facts
+from roleplay_chat.memory import facts, loose_json
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
 from roleplay_chat.memory.topics import MAX_FACT_CHARS
@@ -52,8 +52,8 @@ MAX_TOKENS = 1_200
 """For the answer: a summary of the requested length, the facts and the JSON around them."""
 KNOWN_SHARE = 1 / 6
 """The share of the writer's context for the known facts: those that the messages may change."""
-MAX_TRIES, MAX_OBJECTS = 90, 10
-"""Places at which a fact, and the whole, may begin in an answer that is not valid JSON."""
+MAX_OBJECTS = 10
+"""Places at which the notes may begin in an answer with other text around them."""
 MAX_BATCHES = 3
 """The most requests for one summary, for a model that cannot read all its messages at once."""
 MAX_BATCH_TOKENS = 12_000
@@ -91,13 +91,14 @@ time. `message` is the number of the message that says it.\
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
 _SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_OBJECT = re.compile(r'\{\s*"(?:summary|facts)"\s*:')
-_ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
-_QUOTE = re.compile(r'\\.|"', re.DOTALL)
-_KEY = re.compile(r'"\w{1,40}')
-_AFTER_KEY = re.compile(r"\s{0,99}:")
-_AFTER_VALUE = re.compile(
-    r'\s{0,99}(?:[}\]]|$|,\s{0,99}(?:[{\[}\]]|$|"\w{0,40}(?:$|"\s{0,99}(?::|$))))'
+_OBJECT = re.compile(r"""\{\s*["']?(?:summary|facts)["']?\s*:""")
+_FACTS = re.compile(r"""["']facts["']\s*:\s*|\bfacts["']?\s*:?\s*(?=[\[{])""")
+_NOTHING = re.compile(r"[\s.-]*(?:none?\b|nothing\b|n/a\b|null\b|\Z)", re.IGNORECASE)
+_NO_FACTS = re.compile(r"""\[\s*\]|\{\s*\}|(?:null|none|false|0)\b|["']|\Z""", re.IGNORECASE)
+_CLOSING = re.compile(r"[}\]]")
+_TEXT = re.compile(r"""["']text["']\s*[:;]""")
+_LEFT_OVER = re.compile(
+    r"""[,;{]\s*["'](?:summary|facts?|action|tier|text|importance|subject|topic|message)\b"""
 )
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _WITHDRAWALS = {"withdraw", "delete", "remove", "forget", "retract"}
@@ -416,59 +417,23 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
     `reach` is the widest scope that the turn allows; wider facts are narrowed to it.
     """
     answer = answer[:MAX_ANSWER_CHARS]
-    summary, noted = _read(answer)
+    whole = _whole(answer)
+    data = whole or _with_slips(answer)
+    summary = data.get("summary") if data else None
     summary = clean(summary, MAX_SUMMARY_CHARS) if isinstance(summary, str) else ""
-    if not summary:
+    noted = _noted_in(data or {}, answer)
+    if not summary or noted is None:
         return None
     kept: dict[tuple[str, ...], Fact] = {}
     for entry in noted:
         fact = _fact(entry, reach)
         if fact is not None and len(kept) < MAX_FACTS:
             kept.setdefault((fact.action, fact.text.casefold(), str(fact.known)), fact)
+    texts = [summary, *(fact.text for fact in kept.values())]
+    if any(map((_FACTS if whole else _LEFT_OVER).search, texts)):
+        # A text that took in what comes after it.
+        return None
     return Written(summary, list(kept.values()))
-
-
-def _read(answer: str) -> tuple[Any, Iterator[object]]:
-    """The summary and the facts, as far as they can be read; of any types. Takes the last ones,
-    because models repeat the example first.
-    """
-    data = _whole(answer)
-    if data is None:
-        answer = _repaired(answer)
-        data = _whole(answer)
-    if data is not None:
-        listed = data.get("facts")
-        return data.get("summary"), iter(listed if isinstance(listed, list) else [])
-    found = deque(_SUMMARY.finditer(answer), 1)
-    if not found:
-        return None, iter(())
-    starts = deque(_OBJECT.finditer(answer[: found[0].end()]), 1)
-    start = starts[0].start() if starts else 0
-    return _unquoted(found[0][1]), _complete(answer[start:])
-
-
-def _repaired(answer: str) -> str:
-    """The answer with its quotation marks escaped inside of texts, where models forget to, and
-    without backslashes that escape nothing: "She said "come in"", "Ada\\'s".
-
-    A quotation mark ends a text only if the object goes on, or ends, after it.
-    """
-    answer = _ESCAPE.sub(lambda found: found[0] if found[1] else "", answer)
-    parts, taken, begin = [], 0, -1
-    for found in _QUOTE.finditer(answer, max(answer.find("{"), 0)):
-        place = found.start()
-        if found[0] != '"':
-            continue
-        if begin < 0:
-            begin = place
-        elif _AFTER_VALUE.match(answer, found.end()) or (
-            _KEY.fullmatch(answer, begin, place) and _AFTER_KEY.match(answer, found.end())
-        ):
-            begin = -1
-        else:
-            parts += [answer[taken:place], '\\"']
-            taken = found.end()
-    return "".join([*parts, answer[taken:]])
 
 
 def _whole(answer: str) -> Mapping[str, object] | None:
@@ -495,19 +460,48 @@ def _whole(answer: str) -> Mapping[str, object] | None:
     return None
 
 
-def _complete(answer: str) -> Iterator[Mapping[str, object]]:
-    """The facts in an answer that is not valid JSON: those that are complete."""
-    place = answer.find('"facts"')
-    for _ in range(MAX_TRIES if place >= 0 else 0):
-        place = answer.find("{", place)
-        if place < 0:
-            return
-        try:
-            value, place = _DECODER.raw_decode(answer, place)
-        except (ValueError, RecursionError):
-            place += 1
-        else:
-            yield value
+def _with_slips(answer: str) -> Mapping[str, object] | None:
+    """The last object with a summary in an answer that is not valid JSON, or incomplete. The last,
+    because models repeat the example first.
+    """
+    starts = deque((found.start() for found in _OBJECT.finditer(answer)), MAX_OBJECTS)
+    for start in [*reversed(starts), answer.find("{")]:
+        data = loose_json.read(answer, start) if start >= 0 else None
+        if isinstance(data, dict) and isinstance(data.get("summary"), str):
+            return data
+    return None
+
+
+def _noted_in(data: Mapping[str, object], answer: str) -> Iterable[object] | None:
+    """The facts of an answer, of any types; None if it has more than can be read. They would be
+    lost, because what the summary covers is read only once.
+    """
+    places = deque(_FACTS.finditer(answer), 1)
+    start = places[0].end() if places else 0
+    noted = data.get("facts")
+    if "facts" not in data and places:
+        # In an object of their own.
+        noted = loose_json.read(answer, start)
+    if isinstance(noted, Mapping):
+        noted = [noted] if "text" in noted or "fact" in noted else list(noted.values())
+    if isinstance(noted, str):
+        return [] if _NOTHING.match(noted) else None
+    listed = noted if isinstance(noted, list) else []
+    is_one_lost = bool(places and not listed and not _NO_FACTS.match(answer, start))
+    unread = max(is_one_lost, _unread(listed, answer, start))
+    return listed if unread <= _is_cut(answer, start) else None
+
+
+def _unread(noted: Sequence[object], answer: str, start: int) -> int:
+    """How many facts in the answer, after `start`, are not among these."""
+    read = sum(isinstance(entry, Mapping) and "text" in entry for entry in noted)
+    return len(_TEXT.findall(answer, start)) - read
+
+
+def _is_cut(answer: str, start: int) -> bool:
+    """Whether the answer ends within its last fact. It would do so the next time, too."""
+    last = deque(_TEXT.finditer(answer, start), 1)
+    return not _CLOSING.search(answer, last[0].end() if last else start)
 
 
 def _fact(entry: object, reach: MemoryTier) -> Fact | None:
@@ -553,13 +547,6 @@ def _number(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 < value < 10_000 else None
-
-
-def _unquoted(text: str) -> str:
-    try:
-        return str(json.loads(f'"{text}"', strict=False))
-    except ValueError:
-        return ""
 
 
 def clean(text: str, max_chars: int) -> str:

@@ -122,18 +122,23 @@ def cached_tokens(answer: Mapping[str, Any]) -> int | None:
     """The prompt tokens that a server took from its cache; None if it does not report them.
 
     OpenAI, OpenRouter, vLLM and llama.cpp have them in `prompt_tokens_details`, other providers
-    elsewhere in `usage`. llama.cpp servers that report no usage have `timings`.
+    elsewhere in `usage`. The largest of these counts, because gateways fill in the fields that they
+    do not know with 0. llama.cpp servers that report no usage have `timings`.
     """
-    usage, timings = _object(answer, "usage"), _object(answer, "timings")
-    found = (
+    usage = _object(answer, "usage")
+    reported = (
         _object(usage, "prompt_tokens_details").get("cached_tokens"),
+        _object(usage, "input_tokens_details").get("cached_tokens"),
         usage.get("cached_tokens"),
+        usage.get("num_cached_tokens"),
         usage.get("prompt_cache_hit_tokens"),
         usage.get("cache_read_input_tokens"),
-        timings.get("cache_n"),
-        answer.get("tokens_cached"),
     )
-    return next((known for value in found if (known := count(value)) is not None), None)
+    timed = (_object(answer, "timings").get("cache_n"), answer.get("tokens_cached"))
+    for found in (reported, timed):
+        if known := [tokens for value in found if (tokens := count(value)) is not None]:
+            return max(known)
+    return None
 
 
 def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:

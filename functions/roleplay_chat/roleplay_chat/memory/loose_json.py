@@ -1,0 +1,148 @@
+"""JSON as models write it: with the slips that a strict parser refuses. Pure; reads a text once.
+
+It understands commas that are missing or too many, quotation marks that are not escaped, texts in
+single quotes, `None` and `True`, `+3`, comments, and brackets that are missing or close the wrong
+thing. A value that is another word without quotes is left out.
+"""
+
+import json
+import re
+from typing import Any
+
+MAX_DEPTH = 8
+"""Containers within each other. What is nested deeper is no note, and not read."""
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))
+    |(?P<sign>[{}\[\],;:])|(?P<quote>["'])|(?P<word>[^\s{}\[\],;:"'/]+)|/""",
+    re.VERBOSE,
+)
+_GAP = r"\s{0,99}(?://[^\n]{0,200}\n\s{0,99}){0,2}"
+_NEXT_KEY = r"""["']\w{1,40}["']\s{0,99}[:\[{]"""
+_AFTER_VALUE = re.compile(
+    rf"""{_GAP}(?:[}}\]]|\Z|{_NEXT_KEY}
+    |[,;](?:\s{{0,9}}[,;])?{_GAP}(?:[{{\[}}\]]|\Z|["']\w{{0,40}}(?:\Z|["']\s{{0,99}}(?:[:\[{{]|\Z))))""",
+    re.VERBOSE,
+)
+_AFTER_ITEM = re.compile(rf"""{_GAP}(?:[,;]{_GAP}["'{{\[\]]|[}}\]]|\Z)""")
+_AFTER_KEY = re.compile(r"\s{0,99}[:\[{]")
+_KEY = re.compile(r"\w{1,40}")
+_QUOTES = {'"': re.compile(r'\\.|"', re.DOTALL), "'": re.compile(r"\\.|'", re.DOTALL)}
+_ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
+_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+_WORDS = {"null": None, "none": None, "true": True, "false": False}
+
+
+def read(text: str, place: int) -> Any:
+    """The object or list that begins at `place`; None if none does.
+
+    At an unfinished end, the object in a list that it cuts through is left out, and so is a value.
+    """
+    reader = _Reader()
+    while place < len(text) and (token := _TOKEN.match(text, place)):
+        begin, place = place, token.end()
+        if token["quote"]:
+            place = _end_of_text(text, begin, in_list=reader.is_in_list)
+            if place < 0:
+                break
+            reader.take(_unquoted(text[begin + 1 : place - 1]))
+        elif token["word"] and place < len(text):
+            reader.take_word(token["word"])
+        elif token["sign"]:
+            reader.take_sign(token["sign"])
+        if not 0 < len(reader.open) <= MAX_DEPTH:
+            return reader.root
+    return reader.unfinished()
+
+
+class _Reader:
+    """The containers that are open at a place of the text, the innermost last."""
+
+    def __init__(self) -> None:
+        self.root: Any = None
+        self.open: list[Any] = []
+        self.key: str | None = None
+
+    @property
+    def is_in_list(self) -> bool:
+        return bool(self.open) and isinstance(self.open[-1], list)
+
+    def take(self, value: Any) -> None:
+        """A text, number, word or container: a key where one is due, else a value."""
+        if not self.open:
+            self.root = value
+        elif self.is_in_list:
+            self.open[-1].append(value)
+        elif self.key is not None:
+            self.open[-1][self.key] = value
+            self.key = None
+        elif isinstance(value, str):
+            self.key = value
+
+    def take_word(self, word: str) -> None:
+        if _NUMBER.fullmatch(word):
+            self.take(int(word))
+        elif word.casefold() in _WORDS:
+            self.take(_WORDS[word.casefold()])
+        else:
+            # A text without quotes, of which nobody knows the end.
+            self.key = None
+
+    def take_sign(self, sign: str) -> None:
+        if sign in "{[":
+            self._begin({} if sign == "{" else [])
+        elif sign in "}]":
+            self._end(dict if sign == "}" else list)
+        elif sign != ":":
+            self.key = None
+        elif self.is_in_list and self.open[-1] and isinstance(self.open[-1][-1], str):
+            # An object in the list has lost its beginning.
+            key = self.open[-1].pop()
+            self._begin({})
+            self.key = key
+
+    def _begin(self, container: Any) -> None:
+        if len(self.open) > 1 and not self.is_in_list and self.key is None:
+            # An object that expects a key has lost its end.
+            self.open.pop()
+        self.take(container)
+        self.open.append(container)
+        self.key = None
+
+    def _end(self, kind: type) -> None:
+        """Close the innermost container of this kind, with those in it."""
+        if any(isinstance(container, kind) for container in self.open):
+            while not isinstance(self.open.pop(), kind):
+                pass
+            self.key = None
+
+    def unfinished(self) -> Any:
+        if len(self.open) > 1 and isinstance(self.open[-2], list):
+            self.open[-2].pop()
+        return self.root
+
+
+def _end_of_text(text: str, begin: int, *, in_list: bool) -> int:
+    """Where the text in quotation marks at `begin` ends; -1: nowhere.
+
+    A quotation mark ends it only if the object goes on, or ends, after it: models forget to escape
+    those inside.
+    """
+    after = _AFTER_ITEM if in_list else _AFTER_VALUE
+    for found in _QUOTES[text[begin]].finditer(text, begin + 1):
+        if found[0][0] != "\\" and (
+            after.match(text, found.end())
+            or (
+                _KEY.fullmatch(text, begin + 1, found.start())
+                and _AFTER_KEY.match(text, found.end())
+            )
+        ):
+            return found.end()
+    return -1
+
+
+def _unquoted(text: str) -> str:
+    """The text without escapes, and without backslashes that escape nothing: "Ada\\'s"."""
+    text = _ESCAPE.sub(lambda found: found[0] if found[1] else "", text)
+    text = _QUOTES['"'].sub(lambda found: '\\"' if found[0] == '"' else found[0], text)
+    return str(json.loads(f'"{text}"', strict=False))
