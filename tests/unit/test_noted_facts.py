@@ -1422,7 +1422,7 @@ class TestAnswer:
         written = parse(text, reach="profile")
         assert written is not None
         assert [(fact.action, fact.text) for fact in written.facts] == [
-            *(("withdraw", ""), ("add", "Brace { in it")),
+            *(("withdraw", ""), ("add", "unquoted"), ("add", "Brace { in it")),
         ]
 
     @pytest.mark.parametrize("filler", ["{", '{"a":', '{"\\"', '{"text": "'])

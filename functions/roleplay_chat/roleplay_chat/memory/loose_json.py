@@ -1,8 +1,8 @@
 """JSON as models write it: with the slips that a strict parser refuses. Pure; reads a text once.
 
 It understands commas that are missing or too many, quotation marks that are not escaped, texts in
-single quotes, `None` and `True`, `+3`, comments, and brackets that are missing or close the wrong
-thing. A value that is another word without quotes is left out.
+single quotes or none, `None` and `True`, `+3`, comments, and brackets that are missing or close the
+wrong thing.
 """
 
 import json
@@ -30,6 +30,10 @@ _KEY = re.compile(r"\w{1,40}")
 _QUOTES = {'"': re.compile(r'\\.|"', re.DOTALL), "'": re.compile(r"\\.|'", re.DOTALL)}
 _ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+_BARE = re.compile(
+    r"""[^{}\[\]"\n]{1,500}?(?=\s{0,9}(?:[}\]\n]|,\s{0,9}["']?\w{1,40}["']?\s{0,9}:|,\s{0,9}[}\]]))"""
+)
+"""A text without quotes. It ends where the object goes on or ends."""
 _WORDS = {"null": None, "none": None, "true": True, "false": False}
 
 
@@ -47,7 +51,9 @@ def read(text: str, place: int) -> Any:
                 break
             reader.take(_unquoted(text[begin + 1 : place - 1]))
         elif token["word"] and place < len(text):
-            reader.take_word(token["word"])
+            bare = _BARE.match(text, begin) if reader.needs_value else None
+            reader.take_word(bare[0] if bare else token["word"])
+            place = bare.end() if bare else place
         elif token["sign"]:
             reader.take_sign(token["sign"])
         if not 0 < len(reader.open) <= MAX_DEPTH:
@@ -67,6 +73,11 @@ class _Reader:
     def is_in_list(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1], list)
 
+    @property
+    def needs_value(self) -> bool:
+        """Whether a key waits for its value."""
+        return self.key is not None and not self.is_in_list
+
     def take(self, value: Any) -> None:
         """A text, number, word or container: a key where one is due, else a value."""
         if not self.open:
@@ -84,9 +95,8 @@ class _Reader:
             self.take(int(word))
         elif word.casefold() in _WORDS:
             self.take(_WORDS[word.casefold()])
-        else:
-            # A text without quotes, of which nobody knows the end.
-            self.key = None
+        elif self.needs_value:
+            self.take(word)
 
     def take_sign(self, sign: str) -> None:
         if sign in "{[":
