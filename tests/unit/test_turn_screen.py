@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, cast
 from uuid import UUID
 
@@ -107,7 +108,7 @@ async def test_very_many_messages() -> None:
 
 
 async def test_recalled_messages_of_new_words() -> None:
-    words = disguised(NEW_AT_ONCE_CHARS * 3 // 2, 5 * 10**6)
+    words = disguised(NEW_AT_ONCE_CHARS * 3 // 2)
     recalled = [{"sender": "user", "content": words, "position": 1}]
     rows = {"recalled": recalled, "history": [{"sender": "user", "content": "a", "position": 2}]}
     assert await in_threads(ChatRequest(kickoff=True), **rows) == [build, greeting_for]
@@ -120,8 +121,12 @@ async def test_ordinary_card_needs_no_thread() -> None:
     assert await in_threads(request, character=character(description=FEW, greetings=[FEW])) == []
 
 
-def disguised(chars: int, begin: int) -> str:
-    """Words in disguise that no other text of these tests has."""
+_numbers = count(10**6, 10**5)
+
+
+def disguised(chars: int) -> str:
+    """Words in disguise that nothing has read before."""
+    begin = next(_numbers)
     return " ".join(f"5@{number:x}|3!*" for number in range(begin, begin + chars))[:chars]
 
 
@@ -132,27 +137,29 @@ async def times_read_in_a_thread(request: ChatRequest, **rows: Any) -> int:
 
 async def test_new_words_are_read_in_a_thread() -> None:
     """They take twenty times as long as known ones."""
-    role = disguised(NEW_AT_ONCE_CHARS * 3 // 2, 10**6)
+    role = disguised(NEW_AT_ONCE_CHARS * 3 // 2)
     assert await times_read_in_a_thread(ChatRequest(kickoff=True, user_role=role)) == 1
     assert await times_read_in_a_thread(ChatRequest(kickoff=True, user_role=role)) == 0
 
 
 async def test_new_words_of_several_texts_are_read_in_a_thread() -> None:
     half = NEW_AT_ONCE_CHARS * 2 // 3
-    request = ChatRequest(kickoff=True, user_role=disguised(half, 2 * 10**6))
-    turn = {"id": ID, "message": disguised(half, 3 * 10**6)}
+    request = ChatRequest(kickoff=True, user_role=disguised(half))
+    turn = {"id": ID, "message": disguised(half)}
     assert await times_read_in_a_thread(request, turn=turn) == 1
 
 
 async def test_new_text_of_known_words_needs_no_thread() -> None:
-    words = disguised(NEW_AT_ONCE_CHARS * 2, 4 * 10**6).split()
+    words = disguised(NEW_AT_ONCE_CHARS * 2).split()
     detect(" ".join(words))
     request = ChatRequest(kickoff=True, user_role=" ".join(reversed(words)))
     assert await all_in_threads(request) == []
 
 
 async def test_long_text_of_known_words_is_read_in_a_thread() -> None:
-    rows = {"character": character(description="a word " * (READ_AT_ONCE_CHARS // 7 + 1))}
+    rows = {
+        "character": character(description=disguised(10) + " a word" * (READ_AT_ONCE_CHARS // 7))
+    }
     assert await times_read_in_a_thread(ChatRequest(kickoff=True), **rows) >= 1
 
 
