@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -27,7 +27,7 @@ FEW, MANY = "{{user}} " * 20, "{{user}} " * MANY_MACROS
 OLD = "<user> " * (MANY_MACROS + 1)
 
 
-class Threads:
+class Threads(Clients):
     """Stands in for the clients; notes what is done in a thread."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ async def all_in_threads(request: ChatRequest, **rows: Any) -> list[Callable[...
     )
     planned = plan_turn(Accepted(begun, request, ID, "request"))
     threads = Threads()
-    prompts = PromptScreen(cast(Clients, threads), request, planned)
+    prompts = PromptScreen(threads, request, planned)
     assert await prompts.open()
     await prompts.greeting()
     return threads.done

@@ -128,6 +128,12 @@ class Clients:
         self._open()
         return await self._threads.run(function, *arguments)
 
+    async def in_thread_unless(
+        self, is_quick: bool, function: Callable[..., T], *arguments: object
+    ) -> T:
+        """Run a function at once if it is quick, else as `in_thread`."""
+        return function(*arguments) if is_quick else await self.in_thread(function, *arguments)
+
     async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call a database function with the secret key and return its result as parsed JSON.
 

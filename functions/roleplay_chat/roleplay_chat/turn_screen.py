@@ -3,10 +3,9 @@
 Reads long texts in a thread, so that other turns are not delayed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
-from typing import TypeVar
 
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
@@ -42,8 +41,6 @@ from roleplay_chat.screening.word_classes import new_chars
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned
 
-T = TypeVar("T")
-
 _log = getLogger("roleplay_chat")
 
 SCENE = Finding("scene", "reply")
@@ -55,8 +52,6 @@ FIRMER = (
 MANY_MACROS = 1_000
 """Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
 ten microseconds."""
-
-
 MANY_MESSAGES = 1_000
 """Prompts with more messages are built in a thread: each takes some ten microseconds."""
 
@@ -121,7 +116,7 @@ class PromptScreen:
         Raises `ContentRefused`.
         """
         begun, first = self._begun, self._planned.first
-        self.lore = await self._off_loop_unless(
+        self.lore = await self._clients.in_thread_unless(
             are_small(book.content for book in books_of(begun)),
             activated_entries,
             begun,
@@ -165,7 +160,7 @@ class PromptScreen:
                 roles=shape.roles,
                 rule=rule,
             )
-            built = await self._off_loop_unless(self._is_simple, builder.build, spec)
+            built = await self._clients.in_thread_unless(self._is_simple, builder.build, spec)
             self._budget = spec.budget
             reading = PromptReading(built.passages)
             self._said_last = reading.said_last
@@ -181,7 +176,7 @@ class PromptScreen:
         Raises `ApiError` if the greeting chosen by number is not available.
         """
         variables = Variables.from_json(self._begun.variables)
-        greeting = await self._off_loop_unless(
+        greeting = await self._clients.in_thread_unless(
             self._is_simple, greeting_for, self._begun, self._request, variables
         )
         if greeting is not None:
@@ -206,7 +201,7 @@ class PromptScreen:
         """Whether the text is an explicit scene and the turn is `sfw`."""
         if self._planned.tier != "sfw" or not text:
             return False
-        return await self._off_loop_unless(len(text) <= NEW_AT_ONCE_CHARS, is_scene, text)
+        return await self._clients.in_thread_unless(len(text) <= NEW_AT_ONCE_CHARS, is_scene, text)
 
     def _judge(self, signals: Sequence[PartSignals]) -> None:
         if finding := judge(signals, self._planned.tier):
@@ -216,7 +211,7 @@ class PromptScreen:
         return await self._signals_of(Reading(passages))
 
     async def _signals_of(self, reading: Reading | PromptReading) -> list[PartSignals]:
-        return await self._off_loop_unless(self._is_quick(reading), reading.signals)
+        return await self._clients.in_thread_unless(self._is_quick(reading), reading.signals)
 
     def _is_quick(self, reading: Reading | PromptReading) -> bool:
         chars = reading.unread_chars
@@ -228,13 +223,6 @@ class PromptScreen:
             return False
         self._new_chars += chars
         return True
-
-    async def _off_loop_unless(
-        self, is_quick: bool, function: Callable[..., T], *arguments: object
-    ) -> T:
-        if is_quick:
-            return function(*arguments)
-        return await self._clients.in_thread(function, *arguments)
 
 
 def _macro_signs(begun: BegunTurn, request: ChatRequest) -> int:

@@ -197,17 +197,15 @@ class Embedder:
         def readable() -> list[bool]:
             return [may_read(model.target, text, tier) for text in texts]
 
-        if sum(map(len, texts)) <= NEW_AT_ONCE_CHARS:
-            return readable()
-        return await self._clients.in_thread(readable)
+        is_quick = sum(map(len, texts)) <= NEW_AT_ONCE_CHARS
+        return await self._clients.in_thread_unless(is_quick, readable)
 
     async def _is_harmless(self, message: str) -> bool:
         """As `is_harmless`; false if the thread that screens a long message takes too long."""
-        if len(message) <= NEW_AT_ONCE_CHARS:
-            return is_harmless(message)
+        is_quick = len(message) <= NEW_AT_ONCE_CHARS
         try:
             async with asyncio.timeout(QUERY_SECONDS):
-                return await self._clients.in_thread(is_harmless, message)
+                return await self._clients.in_thread_unless(is_quick, is_harmless, message)
         except (TimeoutError, ApiError):
             return False
 

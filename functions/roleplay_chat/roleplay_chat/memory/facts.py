@@ -95,7 +95,7 @@ _LIMITS = (
     r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
     r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
 )
-"""Also those of the body. "Never" alone is none: "Ada has never seen snow"."""
+"""Also allergies and illnesses. "Never" alone sets no limit: "Ada has never seen snow"."""
 _LASTING = compiled_later(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
 """Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
@@ -209,7 +209,7 @@ class Material:
 
     def tells_value(self, new: Words, old: Words) -> bool:
         """Whether the messages have what one fact says otherwise than another: at least half of
-        these words, as a value may be written in more words than it is said in."""
+        these words, because a note may use more words for a value than the person did."""
         values = self.bearing(new) - self.bearing(old)
         return 2 * len(values & self.said) >= len(values)
 

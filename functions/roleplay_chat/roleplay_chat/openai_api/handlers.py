@@ -101,10 +101,9 @@ class OpenAiApi:
         server = self._server
         data = await server.read_body(request, credential.whose, held)
         parse = partial(parse_completion, max_message_chars=server.settings.max_message_chars)
-        if is_long(data):
-            completion = await server.clients.in_thread(parse, data, request.headers)
-        else:
-            completion = parse(data, request.headers)
+        completion = await server.clients.in_thread_unless(
+            not is_long(data), parse, data, request.headers
+        )
         timing = Timing()
         query = await server.query(completion.chat, credential.whose)
         begun: BegunTurn | turn_store.Replay | None = None

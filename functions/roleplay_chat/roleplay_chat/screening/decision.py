@@ -324,15 +324,14 @@ class _Lead:
     __slots__ = ("_chars", "_counts", "_passages", "_tail")
 
     def __init__(self, nearest: Iterable[Passage]) -> None:
-        self._passages = deque(nearest)
-        texts = [passage.text for passage in self._passages]
-        self._chars = sum(map(len, texts))
-        self._tail = "\n".join(texts)[-LEAD_CHARS - 1 :]
+        self._passages = deque[Passage]()
+        self._chars = 0
+        self._tail = ""
         """As much as `end` reads."""
         self._counts = [0] * len(PARTS)
         """The number of the passages of each part."""
-        for passage in self._passages:
-            self._counts[_ORDER[passage.part]] += 1
+        for passage in nearest:
+            self.add(passage)
 
     def __len__(self) -> int:
         """The number of the passages."""

@@ -485,8 +485,7 @@ def last_words(text: str, max_chars: int) -> str:
     space = text.find(" ", start - 1, start + NEAR_CHARS)
     if space >= 0:
         return text[space:]
-    found = _REST_OF_WORD.match(text, start)
-    return text[found.end() :] if found else text
+    return _REST_OF_WORD.sub("", text[start:], count=1)
 
 
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
