@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, cast
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -26,6 +26,7 @@ MESSAGE = "Hello."
 """What the person says in each rehearsed turn."""
 
 Database = psycopg.Connection[dict[str, Any]]
+T = TypeVar("T")
 
 _CONVERSATIONS = """
 select c.id, c.user_id, c.character_id from public.conversations c
@@ -67,10 +68,13 @@ class Rehearsal:
         return sum(self.failed.values()) + sum(self.unreadable.values())
 
 
-class _Threads:
-    """The part of the functions' clients that screening uses."""
+class _Threads(Clients):
+    """Clients with threads only, which is what screening uses."""
 
-    async def in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
+    def __init__(self) -> None:
+        """Needs no settings, because nothing is connected to."""
+
+    async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.to_thread(function, *arguments)
 
 
@@ -125,7 +129,7 @@ async def _build(begun: BegunTurn, conversation: dict[str, Any], rehearsal: Rehe
     planned = plan_turn(Accepted(begun, request, UUID(str(conversation["user_id"])), "rehearsal"))
     rehearsal.tiers[planned.tier] += 1
     try:
-        prompt = await PromptScreen(cast("Clients", _Threads()), request, planned).open()
+        prompt = await PromptScreen(_Threads(), request, planned).open()
     except ContentRefused as refused:
         finding = refused.finding
         rehearsal.refused[f"{finding.category} in {finding.part}"] += 1
