@@ -360,6 +360,7 @@ class TestSecondOperator:
         elsewhere(admin, pricing=PRICES)
         admin.press("Delete it")
         expect(admin.page.get_by_role("complementary")).to_contain_text("Script was deleted.")
+        expect(admin.page.get_by_role("button", name="Edit Script")).to_have_count(0)
         admin.press("Undo")
         expect(admin.page.get_by_role("button", name="Edit Script")).to_be_visible()
         assert stored(admin, "pricing") == {"pricing": PRICES}
