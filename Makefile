@@ -19,6 +19,9 @@ EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requ
 	provider_checks.py access.py verify.py chaos.py) tests/soak
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Compiled files are kept, also where images for containers turn that off: tests start many programs,
+# and pytest needs a quarter of a minute to rewrite the assertions of the integration tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 # A variable as an argument, whatever is in it; nothing where it is empty.
 argument = $(if $(strip $(value $(1))),-- '$(subst ','\'',$(value $(1)))')

@@ -119,6 +119,31 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+class Files(StaticFiles):
+    """The files of a folder, each read at once: they are small, and threads would take longer."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if not isinstance(response, FileResponse):
+            return response  # It was not modified.
+        content = Path(full_path).read_bytes()
+        return Response(content, response.status_code, dict(response.headers))
+
+
+class Libraries(Files):
+    """The libraries, by their paths in vendor/."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        file = LIBRARIES.get(path)
+        return (str(file), file.stat()) if file else ("", None)
+
+
 class Headers:
     """Adds the security headers of the pages."""
 
@@ -182,10 +207,6 @@ def application(config: Config, database_url: str) -> ASGIApp:
     async def script(_: Request) -> Response:
         return Response(config.script(), media_type="text/javascript")
 
-    async def library(request: Request) -> Response:
-        file = LIBRARIES.get(request.path_params["name"])
-        return FileResponse(file) if file else Response(status_code=404)
-
     return Starlette(
         routes=[
             *(Route(path, page) for path in PAGES),
@@ -195,8 +216,8 @@ def application(config: Config, database_url: str) -> ASGIApp:
                 Route(path, database.answer, methods=VERBS)
                 for path in ("/auth/v1/{_:path}", "/rest/v1/{_:path}")
             ),
-            Route("/vendor/{name:path}", library),
-            Mount("/", StaticFiles(directory=WEB)),
+            Mount("/vendor", Libraries(directory=WEB)),
+            Mount("/", Files(directory=WEB)),
         ],
         middleware=[Middleware(Headers, policy=config.policy()), Middleware(GZipMiddleware)],
     )

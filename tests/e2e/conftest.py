@@ -80,11 +80,7 @@ def person(browser: Browser, copy: WorkingCopy) -> Iterator[Person]:
 @pytest.fixture
 def admin(person: Person) -> Person:
     """A signed-in admin with a conversation."""
-    person.join()
-    person.meet()
-    row = {"user_id": person.user_id, "role": "admin"}
-    operator(person.copy, "POST", "/rest/v1/user_roles", row)
-    person.page.reload()
+    person.begin(role="admin")
     expect(person.page.get_by_role("link", name="Console")).to_be_visible()
     expect(person.said).to_have_count(1)
     return person

@@ -56,8 +56,7 @@ class TestTalking:
         assert active[1] == "Good evening. Who are you?"
 
     def test_reply_grows_before_the_eyes(self, person: Person, scripted: Upstream) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         gates = [Gate(), Gate()]
         scripted.enqueue(stream(["Two ships ", gates[0], "and a boat ", gates[1], "lie there."]))
@@ -70,8 +69,7 @@ class TestTalking:
         expect(person.said.last).to_have_text("Two ships and a boat lie there.")
 
     def test_reply_that_is_stopped_is_kept(self, person: Person, scripted: Upstream) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         gate = Gate()
         scripted.enqueue(stream(["Once there was a ship. ", gate, "It sank."]))
@@ -86,8 +84,7 @@ class TestTalking:
         expect(person.said.last).to_have_text("Once there was a ship.")
 
     def test_worker_that_died_is_told_and_another_model_answers(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         expect(person.page.get_by_text("Worker is ready")).to_be_visible()
         person.page.get_by_label("Who answers").select_option("chat_worker")
         person.copy.kill_worker()
@@ -139,8 +136,7 @@ class TestConnectionThatBreaks:
         person.expected = ["net::ERR_", "409"]
         with running_proxy(person.url) as proxy:
             person.url = proxy.url
-            person.join()
-            person.meet()
+            person.begin()
             person.ask_the_scripted_model()
             yield proxy
             person.page.goto("about:blank")
@@ -223,8 +219,7 @@ class TestFailures:
 
     def test_what_was_written_and_refused_is_given_back(self, person: Person) -> None:
         person.expected = ["429"]
-        person.join()
-        person.meet()
+        person.begin()
         envelope = {"success": False, "error": "That was a lot. Rest a bit.", "code": "limited"}
         person.page.route(
             "**/roleplay_chat", lambda route: route.fulfill(status=429, json=envelope), times=1
@@ -236,8 +231,7 @@ class TestFailures:
 
     def test_page_of_a_proxy_is_not_shown(self, person: Person) -> None:
         person.expected = ["502"]
-        person.join()
-        person.meet()
+        person.begin()
         person.page.route(
             "**/roleplay_chat",
             lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"),
@@ -251,8 +245,7 @@ class TestFailures:
     def test_turn_that_still_runs_is_waited_for(self, person: Person, scripted: Upstream) -> None:
         """Like a browser that repeats a request whose connection was cut."""
         person.expected = ["409"]
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         scripted.enqueue(text("Here I am."))
         running = {"success": False, "error": "It runs.", "code": "turn_in_progress"}
@@ -266,8 +259,7 @@ class TestFailures:
 
     def test_reached_limit_is_shown_with_what_to_do(self, person: Person) -> None:
         person.expected = ["429"]
-        person.join()
-        person.meet()
+        person.begin()
         now = datetime.now(UTC).isoformat()
         turn = {"user_id": person.user_id, "task": "roleplay", "action": "send"}
         turn |= {"status": "complete", "lease_expires_at": now, "finished_at": now}
@@ -283,8 +275,7 @@ class TestFailures:
 
     def test_session_that_is_over_is_begun_again(self, person: Person) -> None:
         person.expected = ["401", "403"]
-        person.join()
-        person.meet()
+        person.begin()
         person.page.evaluate("""() => {
           const [key, value] = Object.entries(localStorage).find(([key]) => /auth/.test(key));
           const session = JSON.parse(value);
@@ -308,8 +299,7 @@ class TestFailures:
 
     def test_what_goes_wrong_in_a_dialog_is_told_in_it(self, person: Person) -> None:
         person.expected = ["403"]
-        person.join()
-        person.meet()
+        person.begin()
         person.press("Memory")
         person.page.route(
             "**/memory_facts*", lambda route: route.fulfill(status=403, json={"code": "42501"})
@@ -335,8 +325,7 @@ class TestModels:
         until = datetime.now(UTC) + timedelta(hours=2)
         cooldown = {"scope": "model", "key": f"scripted:{SCRIPTED}", "reason": "rate_limited"}
         operator(person.copy, "POST", "/rest/v1/model_cooldowns", cooldown | {"until": str(until)})
-        person.join()
-        person.meet()
+        person.begin()
 
         expect(self.option(person, "Script")).to_have_text(
             re.compile(r"^\s*Script \(on cooldown until \d\d:\d\d\)$")
@@ -360,8 +349,7 @@ class TestModels:
         self, person: Person, scripted: Upstream, path: str, change: dict[str, Any], why: str
     ) -> None:
         scripted.enqueue(text("Somebody else."))
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         operator(person.copy, "PATCH", f"/rest/v1/{path}", change)
         person.page.reload()
@@ -445,8 +433,7 @@ class TestModels:
 class TestSeveralCharacters:
     def test_they_join_speak_and_leave(self, person: Person, scripted: Upstream) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         tomas = person.character("Tomas Brek", description="A ferryman who counts the gulls.")
         page.reload()
         person.ask_the_scripted_model()
@@ -479,8 +466,7 @@ class TestSeveralCharacters:
 
 class TestActions:
     def test_message_is_edited_branched_from_and_deleted(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.press("Edit")
         person.page.get_by_label("New text").fill("*She smiles.* Come in.")
         person.press("Save")
@@ -498,8 +484,7 @@ class TestActions:
         assert person.stored() == []
 
     def test_memory_is_shown_and_corrected(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.press("Memory")
         dialog = person.page.get_by_role("dialog")
         dialog.get_by_label("A fact to remember").fill("Ada likes tea.")
@@ -542,8 +527,7 @@ class TestActions:
         expect(dialog).to_have_count(0)
 
     def test_reply_says_what_its_model_read(self, person: Person, scripted: Upstream) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         harbour = {"keys": ["fog", "harbour"], "content": "The harbour is shut."}
         person.character("Lena", character_book={"entries": [harbour]})
         person.page.reload()
@@ -582,13 +566,11 @@ class TestActions:
         expect(dialog.get_by_text("kept for only a few days")).to_be_visible()
 
     def test_greeting_needs_no_reason(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         expect(person.page.get_by_role("button", name="Why?")).to_have_count(0)
 
     def test_adult_tier_says_what_is_missing(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.press("Settings")
         dialog = person.page.get_by_role("dialog")
         expect(dialog.get_by_role("combobox", name=re.compile("^Written for"))).to_be_disabled()
@@ -597,8 +579,7 @@ class TestActions:
     def test_adult_tier_is_open_where_everything_is_met(
         self, person: Person, scripted: Upstream
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.character("Lena Ostrand", age=41, content_rating="nsfw")
         path = f"/rest/v1/profiles?id=eq.{person.user_id}"
         operator(person.copy, "PATCH", path, {"age_verified": True})
@@ -618,8 +599,7 @@ class TestActions:
     def test_character_for_adults_is_met_by_name_where_a_conversation_runs_and_nowhere_else(
         self, person: Person, scripted: Upstream
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         nina = str(uuid4())
         row = {"id": nina, "name": "Nina Falk", "is_public": True, "description": "For adults."}
         adult = {"age": 41, "content_rating": "nsfw"}

@@ -32,8 +32,7 @@ def account(person: Person) -> Locator:
 
 def test_limits_are_in_the_account_and_near_the_message_box(person: Person) -> None:
     limits(person, 6)
-    person.join()
-    person.meet()
+    person.begin()
     line = person.page.locator(".composer").get_by_text("left today")
     expect(line).to_have_count(0)
     dialog = account(person)
@@ -50,8 +49,7 @@ def test_limits_are_in_the_account_and_near_the_message_box(person: Person) -> N
 
 def test_what_is_left_is_read_again_after_a_turn(person: Person) -> None:
     limits(person, 6)
-    person.join()
-    person.meet()
+    person.begin()
     limits(person, 0)
     person.page.locator(".talk li").last.get_by_role("button", name="Delete").click()
     person.press("Delete this message")
@@ -68,8 +66,7 @@ def test_limits_of_the_server_are_shown(person: Person) -> None:
 
 class TestDownload:
     def test_has_everything_in_one_file(self, person: Person, tmp_path: Path) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.character("Vera", description="A smith.")
         dialog = account(person)
         with person.page.expect_download() as saved:
@@ -127,8 +124,7 @@ class TestDeletion:
         return person.page.get_by_role("dialog", name="Delete the account")
 
     def test_account_and_what_the_device_keeps_go(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.character("Vera")
         page = person.page
         page.get_by_label("Message to").fill("A secret draft")

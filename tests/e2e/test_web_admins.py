@@ -360,8 +360,10 @@ class TestSecondOperator:
         elsewhere(admin, pricing=PRICES)
         admin.press("Delete it")
         expect(admin.page.get_by_role("complementary")).to_contain_text("Script was deleted.")
+        edit = admin.page.get_by_role("button", name="Edit Script", exact=True)
+        expect(edit).to_have_count(0)
         admin.press("Undo")
-        expect(admin.page.get_by_role("button", name="Edit Script")).to_be_visible()
+        expect(edit).to_be_visible()
         assert stored(admin, "pricing") == {"pricing": PRICES}
 
     def test_default_of_somebody_else_stays(self, admin: Person) -> None:

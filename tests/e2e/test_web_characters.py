@@ -72,8 +72,7 @@ def form_of(opener: Locator, button: str) -> Locator:
 @pytest.fixture
 def author(person: Person) -> Iterator[Person]:
     """A person in a conversation, whose characters go afterwards: others see public ones."""
-    person.join()
-    person.meet()
+    person.begin()
     owner = person.user_id
     yield person
     operator(person.copy, "DELETE", f"/rest/v1/characters?user_id=eq.{owner}", None)

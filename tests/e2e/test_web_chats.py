@@ -20,8 +20,7 @@ LINES = (
 
 
 def test_chat_is_imported_and_exported(person: Person, tmp_path: Path) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     person.page.locator(".drop input").set_input_files(
         {
             "name": "Storm.jsonl",
@@ -53,8 +52,7 @@ def test_chat_is_imported_and_exported(person: Person, tmp_path: Path) -> None:
 
 
 def test_message_is_hidden_and_shown_again(person: Person, scripted: Upstream) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     person.ask_the_scripted_model()
     scripted.always(text("Aye."))
     person.say("My hat is red.")
@@ -75,8 +73,7 @@ def test_message_is_hidden_and_shown_again(person: Person, scripted: Upstream) -
 
 
 def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Upstream) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     person.ask_the_scripted_model()
     scripted.always(text("Aye."))
     page = person.page
@@ -102,8 +99,7 @@ def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Ups
 def test_scene_reaches_the_model_and_goes_at_the_sign_out(
     person: Person, scripted: Upstream
 ) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     person.ask_the_scripted_model()
     scripted.always(text("Aye."))
     page = person.page
@@ -124,8 +120,7 @@ def test_scene_reaches_the_model_and_goes_at_the_sign_out(
 
 
 def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     persona = person.character("Ada of the Fens", description="She counts herons.")
     page = person.page
     page.reload()
@@ -162,8 +157,7 @@ def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> No
 
 
 def test_turns_have_the_time_zone_of_the_browser(person: Person, scripted: Upstream) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     person.ask_the_scripted_model()
     scripted.always(text("Aye."))
     devtools = person.page.context.new_cdp_session(person.page)

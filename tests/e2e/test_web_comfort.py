@@ -51,8 +51,7 @@ class TestAddress:
         expect(page.get_by_role("heading", level=1)).to_have_text("The storm")
 
     def test_skip_link_keeps_the_address_of_the_conversation(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         address = person.page.url
         person.page.locator(".skip").focus()
         person.page.keyboard.press("Enter")
@@ -62,8 +61,7 @@ class TestAddress:
 
 class TestCopy:
     def test_message_and_code_are_copied_and_this_is_announced(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         text = "Try *this*:\n\n```\nlamp.light()\n```"
         person.insert_messages(("user", text))
@@ -77,8 +75,7 @@ class TestCopy:
         assert page.evaluate("navigator.clipboard.readText()") == "lamp.light()\n"
 
     def test_browser_that_forbids_it_is_explained(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.page.evaluate(
             "() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }"
         )
@@ -141,8 +138,7 @@ CLOSE_AND_PRESS = """() => {
 
 class TestKeys:
     def test_key_counts_as_soon_as_the_dialog_is_closed(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.page.keyboard.press("?")
         expect(person.page.get_by_role("dialog")).to_be_visible()
         person.page.evaluate(CLOSE_AND_PRESS)  # before the page hears of the closing
@@ -151,8 +147,7 @@ class TestKeys:
     def test_keys_list_themselves_begin_a_conversation_and_edit_the_last_message(
         self, person: Person
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.insert_messages(("user", "Who is there?"), ("character", "The sea."))
         page, box = person.page, person.page.get_by_label("Message to")
         page.keyboard.press("?")
@@ -181,8 +176,7 @@ class TestKeys:
 
 class TestConnection:
     def test_offline_is_said_and_nothing_is_sent_until_it_is_back(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page, box = person.page, person.page.get_by_label("Message to")
         send = page.get_by_role("button", name="Send", exact=True)
         person.expected = ["ERR_INTERNET_DISCONNECTED"]
@@ -198,8 +192,7 @@ class TestConnection:
         expect(box).to_have_value("Hello?")
 
     def test_too_many_requests_count_down_and_sending_comes_back(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         page.clock.install()
         person.expected = ["429"]
@@ -235,8 +228,7 @@ class TestPhone:
     def test_header_is_one_row_and_targets_are_large(self, person: Person, width: int) -> None:
         page = person.page
         page.set_viewport_size({"width": width, "height": 740})
-        person.join()
-        person.meet()
+        person.begin()
         assert page.evaluate("document.querySelector('.bar').offsetHeight") < 80
         assert page.evaluate(self.SMALL) == []
         person.press("Tools")

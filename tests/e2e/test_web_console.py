@@ -267,8 +267,7 @@ class TestConsole:
         assert (shown["totals"]["tokens"], shown["totals"]["cost"]) == (7, 0.5)
 
     def test_others_neither_open_nor_query_it(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         # Users see only the worker's health.
         expect(person.page.locator("header.bar")).to_contain_text(re.compile("Worker (is|not) "))
         person.open("/console.html")

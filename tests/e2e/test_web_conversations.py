@@ -45,8 +45,7 @@ class TestList:
     def test_entry_shows_what_was_said_first_and_last(
         self, person: Person, scripted: Upstream
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         scripted.always(text("*She nods.* The northern one."))
         person.say("Which coast is it?")
@@ -99,8 +98,7 @@ class TestList:
         expect(button).to_be_focused()
 
     def test_deletion_is_undone_by_keyboard(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         page.get_by_label("Message to").fill("Half a sent")
         choose(person, MARA, "Delete")
@@ -217,8 +215,7 @@ class TestImport:
 
     @pytest.mark.parametrize("name", ["Storm.json", "Storm.txt", "Storm.jsonl", "Storm"])
     def test_chat_is_told_by_what_is_in_it(self, person: Person, name: str) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         raw = json.dumps({"messages": self.ROWS}).encode()
         file: Any = {"name": name, "mimeType": "application/json", "buffer": raw}
         person.page.locator(".drop input").set_input_files(file)
@@ -266,8 +263,7 @@ class TestSearch:
     def test_result_leads_to_a_message_far_back_and_on_from_there(
         self, person: Person, scripted: Upstream
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         messages(person, 900)
         row = {"conversation_id": person.conversation_id, "sender": "user", "content": "A heron."}
         operator(person.copy, "POST", "/rest/v1/messages", row)
@@ -307,8 +303,7 @@ class TestSearch:
     def test_last_message_of_a_part_is_edited_with_its_own_reply(
         self, person: Person, scripted: Upstream
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         messages(person, 600)
         page = person.page
         page.reload()
@@ -347,8 +342,7 @@ class TestSearch:
         assert answered["position"] == replaced["position"]
 
     def test_message_that_is_gone_is_said(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         row = {"conversation_id": person.conversation_id, "sender": "user", "content": "A heron."}
         operator(person.copy, "POST", "/rest/v1/messages", row)
         person.page.reload()
@@ -364,8 +358,7 @@ class TestSearch:
 
 class TestDetails:
     def test_reply_says_what_it_took_and_why(self, person: Person, scripted: Upstream) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         scripted.always(text("The northern one."))
         person.say("Which coast is it?")
@@ -394,8 +387,7 @@ class TestDetails:
 
 class TestPersonas:
     def test_one_is_created_played_edited_and_deleted(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         person.press("Your personas", exact=False)
         dialog = page.get_by_role("dialog")
@@ -446,8 +438,7 @@ class TestPersonas:
 
 class TestGreetings:
     def test_they_are_shown_as_they_are_and_the_shown_one_begins(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         greetings = ["", "**Second** {{user}}", "Third"]
         person.character("Ina", first_message="First of {{char}}", alternate_greetings=greetings)
         page = person.page
@@ -468,8 +459,7 @@ class TestGreetings:
 
 class TestDrafts:
     def test_they_go_with_whoever_signs_out(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         page.get_by_label("Message to").fill("My secret draft")
         assert "secret" in str(page.evaluate("Object.values(localStorage)"))
@@ -482,8 +472,7 @@ class TestDrafts:
     def test_they_stay_when_a_session_ends_by_itself_and_nobody_else_sees_them(
         self, person: Person
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page, here = person.page, person.conversation_id
         page.get_by_label("Message to").fill("My draft")
         page.evaluate(
@@ -529,8 +518,7 @@ class TestLayout:
 
     @pytest.mark.parametrize("width", [320, 390, 768, 1280])
     def test_nothing_is_too_wide(self, person: Person, width: int) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         self.furnish(person)
         page.set_viewport_size({"width": width, "height": 740})

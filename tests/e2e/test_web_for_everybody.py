@@ -124,8 +124,7 @@ class TestForEverybody:
 
     def test_what_a_model_read_is_for_everybody(self, person: Person, scripted: Upstream) -> None:
         page, word = person.page, "Donaudampfschifffahrt" * 12
-        person.join()
-        person.meet()
+        person.begin()
         keys = [f"harbour{word}", "harbour"]
         entries = [{"keys": keys, "name": word}, {"keys": keys[1:], "content": word}]
         book = {"entries": [entry | {"content": "W" * 300} for entry in entries]}
@@ -155,8 +154,7 @@ class TestForEverybody:
 
     def test_facts_fit_a_small_phone(self, person: Person) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         page.set_viewport_size({"width": 320, "height": 740})
         person.use("Memory")
         dialog = page.get_by_role("dialog")
@@ -173,8 +171,7 @@ class TestForEverybody:
     def test_lorebooks_are_for_everybody(self, person: Person, scheme: Any) -> None:
         """On a phone, by keyboard, with long words."""
         page, word = person.page, "Donaudampfschifffahrt" * 5
-        person.join()
-        person.meet()
+        person.begin()
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": 320, "height": 740})
         entry = {"keys": [word * 3], "name": word * 2, "content": word * 9, "enabled": False}
@@ -320,8 +317,7 @@ class TestFocus:
 
     def test_next_dialog_has_it_at_its_heading(self, person: Person) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         person.press("Characters")
         dialog = page.get_by_role("dialog")
         dialog.get_by_role("button", name=f"Details of {MARA}").press("Enter")
@@ -331,8 +327,7 @@ class TestFocus:
 
     def test_form_has_it_and_gives_it_back(self, person: Person) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         person.press("Memory")
         dialog = page.get_by_role("dialog")
         dialog.get_by_role("button", name="Write a summary").press("Enter")
@@ -350,8 +345,7 @@ class TestFocus:
 
     def test_phone_gives_it_back_to_what_opened_the_list_or_the_tools(self, person: Person) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         page.set_viewport_size({"width": 390, "height": 740})
         opener = page.get_by_role("button", name="Conversations and characters")
         opener.press("Enter")
@@ -367,8 +361,7 @@ class TestFocus:
 
     def test_escape_that_ends_a_composition_ends_no_more(self, person: Person) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         page.locator(".talk > li").last.get_by_role("button", name="Edit", exact=True).click()
         editor = page.get_by_label("New text")
         editor.fill("A careful correction")
@@ -380,8 +373,7 @@ class TestFocus:
 
     def test_letters_are_a_menus_own(self, person: Person) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         page.get_by_role("button", name="Options for").first.press("Enter")
         rename = page.get_by_role("menuitem", name="Rename")
         expect(rename).to_be_focused()
@@ -411,8 +403,7 @@ LISTEN = """() => {
 class TestScreenReader:
     def test_reply_is_announced_once_and_whole(self, person: Person, scripted: Upstream) -> None:
         page = person.page
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         page.evaluate(LISTEN)
         words = "The lamp turns once in every twelve seconds, and so do I, more or less."

@@ -112,8 +112,7 @@ class TestWords:
     def test_replies_of_a_hostile_model(
         self, person: Person, scripted: Upstream, elsewhere: list[str]
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         for start in range(0, len(HOSTILE), 5):
             scripted.enqueue(text("\n\n".join(["Good evening.", *HOSTILE[start : start + 5]])))
@@ -149,8 +148,7 @@ class TestWords:
         assert elsewhere == []
 
     def test_card_of_a_hostile_author(self, person: Person, elsewhere: list[str]) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         data = {"name": "<img src=x onerror=hit=1>", "description": HOSTILE[0]}
         data |= {
             "first_mes": "\n\n".join(HOSTILE),
@@ -174,8 +172,7 @@ class TestWords:
         assert elsewhere == []
 
     def test_markup_in_messages_is_only_words(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         hostile = (
             '<img src=x onerror="window.hit=1"> <script>window.hit=1</script>\n\n'
             "![pixel](https://evil.example/a.png) [click](javascript:window.hit=1) **bold**"
@@ -221,8 +218,7 @@ class TestNothingStopsThePage:
 
     @pytest.mark.parametrize("part", range(4))
     def test_messages_around_endless_ones(self, person: Person, part: int) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         hostile = [(piece * MESSAGE_CHARS)[:MESSAGE_CHARS] for piece in ENDLESS[part::4]]
         hostile.append(list(DEEP.values())[part])
         person.insert_messages(
@@ -241,8 +237,7 @@ class TestNothingStopsThePage:
     def test_reply_of_a_model_that_never_closes_what_it_opens(
         self, person: Person, scripted: Upstream
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         scripted.enqueue(text("She says: " + "> *_[" * 3000), text("The sea is calm."))
         person.say("Hello.")
@@ -255,8 +250,7 @@ class TestNothingStopsThePage:
         self, person: Person, scripted: Upstream
     ) -> None:
         person.expected = ["Shown as plain text"]
-        person.join()
-        person.meet()
+        person.begin()
         person.ask_the_scripted_model()
         person.page.evaluate(
             "() => { DOMPurify.sanitize = () => { throw new RangeError('too deep'); }; }"
@@ -332,8 +326,7 @@ class TestNothingStopsThePage:
         assert later
 
     def test_names_that_turn_around_or_hide_what_the_page_says(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         names = ["\u202egnisreveR", "\u200b\u2066", "W" * 120, "e" + "\u0301" * 119, "Two\nlines"]
         for name in names:
             person.character(name, description="{{char}} waits. " * 1200)

@@ -449,8 +449,7 @@ class TestNextPerson:
         assert len(saved) == 1
 
     def test_sees_no_list_that_was_asked_for_before(self, person: Person, other: str) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.character("My secret")
         page = person.page
         late = Late(page, "**/rest/v1/characters*")
@@ -461,8 +460,7 @@ class TestNextPerson:
         expect(people(person).filter(has_text="My secret")).to_have_count(0)
 
     def test_is_not_held_by_the_limit_of_the_one_before(self, person: Person, other: str) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         person.expected.append("429")
         told = {"error": "Too many.", "code": "rate_limited"}
@@ -478,8 +476,7 @@ class TestNextPerson:
         expect(page.locator(".held")).to_have_count(0)
 
     def test_same_person_finds_the_list_of_a_phone_shut(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         page.set_viewport_size({"width": 390, "height": 740})
         page.get_by_role("button", name="Conversations and characters").click()

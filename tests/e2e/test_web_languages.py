@@ -32,8 +32,7 @@ def test_language_is_the_browsers(person: Person, locale: str, language: str) ->
 
 
 def test_language_is_chosen_and_kept(person: Person) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     page = person.page
     person.press("Appearance")
     page.get_by_label("Language").select_option("Deutsch")
@@ -55,8 +54,7 @@ def test_language_is_chosen_and_kept(person: Person) -> None:
 @pytest.mark.parametrize("language", ["de", "es"])
 @pytest.mark.parametrize("width", [320, 768])
 def test_longer_words_have_room(person: Person, language: str, width: int) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     page = person.page
     page.set_viewport_size({"width": width, "height": 740})
     page.evaluate("(language) => localStorage.setItem('language', language)", language)

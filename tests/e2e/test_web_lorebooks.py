@@ -24,8 +24,7 @@ MARKUP = '<img src=x onerror="window.hit = 1">'
 @pytest.fixture
 def reader(person: Person) -> Person:
     """A person in a conversation."""
-    person.join()
-    person.meet()
+    person.begin()
     return person
 
 

@@ -53,8 +53,7 @@ class Bucket:
 
 @pytest.fixture
 def author(person: Person) -> Person:
-    person.join()
-    person.meet()
+    person.begin()
     return person
 
 

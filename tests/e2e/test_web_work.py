@@ -82,8 +82,7 @@ def messages(person: Person, count: int, conversation_id: str | None = None) -> 
 
 
 def begin(person: Person, scripted: Upstream) -> None:
-    person.join()
-    person.meet()
+    person.begin()
     person.ask_the_scripted_model()
 
 
@@ -151,8 +150,7 @@ class TestDocument:
         assert page.evaluate(wide) == 0
 
     def test_tab_goes_through_the_list_to_the_message_box(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         conversations(person, 30)
         page = person.page
         page.reload()
@@ -234,8 +232,7 @@ class TestDraft:
         expect(editor).to_have_count(0)
 
     def test_change_of_a_message_is_forgotten_when_it_is_cancelled(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         editor = page.get_by_label("New text")
         edit = page.get_by_role("button", name="Edit", exact=True).last
@@ -274,8 +271,7 @@ class TestDraft:
         expect(person.page.get_by_role("button", name="Undo the draft")).to_have_count(0)
 
     def test_draft_is_the_same_in_two_tabs(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         tab = person.page.context.new_page()
         tab.goto(person.page.url)
         other = tab.get_by_label("Message to")
@@ -289,8 +285,7 @@ class TestDraft:
         expect(box(person)).to_have_value("A long letter!")
 
     def test_change_of_another_message_keeps_the_first(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         person.insert_messages(("user", "Who is there?"), ("character", "The sea."))
         editor = person.page.get_by_label("New text")
         person.page.get_by_role("button", name="Edit", exact=True).last.click()
@@ -347,8 +342,7 @@ class TestDraft:
         expect(box(person)).to_have_value("Mine")
 
     def test_forms_of_the_memory_stay_until_they_are_saved(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         dialog = page.get_by_role("dialog")
         place = dialog.locator("#changing").get_by_role("combobox")
@@ -481,8 +475,7 @@ class TestLeaving:
 
 class TestThreeStates:
     def test_conversation_that_loads_does_not_look_new(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         waiting: list[Route] = []
         person.page.route("**/rest/v1/messages*", lambda route: waiting.append(route))
         person.page.reload()
@@ -500,8 +493,7 @@ class TestThreeStates:
     def test_what_is_opened_before_the_conversation_stays_open(
         self, person: Person, width: int, button: str
     ) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         page.set_viewport_size({"width": width, "height": 740})
         waiting: list[Route] = []
@@ -522,8 +514,7 @@ class TestThreeStates:
         self, person: Person, table: str
     ) -> None:
         person.expected = ["500"]
-        person.join()
-        person.meet()
+        person.begin()
         path = f"**/rest/v1/{table}*"
         person.page.route(path, lambda route: route.fulfill(status=500, json={"message": "no"}))
         person.page.reload()
@@ -682,8 +673,7 @@ class TestSignUp:
 
 class TestText:
     def shown(self, person: Person, *contents: str) -> list[str]:
-        person.join()
-        person.meet()
+        person.begin()
         person.insert_messages(*(("user", content) for content in contents))
         prose = person.page.locator(".talk rp-prose")
         return [prose.nth(at + 1).inner_html() for at in range(len(contents))]
@@ -706,8 +696,7 @@ class TestText:
         ]
 
     def test_text_reads_in_its_own_direction(self, person: Person) -> None:
-        person.join()
-        person.meet()
+        person.begin()
         page = person.page
         person.character("مارة فوس", description=ARABIC)
         person.insert_messages(("user", ARABIC), ("user", f"Hello.\n\n{ARABIC}"))

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dev.adopt.apply import apply, undo
-from tests.existing.database import FOLDER, create
+from tests.existing.database import FOLDER, copy, create
 from tests.support.postgres import OWNER, SEED, Connection, Postgres, run_file
 
 _TABLES = "api_providers|api_models|characters"
@@ -24,13 +24,26 @@ def adopt(server: Postgres, database: str) -> None:
         apply(connection, lambda line: None)
 
 
+def create_adopted(
+    server: Postgres, database: str, state: str, rows: Iterable[str] = ("rows", "more_rows")
+) -> None:
+    """As `create` and `adopt`, for tests of what is there afterwards."""
+    rows = tuple(rows)
+
+    def make(name: str) -> None:
+        create(server, name, state, rows)
+        adopt(server, name)
+
+    copy(server, database, "_".join(("original", state, *rows)), make)
+
+
 @contextmanager
 def adopted_database(
     server: Postgres, state: str, rows: Iterable[str] = ("rows", "more_rows")
 ) -> Iterator[Connection]:
     """A connection to an adopted database of its own, which is dropped at the end."""
-    with existing_database(server, state, rows) as name:
-        adopt(server, name)
+    with _dropped_at_the_end(server) as name:
+        create_adopted(server, name, state, rows)
         with server.connect(name) as connection:
             yield connection
 
@@ -38,8 +51,15 @@ def adopted_database(
 @contextmanager
 def existing_database(server: Postgres, state: str, rows: Iterable[str]) -> Iterator[str]:
     """The name of a database of the product, which is dropped at the end."""
+    with _dropped_at_the_end(server) as name:
+        create(server, name, state, rows)
+        yield name
+
+
+@contextmanager
+def _dropped_at_the_end(server: Postgres) -> Iterator[str]:
+    """The name of a database that is to be created."""
     name = f"existing_{uuid4().hex}"
-    create(server, name, state, rows)
     try:
         yield name
     finally:

@@ -13,8 +13,7 @@ from psycopg import errors
 from psycopg.types.json import Jsonb
 
 from roleplay_chat.turn_cache import CachedTurn, complete
-from tests.existing.database import create
-from tests.existing.installation import adopt
+from tests.existing.installation import create_adopted
 from tests.existing.requests import PEOPLE, PROVIDER, Answer, DataApi, running_data_api
 from tests.support.keys import Keys
 from tests.support.postgres import OWNER, Postgres
@@ -108,8 +107,7 @@ def _message(sender: str, content: str, kind: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def adopted(postgres: Postgres, keys: Keys, state: str) -> Iterator[DataApi]:
     database = f"adopted_{state}"
-    create(postgres, database, state, ("rows", "more_rows"))
-    adopt(postgres, database)
+    create_adopted(postgres, database, state)
     with running_data_api(postgres, database, keys) as api:
         limits = {"limits": {"default": {}}}
         change = "update private.system_settings set config = config || %s"

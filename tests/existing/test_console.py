@@ -15,8 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Browser, Page, expect
 
 from dev import web
-from tests.existing.database import create
-from tests.existing.installation import adopt
+from tests.existing.installation import create_adopted
 from tests.existing.requests import PEOPLE
 from tests.support.browser import running_browser
 from tests.support.console_pages import PAGES, issues, open_page
@@ -39,8 +38,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def adopted(postgres: Postgres, state: str) -> Iterator[Connection]:
     database = f"console_{state}"
-    create(postgres, database, state, ("rows", "more_rows"))
-    adopt(postgres, database)
+    create_adopted(postgres, database, state)
     with postgres.connect(database) as connection:
         yield connection
 

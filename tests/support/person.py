@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -78,21 +79,59 @@ class Person:
         self.press("Sign in")
 
     def join(self) -> None:
-        """Creates an account through Auth and signs in on the page."""
-        self.make_account()
-        self.sign_in()
+        """Creates an account through Auth and opens the page, signed in with what Auth answered.
 
-    def make_account(self) -> None:
-        """Creates an account through Auth, without the page."""
+        The form would take a second of the processor's time in each of hundreds of tests.
+        """
+        self._keep(self.make_account())
+        self.open()
+
+    def begin(self, role: str = "") -> None:
+        """As `join` and `meet`, for tests of something else: the page opens when all is there."""
+        session = self.make_account()
+        user_id = session["user"]["id"]
+        if role:
+            operator(self.copy, "POST", "/rest/v1/user_roles", {"user_id": user_id, "role": role})
+        mara = self.copy.stack_env["DEMO_CHARACTER_ID"]
+        row = {"id": str(uuid4()), "user_id": user_id, "character_id": mara}
+        operator(self.copy, "POST", "/rest/v1/conversations", row)
+        turn = {"conversation_id": row["id"], "kickoff": True}
+        headers = {"Authorization": f"Bearer {session['access_token']}"}
+        answer = patient.post(f"{self.url}/roleplay_chat", headers=headers, json=turn)
+        assert answer.is_success, answer.text
+        self._keep(session)
+        self.open(f"/#{row['id']}")
+        self._is_greeted()
+
+    def make_account(self) -> dict[str, Any]:
+        """Creates an account through Auth, without the page; its session."""
         account = {"email": self.email, "password": PASSWORD}
-        made = self.copy_call("POST", "/auth/v1/signup", account).json()
-        profile = {"id": made["user"]["id"], "display_name": "Ada"}
+        session: dict[str, Any] = self.copy_call("POST", "/auth/v1/signup", account).json()
+        profile = {"id": session["user"]["id"], "display_name": "Ada"}
         operator(self.copy, "POST", "/rest/v1/profiles", profile)
+        return session
+
+    def _keep(self, session: dict[str, Any]) -> None:
+        """Stores a session in the browser, where the client of Supabase keeps it."""
+        name = f"sb-{(urlsplit(self.url).hostname or '').partition('.')[0]}-auth-token"
+        self.page.context.set_storage_state(
+            {
+                "origins": [
+                    {
+                        "origin": self.url,
+                        "localStorage": [{"name": name, "value": json.dumps(session)}],
+                    }
+                ]
+            }
+        )
 
     def meet(self) -> None:
         """Starts a conversation with Mara's greeting, which needs no model."""
         self.page.locator(".person", has_text=MARA).click()
         self.press(f"Let {MARA} begin")
+        self._is_greeted()
+
+    def _is_greeted(self) -> None:
         expect(self.said.last).to_contain_text(GREETING)
         expect(self.page.get_by_role("button", name="Regenerate")).to_be_visible()
 

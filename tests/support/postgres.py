@@ -117,6 +117,14 @@ class Postgres:
         with self.connect(database, OWNER) as connection:
             run_file(connection, SUPABASE)
 
+    def copy(self, original: str, database: str) -> None:
+        """Creates a database like another one on this server, with its settings."""
+        names = {"original": original, "copy": database}
+        with self.connect(user=OWNER) as connection:
+            statement = sql.SQL("create database {} template {} owner postgres")
+            connection.execute(statement.format(sql.Identifier(database), sql.Identifier(original)))
+            connection.execute(_COPY_SETTINGS, names)
+
     def migrate(self, database: str, folder: Path = MIGRATIONS) -> None:
         """Applies the migrations in order, as the role `postgres`."""
         with self.connect(database) as connection:
@@ -202,6 +210,14 @@ class Snapshot:
         """Restores all tables of our schemas, of auth and of storage in one round trip."""
         self._connection.execute(self._restore)
 
+
+_COPY_SETTINGS = """
+insert into pg_db_role_setting (setdatabase, setrole, setconfig)
+select c.oid, s.setrole, s.setconfig
+from pg_db_role_setting s
+join pg_database o on o.oid = s.setdatabase and o.datname = %(original)s
+join pg_database c on c.datname = %(copy)s
+"""
 
 _TABLES = """
 select t.schemaname as schema, t.tablename as name, array_agg(a.attname::text) as columns

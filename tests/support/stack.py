@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from psycopg.types.json import Jsonb
 from tests.support.functions import are_idle, have_ended, serve
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, Gateway
 from tests.support.keys import Keys
+from tests.support.patient import NO_CERTIFICATES
 from tests.support.postgres import Connection
 from tests.support.upstream import Upstream
 from tests.support.waiting import PATIENCE, wait_until
@@ -27,8 +27,6 @@ DEMO_CHARACTER = UUID("c0ffee00-0000-4000-8000-000000000001")
 OPENROUTER_KEY = "sk-or-test"
 WORKER_KEY = "worker-test"
 HEALTH_CHECK_SECRET = "health-check-test"
-# Everything is plain HTTP on this machine; loading certificates would take longer than a turn.
-_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -285,6 +283,6 @@ def _client(headers: dict[str, str], base_url: str = "") -> httpx.Client:
         headers=headers,
         base_url=base_url,
         timeout=PATIENCE,
-        verify=_NO_CERTIFICATES,
+        verify=NO_CERTIFICATES,
         trust_env=False,
     )
