@@ -74,6 +74,10 @@ LANGUAGES = {
     "angle brackets": ("<Tolvane> Hello there!", "Who is Tolvane?"),
     "a sign of another script": ("My sister repairs violins (´ω`)", "What of the violin repair?"),
     "a name in another script": ("Ich repariere Geigen, sagte محمد.", "Wer repariert die Geige?"),
+    "without its accents": ("Zoë is a baker in Uzès.", "Who was Zoe?"),
+    "with accents of its own": ("Renee is a baker in the village.", "Who was Renée?"),
+    "an ending with an accent": ("Chloé a pleuré toute la nuit.", "Pourquoi as-tu pleure, Chloe ?"),
+    "a letter of its own": ("Моя сестра любит ёжиков.", "Где ежики?"),
     "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
 }  # fmt: skip
 
