@@ -89,6 +89,43 @@ def test_what_was_said_long_ago_is_found_again(long: Talk, said: str, asked: str
     assert said in recalled(long, asked)
 
 
+AROUND = {
+    "german": "Der Regen fällt auf das Dach und wir warten mit dem Tee.",
+    "spanish": "La lluvia cae y esperamos el té.",
+    "french": "La pluie tombe sur le toit et nous attendons le thé.",
+    "italian": "La pioggia cade e io non sento il mare.",
+    "portuguese": "A chuva cai e você não ouve o mar.",
+    "turkish": "Yağmur yağıyor ve biz bir çay için bekliyoruz.",
+    "english": "The rain falls on the roof and we wait for the tea.",
+}
+NAMES = {
+    "german": ("german", "Andreas liebt Pferde.", "Wo ist Andreas?"),
+    "spanish": ("spanish", "Carlos vive en Sevilla.", "¿Dónde está Carlos?"),
+    "french": ("french", "Nicolas habite Lyon.", "Où est Nicolas ?"),
+    "italian": ("italian", "Marta abita a Torino.", "Dove abita Marta? Non lo so, e io?"),
+    "portuguese": ("portuguese", "Lucas adora cavalos.", "Onde foi o Lucas?"),
+    "turkish": ("turkish", "Ayşe keman tamir eder.", "Ayşe nerede, bu ne?"),
+    "english in german": ("german", "The baker Andreas hid the key.", "Wo ist Andreas jetzt?"),
+    "english in french": ("french", "Agnes keeps the key.", "Où est la clé de Agnes ?"),
+    "german in english": (
+        "english",
+        "Ich habe es von meinem Onkel Andreas und nicht von dir.",
+        "What did Andreas give to you?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("around", "said", "asked"), NAMES.values(), ids=NAMES)
+def test_a_name_is_found_whatever_language_its_message_was_taken_for(
+    long: Talk, around: str, said: str, asked: str
+) -> None:
+    """A short message has no words that tell its language, and stemmers cut names, too."""
+    say(long, AROUND[around], said)
+    for number in range(24):
+        say(long, f"{AROUND[around]} {number}", f"{AROUND[around]} {AROUND[around]} {number}")
+    assert said in recalled(long, asked)
+
+
 MARKS = "\u00ad\u061c\u200b\u200d\u200e\u200f\u202b\u202e\u2060\u2068\ufe0f\ufeff"
 """Invisible: of the direction of writing, of word breaks, of how a sign is drawn."""
 
