@@ -35,7 +35,8 @@ end $$;
 -- A message scores the sum of its terms' weights; rarer terms weigh more. An answer often repeats no word of
 -- its question, so the messages beside one that was found get a share of its score. Nothing is found if the
 -- best has hardly any of the terms, and none that is rare, such as a name: then the person's message relates
--- to nothing in particular.
+-- to nothing in particular. The best message with the rarest term comes first, because many messages may have more
+-- of the other words than the one that has the name.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
@@ -60,6 +61,7 @@ declare
   c_least_share constant double precision := 0.1;
   -- That of a term in two messages, which suffices however many other terms there are.
   c_enough_weight constant double precision := ln(1 + 150.0 / 2);
+  v_rarest bigint;
 begin
   with wanted as materialized (
     select t.term from unnest(p_terms || p_spoken || p_more) with ordinality t (term, place)
@@ -103,13 +105,16 @@ begin
       f.messages, case when w.term in (select r.term from rare r) then 1 else c_most_hits end))::double precision as weight
     from wanted w left join frequencies f on f.term = w.term),
   found as (
-    select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
+    select h.position, sum(w.weight) as score,
+           row_number() over (order by max(w.weight) desc, sum(w.weight) desc, h.position desc) as place
+    from hits h join weights w on w.term = h.term
     group by h.position
     having sum(w.weight) >= least(c_enough_weight, c_least_share * least(
       (select sum(a.weight) from weights a where a.term = any (p_terms)),
-      (select sum(a.weight) from weights a where a.term = any (p_spoken))))
-    order by 2 desc, 1 desc limit c_most_found)
-  select array_agg(f.position), array_agg(f.score) into positions, scores from found f;
+      (select sum(a.weight) from weights a where a.term = any (p_spoken)))))
+  select array_agg(f.position), array_agg(f.score), min(f.position) filter (where f.place = 1)
+  into positions, scores, v_rarest
+  from (select * from found f order by f.place = 1 desc, f.score desc, f.position desc limit c_most_found) f;
   -- Most often nothing is found, and preparing the next statement takes longer than this one.
   if positions is null then
     return;
@@ -138,7 +143,9 @@ begin
            + 0.2 * coalesce(max(n.score) filter (where n.distance = 2), 0) as score
     from near n group by n.position),
   best as (
-    select s.*, max(s.score) over () as best_score from scored s)
+    select s.position, max(s.score) over () as best_score,
+           case s.position when v_rarest then 1.01 * max(s.score) over () else s.score end as score
+    from scored s)
   select array_agg(b.position order by b.score desc, b.position desc),
          array_agg(b.score order by b.score desc, b.position desc)
   into positions, scores

@@ -126,6 +126,14 @@ def test_a_name_is_found_whatever_language_its_message_was_taken_for(
     assert said in recalled(long, asked)
 
 
+def test_a_name_is_found_although_many_messages_have_more_of_the_other_words(long: Talk) -> None:
+    act = "I sit by the fire, look out of the window and turn the {} in my hands"
+    say(long, "Tell me.", "The one who betrayed us was Andreas.")
+    say(long, *[f"{act.format(f'anchor{n % 12}')}, {n}." for n in range(100)])
+    asked = f"{act.format('cup')}. Do you remember Andreas?"
+    assert "betrayed" in recalled(long, asked)
+
+
 MARKS = "\u00ad\u061c\u200b\u200d\u200e\u200f\u202b\u202e\u2060\u2068\ufe0f\ufeff"
 """Invisible: of the direction of writing, of word breaks, of how a sign is drawn."""
 

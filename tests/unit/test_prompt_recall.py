@@ -66,6 +66,11 @@ class TestChoice:
     def test_the_same_words_of_somebody_else_are_shown(self) -> None:
         assert choose([found(1, 5, "Aye."), found(2, 9, "Aye.", sender="user")]) == [1, 2]
 
+    @pytest.mark.parametrize("speaker", ["the user", "Lady of the Lake"])
+    def test_whoever_has_an_article_in_the_name_is_not_named_by_it(self, speaker: str) -> None:
+        rows = [found(1, 5, "x" * 900), found(2, 4, "y" * 900, speaker=speaker)]
+        assert choose(rows, said="Where is the key of the old gate?", budget=400) == [1]
+
     @pytest.mark.parametrize("said", ["What did Zoë say?", "What did ZOE say?"])
     @pytest.mark.parametrize("speaker", ["Zoë", "Zoe", "Zoe\u0308"])
     def test_whoever_is_named_counts_more_with_accents_or_without(

@@ -71,6 +71,11 @@ _FUNCTION_WORDS = _set(
     " while who whom why will with without would yes yet you your"
 )
 """English words that carry no meaning. In other languages, the frequency of a word decides."""
+_NO_NAMES = _FUNCTION_WORDS | _set(
+    "a an of mr mrs ms miss dr sir lady lord old little user der die das von herr frau le la les du"
+    " de des el los las il lo van"
+)
+"""Words of names, such as "the user", that name nobody."""
 
 
 def budget(prompt: int) -> int:
@@ -101,7 +106,7 @@ def choose(
     spoken, stems = _words(said), _stems(_ends(said))
 
     def rank(row: RecalledRow) -> float:
-        is_named = not spoken.isdisjoint(_words(_speaker(row, names)))
+        is_named = not spoken.isdisjoint(_words(_speaker(row, names)) - _NO_NAMES)
         return row.score * (NAMED_WEIGHT if is_named else 1)
 
     earlier = [row for row in found if before is None or row.position < before]
