@@ -149,13 +149,12 @@ create index set_aside_messages_by_character on private.set_aside_messages (char
 alter table private.set_aside_messages enable row level security;
 revoke all on private.set_aside_messages from public, anon, authenticated;
 
+-- The index of terms is made after old messages have their positions. Whoever of the product's roles
+-- writes a message runs this function.
+grant execute on function private.search_terms(uuid, bigint, text) to public;
+
 -- Reads messages as the product's own programs do: every sender but the user is the character, and a
 -- missing type means text. Rows of other senders are not speech.
--- The index of terms is made after old messages have their positions. Whoever of the product's roles
--- writes a message runs these.
-grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
-  private.search_terms(uuid, bigint, text) to public;
-
 -- Messages of people have no details, and looking for them takes as long as reading the message.
 create view shared.messages as
 select m.id, m.conversation_id, m.position,

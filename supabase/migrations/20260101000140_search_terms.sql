@@ -13,7 +13,7 @@ declare
     "the": 1, "and": 1, "you": 1, "is": 1, "my": 1, "it": 1, "that": 1, "what": 1, "with": 1, "have": 1,
     "for": 1, "are": 1, "we": 1, "they": 1, "this": 1, "did": 1, "of": 1, "to": 1, "your": 1,
     "der": 2, "das": 2, "und": 2, "ist": 2, "nicht": 2, "ich": 2, "wir": 2, "sie": 2, "ein": 2, "eine": 2,
-    "wo": 2, "hat": 2, "ihr": 2, "war": 2, "mit": 2, "wo": 2, "hat": 2, "ihr": 2, "auf": 2, "mein": 2, "meine": 2, "dein": 2, "dem": 2, "den": 2, "zu": 2, "wie": 2, "dir": 2,
+    "wo": 2, "hat": 2, "ihr": 2, "war": 2, "mit": 2, "auf": 2, "mein": 2, "meine": 2, "dein": 2, "dem": 2, "den": 2, "zu": 2, "wie": 2, "dir": 2,
     "les": 3, "et": 3, "est": 3, "je": 3, "nous": 3, "vous": 3, "elle": 3, "pas": 3, "dans": 3, "mon": 3,
     "ma": 3, "avec": 3, "sur": 3, "du": 3, "au": 3, "une": 3, "où": 3,
     "el": 4, "los": 4, "las": 4, "y": 4, "yo": 4, "nos": 4, "pero": 4, "cuando": 4, "donde": 4, "del": 4,
@@ -60,7 +60,41 @@ begin
               then regexp_replace(p_text, c_marks, '', 'g') else p_text end;
 end $$;
 
--- The terms of a text in a conversation, by the stemmer of a language. Reads the first 8,000
+-- A text without accents, because many people leave them out: Zoë and Zoe are the same name. The letters that remain
+-- are composed.
+create function private.without_accents(p_text text) returns text
+language plpgsql immutable strict parallel safe set search_path = '' as $$
+declare
+  -- In pieces, because the work grows with the square of a run of accents.
+  c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
+begin
+  if octet_length(p_text) = char_length(p_text) then
+    return p_text;
+  end if;
+  return coalesce((
+    select string_agg(normalize(regexp_replace(normalize(piece.found[1], nfd), '[\u0300-\u036F]+', '', 'g'), nfc), ''
+                      order by piece.number)
+    from regexp_matches(p_text, c_piece, 'g') with ordinality piece (found, number)), '');
+end $$;
+
+-- The stems of the words of a text in lower case, without accents. An English word with accents, often a name, has the
+-- stem that it has without them; the stemmers of other languages know the endings that have accents.
+create function private.lexemes(p_language regconfig, p_text text) returns text[]
+language plpgsql immutable strict parallel safe set search_path = '' as $$
+declare
+  v_lexemes text[];
+begin
+  if octet_length(p_text) = char_length(p_text) then
+    return tsvector_to_array(to_tsvector(p_language, p_text));
+  elsif p_language = 'pg_catalog.english'::regconfig then
+    return tsvector_to_array(to_tsvector(p_language, private.without_accents(p_text)));
+  end if;
+  v_lexemes := tsvector_to_array(to_tsvector(p_language, p_text));
+  -- No lexeme has a line break.
+  return string_to_array(private.without_accents(array_to_string(v_lexemes, E'\n')), E'\n');
+end $$;
+
+-- The terms of a text in a conversation, by the stemmer of a language, without accents. Reads the first 8,000
 -- characters. Combining accents, and full-width or half-width letters, are read as the usual ones. Pairs of
 -- letters come first, the last one in the text before the others. A word with U+200C, which joins two parts in
 -- Persian, has the terms of both and of the whole, since some people write it together, and others apart.
@@ -107,17 +141,18 @@ begin
   end if;
   return v_terms || array(
     select hashtextextended(l.lexeme, v_seed)
-    from unnest(tsvector_to_array(to_tsvector(p_language, v_text))) l (lexeme));
+    from unnest(private.lexemes(p_language, v_text)) l (lexeme));
 end $$;
 
 -- The terms of a message. One message in 64 has each of them once more as `term # 1`, and one in 4,096
 -- as `term # 2`. In these samples a search recognises a common term without reading all messages that
 -- have it. The position is hashed, because a conversation may have only every second one.
 --
--- Null without a position. Never raises, because an index calls it for every message that is written.
+-- Null without a position. Never raises, because an index calls it for every message that is written. Whoever
+-- writes a message runs it, with the rights of its owner: not everybody may use the functions that it calls.
 -- The cost is relative to reading an index.
 create function private.search_terms(p_conversation_id uuid, p_position bigint, p_content text) returns bigint[]
-language plpgsql immutable strict parallel safe cost 10000 set search_path = '' as $$
+language plpgsql immutable strict parallel safe security definer cost 10000 set search_path = '' as $$
 declare
   v_terms constant bigint[] := private.terms_in(
     p_conversation_id, p_content, private.text_language(lower(left(p_content, 400))));
@@ -127,8 +162,9 @@ begin
     || case when v_hash & 63 = 0 then array(select t.term # 1 from unnest(v_terms) t (term)) end
     || case when v_hash & 4095 = 0 then array(select t.term # 2 from unnest(v_terms) t (term)) end;
 end $$;
--- Everybody who writes a message runs it.
-revoke execute on function private.text_language(text), private.without_marks(text),
-  private.terms_in(uuid, text, regconfig), private.search_terms(uuid, bigint, text) from public, anon, authenticated;
-grant execute on function private.text_language(text), private.without_marks(text),
-  private.terms_in(uuid, text, regconfig), private.search_terms(uuid, bigint, text) to authenticated, service_role;
+revoke execute on function private.text_language(text), private.without_marks(text), private.without_accents(text),
+  private.lexemes(regconfig, text), private.terms_in(uuid, text, regconfig), private.search_terms(uuid, bigint, text)
+  from public, anon, authenticated;
+grant execute on function private.search_terms(uuid, bigint, text) to authenticated, service_role;
+-- Of a constraint: private.is_blank.
+grant execute on function private.without_marks(text) to authenticated, service_role;

@@ -13,20 +13,35 @@ begin
       order by m.position desc limit 2) m);
 end $$;
 
--- Finds messages that share terms with p_query, and the messages beside them. Returns their `positions`, the
+-- Terms of a query in the languages that a message may have been taken for, apart from p_known. One without words
+-- that tell its language counts as English, and a name is stemmed by the language of the text that it is in: of words
+-- with capitals there are the terms as they are written.
+create function private.more_terms(p_conversation_id uuid, p_query text, p_known regconfig[]) returns bigint[]
+language plpgsql immutable set search_path = '' as $$
+declare
+  c_english constant regconfig := 'pg_catalog.english';
+  v_names text;
+begin
+  select string_agg(n.found[1], ' ') into v_names from regexp_matches(p_query, '\m([[:upper:]]\w+)', 'g') n (found);
+  return case when c_english = any (p_known) then '{}' else private.terms_in(p_conversation_id, p_query, c_english) end
+    || coalesce(private.terms_in(p_conversation_id, v_names, 'pg_catalog.simple'), '{}');
+end $$;
+
+-- Finds messages that share terms with a query, and the messages beside them. Returns their `positions`, the
 -- best first, and their `scores`; both are null if nothing is found. It skips hidden messages, messages at
--- p_before or later, and the message that asks, at p_own. p_languages has two languages: that of the query and
--- that of what was said before it. p_terms has the query's terms in the first of them.
+-- p_before or later, and the message that asks, at p_own. p_terms has the query's terms in its language, p_spoken
+-- those in the language of what was said before it, p_more further ones: private.more_terms.
 --
 -- A message scores the sum of its terms' weights; rarer terms weigh more. An answer often repeats no word of
 -- its question, so the messages beside one that was found get a share of its score. Nothing is found if the
 -- best has hardly any of the terms, and none that is rare, such as a name: then the person's message relates
--- to nothing in particular.
+-- to nothing in particular. The best message with the rarest term comes first, because many messages may have more
+-- of the other words than the one that has the name.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
 create function private.recall_by_words(
-  p_conversation_id uuid, p_before bigint, p_own bigint, p_query text, p_languages regconfig[], p_terms bigint[],
+  p_conversation_id uuid, p_before bigint, p_own bigint, p_terms bigint[], p_spoken bigint[], p_more bigint[],
   p_hidden bigint[],
   out positions bigint[], out scores double precision[])
 language plpgsql stable set search_path = ''
@@ -46,11 +61,10 @@ declare
   c_least_share constant double precision := 0.1;
   -- That of a term in two messages, which suffices however many other terms there are.
   c_enough_weight constant double precision := ln(1 + 150.0 / 2);
-  v_others constant bigint[] := case when p_languages[1] = p_languages[2] then p_terms
-                                     else private.terms_in(p_conversation_id, p_query, p_languages[2]) end;
+  v_rarest bigint;
 begin
   with wanted as materialized (
-    select t.term from unnest(p_terms || v_others) with ordinality t (term, place)
+    select t.term from unnest(p_terms || p_spoken || p_more) with ordinality t (term, place)
     group by t.term order by min(t.place) limit c_most_terms),
   -- The terms are those of this conversation. Asked for nothing else, no other index fits. The message that
   -- asks would make each of its terms seem common.
@@ -91,13 +105,16 @@ begin
       f.messages, case when w.term in (select r.term from rare r) then 1 else c_most_hits end))::double precision as weight
     from wanted w left join frequencies f on f.term = w.term),
   found as (
-    select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
+    select h.position, sum(w.weight) as score,
+           row_number() over (order by max(w.weight) desc, sum(w.weight) desc, h.position desc) as place
+    from hits h join weights w on w.term = h.term
     group by h.position
     having sum(w.weight) >= least(c_enough_weight, c_least_share * least(
       (select sum(a.weight) from weights a where a.term = any (p_terms)),
-      (select sum(a.weight) from weights a where a.term = any (v_others))))
-    order by 2 desc, 1 desc limit c_most_found)
-  select array_agg(f.position), array_agg(f.score) into positions, scores from found f;
+      (select sum(a.weight) from weights a where a.term = any (p_spoken)))))
+  select array_agg(f.position), array_agg(f.score), min(f.position) filter (where f.place = 1)
+  into positions, scores, v_rarest
+  from (select * from found f order by f.place = 1 desc, f.score desc, f.position desc limit c_most_found) f;
   -- Most often nothing is found, and preparing the next statement takes longer than this one.
   if positions is null then
     return;
@@ -126,11 +143,14 @@ begin
            + 0.2 * coalesce(max(n.score) filter (where n.distance = 2), 0) as score
     from near n group by n.position),
   best as (
-    select s.*, max(s.score) over () as best_score from scored s)
+    select s.position, max(s.score) over () as best_score,
+           case s.position when v_rarest then 1.01 * max(s.score) over () else s.score end as score
+    from scored s)
   select array_agg(b.position order by b.score desc, b.position desc),
          array_agg(b.score order by b.score desc, b.position desc)
   into positions, scores
   from best b where b.score >= c_least_share * b.best_score;
 end $$;
-revoke execute on function private.spoken_language(uuid, bigint), private.recall_by_words(uuid, bigint, bigint, text, regconfig[], bigint[], bigint[])
+revoke execute on function private.spoken_language(uuid, bigint), private.more_terms(uuid, text, regconfig[]),
+  private.recall_by_words(uuid, bigint, bigint, bigint[], bigint[], bigint[], bigint[])
   from public, anon, authenticated;

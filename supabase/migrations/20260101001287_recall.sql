@@ -21,19 +21,23 @@ declare
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
   -- Of all of them. A message that is longer alone is left out.
   v_most_bytes integer := 24576;
-  v_languages regconfig[];
+  v_language regconfig;
+  v_spoken regconfig;
   v_terms bigint[];
   v_positions bigint[];
   v_scores double precision[];
 begin
-  v_languages[1] := private.text_language(lower(left(v_query, 400)));
-  v_terms := private.terms_in(p_conversation_id, v_query, v_languages[1]);
+  v_language := private.text_language(lower(left(v_query, 400)));
+  v_terms := private.terms_in(p_conversation_id, v_query, v_language);
   if coalesce(cardinality(v_terms), 0) = 0 then
     return;
   end if;
-  v_languages[2] := private.spoken_language(p_conversation_id, p_before);
+  v_spoken := private.spoken_language(p_conversation_id, p_before);
   select w.positions, w.scores into v_positions, v_scores
-  from private.recall_by_words(p_conversation_id, p_before, p_own, v_query, v_languages, v_terms, v_hidden) w;
+  from private.recall_by_words(
+    p_conversation_id, p_before, p_own, v_terms,
+    case when v_spoken = v_language then v_terms else private.terms_in(p_conversation_id, v_query, v_spoken) end,
+    private.more_terms(p_conversation_id, v_query, array[v_language, v_spoken]), v_hidden) w;
 
   if p_embedding is not null then
     begin

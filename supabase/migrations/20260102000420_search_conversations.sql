@@ -3,7 +3,7 @@
 -- its conversation, so a search goes through the conversations, the newest first, until it has enough.
 
 -- The parts of a query.
---   words   the words as they were written, for titles and snippets
+--   words   the words in lower case, without accents, for titles and snippets
 --   parts   at most four, [["<lexeme>", ...], ...]: a message has one of each. A word has its stem in
 --           every language, because messages are stemmed by their own; of scripts without spaces each
 --           pair of letters is a part
@@ -35,7 +35,7 @@ begin
       select 1 as kind, w.place, (
           select jsonb_agg(distinct l.lexeme)
           from unnest(c_languages) language,
-               unnest(tsvector_to_array(to_tsvector(('pg_catalog.' || language)::regconfig, w.word))) l (lexeme)
+               unnest(private.lexemes(('pg_catalog.' || language)::regconfig, w.word)) l (lexeme)
         ) as lexemes
       from unnest(words) with ordinality w (word, place)
       union all
@@ -43,14 +43,31 @@ begin
       from unnest(runs) with ordinality r (run, place), generate_series(1, char_length(r.run) - 1) n) o
     where o.lexemes is not null
     order by o.kind, o.place limit 4) p;
-  words := words || runs;
+  words := array(select private.without_accents(w) from unnest(words) w) || runs;
 end $$;
+
+-- A pattern that finds any of these texts, with accents too. No text has a line break.
+create function private.any_of(p_texts text[]) returns text
+language sql immutable set search_path = '' as $$
+  select string_agg(case
+    when l.letter = E'\n' then '|'
+    when l.letter !~ '\w' then '\' || l.letter
+    else coalesce('[' || l.letter || a.forms || ']', l.letter) end, '' order by l.place)
+  from string_to_table(array_to_string(p_texts, E'\n'), null) with ordinality l (letter, place)
+  left join (
+    select left(normalize(chr(c.code), nfd), 1) as letter, string_agg(chr(c.code), '') as forms
+    -- Of the Latin, the Greek and the Cyrillic script.
+    from unnest(array[int4range(224, 592), int4range(940, 975), int4range(1072, 1120), int4range(7681, 7930)]) r (codes),
+         generate_series(lower(r.codes), upper(r.codes) - 1) c (code)
+    where normalize(chr(c.code), nfd) ~ '^\w[\u0300-\u036F]+$'
+    group by 1) a on a.letter = l.letter
+$$;
 
 -- A pattern that finds the words of a search in a text, inflected ones too, in one pass.
 create function private.search_pattern(p_words text[], p_parts jsonb, p_runs text[]) returns text
 language sql immutable set search_path = '' as $$
   select nullif(concat_ws('|',
-    '\m(?:' || string_agg(regexp_replace(a.start, '([^\w])', '\\\1', 'g'), '|') filter (where not a.is_run) || ')\w*',
+    '\m(?:' || private.any_of(array_agg(a.start) filter (where not a.is_run)) || ')\w*',
     string_agg(a.start, '|') filter (where a.is_run)), '')
   from (
     select distinct w.start, false as is_run
@@ -179,8 +196,8 @@ begin
                                             'snippet', null) as hit
       where not exists (
         select from unnest(v_query.words) w
-        where position(w in lower(concat_ws(' ', v_conversation.own, shared.given_title(v_conversation.given),
-                                            v_conversation.name))) = 0)
+        where position(w in private.without_accents(lower(concat_ws(
+          ' ', v_conversation.own, shared.given_title(v_conversation.given), v_conversation.name)))) = 0)
       union all
       select row_number() over (order by m.position desc), jsonb_build_object(
         'message_id', m.id, 'position', m.position, 'sender', m.sender, 'said_at', m.said_at,
@@ -201,7 +218,8 @@ begin
                            'next', case when v_next ? 'is_reached' then v_next - 'is_reached' end);
 end $$;
 
-revoke execute on function private.search_query(text), private.search_pattern(text[], jsonb, text[]),
+revoke execute on function private.search_query(text), private.any_of(text[]),
+  private.search_pattern(text[], jsonb, text[]),
   private.snippet(text, text), private.search_hashes(jsonb, bigint),
   private.search_messages(uuid, jsonb, text[], integer), public.search_conversations(text, integer, jsonb)
   from public, anon, authenticated, service_role;

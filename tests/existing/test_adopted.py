@@ -321,6 +321,23 @@ def test_nobody_but_our_functions_changes_a_place(editable: Product) -> None:
     assert editable.rows(query, TALK) == before
 
 
+@pytest.mark.parametrize("text", ["Or so?", "Wo ist Zoë?", "A so\u00adft hyphen.", "妹は京都に。"])
+def test_any_role_of_theirs_may_write_a_message_in_any_script(product: Product, text: str) -> None:
+    owner = product.api.owner
+    with owner.transaction(force_rollback=True):
+        owner.execute(b"create role importer bypassrls")
+        owner.execute(b"grant usage on schema public to importer")
+        owner.execute(b"grant insert, select on messages to importer")
+        owner.execute(b"grant select, update on conversations to importer")  # for their trigger
+        owner.execute(b"set local role importer")
+        written = owner.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " values (%s, 'user', %s) returning content",
+            [TALK, text],
+        ).fetchall()
+        assert written == [{"content": text}]
+
+
 @pytest.fixture
 def swallowing(product: Product) -> Iterator[Product]:
     """With a trigger of the product's that lets no message in."""

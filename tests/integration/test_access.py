@@ -272,7 +272,7 @@ FUNCTIONS = {
     """,
     "authenticated service_role": """
         private.is_admin private.is_blank private.plain_words private.search_terms
-        private.terms_in private.text_language private.without_marks
+        private.without_marks
     """,
     # Called by other functions, triggers and constraints.
     "": """
@@ -280,8 +280,9 @@ FUNCTIONS = {
         private.note_truncation
         private.active_caller private.raise_if_blocked
         private.conversation_title private.listed private.one_line
-        private.search_hashes private.search_messages private.search_pattern
+        private.any_of private.lexemes private.more_terms private.search_hashes private.search_messages private.search_pattern
         private.search_query private.snippet private.stays_deleted
+        private.terms_in private.text_language private.without_accents
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
         private.write_my_character shared.edit_character shared.delete_character

@@ -74,6 +74,10 @@ LANGUAGES = {
     "angle brackets": ("<Tolvane> Hello there!", "Who is Tolvane?"),
     "a sign of another script": ("My sister repairs violins (´ω`)", "What of the violin repair?"),
     "a name in another script": ("Ich repariere Geigen, sagte محمد.", "Wer repariert die Geige?"),
+    "without its accents": ("Zoë is a baker in Uzès.", "Who was Zoe?"),
+    "with accents of its own": ("Renee is a baker in the village.", "Who was Renée?"),
+    "an ending with an accent": ("Chloé a pleuré toute la nuit.", "Pourquoi as-tu pleure, Chloe ?"),
+    "a letter of its own": ("Моя сестра любит ёжиков.", "Где ежики?"),
     "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
 }  # fmt: skip
 
@@ -83,6 +87,51 @@ def test_what_was_said_long_ago_is_found_again(long: Talk, said: str, asked: str
     say(long, said)
     chatter(long)
     assert said in recalled(long, asked)
+
+
+AROUND = {
+    "german": "Der Regen fällt auf das Dach und wir warten mit dem Tee.",
+    "spanish": "La lluvia cae y esperamos el té.",
+    "french": "La pluie tombe sur le toit et nous attendons le thé.",
+    "italian": "La pioggia cade e io non sento il mare.",
+    "portuguese": "A chuva cai e você não ouve o mar.",
+    "turkish": "Yağmur yağıyor ve biz bir çay için bekliyoruz.",
+    "english": "The rain falls on the roof and we wait for the tea.",
+}
+NAMES = {
+    "german": ("german", "Andreas liebt Pferde.", "Wo ist Andreas?"),
+    "spanish": ("spanish", "Carlos vive en Sevilla.", "¿Dónde está Carlos?"),
+    "french": ("french", "Nicolas habite Lyon.", "Où est Nicolas ?"),
+    "italian": ("italian", "Marta abita a Torino.", "Dove abita Marta? Non lo so, e io?"),
+    "portuguese": ("portuguese", "Lucas adora cavalos.", "Onde foi o Lucas?"),
+    "turkish": ("turkish", "Ayşe keman tamir eder.", "Ayşe nerede, bu ne?"),
+    "english in german": ("german", "The baker Andreas hid the key.", "Wo ist Andreas jetzt?"),
+    "english in french": ("french", "Agnes keeps the key.", "Où est la clé de Agnes ?"),
+    "german in english": (
+        "english",
+        "Ich habe es von meinem Onkel Andreas und nicht von dir.",
+        "What did Andreas give to you?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("around", "said", "asked"), NAMES.values(), ids=NAMES)
+def test_a_name_is_found_whatever_language_its_message_was_taken_for(
+    long: Talk, around: str, said: str, asked: str
+) -> None:
+    """A short message has no words that tell its language, and stemmers cut names, too."""
+    say(long, AROUND[around], said)
+    for number in range(24):
+        say(long, f"{AROUND[around]} {number}", f"{AROUND[around]} {AROUND[around]} {number}")
+    assert said in recalled(long, asked)
+
+
+def test_a_name_is_found_although_many_messages_have_more_of_the_other_words(long: Talk) -> None:
+    act = "I sit by the fire, look out of the window and turn the {} in my hands"
+    say(long, "Tell me.", "The one who betrayed us was Andreas.")
+    say(long, *[f"{act.format(f'anchor{n % 12}')}, {n}." for n in range(100)])
+    asked = f"{act.format('cup')}. Do you remember Andreas?"
+    assert "betrayed" in recalled(long, asked)
 
 
 MARKS = "\u00ad\u061c\u200b\u200d\u200e\u200f\u202b\u202e\u2060\u2068\ufe0f\ufeff"

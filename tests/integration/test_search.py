@@ -50,6 +50,9 @@ SAID = {
     "a number": ("Berth 4711 is free, she says.", "4711", "[4711]"),
     "hyphens": ("A well-known sea-chest of hers.", "sea-chest", "[sea"),
     "a word of another language": ("The war is long over, and we forgot.", "war", "[war]"),
+    "without its accents": ("Zoë mends violins in Uzès.", "zoe uzes", "[Zoë]"),
+    "with accents of its own": ("Renee mends violins.", "renée", "[Renee]"),
+    "accents of another language": ("Une soirée à Besançon.", "besancon", "[Besançon]"),
     "an address": ("Write to imke@example.com about it.", "imke@example.com", "[imke@example.com]"),
 }  # fmt: skip
 

@@ -20,9 +20,9 @@ NAMES = {"user": "Ada", "character": "Mara"}
 MAY = datetime(2026, 5, 3, 9, tzinfo=UTC)
 
 
-def found(position: int, score: float = 5, content: str = "Aye.", **more: Any) -> RecalledRow:
-    fields = {"sender": "character", "said_at": MAY} | more
-    return RecalledRow(position=position, score=score, content=content, **fields)
+def found(position: int, score: float = 5, content: str = "", **more: Any) -> RecalledRow:
+    fields = {"sender": "character", "said_at": MAY, "content": content or f"Aye, {position}."}
+    return RecalledRow(position=position, score=score, **fields | more)
 
 
 def choose(rows: list[RecalledRow], **more: Any) -> list[int]:
@@ -56,8 +56,28 @@ class TestChoice:
         assert choose([found(7), found(3), found(5)]) == [3, 5, 7]
 
     def test_the_best_are_taken_where_not_all_fit(self) -> None:
-        rows = [found(1, 1, "x" * 900), found(2, 9, "x" * 900), found(3, 5, "x" * 900)]
+        rows = [found(1, 1, "x" * 899), found(2, 9, "x" * 900), found(3, 5, "x" * 901)]
         assert choose(rows, budget=700) == [2, 3]
+
+    def test_the_same_words_again_take_no_room(self) -> None:
+        rows = [found(1, 5, "The sea is loud."), found(2, 9, "The sea is loud."), found(3, 1)]
+        assert choose(rows) == [2, 3]
+
+    def test_the_same_words_of_somebody_else_are_shown(self) -> None:
+        assert choose([found(1, 5, "Aye."), found(2, 9, "Aye.", sender="user")]) == [1, 2]
+
+    @pytest.mark.parametrize("speaker", ["the user", "Lady of the Lake"])
+    def test_whoever_has_an_article_in_the_name_is_not_named_by_it(self, speaker: str) -> None:
+        rows = [found(1, 5, "x" * 900), found(2, 4, "y" * 900, speaker=speaker)]
+        assert choose(rows, said="Where is the key of the old gate?", budget=400) == [1]
+
+    @pytest.mark.parametrize("said", ["What did Zoë say?", "What did ZOE say?"])
+    @pytest.mark.parametrize("speaker", ["Zoë", "Zoe", "Zoe\u0308"])
+    def test_whoever_is_named_counts_more_with_accents_or_without(
+        self, said: str, speaker: str
+    ) -> None:
+        rows = [found(1, 5, "x" * 900), found(2, 4, "y" * 900, speaker=speaker)]
+        assert choose(rows, said=said, budget=400) == [2]
 
     def test_a_short_one_takes_the_room_that_a_long_one_does_not_fit_in(self) -> None:
         assert choose([found(1, 9, "x" * 9000), found(2, 1)], budget=200) == [2]
@@ -69,7 +89,7 @@ class TestChoice:
         limits = {"before": 100, "tier": "sfw", "names": NAMES, "tokens": UNCALIBRATED}
         first, second = recall.choose(rows, said="Where is the lamp?", budget=200, **limits)
         assert first.content == "… The lamp is in the cellar. … A lamp, said Tom."
-        assert second.content == "Aye."
+        assert second.content == "Aye, 2."
 
     def test_of_a_long_one_in_which_nothing_is_about_it_nothing_is_taken(self) -> None:
         rows = [found(1, 9, "Nothing of the kind. " * 400), found(2, 1)]
@@ -159,6 +179,11 @@ class TestFacts:
     def test_scripts_without_spaces_share_pairs_of_letters(self) -> None:
         rows = facts("アダの妹はルツという。", "桟橋は閉まっている。")
         assert choose_facts(rows, "私の妹はだれ？") == ["アダの妹はルツという。"]
+
+    @pytest.mark.parametrize("said", ["Who is Zoe?", "Who is Zoë?", "Who is Zoe\u0308?"])
+    def test_accents_make_no_difference(self, said: str) -> None:
+        for name in ("Zoë", "Zoe"):
+            assert choose_facts(facts(f"{name} paints boats."), said) == [f"{name} paints boats."]
 
     def test_whom_a_fact_is_about_counts(self) -> None:
         rows = facts("She is a nurse.", subject="Berta", topic="work")

@@ -8,6 +8,7 @@ order. Facts that the system message has no room for are found by their words.
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -20,6 +21,7 @@ from roleplay_chat.api import Tier
 from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import FactRow, RecalledRow
+from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.tokens import Tokens
 
@@ -55,6 +57,7 @@ MAX_SAID_CHARS = 1_000
 `private.recall` does; and how much of a fact."""
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 _RUN = regex.compile(rf"(?V1)[{UNSPACED}]+|[\w--[{UNSPACED}]]{{3,}}|\d+")
 _UNSPACED = regex.compile(rf"(?V1)[{UNSPACED}]")
 _FUNCTION_WORDS = _set(
@@ -68,6 +71,11 @@ _FUNCTION_WORDS = _set(
     " while who whom why will with without would yes yet you your"
 )
 """English words that carry no meaning. In other languages, the frequency of a word decides."""
+_NO_NAMES = _FUNCTION_WORDS | _set(
+    "a an of mr mrs ms miss dr sir lady lord old little user der die das von herr frau le la les du"
+    " de des el los las il lo van"
+)
+"""Words of names, such as "the user", that name nobody."""
 
 
 def budget(prompt: int) -> int:
@@ -93,20 +101,25 @@ def choose(
     is the person's message, `names` the name for each `sender` whose rows have no speaker. Any of
     them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual. Of a
     message that does not fit, the sentences that share words with the person's message are taken.
+    Of messages with the same words, only the best one tells anything.
     """
     spoken, stems = _words(said), _stems(_ends(said))
 
     def rank(row: RecalledRow) -> float:
-        is_named = not spoken.isdisjoint(_words(_speaker(row, names)))
+        is_named = not spoken.isdisjoint(_words(_speaker(row, names)) - _NO_NAMES)
         return row.score * (NAMED_WEIGHT if is_named else 1)
 
     earlier = [row for row in found if before is None or row.position < before]
     chosen: list[RecalledRow] = []
+    said_already: set[tuple[str, str]] = set()
     days: set[date | None] = set()
     excerpts = 0
     left = budget - tokens.count(f"{TITLE}\n")
     for row in sorted(earlier, key=rank, reverse=True):
         day, shown = _day(row), row
+        words = _speaker(row, names), row.content
+        if words in said_already:
+            continue
         heading = 0 if day in days else tokens.count(f"{_written_day(day)}\n")
         cost = heading + tokens.count(f"{_line(row, names)}\n")
         if cost > left >= heading + LEAST_EXCERPT and excerpts < MAX_EXCERPTS:
@@ -118,6 +131,7 @@ def choose(
         if shown.content and cost <= left and (tier == "nsfw" or not is_sexual(row.content)):
             left -= cost
             chosen.append(shown)
+            said_already.add(words)
             days.add(day)
     return sorted(chosen, key=lambda row: (_day(row) or date.min, row.position))
 
@@ -193,9 +207,10 @@ def _about(fact: FactRow) -> str:
 
 
 def _stems(text: str) -> set[str]:
-    """The beginnings of the words of a text; pairs of letters in scripts without spaces."""
+    """The beginnings of the words of a text, without accents; pairs of letters in scripts without
+    spaces."""
     stems: set[str] = set()
-    for word in set(_RUN.findall(text.casefold())):
+    for word in set(_RUN.findall(_plain(text))):
         if not word.isascii() and _UNSPACED.match(word):
             stems.update(map("".join, pairwise(word)))
         elif word not in _FUNCTION_WORDS:
@@ -210,7 +225,16 @@ def written_facts(facts: Sequence[FactRow]) -> Piece:
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.casefold()))
+    return set(_WORD.findall(_plain(text)))
+
+
+def _plain(text: str) -> str:
+    """The text in lower case without accents: many people leave them out."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    letters = unicodedata.normalize("NFD", stream_safe(text))
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", letters))
 
 
 def written(rows: Sequence[RecalledRow], names: Mapping[str, str]) -> Piece:
