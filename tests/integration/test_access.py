@@ -280,7 +280,8 @@ FUNCTIONS = {
         private.note_truncation
         private.active_caller private.raise_if_blocked
         private.conversation_title private.listed private.one_line
-        private.any_of private.lexemes private.more_terms private.search_hashes private.search_messages private.search_pattern
+        private.any_of private.lexemes private.more_terms private.search_hashes
+        private.search_messages private.search_pattern
         private.search_query private.snippet private.stays_deleted
         private.terms_in private.text_language private.without_accents
         private.write_conversation_entry
