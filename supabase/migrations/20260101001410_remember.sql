@@ -326,8 +326,10 @@ $$;
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
 --   wait_seconds   until another summary of this conversation may start; absent: 0
---   summary        absent: nothing was written, only the wait counts
---   from, to       the positions between which the messages lie that the summary adds
+--   summary        absent: nothing was written. Blank: no model may read the messages
+--   most_messages, failures, tried_to    of conversation_summaries
+--   from, to       the positions between which the messages lie that the summary adds, or that were tried; absent: only
+--                  the wait counts
 --   digest         SHA-256 of their texts, joined by newlines, in hex
 --   person_digest  the same of the user's part of the summary, which the model was told
 --   facts          what private.with_noted and private.note_fact take
@@ -359,8 +361,7 @@ begin
   values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
   on conflict (conversation_id) do update set not_before = excluded.not_before
   returning s.* into v_kept;
-  if coalesce(btrim(p_memory ->> 'summary'), '') = '' or not v_conversation.remembers
-     or v_kept.covers_position <> (p_memory ->> 'from')::bigint
+  if not v_conversation.remembers or v_kept.covers_position is distinct from (p_memory ->> 'from')::bigint
      or (p_memory ->> 'person_digest') <> encode(sha256(convert_to(v_kept.person_content, 'UTF8')), 'hex')
      or (p_memory ->> 'digest') is distinct from (
        select encode(sha256(convert_to(string_agg(m.content, E'\n' order by m.position), 'UTF8')), 'hex')
@@ -369,6 +370,13 @@ begin
          and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint
          and m.position <> all (array(
            select h.position from public.hidden_messages h where h.conversation_id = v_conversation.id))) then
+    return false;
+  end if;
+  update public.conversation_summaries s
+  set most_messages = (p_memory ->> 'most_messages')::integer, tried_to = coalesce((p_memory ->> 'tried_to')::bigint, 0),
+      failures = coalesce((p_memory ->> 'failures')::integer, 0)
+  where s.conversation_id = v_conversation.id;
+  if p_memory ->> 'summary' is null then
     return false;
   end if;
 

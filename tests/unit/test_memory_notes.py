@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import Fact
 from roleplay_chat.memory.notes import (
+    LEFT_OUT,
     MAX_BATCH_TOKENS,
     MAX_BATCHES,
     MAX_FACT_CHARS,
@@ -23,8 +25,10 @@ from roleplay_chat.memory.notes import (
     MAX_SUMMARY_CHARS,
     MIN_CHARS,
     NEWEST_KEPT,
+    TRIES,
     Batch,
     Written,
+    _batches,
     as_one,
     build_request,
     capacity,
@@ -32,10 +36,12 @@ from roleplay_chat.memory.notes import (
     for_tier,
     may_be_due,
     next_batches,
+    next_try,
     parse,
     retold,
     to_save,
     without_outdated,
+    without_unfinished,
 )
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
@@ -166,10 +172,176 @@ class TestNextBatches:
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
         batches = due(history, room=room, capacity=room_to_read)
-        taken = [row for batch in batches for row in batch.rows]
+        taken = [row for batch in batches if batch.part == 0 for row in batch.rows]
         assert taken == history[: len(taken)]
         assert all(batch.rows for batch in batches)
         assert len(taken) <= max(len(history) - NEWEST_KEPT, 0)
+
+
+class TestFailedBatches:
+    """The next try, after models failed to note some messages."""
+
+    def batches(self, **memory: Any) -> list[Batch]:
+        return due(rows(25), MAY_WRITE.model_copy(update=memory))
+
+    def sent(self, batches: list[Batch]) -> list[list[int]]:
+        return [[row.position for row in batch.rows if batch.is_sent(row)] for batch in batches]
+
+    def test_has_as_many_messages_as_may_be_tried(self) -> None:
+        assert places(self.batches(most_messages=4)) == [
+            [8, 9, 10, 11],
+            [12, 13, 14, 15],
+            [16, 17, 18, 19],
+        ]
+
+    def test_tries_one_message_alone_and_then_the_one_after_it_instead(self) -> None:
+        tries = [self.batches(most_messages=1, failures=failures)[0] for failures in range(1, 7)]
+        assert self.sent(tries) == [[8], [8], [9], [9], [9], [10]]
+        assert [batch.covers for batch in tries] == [7] * 6
+        assert places(tries[2:]) == [[8, 9]] * 3 + [[8, 9, 10]]
+
+    def test_gives_up_no_message_unless_another_can_be_noted(self) -> None:
+        [batch] = due(rows(5, chars=9000), MAY_WRITE.model_copy(update={"failures": 30}))
+        assert (batch.sent, batch.given_up) == (1, frozenset())
+
+    def test_messages_that_may_not_be_sent_take_no_room(self) -> None:
+        refused = frozenset({8, 10, 28})
+        batches = next_batches(
+            MAY_WRITE.model_copy(update={"most_messages": 3}),
+            rows(25),
+            room=3_000,
+            capacity=310,
+            refuses=lambda _: refused,
+        )
+        assert places(batches)[0] == [8, 9, 10, 11, 12]
+        assert self.sent(batches)[0] == [9, 11, 12]
+
+    @pytest.mark.parametrize("unsent", ["refused", "given_up"])
+    def test_message_that_is_not_sent_is_covered(self, unsent: str) -> None:
+        said = [
+            MessageRow(sender="user", content=text, position=8 + place)
+            for place, text in enumerate(["Never this.", "Ada came.", "Mara waved."])
+        ]
+        batch = replace(Batch(said, 7), **{unsent: frozenset({8})})
+        assert (batch.upto, batch.digest) == (10, Batch(said, 7).digest)
+        material = TestAsk().material(begun(), batch, 4_000)
+        assert [(one["number"], one["text"]) for one in material["messages"]] == [
+            (2, "Ada came."),
+            (3, "Mara waved."),
+        ]
+        fact = Fact("conversation", "Never this.", message=3)
+        saved = to_save(batch, Written("She came.", [fact]), begun(), NAMES)
+        assert saved["facts"][0]["from"] == 10
+
+    @pytest.mark.parametrize(
+        ("before", "sizes", "done", "fault", "after"),
+        [
+            pytest.param((None, 0), [20], 0, "text", (10, 0), id="halved"),
+            pytest.param((None, 0), [20], 0, "size", (10, 0), id="perhaps-too-long"),
+            pytest.param((None, 0), [20], 0, None, (None, 0), id="models-to-blame"),
+            pytest.param((3, 0), [3, 3, 3], 0, "text", (1, 0), id="halved-again"),
+            pytest.param((1, 0), [1], 0, "text", (1, 1), id="alone"),
+            pytest.param((1, 4), [1], 0, "text", (1, 5), id="alone-again"),
+            pytest.param((1, 4), [1], 0, "size", (1, 4), id="alone-perhaps-too-long"),
+            pytest.param((1, 4), [1], 0, None, (1, 4), id="alone-models-to-blame"),
+            pytest.param((1, 4), [1, 1, 1], 1, "text", (1, 1), id="another-one-alone"),
+            pytest.param((None, 0), [9, 9, 3], 1, "text", (4, 0), id="the-second"),
+            pytest.param((4, 0), [4, 4, 4], 1, None, (4, 0), id="the-second-models-to-blame"),
+            pytest.param((4, 0), [4, 4, 4], 3, None, (8, 0), id="noted-and-doubled"),
+            pytest.param((1, 7), [1], 1, None, (2, 0), id="noted-after-failures"),
+            pytest.param((64, 0), [20], 1, None, (None, 0), id="all-that-were-due"),
+            pytest.param((None, 0), [20], 1, None, (None, 0), id="noted"),
+        ],
+    )
+    def test_size_of_the_next_one(
+        self,
+        before: tuple[int | None, int],
+        sizes: list[int],
+        done: int,
+        fault: Any,
+        after: tuple[int | None, int],
+    ) -> None:
+        memory = MemoryRow(most_messages=before[0], failures=before[1])
+        batches = [Batch(rows(size, first=100 * place), 0) for place, size in enumerate(sizes)]
+        tried = next_try(memory, batches, done, fault)
+        assert (tried["most_messages"], tried["failures"]) == after
+        assert tried["tried_to"] == batches[min(done, len(batches) - 1)].upto
+
+    @pytest.mark.parametrize("count", [1, 2, 40, 64])
+    def test_one_bad_message_is_found_in_few_tries(self, count: int) -> None:
+        """Wherever it is, and everything else is noted."""
+        for bad in range(8, 8 + count):
+            memory, left, noted, failed = MAY_WRITE, rows(count + 1), set[int](), 0
+            while left:
+                taken = _batches(left, memory, 10**6, lambda _: frozenset())
+                sent = [set(one) for one in self.sent(taken)]
+                done = next((i for i, one in enumerate(sent) if bad in one), len(taken))
+                noted.update(*sent[:done])
+                failed += done < len(taken)
+                after = next_try(memory, taken, done, "text")
+                covers = taken[done - 1].upto if done else memory.covers_position
+                memory = memory.model_copy(update=after | {"covers_position": covers})
+                left = [row for row in left if row.position > covers]
+            assert noted == set(range(8, 9 + count)) - {bad}
+            assert failed <= 3 * TRIES + 7
+
+
+class TestLongMessages:
+    LIMIT = "My safe word is Marigold."
+
+    def said(self, chars: int) -> MessageRow:
+        words = " ".join(f"word{number}" for number in range(chars // 8))
+        return MessageRow(sender="user", content=f"{words} {self.LIMIT}", position=8)
+
+    def batches(self, chars: int, capacity: int) -> list[Batch]:
+        history = [self.said(chars), *rows(NEWEST_KEPT, first=9)]
+        return due(history, room=200, capacity=capacity)
+
+    def test_are_noted_in_parts(self) -> None:
+        batches = self.batches(12_000, capacity=1_500)
+        assert [(batch.part, batch.parts) for batch in batches] == [(0, 3), (1, 3), (2, 3)]
+        shown = [TestAsk().material(begun(), batch, 4_000)["messages"] for batch in batches]
+        assert [message["part"] for [message] in shown] == ["1 of 3", "2 of 3", "3 of 3"]
+        texts = [message["text"] for [message] in shown]
+        words = self.said(12_000).content.split()
+        assert set(words) <= {word for text in texts for word in text.split()}
+        assert texts[-1].endswith(self.LIMIT)
+
+    def test_end_is_kept_where_not_even_the_parts_fit(self) -> None:
+        batches = self.batches(60_000, capacity=1_500)
+        assert len(batches) == MAX_BATCHES
+        (message,) = TestAsk().material(begun(), batches[-1], 2_500)["messages"]
+        assert LEFT_OUT in message["text"]
+        assert message["text"].endswith(self.LIMIT)
+
+    def test_wait_where_too_few_requests_are_left_for_all_parts(self) -> None:
+        history = [*rows(2, first=6), self.said(12_000), *rows(NEWEST_KEPT, first=9)]
+        batches = due(history, room=200, capacity=1_500)
+        assert places(batches) == [[6, 7]]
+
+    def test_are_one_message_whatever_their_parts(self) -> None:
+        batches = self.batches(12_000, capacity=1_500)
+        told = [
+            (batch, Written(f"{place}.", [Fact("conversation", f"Fact {place}.", message=1)]))
+            for place, batch in enumerate(batches)
+        ]
+        before = Batch(rows(2, first=6), 5)
+        batch, written = as_one([(before, Written("Before.", [])), *told], known=0)
+        assert places([batch]) == [[6, 7, 8]]
+        assert batch.texts[-1].endswith(self.LIMIT)
+        assert [fact.message for fact in written.facts] == [3, 3, 3]
+        assert batch.digest == Batch([*rows(2, first=6), self.said(12_000)], 5).digest
+
+    def test_count_as_noted_only_with_all_their_parts(self) -> None:
+        written = Written("So far.", [])
+        batches = [Batch(rows(2, first=6), 5), *self.batches(12_000, capacity=1_500)]
+        kept = [len(without_unfinished([(one, written) for one in batches[:n]])) for n in range(5)]
+        assert kept == [0, 1, 1, 1, 4]
+
+    def test_end_is_told_where_several_messages_do_not_fit(self) -> None:
+        batch = Batch([self.said(5_000), *rows(3, first=9)], 7)
+        material = TestAsk().material(begun(), batch, 1_500)
+        assert self.LIMIT[-10:] in material["messages"][0]["text"]
 
 
 class TestAsOne:
@@ -293,7 +465,7 @@ class TestAsk:
     def test_passages_are_cut_like_the_request(self) -> None:
         turn = begun(facts=[{"content": "F"}])
         (*_, history) = build_request(Batch(rows(20), 7), turn, NAMES, budget=10).passages
-        assert history.text.count("x") == 20 * MIN_CHARS
+        assert history.text.count("x") == 20 * (MIN_CHARS - len(LEFT_OUT))
 
     def test_request_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
