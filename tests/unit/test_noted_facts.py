@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -1385,7 +1386,31 @@ class TestAnswer:
         assert (fact.known, fact.message) == (None, None)
         assert self.parsed({"action": "withdraw", "fact": value}) == []
 
-    @pytest.mark.parametrize("value", [None, 7, [], {}, "note", "ADD", ["withdraw"]])
+    @pytest.mark.parametrize("value", [3, 3.0, "3", " 3 ", "#3", "# 3", "3.0", "03"])
+    def test_whole_numbers_in_any_form(self, value: object) -> None:
+        entry = {"text": "Ada likes tea.", "action": "replace", "importance": value}
+        (fact,) = self.parsed(entry | {"fact": value, "message": value})
+        assert (fact.known, fact.message, fact.importance) == (3, 3, 3)
+        (fact,) = self.parsed({"action": "withdraw", "fact": value})
+        assert (fact.action, fact.known) == ("withdraw", 3)
+
+    @pytest.mark.parametrize(
+        "value", [3.5, "3.5", "##3", "3 or 4", "-3", "3-", "1e1", math.nan, math.inf, 1e300]
+    )
+    def test_what_is_nearly_a_number_is_none(self, value: object) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "action": "replace", "fact": value})
+        assert fact.known is None
+        assert self.parsed({"action": "withdraw", "fact": value}) == []
+
+    @pytest.mark.parametrize("tier", ["Profile", " PROFILE ", "profile"])
+    def test_tier_in_any_case(self, tier: str) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "tier": tier})
+        assert fact.tier == "profile"
+
+    @pytest.mark.parametrize(
+        "value",
+        [None, 7, [], {}, "note", "ADD", ["withdraw"], "not withdrawn", "keep", "remover", "gone?"],
+    )
     def test_unknown_actions_add(self, value: object) -> None:
         (fact,) = self.parsed({"text": "Ada likes tea.", "action": value})
         assert fact.action == "add"
@@ -1395,6 +1420,9 @@ class TestAnswer:
         [
             *(("WITHDRAW", "withdraw"), (" delete", "withdraw"), ("remove", "withdraw")),
             *(("Replace", "replace"), ("update", "replace")),
+            *(("Withdrawn", "withdraw"), ("withdrawal", "withdraw"), ("removed", "withdraw")),
+            *(("Retracted", "withdraw"), ("deleted", "withdraw"), ("forgotten", "withdraw")),
+            *(("replaced", "replace"), ("Updated", "replace"), ("changed", "replace")),
         ],
     )
     def test_actions_in_other_words(self, value: str, action: str) -> None:

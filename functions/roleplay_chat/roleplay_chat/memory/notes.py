@@ -111,8 +111,21 @@ _LEFT_OVER = re.compile(
     r"""[,;{]\s*["'](?:summary|facts?|action|tier|text|importance|subject|topic|message)\b"""
 )
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
-_WITHDRAWALS = {"withdraw", "delete", "remove", "forget", "retract"}
-_REPLACEMENTS = {"replace", "update", "change", "modify"}
+_WITHDRAWALS = {
+    *("withdraw", "withdraws", "withdrawn", "withdrew", "withdrawing", "withdrawal"),
+    *("delete", "deletes", "deleted", "deleting", "deletion"),
+    *("remove", "removes", "removed", "removing", "removal"),
+    *("forget", "forgets", "forgotten", "forgot", "forgetting"),
+    *("retract", "retracts", "retracted", "retracting", "retraction"),
+}
+_REPLACEMENTS = {
+    *("replace", "replaces", "replaced", "replacing", "replacement"),
+    *("update", "updates", "updated", "updating"),
+    *("change", "changes", "changed", "changing"),
+    *("modify", "modifies", "modified", "modifying", "modification"),
+}
+"""Whole words only: what is no known action takes nothing away."""
+_WRITTEN_NUMBER = re.compile(r"#?\s?([0-9]{1,4})(?:\.0{1,3})?")
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -683,8 +696,10 @@ def _text(value: object, max_chars: int) -> str:
 
 
 def _number(value: object) -> int | None:
-    """A small number; models also write it as text."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 5:
+    """A small whole number; models also write it as text, as "#3" or as 3.0."""
+    if isinstance(value, str) and (written := _WRITTEN_NUMBER.fullmatch(value.strip())):
+        value = int(written[1])
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
@@ -714,7 +729,8 @@ def _is_text(char: str) -> bool:
 
 
 def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
-    known = next((known for known in TIERS if known == tier), TIERS[0])
+    name = tier.strip().casefold() if isinstance(tier, str) else ""
+    known = next((known for known in TIERS if known == name), TIERS[0])
     return min(known, reach, key=TIERS.index)
 
 
