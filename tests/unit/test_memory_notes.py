@@ -517,6 +517,9 @@ class TestParse:
             '{"summary": "They met',
             '{"summary": "..."}',
             '{"summary": "She said "aye" and left',
+            "{summary:" * 12_000,
+            "{a:" * 100_000,
+            "{true: null, " * 9_000,
             "{" * 100_000,
             '{"a "' * 12_000,
             '{"' + ' "' * 30_000,
@@ -602,6 +605,21 @@ class TestParse:
             '{"facts": [' + TEA + ']}\n{"summary": "They met."}',
             '{"notes": {"summary": "They met.", "facts": [' + TEA + ",]}}",
             '{"summary": They met., "facts": [{"text": Ada likes tea., "importance": 4}]}',
+            '{summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4}]}',
+            '{\n  summary: "They met.",\n  facts: [\n    {importance: 4, text: "Ada likes tea."},'
+            "\n  ],\n}",
+            "{summary: 'They met.', facts: [{text: 'Ada likes tea.', importance: 4}]}",
+            '{summary : "They met.", facts : [{action : "add", text : "Ada likes tea.",'
+            " importance : 4}]}",
+            "{summary: They met., facts: [{text: Ada likes tea., importance: 4}]}",
+            '{"summary": "They met.", facts: [' + TEA + "]}",
+            '{summary: "They met.", "facts": [{"text": "Ada likes tea.", importance: 4}]}',
+            '{null: 1, true: "yes", summary: "They met.", facts: [' + TEA + "], false: null}",
+            '{summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4, topic: null}]}',
+            "```js\n{summary: `They met.`}\n```"
+            ' {summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4}]}',
+            '{"summary": "...", "facts": []} '
+            '{summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4}]}',
         ],
     )
     def test_slips_of_a_model_lose_nothing(self, answer: str) -> None:
@@ -632,6 +650,21 @@ class TestParse:
             "They met.", [Fact("conversation", "Ada likes tea.", topic="tea")]
         )
 
+    @pytest.mark.parametrize(
+        "told",
+        [
+            'He said "no", meaning: never, and left.',
+            "Two things: tea, text: a letter.",
+            "Her list: true: yes, null: no.",
+            "The facts: the sea.",
+            "She said: come, and left: gone.",
+        ],
+    )
+    def test_colon_in_a_text_makes_no_key(self, told: str) -> None:
+        answer = f'{{summary: "{told}", facts: [{{text: "{told}", importance: 4}}]}}'
+        written = parse(answer, reach="profile")
+        assert written == Written(told, [Fact("conversation", told, importance=4)])
+
     def test_apostrophe_ends_no_text_in_single_quotes(self) -> None:
         written = parse("{'summary': 'Ada's boat left, Mara's stayed.'}", reach="profile")
         assert written == Written("Ada's boat left, Mara's stayed.", [])
@@ -650,7 +683,9 @@ class TestParse:
             '{"summary": "They met.", "facts;: [' + TEA + "]}",
             '{"summary": "They met.", "facts": "Ada likes tea."}',
             '{"summary": "They met.", "facts": many}',
-            '{"summary": "They met.", facts: [{"text": "Ada likes tea."}]}',
+            '{summary: "They met.", facts: [{text: "Ada likes tea, importance: 4}]}',
+            '{summary: "They met.", facts: [{text: "A.", importance: 4}, {text; "B."}]}',
+            '{summary: "They met, facts: [{text: "Ada likes tea."}]}',
             '{"summary": "They met.\\", \\"facts\\": [{\\"text\\": \\"Ada likes tea.\\"}]"}',
         ],
     )

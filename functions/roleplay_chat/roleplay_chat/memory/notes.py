@@ -100,15 +100,26 @@ Refuses = Callable[[Sequence[MessageRow]], frozenset[int]]
 
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
-_SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_SUMMARY = re.compile(r'\bsummary["\']?\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_NAMES = frozenset(
+    "summary facts fact action tier text importance subject topic message".split()  # noqa: SIM905
+)
 _OBJECT = re.compile(r"""\{\s*["']?(?:summary|facts)["']?\s*:""")
 _FACTS = re.compile(r"""["']facts["']\s*:\s*|\bfacts["']?\s*:?\s*(?=[\[{])""")
 _NOTHING = re.compile(r"[\s.-]*(?:none?\b|nothing\b|n/a\b|null\b|\Z)", re.IGNORECASE)
 _NO_FACTS = re.compile(r"""\[\s*\]|\{\s*\}|(?:null|none|false|0)\b|["']|\Z""", re.IGNORECASE)
 _CLOSING = re.compile(r"[}\]]")
 _TEXT = re.compile(r"""["']text["']\s*[:;]""")
+_BARE_TEXT = re.compile(
+    r"""["']text["']\s*[:;]|\{\s{0,99}text\s{0,99}[:;]|[,;]\s{0,99}text\s{0,99}[:;]\s{0,99}["']"""
+)
+"""The same where keys have no quotes. Words of a text may look like them."""
+_BARE_KEY = re.compile(rf"""\{{\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:""")
 _LEFT_OVER = re.compile(
-    r"""[,;{]\s*["'](?:summary|facts?|action|tier|text|importance|subject|topic|message)\b"""
+    rf"""[,;{{]\s*["'](?:{"|".join(sorted(_NAMES))})\b
+    |["']\s{{0,99}}[,;]\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:
+    |[,;]\s{{0,99}}facts\s{{0,99}}:\s{{0,99}}[\[{{]""",
+    re.VERBOSE,
 )
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _WITHDRAWALS = {
@@ -621,7 +632,7 @@ def _with_slips(answer: str) -> Mapping[str, object] | None:
     """
     starts = deque((found.start() for found in _OBJECT.finditer(answer)), MAX_OBJECTS)
     for start in [*reversed(starts), answer.find("{")]:
-        data = loose_json.read(answer, start) if start >= 0 else None
+        data = loose_json.read(answer, start, _NAMES) if start >= 0 else None
         if isinstance(data, dict) and isinstance(data.get("summary"), str):
             return data
     return None
@@ -636,7 +647,7 @@ def _noted_in(data: Mapping[str, object], answer: str) -> Iterable[object] | Non
     noted = data.get("facts")
     if "facts" not in data and places:
         # In an object of their own.
-        noted = loose_json.read(answer, start)
+        noted = loose_json.read(answer, start, _NAMES)
     if isinstance(noted, Mapping):
         noted = [noted] if "text" in noted or "fact" in noted else list(noted.values())
     if isinstance(noted, str):
@@ -650,12 +661,16 @@ def _noted_in(data: Mapping[str, object], answer: str) -> Iterable[object] | Non
 def _unread(noted: Sequence[object], answer: str, start: int) -> int:
     """How many facts in the answer, after `start`, are not among these."""
     read = sum(isinstance(entry, Mapping) and "text" in entry for entry in noted)
-    return len(_TEXT.findall(answer, start)) - read
+    return len(_text_keys(answer).findall(answer, start)) - read
+
+
+def _text_keys(answer: str) -> re.Pattern[str]:
+    return _BARE_TEXT if _BARE_KEY.search(answer) else _TEXT
 
 
 def _is_cut(answer: str, start: int) -> bool:
     """Whether the answer ends within its last fact. It would do so the next time, too."""
-    last = deque(_TEXT.finditer(answer, start), 1)
+    last = deque(_text_keys(answer).finditer(answer, start), 1)
     return not _CLOSING.search(answer, last[0].end() if last else start)
 
 
