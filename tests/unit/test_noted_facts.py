@@ -1326,6 +1326,28 @@ def test_names_family_promises_and_limits_last_where_a_model_says_nothing(
     assert written.facts[0].importance == importance
 
 
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("Ada's safe word is Marigold.", True),
+        ("Ada does not want to be tied up.", True),
+        ("Ada is allergic to nuts.", True),
+        ("Ada must never be called Addie.", True),
+        ("Ada's limits are blood and fire.", True),
+        ("Ada lives in Paris.", False),
+        ("Ada's brother is called Jon.", False),
+        ("Mara promised never to speak of her limits.", False),
+        ("Mara must not tell Tomas about the letter.", False),
+        ("Nobody must know that Ada is pregnant.", False),
+        ("Ada confided that she is diabetic.", False),
+    ],
+)
+def test_limits_are_for_all_who_are_present(text: str, is_told: bool) -> None:
+    material = Material(known=[], messages=[(1, text)], person="Ada", character="Mara")
+    (change,) = resolve([Fact("character", text, importance=5)], material)
+    assert change.get("is_for_all", False) is is_told
+
+
 class TestAnswer:
     """What is accepted of a fact in a model's answer."""
 

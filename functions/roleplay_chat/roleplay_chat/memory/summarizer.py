@@ -289,21 +289,20 @@ class Summarizer:
         said = notes.said_in(rows, macros)
         if finding := judge(kept, self._tier):
             raise ContentRefused(finding)
-        if not self._finding(kept, "\n".join(said)):
+        # As in a request for all of them, so that it is read once.
+        whole = [*standing, Passage("history", "\n".join(said))]
+        if not judge([*self._signals, *read_in_context(whole)], self._tier):
             return frozenset()
         refused, before = set[int](), ""
         for row, text in zip(rows, said, strict=True):
             read_with = f"{before}\n{text}"
-            if finding := self._finding(kept, read_with):
+            with_it = [*kept, *read([Passage("history", read_with)])]
+            if finding := judge(with_it, self._tier):
                 self._log_content_refused(finding)
                 refused.add(row.position)
             else:
-                kept += read([Passage("history", read_with)])
-                before = read_with[-LEAD_CHARS:]
+                kept, before = with_it, read_with[-LEAD_CHARS:]
         return frozenset(refused)
-
-    def _finding(self, kept: Sequence[PartSignals], said: str) -> Finding | None:
-        return judge([*kept, *read([Passage("history", said)])], self._tier)
 
     async def _generate(
         self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn
