@@ -14,6 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.error_classifier import Failure
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import Fact
 from roleplay_chat.memory.notes import (
@@ -43,6 +46,7 @@ from roleplay_chat.memory.notes import (
     without_outdated,
     without_unfinished,
 )
+from roleplay_chat.memory.summarizer import _fault
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
@@ -284,6 +288,33 @@ class TestFailedBatches:
                 left = [row for row in left if row.position > covers]
             assert noted == set(range(8, 9 + count)) - {bad}
             assert failed <= 3 * TRIES + 7
+
+
+@pytest.mark.parametrize(
+    ("failures", "fault"),
+    [
+        (["moderated"], "text"),
+        (["refused_by_model"], "text"),
+        (["empty"], "text"),
+        (["worker_broken_context"], "text"),
+        (["timed_out"], "size"),
+        (["context_too_long"], "size"),
+        (["cut_off"], "size"),
+        (["rate_limited"], None),
+        (["no_credit"], None),
+        (["server_error"], None),
+        (["unreachable"], None),
+        (["bad_key"], None),
+        (["unreadable"], None),
+        (["rate_limited", "refused_by_model"], "text"),
+        (["timed_out", "no_credit"], "size"),
+        ([], None),
+    ],
+)
+def test_batch_is_at_fault_only_where_a_model_had_it(failures: list[str], fault: Any) -> None:
+    target: Any = None
+    attempts = [Attempt(target, 1, failure=Failure(ERROR_POLICIES[name])) for name in failures]
+    assert _fault(attempts) == fault
 
 
 class TestLongMessages:
