@@ -378,8 +378,9 @@ begin
     return false;
   end if;
   update public.conversation_summaries s
-  set most_messages = (p_memory ->> 'most_messages')::integer, tried_to = coalesce((p_memory ->> 'tried_to')::bigint, 0),
-      failures = coalesce((p_memory ->> 'failures')::integer, 0)
+  set most_messages = (p_memory ->> 'most_messages')::integer,
+      failures = coalesce((p_memory ->> 'failures')::integer, 0),
+      tried_to = coalesce((p_memory ->> 'tried_to')::bigint, 0)
   where s.conversation_id = v_conversation.id;
   if p_memory ->> 'summary' is null then
     return false;
