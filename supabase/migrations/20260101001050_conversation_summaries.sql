@@ -14,6 +14,11 @@ create table public.conversation_summaries (
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
   -- The earliest time for the next try: a summary is being written, or the last try failed.
   not_before timestamptz,
+  -- If models failed to note the messages after covers_position: how many the next try has at most (null: as many as
+  -- fit), how often one alone has failed since any was noted, and the last message that was tried.
+  most_messages integer,
+  failures integer not null default 0,
+  tried_to bigint not null default 0,
   updated_at timestamptz not null default now()
 );
 create trigger conversation_summaries_touch before update on public.conversation_summaries
@@ -44,6 +49,8 @@ begin
     return new;
   end if;
   new.content := '';
+  new.most_messages := null;
+  new.failures := 0;
   if new.person_content = '' then
     new.covers_position := 0;
     new.person_covers := 0;
@@ -142,8 +149,12 @@ begin
   where v.conversation_id = p_conversation_id order by v.covers_position desc limit 1;
   -- The tier stays: the messages that made it adult may still be there.
   update public.conversation_summaries s
-  set content = coalesce(v_version.content, ''), covers_position = coalesce(v_version.covers_position, 0)
+  set content = coalesce(v_version.content, ''), covers_position = coalesce(v_version.covers_position, 0),
+      most_messages = null, failures = 0, tried_to = 0
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
+  -- Perhaps it was the one that no model could note.
+  update public.conversation_summaries s set most_messages = null, failures = 0, tried_to = 0
+  where s.conversation_id = p_conversation_id and s.tried_to >= p_position;
 end $$;
 
 -- After messages went: the newest four are in no summary, because they may be written again or continued. One

@@ -167,6 +167,8 @@ begin
         'covers_position', coalesce(v_summary.covers_position, 0),
         'content_tier', coalesce(v_summary.content_tier, 'sfw'),
         'may_write', v_may_note,
+        'most_messages', v_summary.most_messages,
+        'failures', coalesce(v_summary.failures, 0),
         'backlog', v_backlog.messages) end,
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'variables', private.variables_before(

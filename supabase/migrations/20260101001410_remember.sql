@@ -33,6 +33,7 @@ $$;
 --   tier, content, gist, importance, subject, topic    of memory_facts
 --   from, to        the positions of the messages that it was drawn from
 --   in_full         it is one message, which has all of its words
+--   is_for_all      what somebody does not want: see private.note_for_listeners
 --   replaces        ids of the facts that no longer hold; also those of its subject and topic
 --   extends         the id of a fact that says less of the same
 --   same_as         the id of the fact that it repeats: nothing is added
@@ -255,7 +256,8 @@ end $$;
 -- The other characters of the conversation heard what p_character_id did. Whoever has a fact of their own that the
 -- new one contradicts gets it, too, in its place: p_note as private.note_fact takes it. The texts are not compared, as
 -- the turn does not know them. A fact is contradicted if it has the same subject and topic, and neither text begins
--- with the other, or if it is one of those that the new one replaces for p_character_id.
+-- with the other, or if it is one of those that the new one replaces for p_character_id. What somebody does not want
+-- (is_for_all) all get: whoever does not know it would do it.
 create function private.note_for_listeners(
   p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb) returns void
 language plpgsql set search_path = '' as $$
@@ -266,10 +268,12 @@ declare
 begin
   select n.*, md5(private.plain_words(nullif(btrim(left(n.subject, 80)), '')))
            || md5(private.plain_words(nullif(btrim(left(n.topic, 80)), ''))) as slot,
-         same.written_by as same_by, same.tier as same_tier
+         same.written_by as same_by, same.tier as same_tier,
+         n.tier = 'character' and n.is_for_all and coalesce(same.tier = 'character', true) as is_told_to_all
   into v_note
   from jsonb_to_record(p_note) as n (
-    gist text, subject text, topic text, replaces uuid[], same_as uuid, is_withdrawal boolean)
+    tier text, gist text, subject text, topic text, replaces uuid[], same_as uuid, is_withdrawal boolean,
+    is_for_all boolean)
   left join (
     select f.id, f.written_by, m.tier from public.memory_facts f join public.memories m on m.id = f.memory_id) same
     on same.id = n.same_as;
@@ -278,25 +282,26 @@ begin
     return;
   end if;
   for v_listener in
-    select m.character_id, array_agg(f.id) as contradicted
+    select c.character_id, own.contradicted
     from private.members(p_conversation) c
-    join public.memories m
-      on m.character_id = c.character_id and m.user_id = p_conversation.user_id and m.tier = 'character'
-    join public.memory_facts f on f.memory_id = m.id
     cross join lateral (
-      select f.digest = md5(v_plain) or coalesce(f.gist = v_note.gist, false) as is_same,
-             exists (
-               select from public.memory_facts o
-               where o.id = any (v_note.replaces) and (o.digest = f.digest or o.gist = f.gist)) as is_replaced) o
-    where c.character_id is distinct from p_character_id
-      and f.replaced_by is null and not f.is_withdrawal and f.is_active and f.written_by = 'model' and not f.pinned
-      and case
-        when v_note.is_withdrawal then o.is_same or o.is_replaced
-        when o.is_same then false
-        else o.is_replaced or f.slot = v_note.slot
-          and not starts_with(private.plain_words(f.content) || ' ', v_plain || ' ')
-          and not starts_with(v_plain || ' ', private.plain_words(f.content) || ' ') end
-    group by m.character_id
+      select coalesce(array_agg(f.id), '{}') as contradicted
+      from public.memories m
+      join public.memory_facts f on f.memory_id = m.id
+      cross join lateral (
+        select f.digest = md5(v_plain) or coalesce(f.gist = v_note.gist, false) as is_same,
+               exists (
+                 select from public.memory_facts o
+                 where o.id = any (v_note.replaces) and (o.digest = f.digest or o.gist = f.gist)) as is_replaced) o
+      where m.character_id = c.character_id and m.user_id = p_conversation.user_id and m.tier = 'character'
+        and f.replaced_by is null and not f.is_withdrawal and f.is_active and f.written_by = 'model' and not f.pinned
+        and case
+          when v_note.is_withdrawal then o.is_same or o.is_replaced
+          when o.is_same then false
+          else o.is_replaced or f.slot = v_note.slot
+            and not starts_with(private.plain_words(f.content) || ' ', v_plain || ' ')
+            and not starts_with(v_plain || ' ', private.plain_words(f.content) || ' ') end) own
+    where c.character_id is distinct from p_character_id and (v_note.is_told_to_all or own.contradicted <> '{}')
   loop
     perform private.note_fact(
       p_conversation, v_listener.character_id, p_tier,
@@ -326,8 +331,10 @@ $$;
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
 --   wait_seconds   until another summary of this conversation may start; absent: 0
---   summary        absent: nothing was written, only the wait counts
---   from, to       the positions between which the messages lie that the summary adds
+--   summary        absent: nothing was written. Blank: no model may read the messages
+--   most_messages, failures, tried_to    of conversation_summaries
+--   from, to       the positions between which the messages lie that the summary adds, or that were tried; absent: only
+--                  the wait counts
 --   digest         SHA-256 of their texts, joined by newlines, in hex
 --   person_digest  the same of the user's part of the summary, which the model was told
 --   facts          what private.with_noted and private.note_fact take
@@ -359,8 +366,7 @@ begin
   values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
   on conflict (conversation_id) do update set not_before = excluded.not_before
   returning s.* into v_kept;
-  if coalesce(btrim(p_memory ->> 'summary'), '') = '' or not v_conversation.remembers
-     or v_kept.covers_position <> (p_memory ->> 'from')::bigint
+  if not v_conversation.remembers or v_kept.covers_position is distinct from (p_memory ->> 'from')::bigint
      or (p_memory ->> 'person_digest') <> encode(sha256(convert_to(v_kept.person_content, 'UTF8')), 'hex')
      or (p_memory ->> 'digest') is distinct from (
        select encode(sha256(convert_to(string_agg(m.content, E'\n' order by m.position), 'UTF8')), 'hex')
@@ -369,6 +375,14 @@ begin
          and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint
          and m.position <> all (array(
            select h.position from public.hidden_messages h where h.conversation_id = v_conversation.id))) then
+    return false;
+  end if;
+  update public.conversation_summaries s
+  set most_messages = (p_memory ->> 'most_messages')::integer,
+      failures = coalesce((p_memory ->> 'failures')::integer, 0),
+      tried_to = coalesce((p_memory ->> 'tried_to')::bigint, 0)
+  where s.conversation_id = v_conversation.id;
+  if p_memory ->> 'summary' is null then
     return false;
   end if;
 

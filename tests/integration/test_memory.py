@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from tests.support.answers import abort, error, held, reply, stream, text, worke
 from tests.support.gateway import SECRET_KEY
 from tests.support.notes import asked_for_notes, asks_for_notes, either, prompts, written
 from tests.support.talk import DOLPHIN, VENICE, Talk
-from tests.support.upstream import Answer
+from tests.support.upstream import Answer, Exchange
 from tests.support.waiting import Gate, wait_until
 
 PARAGRAPH = " the fog lies on the water and the bell rings once a minute" * 5
@@ -56,13 +57,16 @@ def fill(talk: Talk, count: int) -> None:
 def take_turn(
     talk: Talk, notes: Answer, *, logged: str = "memory written", **body: Any
 ) -> dict[str, Any]:
-    """One turn whose reply ends after its summary; returns the response."""
+    """One turn whose reply ends after its summary; returns the response. `logged` is how the line
+    about the summary begins."""
     gate = Gate()
     talk.stack.upstream.always(either(stream(["Yes", gate, "."], usage=None), notes))
     already = len(talk.log)
     with talk.streaming("Go on", **body) as events:
         events.until("delta")
-        wait_until(lambda: logged in log_messages(talk)[already:], logged)
+        wait_until(
+            lambda: any(line.startswith(logged) for line in log_messages(talk)[already:]), logged
+        )
         gate.open()
         return dict(events.until("done")[-1].data)
 
@@ -421,6 +425,181 @@ class TestFailure:
         assert "POST /rest/v1/rpc/remember" not in long.stack.gateway.calls
 
 
+def first_position(talk: Talk) -> int:
+    return int(talk.stack.one("select min(position) as p from messages")["p"])
+
+
+def unless(word: str, then: Answer, otherwise: Answer) -> Answer:
+    """`then` for a request for notes that has the word, `otherwise` for the other ones."""
+
+    async def answer(exchange: Exchange) -> None:
+        material = exchange.call.json["messages"][1]["content"]
+        await (then if word in material else otherwise)(exchange)
+
+    return answer
+
+
+def tried(talk: Talk) -> list[int]:
+    """The number of messages in each request for notes."""
+    return [len(material["messages"]) for material in asked_for_notes(talk.stack.upstream)]
+
+
+DECLINED = text("I'm sorry, but I can't help with that.")
+
+
+@pytest.mark.installations
+class TestMessagesThatCannotBeNoted:
+    def declining(self, word: str) -> Answer:
+        return unless(word, DECLINED, written(SUMMARY))
+
+    def try_until_noted(self, talk: Talk, notes: Answer, most: int = 12) -> None:
+        for _ in range(most):
+            allow_again(talk)
+            take_turn(talk, notes, logged="memory ")
+            if summary(talk)["covers_position"]:
+                return
+        pytest.fail("Nothing was ever noted.")
+
+    def test_one_is_given_up_when_it_failed_alone_and_the_next_did_not(self, long: Talk) -> None:
+        self.try_until_noted(long, self.declining('"0 the fog'))
+
+        sizes = tried(long)
+        halved = sizes[: sizes.index(1) + 1]
+        assert all(half == max(whole // 2, 1) for whole, half in pairwise(halved))
+        alone = asked_for_notes(long.stack.upstream)[len(halved) - 1 :]
+        told = [numbers([one["text"] for one in material["messages"]]) for material in alone]
+        assert told == [[0], [0], [0], [1], [2], [3]]
+        assert summary(long)["covers_position"] == first_position(long) + 3
+        (line,) = [line for line in long.log if line["message"] == "messages never noted"]
+        assert line["count"] == 1
+
+        fill(long, MESSAGES)
+        take_turn(long, self.declining('"0 the fog'))
+        assert summary(long)["covers_position"] > first_position(long) + 3
+        assert max(tried(long)[len(sizes) :]) == 2
+
+    def test_those_before_one_are_noted_before_it_is_tried(self, long: Talk) -> None:
+        self.try_until_noted(long, self.declining('"2 the fog'))
+        covered = summary(long)["covers_position"] - first_position(long) + 1
+        assert 0 < covered <= 2
+        assert "messages never noted" not in log_messages(long)
+
+    @pytest.mark.parametrize(
+        "notes",
+        [
+            pytest.param(error(500), id="server-error"),
+            pytest.param(error(429), id="rate-limited"),
+            pytest.param(error(402), id="no-credit"),
+            pytest.param(abort(), id="reset"),
+        ],
+    )
+    def test_none_is_given_up_while_no_model_is_there(self, long: Talk, notes: Answer) -> None:
+        long.stack.db.execute(
+            "insert into conversation_summaries (conversation_id, most_messages, failures)"
+            " values (%s, 1, 2)",
+            (long.conversation,),
+        )
+        for _ in range(3):
+            allow_again(long)
+            take_turn(long, notes, logged="memory not written")
+        kept = summary(long)
+        assert (kept["covers_position"], kept["most_messages"], kept["failures"]) == (0, 1, 2)
+        assert {
+            number
+            for one in asked_for_notes(long.stack.upstream)
+            for number in numbers([message["text"] for message in one["messages"]])
+        } == {0}
+
+    def test_whatever_was_too_much_is_halved_and_never_given_up(self, long: Talk) -> None:
+        for _ in range(9):
+            allow_again(long)
+            take_turn(long, stream(['{"summ'], finish=None), logged="memory not written")
+        assert tried(long)[0] > 1
+        assert tried(long)[-3:] == [1, 1, 1]
+        assert summary(long)["failures"] == 0
+
+    def test_tries_become_rare(self, long: Talk) -> None:
+        waits = []
+        for failures in (0, 1, 5, 100):
+            long.stack.db.execute(
+                "insert into conversation_summaries (conversation_id, most_messages, failures)"
+                " values (%s, 1, %s) on conflict (conversation_id) do update"
+                " set most_messages = 1, failures = excluded.failures, not_before = null",
+                (long.conversation, failures),
+            )
+            take_turn(long, DECLINED, logged="memory not written")
+            row = long.stack.one(
+                "select extract(epoch from not_before - updated_at)::int as wait, failures"
+                " from conversation_summaries"
+            )
+            assert row["failures"] == failures + 1
+            waits.append(row["wait"])
+        assert waits == [300, 600, 9_600, 86_400]
+
+    def test_one_that_is_changed_is_tried_again(self, long: Talk) -> None:
+        long.stack.db.execute(
+            "insert into conversation_summaries"
+            " (conversation_id, most_messages, failures, tried_to) values (%s, 1, 3, %s)",
+            (long.conversation, first_position(long)),
+        )
+        long.stack.db.execute(
+            "update messages set content = '0 again' where content ~ '^0 ' returning id"
+        )
+        assert summary(long)["failures"] == 0
+        take_turn(long, written(SUMMARY))
+        (material,) = asked_for_notes(long.stack.upstream)
+        assert len(material["messages"]) > 1
+        assert material["messages"][0]["text"] == "0 again"
+
+    def test_later_change_leaves_it_as_it_is(self, long: Talk) -> None:
+        long.stack.db.execute(
+            "insert into conversation_summaries"
+            " (conversation_id, most_messages, failures, tried_to) values (%s, 1, 3, %s)",
+            (long.conversation, first_position(long)),
+        )
+        long.stack.db.execute(
+            "update messages set content = '1 again' where content ~ '^1 ' returning id"
+        )
+        assert summary(long)["failures"] == 3
+
+    def test_summary_that_is_rewritten_begins_with_all_of_them(self, long: Talk) -> None:
+        long.stack.db.execute(
+            "insert into conversation_summaries (conversation_id, content, covers_position,"
+            " most_messages, failures) values (%s, 'Old.', %s, 1, 3)",
+            (long.conversation, first_position(long) + 3),
+        )
+        with long.stack.data_api(long.user) as api:
+            mine = {"conversation_id": f"eq.{long.conversation}"}
+            changed = {"person_content": ""}
+            assert api.patch("/conversation_summaries", params=mine, json=changed).is_success
+        kept = summary(long)
+        assert (kept["covers_position"], kept["most_messages"], kept["failures"]) == (0, None, 0)
+
+    def test_notes_of_which_nothing_is_heard_are_tried_with_fewer(self, long: Talk) -> None:
+        gate = Gate()
+        long.stack.upstream.always(either(text("Yes."), held(gate, written(SUMMARY))))
+        long.reply("Hello")
+        gate.wait_reached()
+        (whole,) = tried(long)
+        assert summary(long)["most_messages"] == whole // 2
+        gate.open()
+        wait_until(lambda: summary(long)["content"] == SUMMARY, "the summary")
+        assert summary(long)["most_messages"] is None
+
+
+@pytest.mark.installations
+def test_end_of_a_long_message_is_noted(long: Talk) -> None:
+    said = "0" + PARAGRAPH * 60 + " My safe word is Marigold."
+    long.stack.db.execute(
+        "update messages set content = %s where content ~ '^0 ' returning id", (said,)
+    )
+    noted = written(SUMMARY, "Ada's safe word is Marigold.")
+    take_turn(long, unless("Marigold", noted, written("So far.")))
+    first, *_ = asked_for_notes(long.stack.upstream)
+    assert first["messages"][0]["part"].startswith("1 of ")
+    assert facts(long) == ["Ada's safe word is Marigold."]
+
+
 class TestCost:
     def test_summary_is_recorded_as_usage_with_its_purpose(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, usage={"prompt_tokens": 3000, "cost": 0.002}))
@@ -624,8 +803,27 @@ class TestScreening:
             " and content = %s",
             [BOTH],
         )
-        take_turn(long, written(SUMMARY), logged="memory content refused")
-        assert asked_for_notes(long.stack.upstream) == []
+        take_turn(long, written(SUMMARY))
+        (line,) = [line for line in long.log if line["message"] == "memory content refused"]
+        assert (line["category"], line["part"]) == ("sexual", "history")
+        retold = [one["text"] for one in asked_for_notes(long.stack.upstream)[0]["messages"]]
+        # It is left out, and counts as noted.
+        assert BOTH not in retold
+        assert numbers(retold)[:3] == [0, 2, 3]
+        assert summary(long)["covers_position"] > 0
+        assert BOTH not in str(long.log)
+
+    def test_messages_of_which_no_model_may_read_any_are_covered(self, long: Talk) -> None:
+        long.stack.db.execute(
+            "update messages set content = %s where position in"
+            " (select position from messages order by position limit %s)",
+            [BOTH, MESSAGES],
+        )
+        fill(long, 60)
+        long.stack.upstream.always(either(text("Yes."), written(SUMMARY)))
+        take_turn(long, written(SUMMARY))
+        assert all(BOTH not in str(one) for one in asked_for_notes(long.stack.upstream))
+        assert summary(long)["covers_position"] >= first_position(long) + MESSAGES - 1
 
     def test_adult_turn_marks_what_it_leaves(self, long: Talk) -> None:
         among_adults(long)

@@ -1955,6 +1955,79 @@ class TestSeveralCharacters:
         act(told, "delete", SAID_HARP)
         assert texts(told) == texts(told, speaker=tomas) == {FLUTE}
 
+    SAFE_WORD: ClassVar = "Ada's safe word is Marigold."
+
+    @pytest.mark.parametrize("importance", [5, 1])
+    def test_limit_is_known_to_all_who_heard_it(
+        self, told: Talk, tomas: UUID, importance: int
+    ) -> None:
+        said = "My safe word is Marigold, all of you."
+        say(told, said, "We will.")
+        step(
+            told,
+            {"text": PARIS, "said": STORY[2], "tier": "character"},
+            {
+                **{"text": self.SAFE_WORD, "said": said, "tier": "character"},
+                "importance": importance,
+            },
+        )
+        assert texts(told) == {PARIS, self.SAFE_WORD}
+        assert texts(told, speaker=tomas) == {self.SAFE_WORD}
+        alone = told.stack.conversation(told.user, character_id=tomas)
+        assert texts(told, alone, speaker=tomas) == {self.SAFE_WORD}
+        act(told, "delete", said)
+        assert texts(told, speaker=tomas) == set()
+
+    def test_limit_that_is_set_again_is_known_to_whoever_joined(self, told: Talk) -> None:
+        said, again = "My safe word is Marigold.", "Tomas, my safe word is Marigold."
+        say(told, said, "Yes.")
+        self.note(told, self.SAFE_WORD, said)
+        tomas = self.join(told, told.conversation)
+        say(told, again, "Yes.")
+        self.note(told, self.SAFE_WORD, again)
+        assert texts(told) == texts(told, speaker=tomas) == {self.SAFE_WORD}
+        assert told.stack.one("select count(*) from memory_facts") == {"count": 2}
+
+    def test_limit_that_has_changed_or_is_over_is_so_for_all(self, told: Talk, tomas: UUID) -> None:
+        said, changed = "My safe word is Marigold.", "My safe word is now Lily, not Marigold."
+        say(told, said, "Yes.")
+        self.note(told, self.SAFE_WORD, said)
+        say(told, changed, "Yes.")
+        lily = "Ada's safe word is Lily."
+        self.note(told, lily, changed, action="replace", of=self.SAFE_WORD, speaker=tomas)
+        assert texts(told) == texts(told, speaker=tomas) == {lily}
+        gone = "Lily is no longer my safe word."
+        say(told, gone, "Yes.")
+        step(told, {"action": "withdraw", "of": lily, "said": gone})
+        assert texts(told) == texts(told, speaker=tomas) == set()
+
+    def test_limit_that_all_know_anyway_is_noted_once(self, told: Talk, tomas: UUID) -> None:
+        said, again = "My safe word is Marigold.", "Remember: my safe word is Marigold."
+        say(told, said, "Yes.")
+        self.note(told, self.SAFE_WORD, said, tier="profile")
+        say(told, again, "Yes.")
+        self.note(told, self.SAFE_WORD, again)
+        assert texts(told, speaker=tomas) == {self.SAFE_WORD}
+        assert told.stack.one("select count(*) from memory_facts") == {"count": 1}
+
+    @pytest.mark.parametrize(
+        "fact",
+        [
+            "Mara promised to wait at the pier.",
+            "Mara must not tell Tomas about the letter.",
+            "Ada asked Mara not to mention the harp.",
+            "Ada's secret is that she is pregnant.",
+            "Ada's brother is called Jon.",
+            "Ada likes tea.",
+        ],
+    )
+    def test_promise_or_secret_stays_with_whom_it_was_told(
+        self, told: Talk, tomas: UUID, fact: str
+    ) -> None:
+        say(told, fact, "Yes.")
+        step(told, {"text": fact, "said": fact, "tier": "character", "importance": 5})
+        assert (texts(told), texts(told, speaker=tomas)) == ({fact}, set())
+
     def test_what_is_withdrawn_holds_for_nobody(self, told: Talk, tomas: UUID) -> None:
         dog, gone = "Ada has a dog.", "The dog is gone."
         for speaker in (DEMO_CHARACTER, tomas):

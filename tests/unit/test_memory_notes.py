@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,9 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.error_classifier import Failure
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import Fact
 from roleplay_chat.memory.notes import (
+    LEFT_OUT,
     MAX_BATCH_TOKENS,
     MAX_BATCHES,
     MAX_FACT_CHARS,
@@ -23,8 +28,10 @@ from roleplay_chat.memory.notes import (
     MAX_SUMMARY_CHARS,
     MIN_CHARS,
     NEWEST_KEPT,
+    TRIES,
     Batch,
     Written,
+    _batches,
     as_one,
     build_request,
     capacity,
@@ -32,11 +39,14 @@ from roleplay_chat.memory.notes import (
     for_tier,
     may_be_due,
     next_batches,
+    next_try,
     parse,
     retold,
     to_save,
     without_outdated,
+    without_unfinished,
 )
+from roleplay_chat.memory.summarizer import _fault
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
@@ -166,10 +176,203 @@ class TestNextBatches:
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
         batches = due(history, room=room, capacity=room_to_read)
-        taken = [row for batch in batches for row in batch.rows]
+        taken = [row for batch in batches if batch.part == 0 for row in batch.rows]
         assert taken == history[: len(taken)]
         assert all(batch.rows for batch in batches)
         assert len(taken) <= max(len(history) - NEWEST_KEPT, 0)
+
+
+class TestFailedBatches:
+    """The next try, after models failed to note some messages."""
+
+    def batches(self, **memory: Any) -> list[Batch]:
+        return due(rows(25), MAY_WRITE.model_copy(update=memory))
+
+    def sent(self, batches: list[Batch]) -> list[list[int]]:
+        return [[row.position for row in batch.rows if batch.is_sent(row)] for batch in batches]
+
+    def test_has_as_many_messages_as_may_be_tried(self) -> None:
+        assert places(self.batches(most_messages=4)) == [
+            [8, 9, 10, 11],
+            [12, 13, 14, 15],
+            [16, 17, 18, 19],
+        ]
+
+    def test_tries_one_message_alone_and_then_the_one_after_it_instead(self) -> None:
+        tries = [self.batches(most_messages=1, failures=failures)[0] for failures in range(1, 7)]
+        assert self.sent(tries) == [[8], [8], [9], [9], [9], [10]]
+        assert [batch.covers for batch in tries] == [7] * 6
+        assert places(tries[2:]) == [[8, 9]] * 3 + [[8, 9, 10]]
+
+    def test_gives_up_no_message_unless_another_can_be_noted(self) -> None:
+        [batch] = due(rows(5, chars=9000), MAY_WRITE.model_copy(update={"failures": 30}))
+        assert (batch.sent, batch.given_up) == (1, frozenset())
+
+    def test_messages_that_may_not_be_sent_take_no_room(self) -> None:
+        refused = frozenset({8, 10, 28})
+        batches = next_batches(
+            MAY_WRITE.model_copy(update={"most_messages": 3}),
+            rows(25),
+            room=3_000,
+            capacity=310,
+            refuses=lambda _: refused,
+        )
+        assert places(batches)[0] == [8, 9, 10, 11, 12]
+        assert self.sent(batches)[0] == [9, 11, 12]
+
+    @pytest.mark.parametrize("unsent", ["refused", "given_up"])
+    def test_message_that_is_not_sent_is_covered(self, unsent: str) -> None:
+        said = [
+            MessageRow(sender="user", content=text, position=8 + place)
+            for place, text in enumerate(["Never this.", "Ada came.", "Mara waved."])
+        ]
+        batch = replace(Batch(said, 7), **{unsent: frozenset({8})})
+        assert (batch.upto, batch.digest) == (10, Batch(said, 7).digest)
+        material = TestAsk().material(begun(), batch, 4_000)
+        assert [(one["number"], one["text"]) for one in material["messages"]] == [
+            (2, "Ada came."),
+            (3, "Mara waved."),
+        ]
+        fact = Fact("conversation", "Never this.", message=3)
+        saved = to_save(batch, Written("She came.", [fact]), begun(), NAMES)
+        assert saved["facts"][0]["from"] == 10
+
+    @pytest.mark.parametrize(
+        ("before", "sizes", "done", "fault", "after"),
+        [
+            pytest.param((None, 0), [20], 0, "text", (10, 0), id="halved"),
+            pytest.param((None, 0), [20], 0, "size", (10, 0), id="perhaps-too-long"),
+            pytest.param((None, 0), [20], 0, None, (None, 0), id="models-to-blame"),
+            pytest.param((3, 0), [3, 3, 3], 0, "text", (1, 0), id="halved-again"),
+            pytest.param((1, 0), [1], 0, "text", (1, 1), id="alone"),
+            pytest.param((1, 4), [1], 0, "text", (1, 5), id="alone-again"),
+            pytest.param((1, 4), [1], 0, "size", (1, 4), id="alone-perhaps-too-long"),
+            pytest.param((1, 4), [1], 0, None, (1, 4), id="alone-models-to-blame"),
+            pytest.param((1, 4), [1, 1, 1], 1, "text", (1, 1), id="another-one-alone"),
+            pytest.param((None, 0), [9, 9, 3], 1, "text", (4, 0), id="the-second"),
+            pytest.param((4, 0), [4, 4, 4], 1, None, (4, 0), id="the-second-models-to-blame"),
+            pytest.param((4, 0), [4, 4, 4], 3, None, (8, 0), id="noted-and-doubled"),
+            pytest.param((1, 7), [1], 1, None, (2, 0), id="noted-after-failures"),
+            pytest.param((64, 0), [20], 1, None, (None, 0), id="all-that-were-due"),
+            pytest.param((None, 0), [20], 1, None, (None, 0), id="noted"),
+        ],
+    )
+    def test_size_of_the_next_one(
+        self,
+        before: tuple[int | None, int],
+        sizes: list[int],
+        done: int,
+        fault: Any,
+        after: tuple[int | None, int],
+    ) -> None:
+        memory = MemoryRow(most_messages=before[0], failures=before[1])
+        batches = [Batch(rows(size, first=100 * place), 0) for place, size in enumerate(sizes)]
+        tried = next_try(memory, batches, done, fault)
+        assert (tried["most_messages"], tried["failures"]) == after
+        assert tried["tried_to"] == batches[min(done, len(batches) - 1)].upto
+
+    @pytest.mark.parametrize("count", [1, 2, 40, 64])
+    def test_one_bad_message_is_found_in_few_tries(self, count: int) -> None:
+        """Wherever it is, and everything else is noted."""
+        for bad in range(8, 8 + count):
+            memory, left, noted, failed = MAY_WRITE, rows(count + 1), set[int](), 0
+            while left:
+                taken = _batches(left, memory, 10**6, lambda _: frozenset())
+                sent = [set(one) for one in self.sent(taken)]
+                done = next((i for i, one in enumerate(sent) if bad in one), len(taken))
+                noted.update(*sent[:done])
+                failed += done < len(taken)
+                after = next_try(memory, taken, done, "text")
+                covers = taken[done - 1].upto if done else memory.covers_position
+                memory = memory.model_copy(update=after | {"covers_position": covers})
+                left = [row for row in left if row.position > covers]
+            assert noted == set(range(8, 9 + count)) - {bad}
+            assert failed <= 3 * TRIES + 7
+
+
+@pytest.mark.parametrize(
+    ("failures", "fault"),
+    [
+        (["moderated"], "text"),
+        (["refused_by_model"], "text"),
+        (["empty"], "text"),
+        (["worker_broken_context"], "text"),
+        (["timed_out"], "size"),
+        (["context_too_long"], "size"),
+        (["cut_off"], "size"),
+        (["rate_limited"], None),
+        (["no_credit"], None),
+        (["server_error"], None),
+        (["unreachable"], None),
+        (["bad_key"], None),
+        (["unreadable"], None),
+        (["rate_limited", "refused_by_model"], "text"),
+        (["timed_out", "no_credit"], "size"),
+        ([], None),
+    ],
+)
+def test_batch_is_at_fault_only_where_a_model_had_it(failures: list[str], fault: Any) -> None:
+    target: Any = None
+    attempts = [Attempt(target, 1, failure=Failure(ERROR_POLICIES[name])) for name in failures]
+    assert _fault(attempts) == fault
+
+
+class TestLongMessages:
+    LIMIT = "My safe word is Marigold."
+
+    def said(self, chars: int) -> MessageRow:
+        words = " ".join(f"word{number}" for number in range(chars // 8))
+        return MessageRow(sender="user", content=f"{words} {self.LIMIT}", position=8)
+
+    def batches(self, chars: int, capacity: int) -> list[Batch]:
+        history = [self.said(chars), *rows(NEWEST_KEPT, first=9)]
+        return due(history, room=200, capacity=capacity)
+
+    def test_are_noted_in_parts(self) -> None:
+        batches = self.batches(12_000, capacity=1_500)
+        assert [(batch.part, batch.parts) for batch in batches] == [(0, 3), (1, 3), (2, 3)]
+        shown = [TestAsk().material(begun(), batch, 4_000)["messages"] for batch in batches]
+        assert [message["part"] for [message] in shown] == ["1 of 3", "2 of 3", "3 of 3"]
+        texts = [message["text"] for [message] in shown]
+        words = self.said(12_000).content.split()
+        assert set(words) <= {word for text in texts for word in text.split()}
+        assert texts[-1].endswith(self.LIMIT)
+
+    def test_end_is_kept_where_not_even_the_parts_fit(self) -> None:
+        batches = self.batches(60_000, capacity=1_500)
+        assert len(batches) == MAX_BATCHES
+        (message,) = TestAsk().material(begun(), batches[-1], 2_500)["messages"]
+        assert LEFT_OUT in message["text"]
+        assert message["text"].endswith(self.LIMIT)
+
+    def test_wait_where_too_few_requests_are_left_for_all_parts(self) -> None:
+        history = [*rows(2, first=6), self.said(12_000), *rows(NEWEST_KEPT, first=9)]
+        batches = due(history, room=200, capacity=1_500)
+        assert places(batches) == [[6, 7]]
+
+    def test_are_one_message_whatever_their_parts(self) -> None:
+        batches = self.batches(12_000, capacity=1_500)
+        told = [
+            (batch, Written(f"{place}.", [Fact("conversation", f"Fact {place}.", message=1)]))
+            for place, batch in enumerate(batches)
+        ]
+        before = Batch(rows(2, first=6), 5)
+        batch, written = as_one([(before, Written("Before.", [])), *told], known=0)
+        assert places([batch]) == [[6, 7, 8]]
+        assert batch.texts[-1].endswith(self.LIMIT)
+        assert [fact.message for fact in written.facts] == [3, 3, 3]
+        assert batch.digest == Batch([*rows(2, first=6), self.said(12_000)], 5).digest
+
+    def test_count_as_noted_only_with_all_their_parts(self) -> None:
+        written = Written("So far.", [])
+        batches = [Batch(rows(2, first=6), 5), *self.batches(12_000, capacity=1_500)]
+        kept = [len(without_unfinished([(one, written) for one in batches[:n]])) for n in range(5)]
+        assert kept == [0, 1, 1, 1, 4]
+
+    def test_end_is_told_where_several_messages_do_not_fit(self) -> None:
+        batch = Batch([self.said(5_000), *rows(3, first=9)], 7)
+        material = TestAsk().material(begun(), batch, 1_500)
+        assert self.LIMIT[-10:] in material["messages"][0]["text"]
 
 
 class TestAsOne:
@@ -293,7 +496,7 @@ class TestAsk:
     def test_passages_are_cut_like_the_request(self) -> None:
         turn = begun(facts=[{"content": "F"}])
         (*_, history) = build_request(Batch(rows(20), 7), turn, NAMES, budget=10).passages
-        assert history.text.count("x") == 20 * MIN_CHARS
+        assert history.text.count("x") == 20 * (MIN_CHARS - len(LEFT_OUT))
 
     def test_request_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
@@ -345,6 +548,9 @@ class TestParse:
             '{"summary": "They met',
             '{"summary": "..."}',
             '{"summary": "She said "aye" and left',
+            "{summary:" * 12_000,
+            "{a:" * 100_000,
+            "{true: null, " * 9_000,
             "{" * 100_000,
             '{"a "' * 12_000,
             '{"' + ' "' * 30_000,
@@ -430,6 +636,21 @@ class TestParse:
             '{"facts": [' + TEA + ']}\n{"summary": "They met."}',
             '{"notes": {"summary": "They met.", "facts": [' + TEA + ",]}}",
             '{"summary": They met., "facts": [{"text": Ada likes tea., "importance": 4}]}',
+            '{summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4}]}',
+            '{\n  summary: "They met.",\n  facts: [\n    {importance: 4, text: "Ada likes tea."},'
+            "\n  ],\n}",
+            "{summary: 'They met.', facts: [{text: 'Ada likes tea.', importance: 4}]}",
+            '{summary : "They met.", facts : [{action : "add", text : "Ada likes tea.",'
+            " importance : 4}]}",
+            "{summary: They met., facts: [{text: Ada likes tea., importance: 4}]}",
+            '{"summary": "They met.", facts: [' + TEA + "]}",
+            '{summary: "They met.", "facts": [{"text": "Ada likes tea.", importance: 4}]}',
+            '{null: 1, true: "yes", summary: "They met.", facts: [' + TEA + "], false: null}",
+            '{summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4, topic: null}]}',
+            "```js\n{summary: `They met.`}\n```"
+            ' {summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4}]}',
+            '{"summary": "...", "facts": []} '
+            '{summary: "They met.", facts: [{text: "Ada likes tea.", importance: 4}]}',
         ],
     )
     def test_slips_of_a_model_lose_nothing(self, answer: str) -> None:
@@ -460,6 +681,21 @@ class TestParse:
             "They met.", [Fact("conversation", "Ada likes tea.", topic="tea")]
         )
 
+    @pytest.mark.parametrize(
+        "told",
+        [
+            'He said "no", meaning: never, and left.',
+            "Two things: tea, text: a letter.",
+            "Her list: true: yes, null: no.",
+            "The facts: the sea.",
+            "She said: come, and left: gone.",
+        ],
+    )
+    def test_colon_in_a_text_makes_no_key(self, told: str) -> None:
+        answer = f'{{summary: "{told}", facts: [{{text: "{told}", importance: 4}}]}}'
+        written = parse(answer, reach="profile")
+        assert written == Written(told, [Fact("conversation", told, importance=4)])
+
     def test_apostrophe_ends_no_text_in_single_quotes(self) -> None:
         written = parse("{'summary': 'Ada's boat left, Mara's stayed.'}", reach="profile")
         assert written == Written("Ada's boat left, Mara's stayed.", [])
@@ -478,7 +714,9 @@ class TestParse:
             '{"summary": "They met.", "facts;: [' + TEA + "]}",
             '{"summary": "They met.", "facts": "Ada likes tea."}',
             '{"summary": "They met.", "facts": many}',
-            '{"summary": "They met.", facts: [{"text": "Ada likes tea."}]}',
+            '{summary: "They met.", facts: [{text: "Ada likes tea, importance: 4}]}',
+            '{summary: "They met.", facts: [{text: "A.", importance: 4}, {text; "B."}]}',
+            '{summary: "They met, facts: [{text: "Ada likes tea."}]}',
             '{"summary": "They met.\\", \\"facts\\": [{\\"text\\": \\"Ada likes tea.\\"}]"}',
         ],
     )

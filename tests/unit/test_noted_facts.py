@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -1325,6 +1326,28 @@ def test_names_family_promises_and_limits_last_where_a_model_says_nothing(
     assert written.facts[0].importance == importance
 
 
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("Ada's safe word is Marigold.", True),
+        ("Ada does not want to be tied up.", True),
+        ("Ada is allergic to nuts.", True),
+        ("Ada must never be called Addie.", True),
+        ("Ada's limits are blood and fire.", True),
+        ("Ada lives in Paris.", False),
+        ("Ada's brother is called Jon.", False),
+        ("Mara promised never to speak of her limits.", False),
+        ("Mara must not tell Tomas about the letter.", False),
+        ("Nobody must know that Ada is pregnant.", False),
+        ("Ada confided that she is diabetic.", False),
+    ],
+)
+def test_limits_are_for_all_who_are_present(text: str, is_told: bool) -> None:
+    material = Material(known=[], messages=[(1, text)], person="Ada", character="Mara")
+    (change,) = resolve([Fact("character", text, importance=5)], material)
+    assert change.get("is_for_all", False) is is_told
+
+
 class TestAnswer:
     """What is accepted of a fact in a model's answer."""
 
@@ -1385,7 +1408,31 @@ class TestAnswer:
         assert (fact.known, fact.message) == (None, None)
         assert self.parsed({"action": "withdraw", "fact": value}) == []
 
-    @pytest.mark.parametrize("value", [None, 7, [], {}, "note", "ADD", ["withdraw"]])
+    @pytest.mark.parametrize("value", [3, 3.0, "3", " 3 ", "#3", "# 3", "3.0", "03"])
+    def test_whole_numbers_in_any_form(self, value: object) -> None:
+        entry = {"text": "Ada likes tea.", "action": "replace", "importance": value}
+        (fact,) = self.parsed(entry | {"fact": value, "message": value})
+        assert (fact.known, fact.message, fact.importance) == (3, 3, 3)
+        (fact,) = self.parsed({"action": "withdraw", "fact": value})
+        assert (fact.action, fact.known) == ("withdraw", 3)
+
+    @pytest.mark.parametrize(
+        "value", [3.5, "3.5", "##3", "3 or 4", "-3", "3-", "1e1", math.nan, math.inf, 1e300]
+    )
+    def test_what_is_nearly_a_number_is_none(self, value: object) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "action": "replace", "fact": value})
+        assert fact.known is None
+        assert self.parsed({"action": "withdraw", "fact": value}) == []
+
+    @pytest.mark.parametrize("tier", ["Profile", " PROFILE ", "profile"])
+    def test_tier_in_any_case(self, tier: str) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "tier": tier})
+        assert fact.tier == "profile"
+
+    @pytest.mark.parametrize(
+        "value",
+        [None, 7, [], {}, "note", "ADD", ["withdraw"], "not withdrawn", "keep", "remover", "gone?"],
+    )
     def test_unknown_actions_add(self, value: object) -> None:
         (fact,) = self.parsed({"text": "Ada likes tea.", "action": value})
         assert fact.action == "add"
@@ -1395,6 +1442,9 @@ class TestAnswer:
         [
             *(("WITHDRAW", "withdraw"), (" delete", "withdraw"), ("remove", "withdraw")),
             *(("Replace", "replace"), ("update", "replace")),
+            *(("Withdrawn", "withdraw"), ("withdrawal", "withdraw"), ("removed", "withdraw")),
+            *(("Retracted", "withdraw"), ("deleted", "withdraw"), ("forgotten", "withdraw")),
+            *(("replaced", "replace"), ("Updated", "replace"), ("changed", "replace")),
         ],
     )
     def test_actions_in_other_words(self, value: str, action: str) -> None:

@@ -74,6 +74,8 @@ ODD: dict[str, Callable[[int], str]] = {
     "flags": lambda n: "{{" + "#/" * (n // 2) + "}}",
     "variables": lambda n: "{{incvar::a}}{{addvar::b::c}}" * (n // 29),
     "texts-of-the-card": lambda n: "{{description}}" * (n // 15),
+    "keys-without-quotes": lambda n: '{tier:"a",text:"' * (n // 16),
+    "keys-without-quotes-that-are-none": lambda n: '", topic : ' * (n // 11),
     "braces": lambda n: '{"tier":"a","text":"' * (n // 20),
 }
 
@@ -126,6 +128,10 @@ READERS: dict[str, Callable[[str], object]] = {
     "notes-with-slips": lambda text: notes.parse(
         '{"summary":"They met.","facts":[' + text, reach="profile"
     ),
+    "notes-without-quotes": lambda text: notes.parse("{summary:" + text, reach="profile"),
+    "notes-with-keys-without-quotes": lambda text: notes.parse(
+        '{summary:"They met.",facts:[{text:"' + text, reach="profile"
+    ),
     "facts": _noted,
     "macros": _expanded,
     "macros-to-name": unexpanded,
@@ -133,8 +139,9 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
-SIZES = {"reply": 1_000}
-"""Characters. A filter of replies looks 600 ahead, which is less work where fewer are left."""
+SIZES = {"reply": 1_000, "notes-with-slips": 1_000, "notes-without-quotes": 1_000}
+"""Characters. A filter of replies looks 600 ahead, and for the end of a text without quotes 500
+are read, which is less work where fewer are left."""
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -210,6 +210,9 @@ class MemoryRow(Row):
 
     `person_summary` is the person's part, which a model's `summary` continues. `backlog` has the
     oldest messages that are not summarised; some may also be in the history.
+
+    If models failed to note these, `most_messages` is how many the next try may have, and
+    `failures` how often one alone has failed since any was noted.
     """
 
     summary: str = ""
@@ -218,6 +221,8 @@ class MemoryRow(Row):
     content_tier: Tier = "sfw"
     may_write: bool = False
     """Whether a new summary may be written now."""
+    most_messages: int | None = None
+    failures: int = 0
     backlog: list[MessageRow] = Field(default_factory=list)
 
     @property

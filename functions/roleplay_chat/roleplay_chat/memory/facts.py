@@ -98,6 +98,15 @@ _LIMITS = (
 """Also allergies and illnesses. "Never" alone sets no limit: "Ada has never seen snow"."""
 _LASTING = compiled_later(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
 """Names, family, promises and limits, in the words of plain English facts."""
+_LIMIT = compiled_later(rf"\b(?:{_LIMITS})\b", re.IGNORECASE)
+_CONFIDED = compiled_later(
+    rf"\b(?:{_PROMISES}|secrets?|secretly|confid(?:e[sd]?|ing|ential)\w*|tell(?:s|ing)?|told"
+    r"|mention(?:s|ed|ing)?|reveal(?:s|ed|ing)?|disclos(?:e[sd]?|ing)|betray(?:s|ed|ing)?"
+    r"|whisper(?:s|ed|ing)?|confess(?:es|ed|ing)?|admit(?:s|ted|ting)?"
+    r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding)\b",
+    re.IGNORECASE,
+)
+"""What somebody promised to one or told one alone, and must perhaps not be known to others."""
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if a model did not rate them."""
 
@@ -105,6 +114,13 @@ LASTING, USUAL = 5, 3
 def importance_of(text: str) -> int:
     """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
     return LASTING if _LASTING.search(text) else USUAL
+
+
+def is_for_all(fact: "Fact") -> bool:
+    """Whether all who are present must know it: a limit that somebody set. Not a promise, and
+    nothing that must not be told."""
+    lasts = fact.importance == LASTING and _LIMIT.search(fact.text)
+    return bool(lasts and not _CONFIDED.search(fact.text))
 
 
 def _lasts(text: str, importance: int) -> bool:
@@ -416,6 +432,8 @@ class _Note:
         }
         if first == last and self.material.has_all(self.words, first):
             columns["in_full"] = True
+        if is_for_all(fact):
+            columns["is_for_all"] = True
         if self.slot:
             columns |= {"subject": self.slot[0], "topic": self.slot[1]}
         elif fact.subject:

@@ -1,12 +1,13 @@
 """JSON as models write it: with the slips that a strict parser refuses. Pure; reads a text once.
 
 It understands commas that are missing or too many, quotation marks that are not escaped, texts in
-single quotes or none, `None` and `True`, `+3`, comments, and brackets that are missing or close the
-wrong thing.
+single quotes or none, keys without quotes, `None` and `True`, `+3`, comments, and brackets that are
+missing or close the wrong thing.
 """
 
 import json
 import re
+from collections.abc import Set
 from typing import Any
 
 MAX_DEPTH = 8
@@ -27,6 +28,8 @@ _AFTER_VALUE = re.compile(
 _AFTER_ITEM = re.compile(rf"""{_GAP}(?:[,;]{_GAP}["'{{\[\]]|[}}\]]|\Z)""")
 _AFTER_KEY = re.compile(r"\s{0,99}[:\[{]")
 _KEY = re.compile(r"\w{1,40}")
+_BARE_KEY = re.compile(r"(\w{1,40})\s{0,99}:")
+_BARE_KEY_NEXT = re.compile(rf"""{_GAP}[,;]{_GAP}(\w{{1,40}})\s{{0,99}}:(\s{{0,99}}[\[{{])?""")
 _QUOTES = {'"': re.compile(r'\\.|"', re.DOTALL), "'": re.compile(r"\\.|'", re.DOTALL)}
 _ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
@@ -37,19 +40,24 @@ _BARE = re.compile(
 _WORDS = {"null": None, "none": None, "true": True, "false": False}
 
 
-def read(text: str, place: int) -> Any:
+def read(text: str, place: int, names: Set[str] = frozenset()) -> Any:
     """The object or list that begins at `place`; None if none does.
 
     At an unfinished end, the object in a list that it cuts through is left out, and so is a value.
+    `names` are keys that may have no quotes where they follow a text in quotes. Others may be words
+    of that text, which has quotation marks of its own.
     """
-    reader = _Reader()
+    reader = _Reader(names)
     while place < len(text) and (token := _TOKEN.match(text, place)):
         begin, place = place, token.end()
         if token["quote"]:
-            place = _end_of_text(text, begin, in_list=reader.is_in_list)
+            place = _end_of_text(text, begin, reader)
             if place < 0:
                 break
             reader.take(_unquoted(text[begin + 1 : place - 1]))
+        elif token["word"] and reader.may_begin_key and (key := _BARE_KEY.match(text, begin)):
+            reader.take_bare_key(key[1])
+            place = key.end()
         elif token["word"] and place < len(text):
             bare = _BARE.match(text, begin) if reader.needs_value else None
             reader.take_word(bare[0] if bare else token["word"])
@@ -64,10 +72,14 @@ def read(text: str, place: int) -> Any:
 class _Reader:
     """The containers that are open at a place of the text, the innermost last."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Set[str]) -> None:
         self.root: Any = None
         self.open: list[Any] = []
         self.key: str | None = None
+        self.names = names
+        self.has_bare_keys = False
+        self.may_begin_key = False
+        """Whether an object has just begun or goes on."""
 
     @property
     def is_in_list(self) -> bool:
@@ -78,8 +90,12 @@ class _Reader:
         """Whether a key waits for its value."""
         return self.key is not None and not self.is_in_list
 
+    def take_bare_key(self, key: str) -> None:
+        self.key, self.has_bare_keys, self.may_begin_key = key, True, False
+
     def take(self, value: Any) -> None:
         """A text, number, word or container: a key where one is due, else a value."""
+        self.may_begin_key = False
         if not self.open:
             self.root = value
         elif self.is_in_list:
@@ -110,6 +126,8 @@ class _Reader:
             key = self.open[-1].pop()
             self._begin({})
             self.key = key
+        is_object = bool(self.open) and not self.is_in_list
+        self.may_begin_key = is_object and self.key is None and sign in "{,;"
 
     def _begin(self, container: Any) -> None:
         if len(self.open) > 1 and not self.is_in_list and self.key is None:
@@ -132,16 +150,17 @@ class _Reader:
         return self.root
 
 
-def _end_of_text(text: str, begin: int, *, in_list: bool) -> int:
+def _end_of_text(text: str, begin: int, reader: _Reader) -> int:
     """Where the text in quotation marks at `begin` ends; -1: nowhere.
 
     A quotation mark ends it only if the object goes on, or ends, after it: models forget to escape
     those inside.
     """
-    after = _AFTER_ITEM if in_list else _AFTER_VALUE
+    after = _AFTER_ITEM if reader.is_in_list else _AFTER_VALUE
     for found in _QUOTES[text[begin]].finditer(text, begin + 1):
         if found[0][0] != "\\" and (
             after.match(text, found.end())
+            or _is_bare_key_next(text, found.end(), reader)
             or (
                 _KEY.fullmatch(text, begin + 1, found.start())
                 and _AFTER_KEY.match(text, found.end())
@@ -149,6 +168,15 @@ def _end_of_text(text: str, begin: int, *, in_list: bool) -> int:
         ):
             return found.end()
     return -1
+
+
+def _is_bare_key_next(text: str, place: int, reader: _Reader) -> bool:
+    """Whether the object goes on with a key without quotes. In one whose other keys have quotes,
+    only before a container."""
+    found = None if reader.is_in_list else _BARE_KEY_NEXT.match(text, place)
+    if found is None or found[1] not in reader.names:
+        return False
+    return reader.has_bare_keys or found[2] is not None
 
 
 def _unquoted(text: str) -> str:

@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import uuid4
@@ -60,6 +60,13 @@ MAX_BATCH_TOKENS = 12_000
 """The most that is summarised at once."""
 MIN_CHARS = 40
 """Messages are not cut below this, even for a small model."""
+MIN_PART_TOKENS = 200
+"""A writer that reads less at once gets no parts of a message, but its beginning and end."""
+OVERLAP_CHARS = 200
+"""What a part of a message repeats of the one before, so that no sentence is cut in both."""
+LEFT_OUT = " [...] "
+TRIES = 3
+"""How often a message is tried alone before the one after it is tried instead."""
 MAX_ANSWER_CHARS = 60_000
 
 INSTRUCTIONS = """\
@@ -88,21 +95,48 @@ fact is about. Give a `topic`, such as home, job or age, only where there is one
 time. `message` is the number of the message that says it.\
 """
 
+Refuses = Callable[[Sequence[MessageRow]], frozenset[int]]
+"""Tells the positions of the messages that the content policy refuses."""
+
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
-_SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_SUMMARY = re.compile(r'\bsummary["\']?\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_NAMES = frozenset(
+    "summary facts fact action tier text importance subject topic message".split()  # noqa: SIM905
+)
 _OBJECT = re.compile(r"""\{\s*["']?(?:summary|facts)["']?\s*:""")
 _FACTS = re.compile(r"""["']facts["']\s*:\s*|\bfacts["']?\s*:?\s*(?=[\[{])""")
 _NOTHING = re.compile(r"[\s.-]*(?:none?\b|nothing\b|n/a\b|null\b|\Z)", re.IGNORECASE)
 _NO_FACTS = re.compile(r"""\[\s*\]|\{\s*\}|(?:null|none|false|0)\b|["']|\Z""", re.IGNORECASE)
 _CLOSING = re.compile(r"[}\]]")
 _TEXT = re.compile(r"""["']text["']\s*[:;]""")
+_BARE_TEXT = re.compile(
+    r"""["']text["']\s*[:;]|\{\s{0,99}text\s{0,99}[:;]|[,;]\s{0,99}text\s{0,99}[:;]\s{0,99}["']"""
+)
+"""The same where keys have no quotes. Words of a text may look like them."""
+_BARE_KEY = re.compile(rf"""\{{\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:""")
 _LEFT_OVER = re.compile(
-    r"""[,;{]\s*["'](?:summary|facts?|action|tier|text|importance|subject|topic|message)\b"""
+    rf"""[,;{{]\s*["'](?:{"|".join(sorted(_NAMES))})\b
+    |["']\s{{0,99}}[,;]\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:
+    |[,;]\s{{0,99}}facts\s{{0,99}}:\s{{0,99}}[\[{{]""",
+    re.VERBOSE,
 )
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
-_WITHDRAWALS = {"withdraw", "delete", "remove", "forget", "retract"}
-_REPLACEMENTS = {"replace", "update", "change", "modify"}
+_WITHDRAWALS = {
+    *("withdraw", "withdraws", "withdrawn", "withdrew", "withdrawing", "withdrawal"),
+    *("delete", "deletes", "deleted", "deleting", "deletion"),
+    *("remove", "removes", "removed", "removing", "removal"),
+    *("forget", "forgets", "forgotten", "forgot", "forgetting"),
+    *("retract", "retracts", "retracted", "retracting", "retraction"),
+}
+_REPLACEMENTS = {
+    *("replace", "replaces", "replaced", "replacing", "replacement"),
+    *("update", "updates", "updated", "updating"),
+    *("change", "changes", "changed", "changing"),
+    *("modify", "modifies", "modified", "modifying", "modification"),
+}
+"""Whole words only: what is no known action takes nothing away."""
+_WRITTEN_NUMBER = re.compile(r"#?\s?([0-9]{1,4})(?:\.0{1,3})?")
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -114,6 +148,33 @@ class Batch:
     """The messages that the new summary adds to the old one, oldest first."""
     covers: int
     """The last position that the old summary covers."""
+    refused: frozenset[int] = frozenset()
+    """Positions of messages that the content policy refuses: no model gets them."""
+    given_up: frozenset[int] = frozenset()
+    """Positions of messages that models failed to note again and again, which they do not get
+    either."""
+    part: int = 0
+    """Which part of the only message that is sent, which is too long for one request."""
+    parts: int = 1
+
+    @property
+    def sent(self) -> int:
+        """The number of messages that a model gets."""
+        return sum(map(self.is_sent, self.rows))
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a part of its message comes after it."""
+        return self.part + 1 < self.parts
+
+    def is_sent(self, row: MessageRow) -> bool:
+        return row.position not in self.refused and row.position not in self.given_up
+
+    @property
+    def texts(self) -> list[str]:
+        """What a model gets of each message; "" of those that it does not get."""
+        parts = (self.part, self.parts)
+        return [_part(row.content, *parts) if self.is_sent(row) else "" for row in self.rows]
 
     @property
     def upto(self) -> int:
@@ -124,6 +185,11 @@ class Batch:
     def digest(self) -> str:
         """A hash of the messages, by which the database detects changes made since."""
         return hashlib.sha256("\n".join(row.content for row in self.rows).encode()).hexdigest()
+
+
+def _part(text: str, part: int, parts: int) -> str:
+    length = -(-len(text) // parts)
+    return text[max(part * length - OVERLAP_CHARS, 0) : (part + 1) * length]
 
 
 @dataclass(frozen=True)
@@ -189,13 +255,14 @@ def next_batches(
     most_bytes: int = MAX_HISTORY_BYTES,
     heard: Sequence[MessageRow] | None = None,
     tokens: Tokens = UNCALIBRATED,
+    refuses: Refuses = lambda _: frozenset(),
 ) -> list[Batch]:
     """The messages to summarise now, in order; none while everything fits.
 
     `heard` is the history as the prompt has it, with names in front of messages, if it has any.
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` is how
     many tokens the summarising model can read, by the plain estimate; `most_bytes` is how many
-    bytes of messages the database reads.
+    bytes of messages the database reads. `refuses` is asked once, if anything is due.
     """
     if memory is None or not memory.may_write:
         return []
@@ -203,7 +270,7 @@ def next_batches(
     lost = [row for row in memory.backlog if row.position < first]
     if lost and len(lost) == len(memory.backlog):
         # There may be more messages between the backlog and the history.
-        return _batches(lost, memory.covers_position, capacity)
+        return _batches(lost, memory, capacity, refuses)
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in (*lost, *(heard or history))]
@@ -218,17 +285,79 @@ def next_batches(
         left -= costs[covered]
         covered += 1
     covered = min(covered, len(rows) - NEWEST_KEPT)
-    return _batches(rows[: max(covered, 0)], memory.covers_position, capacity)
+    return _batches(rows[: max(covered, 0)], memory, capacity, refuses)
 
 
-def _batches(rows: Sequence[MessageRow], covers: int, capacity: int) -> list[Batch]:
-    """As many leading rows as may be summarised now, divided into what fits in a request."""
-    batches: list[Batch] = []
+def _batches(
+    rows: Sequence[MessageRow], memory: MemoryRow, capacity: int, refuses: Refuses
+) -> list[Batch]:
+    """As many leading rows as may be summarised now, divided into what fits in a request. A message
+    that is too long for one is divided, too, into as many parts as there may be requests."""
     rows = rows[: _fitting(rows, MAX_BATCH_TOKENS)]
+    refused = refuses(rows) if rows else frozenset()
+    left = [row.position for row in rows if row.position not in refused]
+    # Another one must be noted instead: perhaps no message can be noted now.
+    given_up = frozenset(left[: max(min(memory.failures // TRIES, len(left) - 1), 0)])
+    most = 1 if memory.failures else memory.most_messages
+    covers = memory.covers_position
+    batches: list[Batch] = []
     while rows and len(batches) < MAX_BATCHES:
-        batches.append(Batch(rows[: _fitting(rows, capacity)], covers))
-        rows, covers = rows[len(batches[-1].rows) :], batches[-1].upto
+        unsent = refused | given_up
+        batch = Batch(rows[: _fitting(rows, capacity, unsent, most)], covers, refused, given_up)
+        parts = _number_of_parts(batch, capacity)
+        if batches and len(batches) + parts > MAX_BATCHES:
+            break
+        batches += [replace(batch, part=part, parts=parts) for part in range(parts)]
+        rows, covers = rows[len(batch.rows) :], batch.upto
     return batches
+
+
+def _number_of_parts(batch: Batch, capacity: int) -> int:
+    needed = sum(_cost(row, UNCALIBRATED) for row in batch.rows if batch.is_sent(row))
+    if batch.sent != 1 or needed <= capacity or capacity < MIN_PART_TOKENS:
+        return 1
+    return min(-(-needed // capacity), MAX_BATCHES)
+
+
+Fault = Literal["text", "size"]
+"""Why a batch could not be noted, if a smaller one may succeed: because of what the messages say,
+or perhaps because of their number. Else the models are to blame."""
+
+
+def without_unfinished(noted: Sequence[tuple[Batch, Written]]) -> list[tuple[Batch, Written]]:
+    """Without a message at the end of which only the first parts were noted."""
+    kept = list(noted)
+    while kept and kept[-1][0].is_unfinished:
+        kept.pop()
+    return kept
+
+
+def next_try(
+    memory: MemoryRow, batches: Sequence[Batch], done: int, fault: Fault | None
+) -> dict[str, Any]:
+    """How many messages the next batch may have, and how often one alone has failed, in the format
+    of private.remember, if the first `done` batches were noted.
+
+    A failed batch is halved, so that one message does not keep away the notes of the others, and
+    what could be noted is doubled.
+    """
+    most, failures = memory.most_messages, 0 if done else memory.failures
+    if done == len(batches):
+        most = None if most is None or batches[-1].sent < most else 2 * most
+    elif fault:
+        tried = batches[done].sent
+        most = max(tried // 2, 1)
+        failures += tried == 1 and fault == "text"
+    return {
+        "most_messages": most,
+        "failures": failures,
+        "tried_to": batches[min(done, len(batches) - 1)].upto,
+    }
+
+
+def unnoted(begun: BegunTurn) -> Written:
+    """For a batch of which no model gets anything: the old summary."""
+    return Written(begun.memory.summary if begun.memory else "", [])
 
 
 def retold(begun: BegunTurn, written: Written) -> BegunTurn:
@@ -264,12 +393,15 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
     changes: list[Fact] = []
     numbered: list[Fact] = []
     for batch, written in noted:
-        earlier, said = list(numbered), [row.content for row in batch.rows]
+        earlier, said = list(numbered), batch.texts
+        if batch.part == 0:
+            rows += batch.rows
+        before = len(rows) - len(batch.rows)
         for fact in written.facts:
             if fact.message:
                 # A number that is too high is no message of the next batch.
                 is_one = fact.message <= len(batch.rows)
-                fact = replace(fact, message=len(rows) + fact.message if is_one else None)
+                fact = replace(fact, message=before + fact.message if is_one else None)
             place = (fact.known or 0) - known - 1
             if 0 <= place < len(earlier) and facts.may_change(fact, earlier[place], said):
                 changes = [one for one in changes if one is not earlier[place]]
@@ -278,8 +410,8 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
                 numbered.append(fact)
             if fact.action != "withdraw" or fact.known:
                 changes.append(fact)
-        rows += batch.rows
-    return Batch(rows, noted[0][0].covers), Written(noted[-1][1].summary, changes)
+    whole = replace(noted[0][0], rows=rows, part=0, parts=1)
+    return whole, Written(noted[-1][1].summary, changes)
 
 
 def _instead_of(earlier: Fact, fact: Fact) -> Fact:
@@ -288,12 +420,22 @@ def _instead_of(earlier: Fact, fact: Fact) -> Fact:
     return replace(fact, known=earlier.known, action=action)
 
 
-def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:
-    """How many leading messages fit in `capacity` tokens; at least one, however long."""
+def _fitting(
+    rows: Sequence[MessageRow],
+    capacity: int,
+    unsent: frozenset[int] = frozenset(),
+    most: int | None = None,
+) -> int:
+    """How many leading messages fit in `capacity` tokens, without those that are not sent, and not
+    more than `most` of them; at least one, however long."""
+    sent = 0
     for count, row in enumerate(rows):
+        if row.position in unsent:
+            continue
         capacity -= _cost(row, UNCALIBRATED)
-        if capacity < 0:
-            return max(count, 1)
+        if sent and (capacity < 0 or sent == most):
+            return count
+        sent += 1
     return len(rows)
 
 
@@ -321,7 +463,7 @@ def build_request(
     roles: Roles = "as_is",
 ) -> Prompt:
     """The request for a batch within `budget` tokens; cuts the messages, then the known facts."""
-    longest, known = max(len(row.content) for row in batch.rows), _relevant(batch, begun, budget)
+    longest, known = max(map(len, batch.texts)), _relevant(batch, begun, budget)
     while True:
         material = _material(batch, begun, macros, known=known, longest=longest)
         messages = _request(material, roles)
@@ -335,7 +477,7 @@ def build_request(
 
 def _relevant(batch: Batch, begun: BegunTurn, budget: int) -> Sequence[int]:
     """The places of the known facts that the messages may change, in their share of the budget."""
-    places = facts.most_relevant(begun.facts, [row.content for row in batch.rows])
+    places = facts.most_relevant(begun.facts, batch.texts)
     left = int(budget * KNOWN_SHARE)
     for count, fact in enumerate(_known(begun, places)):
         left -= UNCALIBRATED.count(_as_json([fact]))
@@ -374,11 +516,21 @@ def _material(
             {
                 "number": number,
                 "by": row.speaker or names[row.sender],
-                "text": row.content[:longest],
+                **({"part": f"{batch.part + 1} of {batch.parts}"} if batch.parts > 1 else {}),
+                "text": _shortened(text, longest),
             }
-            for number, row in enumerate(batch.rows, 1)
+            for number, (row, text) in enumerate(zip(batch.rows, batch.texts, strict=True), 1)
+            if batch.is_sent(row)
         ],
     }
+
+
+def _shortened(text: str, longest: int) -> str:
+    """The beginning and the end, where people say what they want and do not want."""
+    if len(text) <= longest:
+        return text
+    kept = longest - len(LEFT_OUT)
+    return text[: kept // 2] + LEFT_OUT + text[-(kept - kept // 2) :]
 
 
 def _as_json(value: object) -> str:
@@ -408,6 +560,20 @@ def _passages(material: Mapping[str, Any]) -> list[Passage]:
         Passage("history", "\n".join(said)),
     ]
     return [passage for passage in passages if passage.text]
+
+
+def standing_passages(
+    rows: Sequence[MessageRow], begun: BegunTurn, macros: Macros, *, budget: int
+) -> list[Passage]:
+    """What the request for these messages has besides them."""
+    known = _relevant(Batch(rows, 0), begun, budget)
+    return _passages(_material(Batch([], 0), begun, macros, known=known, longest=0))
+
+
+def said_in(rows: Sequence[MessageRow], macros: Macros) -> list[str]:
+    """The messages as the request has them, for the screening."""
+    names = {"user": macros["user"], "character": macros["char"]}
+    return [f"{row.speaker or names[row.sender]}: {row.content}" for row in rows]
 
 
 def parse(answer: str, *, reach: MemoryTier) -> Written | None:
@@ -466,7 +632,7 @@ def _with_slips(answer: str) -> Mapping[str, object] | None:
     """
     starts = deque((found.start() for found in _OBJECT.finditer(answer)), MAX_OBJECTS)
     for start in [*reversed(starts), answer.find("{")]:
-        data = loose_json.read(answer, start) if start >= 0 else None
+        data = loose_json.read(answer, start, _NAMES) if start >= 0 else None
         if isinstance(data, dict) and isinstance(data.get("summary"), str):
             return data
     return None
@@ -481,7 +647,7 @@ def _noted_in(data: Mapping[str, object], answer: str) -> Iterable[object] | Non
     noted = data.get("facts")
     if "facts" not in data and places:
         # In an object of their own.
-        noted = loose_json.read(answer, start)
+        noted = loose_json.read(answer, start, _NAMES)
     if isinstance(noted, Mapping):
         noted = [noted] if "text" in noted or "fact" in noted else list(noted.values())
     if isinstance(noted, str):
@@ -495,12 +661,16 @@ def _noted_in(data: Mapping[str, object], answer: str) -> Iterable[object] | Non
 def _unread(noted: Sequence[object], answer: str, start: int) -> int:
     """How many facts in the answer, after `start`, are not among these."""
     read = sum(isinstance(entry, Mapping) and "text" in entry for entry in noted)
-    return len(_TEXT.findall(answer, start)) - read
+    return len(_text_keys(answer).findall(answer, start)) - read
+
+
+def _text_keys(answer: str) -> re.Pattern[str]:
+    return _BARE_TEXT if _BARE_KEY.search(answer) else _TEXT
 
 
 def _is_cut(answer: str, start: int) -> bool:
     """Whether the answer ends within its last fact. It would do so the next time, too."""
-    last = deque(_TEXT.finditer(answer, start), 1)
+    last = deque(_text_keys(answer).finditer(answer, start), 1)
     return not _CLOSING.search(answer, last[0].end() if last else start)
 
 
@@ -541,8 +711,10 @@ def _text(value: object, max_chars: int) -> str:
 
 
 def _number(value: object) -> int | None:
-    """A small number; models also write it as text."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 5:
+    """A small whole number; models also write it as text, as "#3" or as 3.0."""
+    if isinstance(value, str) and (written := _WRITTEN_NUMBER.fullmatch(value.strip())):
+        value = int(written[1])
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
@@ -572,7 +744,8 @@ def _is_text(char: str) -> bool:
 
 
 def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
-    known = next((known for known in TIERS if known == tier), TIERS[0])
+    name = tier.strip().casefold() if isinstance(tier, str) else ""
+    known = next((known for known in TIERS if known == name), TIERS[0])
     return min(known, reach, key=TIERS.index)
 
 
@@ -592,7 +765,7 @@ def without_outdated(batch: Batch, written: Written, begun: BegunTurn, macros: M
 def _material_of(batch: Batch, begun: BegunTurn, macros: Macros) -> Material:
     return Material(
         known=begun.facts,
-        messages=[(row.position, row.content) for row in batch.rows],
+        messages=[(row.position, text) for row, text in zip(batch.rows, batch.texts, strict=True)],
         person=macros["user"],
         character=macros["char"],
     )

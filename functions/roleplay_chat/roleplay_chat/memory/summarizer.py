@@ -5,7 +5,7 @@ is saved is saved in the same call, a later one by a call of its own.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 from logging import INFO, WARNING, getLogger
@@ -16,18 +16,20 @@ from edge.errors import ApiError
 from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.error_policies import Kind
 from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
-from roleplay_chat.memory.notes import Batch, Written
+from roleplay_chat.memory.notes import Batch, Fault, Written, next_try
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.group_chat import as_heard
 from roleplay_chat.prompt.macros import build_macros, user_name
 from roleplay_chat.reply.filters import Reply
-from roleplay_chat.rows import BegunTurn, MessageRow
+from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import (
+    LEAD_CHARS,
     ContentRefused,
     Finding,
     PartSignals,
@@ -41,8 +43,17 @@ from roleplay_chat.settings import Settings
 
 RETRY_WAIT_SECONDS = 300
 """The wait after a failed summary before the next attempt in the same conversation."""
+ALONE_WAIT_SECONDS = 3_600
+"""The same, if it was for one message, and perhaps too long even so."""
+MAX_WAIT_SECONDS = 86_400
+"""The wait is doubled each time that one message alone could not be noted, up to this: whatever is
+wrong, a conversation costs little."""
 TEMPERATURE = 0.2
 """Low, because summaries should not invent anything."""
+
+_BY_TEXT: Set[Kind] = {"moderated", "refused_by_model", "empty", "repeated"}
+_BY_SIZE: Set[Kind] = {"timeout", "cut_off", "context_too_long", "bad_request"}
+"""Others may answer less text. An upstream that cannot be reached says nothing about it."""
 
 _log = getLogger("roleplay_chat")
 
@@ -70,6 +81,10 @@ class Summarizer:
         self._signals: Sequence[PartSignals] = ()
         self._lore: Sequence[Entry] = ()
         self._batches: Sequence[Batch] = ()
+        self._done = 0
+        """How many of them were noted."""
+        self._fault: Fault | None = None
+        """Of the batch after these."""
         self._generations: list[Generation] = []
         self._decided = asyncio.Event()
         self._reply_is_over = asyncio.Event()
@@ -127,7 +142,9 @@ class Summarizer:
         await self._decided.wait()
         if self._batches and not self._task.done():
             seconds = 2 * self._settings.memory_timeout_seconds * len(self._batches)
-            return {"wait_seconds": seconds + self._settings.lease_margin_seconds}
+            # If it is never heard of again, it may have taken too long.
+            wait = seconds + self._settings.lease_margin_seconds
+            return self._not_noted(next_try(self._memory, self._batches, 0, "size"), wait)
         self._is_saved = True
         return self._outcome(await self._task)
 
@@ -158,13 +175,31 @@ class Summarizer:
     def _outcome(self, saved: dict[str, Any] | None) -> dict[str, Any] | None:
         if not self._batches:
             return None
-        return {"wait_seconds": RETRY_WAIT_SECONDS} if saved is None else saved
+        if saved is None:
+            after = next_try(self._memory, self._batches, 0, self._fault)
+            return self._not_noted(after, _wait_seconds(after, self._memory, self._fault))
+        after = next_try(self._memory, self._batches, self._done, self._fault)
+        return saved | after
+
+    @property
+    def _memory(self) -> MemoryRow:
+        return self._begun.memory or MemoryRow()
+
+    def _not_noted(self, after: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
+        """That these messages could not be noted, if they are still the same."""
+        first = self._batches[0]
+        tried = {"from": first.covers, "to": first.upto, "digest": first.digest}
+        return {"wait_seconds": wait_seconds, **tried, **after}
 
     async def _write(self, reply: Target) -> dict[str, Any] | None:
         """What to save, in the format of private.remember; None if nothing is due or it failed."""
         try:
             try:
                 plan = await self._clients.in_thread(self._plan, reply)
+            except ContentRefused as refused:
+                # Whatever the messages say. Another turn may be without what is refused.
+                self._log_content_refused(refused.finding)
+                return None
             finally:
                 self._decided.set()
             if plan is None or not self._batches:
@@ -175,6 +210,7 @@ class Summarizer:
             self._log_line(INFO if saved else WARNING, event)
         except Exception:
             _log.exception("memory failed", extra={"fields": dict(self._ids)})
+            self._done, self._fault = 0, "text"
             return None
         return saved
 
@@ -183,18 +219,28 @@ class Summarizer:
         noted: list[tuple[Batch, Written]] = []
         begun = self._begun
         for batch in self._batches:
-            text = await self._generate(plan, reply, batch, begun)
-            written = notes.parse(text, reach=self._request.chosen_memory_tier)
-            allowed = await self._clients.in_thread(self._allowed, written) if written else None
-            if allowed is None:
+            written = await self._note(plan, reply, batch, begun)
+            if written is None:
                 break
-            macros = build_macros(begun, self._request)
-            allowed = await self._clients.in_thread(
-                notes.without_outdated, batch, allowed, begun, macros
-            )
-            noted.append((batch, allowed))
-            begun = notes.retold(begun, allowed)
+            noted.append((batch, written))
+            begun = notes.retold(begun, written)
+        noted = notes.without_unfinished(noted)
+        self._done = len(noted)
         return noted
+
+    async def _note(
+        self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn
+    ) -> Written | None:
+        """What was written about a batch; None if nothing was that may be kept."""
+        if not batch.sent:
+            return notes.unnoted(begun)
+        text, self._fault = await self._generate(plan, reply, batch, begun)
+        written = notes.parse(text, reach=self._request.chosen_memory_tier)
+        allowed = await self._clients.in_thread(self._allowed, written) if written else None
+        if allowed is None:
+            return None
+        macros = build_macros(begun, self._request)
+        return await self._clients.in_thread(notes.without_outdated, batch, allowed, begun, macros)
 
     def _plan(self, reply: Target) -> Plan | None:
         """Choose the batches and the targets, with the workers as a last resort; None without
@@ -215,14 +261,16 @@ class Summarizer:
             tokens=reply.tokens,
             lore=self._lore,
         )
+        longest = _context_tokens(targets[0])
         self._batches = notes.next_batches(
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
-            capacity=notes.capacity(begun, _context_tokens(targets[0])),
+            capacity=notes.capacity(begun, longest),
             most_bytes=begun.most_bytes,
             heard=self._heard,
             tokens=reply.tokens,
+            refuses=lambda rows: self._refused(rows, budget=longest - notes.MAX_TOKENS),
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
         return Plan(
@@ -231,9 +279,36 @@ class Summarizer:
             requested=None,
         )
 
-    async def _generate(self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn) -> str:
-        """The answer of the models, else of the workers; empty if there is none. A worker's reply
-        comes first, because it needs the GPU.
+    def _refused(self, rows: Sequence[MessageRow], *, budget: int) -> frozenset[int]:
+        """The positions of the messages that no model may read with the rest of the request, and
+        with the messages before them. Raises `ContentRefused` if it is the rest that is refused.
+        """
+        macros = build_macros(self._begun, self._request)
+        standing = notes.standing_passages(rows, self._begun, macros, budget=budget)
+        kept = [*self._signals, *read_in_context(standing)]
+        said = notes.said_in(rows, macros)
+        if finding := judge(kept, self._tier):
+            raise ContentRefused(finding)
+        # As in a request for all of them, so that it is read once.
+        whole = [*standing, Passage("history", "\n".join(said))]
+        if not judge([*self._signals, *read_in_context(whole)], self._tier):
+            return frozenset()
+        refused, before = set[int](), ""
+        for row, text in zip(rows, said, strict=True):
+            read_with = f"{before}\n{text}"
+            with_it = [*kept, *read([Passage("history", read_with)])]
+            if finding := judge(with_it, self._tier):
+                self._log_content_refused(finding)
+                refused.add(row.position)
+            else:
+                kept, before = with_it, read_with[-LEAD_CHARS:]
+        return frozenset(refused)
+
+    async def _generate(
+        self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn
+    ) -> tuple[str, Fault | None]:
+        """The answer of the models, else of the workers, and whose fault it is if it is of no use.
+        Empty if there is none. A worker's reply comes first, because it needs the GPU.
         """
         generation = self._generation()
 
@@ -249,8 +324,9 @@ class Summarizer:
             await generation.run(replace(plan, targets=()), callbacks)
         if generation.finding:
             self._log_content_refused(generation.finding)
-            return ""
-        return generation.text
+            return "", "text"
+        is_whole = generation.text and generation.failure is None
+        return generation.text, "text" if is_whole else _fault(generation.attempts)
 
     def _generation(self) -> Generation:
         # Nobody waits for it, so the first token may take as long as the whole.
@@ -288,6 +364,9 @@ class Summarizer:
 
     def _to_save(self, noted: Sequence[tuple[Batch, Written]]) -> dict[str, Any]:
         batch, written = notes.as_one(noted, known=len(self._begun.facts))
+        if given_up := [row for row in batch.rows if row.position in batch.given_up]:
+            # The messages after them were noted, so it is not the models.
+            self._log_line(WARNING, "messages never noted", count=len(given_up))
         return notes.to_save(batch, written, self._begun, build_macros(self._begun, self._request))
 
     def _allowed(self, written: Written) -> Written | None:
@@ -327,6 +406,22 @@ class Summarizer:
 
 def _reply_for(target: Target) -> Reply:
     return Reply(thinking="leading" if target.thinks_first else "tagged")
+
+
+def _fault(attempts: Sequence[Attempt]) -> Fault | None:
+    """What may be wrong with a batch that no model answered."""
+    failures = [attempt.failure.policy for attempt in attempts if attempt.failure]
+    if any(one.kind in _BY_TEXT or one.name == "worker_broken_context" for one in failures):
+        return "text"
+    return "size" if any(one.kind in _BY_SIZE for one in failures) else None
+
+
+def _wait_seconds(after: Mapping[str, Any], before: MemoryRow, fault: Fault | None) -> int:
+    if after["failures"] > before.failures:
+        doublings = min(before.failures, 10)
+        return min(RETRY_WAIT_SECONDS << doublings, MAX_WAIT_SECONDS)
+    is_alone = fault == "size" and before.most_messages == 1
+    return ALONE_WAIT_SECONDS if is_alone else RETRY_WAIT_SECONDS
 
 
 def _context_tokens(target: Target) -> int:
