@@ -4,7 +4,7 @@ create function private.turn_context(
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
   -- As in the request: for the policy, characters that it names count as present.
   p_character_id uuid, p_message text, p_memory_tier text,
-  p_embedding jsonb, p_known jsonb
+  p_worker text, p_embedding jsonb, p_known jsonb
 ) returns json
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
@@ -13,7 +13,8 @@ declare
   v_replaced record;
   v_before bigint;
   v_models jsonb := private.models_for(p_turn.task);
-  v_workers jsonb := private.workers_for(p_turn.id, p_now);
+  v_workers jsonb := private.workers_for(
+    p_turn.id, p_worker, coalesce(p_turn.conversation_id, p_turn.id)::text, p_now);
   v_summary public.conversation_summaries;
   v_uses_summary boolean;
   v_room record;
@@ -186,13 +187,22 @@ begin
       select jsonb_agg(m.model -> 'token_ratios' order by m.place)
       from jsonb_array_elements(v_models) with ordinality m (model, place)) end,
     'workers', v_workers,
+    -- Those that may hold for a target of this turn: routing.on_cooldown decides.
     'cooldowns', (
       select coalesce(json_agg(json_build_object(
         -- Also one that somebody entered as 'infinity', which is no time in JSON.
-        'scope', d.scope, 'key', d.key, 'until', least(d.until, p_now + interval '1 day'),
-        'reason', d.reason)), '[]')
-      from public.model_cooldowns d where d.until > p_now));
+        'scope', d.scope, 'key', d.key, 'until', least(d.until, p_now + interval '1 day'))), '[]')
+      from public.model_cooldowns d
+      where d.until > p_now and d.key in (
+        select k.key
+        from jsonb_array_elements(v_models || v_moderation_models || v_embedding_models) m (model)
+        cross join lateral (select m.model #>> '{provider,name}') p (name)
+        cross join lateral (values (p.name), (p.name || ':free'), (p.name || ':' || (m.model ->> 'model_key'))) k (key)
+        union all
+        select k.key
+        from jsonb_array_elements(v_workers) w (worker)
+        cross join lateral (values ('chat_worker'), ('chat_worker:' || (w.worker ->> 'name'))) k (key))));
 end $$;
 revoke execute on function private.turn_context(
   public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, jsonb, jsonb) from public, anon, authenticated;
+  text, text, jsonb, jsonb) from public, anon, authenticated;
