@@ -79,7 +79,7 @@ def test_model_of_a_worker_that_names_none(stack: Stack) -> None:
         user.id,
         stack.conversation(user),
     )
-    assert begun["said"]["workers"][0]["token_ratios"] == {"latin": 1.25}
+    assert begun["said"]["worker_states"][0]["token_ratios"] == {"latin": 1.25}
 
 
 SIZES = (
