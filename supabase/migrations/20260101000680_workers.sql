@@ -47,6 +47,8 @@ revoke all on private.workers from public, anon, authenticated;
 -- shape; `health_key` is the worker's key in workerHealthCache; `is_open`: it may get new turns, as far as
 -- its lease and its draining go. Calls no functions of ours, because every turn reads it.
 create view private.registered_workers as
+-- Taken out of the settings once, not for each worker: they are long where there are many.
+with health as materialized (select s.config -> 'workerHealthCache' as records from private.system_settings s)
 select w.*, not w.is_draining and coalesce(w.lease_expires_at > now(), true) as is_open
 from (
   select 'chat_worker' as name, 'chatWorker' as health_key, s.config ->> 'chatWorkerUrl' as url,
@@ -65,8 +67,8 @@ from (
          jsonb_strip_nulls(jsonb_build_object(
            'protocol', w.protocol, 'model', w.model, 'context_tokens', w.context_tokens)) || w.options,
          w.secret_name, w.priority, w.slots, w.is_draining or w.wants_to_drain, w.lease_expires_at, w.reported_running,
-         w.reported_at, s.config -> 'workerHealthCache' -> w.name
-  from private.workers w, private.system_settings s
+         w.reported_at, h.records -> w.name
+  from private.workers w, health h
   where w.url is not null) w;
 revoke all on private.registered_workers from public, anon, authenticated;
 

@@ -19,25 +19,6 @@ language sql stable set search_path = '' as $$
     group by said.is_fresh) end
 $$;
 
--- The open workers for begin_turn. In plpgsql, which keeps its plan from turn to turn.
-create function private.workers_for(p_turn_id uuid, p_now timestamptz) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'name', w.name, 'url', w.url, 'config', w.config, 'secret_name', w.secret_name, 'health', w.health,
-      'priority', w.priority, 'slots', w.slots,
-      'running', case when w.slots is not null then private.running_on(w, p_turn_id, p_now) end,
-      'token_ratios', coalesce((
-        select r.ratios from private.token_ratios r where r.provider = 'chat_worker' and r.model_key = m.model_key), '{}'),
-      'repairs', coalesce((
-        select k.repairs from private.known_repairs k where k.provider = 'chat_worker' and k.model_key = m.model_key), '{}'))
-      order by w.name), '[]')
-    from private.registered_workers w
-    cross join lateral (select coalesce(w.config ->> 'model', 'qwen_instruct') as model_key) m
-    where w.is_open);
-end $$;
-
 -- Whether a worker's record says that it is healthy, as edge/worker_health.py reads it. Times are compared
 -- as text, because a record may have any shape: all are UTC in ISO 8601.
 create function private.is_worker_healthy(p_url text, p_record jsonb, p_now timestamptz) returns boolean
@@ -60,21 +41,85 @@ begin
              first_value(l.load >= 1) over (partition by l.priority order by l.affinity desc) as is_passed_over
       from (
         select w.name, w.priority, sha256(convert_to(w.name || ' ' || p_key, 'UTF8')) as affinity,
-               case when w.slots is not null
+               case when w.slots is not null and (w.reported_running > 0 or exists (
+                   select from public.turns t where t.status = 'running' and t.worker = w.name))
                  then private.running_on(w, p_turn_id, p_now)::float / w.slots else 0 end as load
         from private.registered_workers w
         where w.is_open and private.is_worker_healthy(w.url, w.health, p_now)
           and not exists (
             select from public.model_cooldowns c
-            where c.until > p_now and c.key in ('chat_worker', 'chat_worker:' || w.name))) l) r
+            where c.until > p_now and c.key in ('chat_worker', 'chat_worker:' || w.name))
+        offset 0) l) r
     where not r.is_full
     order by r.name = p_asked desc, r.priority, case when r.is_passed_over then r.load else 0 end, r.affinity desc
     limit 1);
 end $$;
 
+-- The workers that a turn may come to, where there are many: the best four, and the best four that may write
+-- summaries. In the order of generation/workers.py, which ranks them again.
+create function private.best_workers(p_asked text, p_key text, p_turn_id uuid, p_now timestamptz) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select b.name
+    from (
+      select r.name, row_number() over (
+        partition by r.is_unwilling
+        order by r.name = p_asked desc nulls last, r.is_away,
+                 -- The one whose turn it is, if it is full, shows that load decides between the others.
+                 r.load >= 1 and not (r.is_first and r.has_room), r.priority, not r.is_first,
+                 case when r.is_passed_over then r.load else 0 end, r.affinity desc) as place
+      from (
+        select l.*, row_number() over by_affinity = 1 as is_first, first_value(l.load >= 1) over by_affinity as is_passed_over,
+               min(l.load) over (partition by l.is_away, l.priority) < 1 as has_room
+        from (
+          select w.name, w.priority, coalesce(w.config -> 'memory' = 'false', false) as is_unwilling,
+                 sha256(convert_to(w.name || ' ' || p_key, 'UTF8')) as affinity,
+                 case when w.slots is not null and (w.reported_running > 0 or exists (
+                     select from public.turns t where t.status = 'running' and t.worker = w.name))
+                   then private.running_on(w, p_turn_id, p_now)::float / w.slots else 0 end as load,
+                 not private.is_worker_healthy(w.url, w.health, p_now) or exists (
+                   select from public.model_cooldowns c
+                   where c.until > p_now and c.key in ('chat_worker', 'chat_worker:' || w.name)) as is_away
+          from private.registered_workers w
+          where w.is_open
+          offset 0) l
+        window by_affinity as (partition by l.is_away, l.priority order by l.affinity desc)) r) b
+    where b.place <= 4);
+end $$;
+
+-- The open workers for begin_turn; of more than eight, those of private.best_workers. Of a health record, which may
+-- have any shape, only what a turn reads. In plpgsql, which keeps its plan from turn to turn.
+create function private.workers_for(p_turn_id uuid, p_asked text, p_key text, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'name', w.name, 'url', w.url, 'config', w.config, 'secret_name', w.secret_name,
+      'health', case when jsonb_typeof(w.health) = 'object' then jsonb_strip_nulls(jsonb_build_object(
+        'isHealthy', w.health -> 'isHealthy' = 'true',
+        'lastChecked', coalesce(w.health ->> 'lastChecked', w.health ->> 'lastCheck'),
+        -- Only another address than today's.
+        'workerUrl', nullif(rtrim(w.health ->> 'workerUrl', '/'), rtrim(w.url, '/')))) end,
+      'priority', w.priority, 'slots', w.slots,
+      'running', case when w.slots is not null then private.running_on(w, p_turn_id, p_now) end,
+      'token_ratios', coalesce((
+        select r.ratios from private.token_ratios r where r.provider = 'chat_worker' and r.model_key = m.model_key), '{}'),
+      'repairs', coalesce((
+        select k.repairs from private.known_repairs k where k.provider = 'chat_worker' and k.model_key = m.model_key), '{}'))
+      order by w.name), '[]')
+    from private.registered_workers w
+    cross join lateral (select coalesce(w.config ->> 'model', 'qwen_instruct') as model_key) m
+    where w.is_open
+      -- The second part is not evaluated where there are few.
+      and ((select count(*) from private.workers) < 8
+           or w.name = any ((select private.best_workers(p_asked, p_key, p_turn_id, p_now))::text[])));
+end $$;
+
 revoke execute on function private.running_on(private.registered_workers, uuid, timestamptz),
-  private.workers_for(uuid, timestamptz), private.is_worker_healthy(text, jsonb, timestamptz),
-  private.preferred_worker(text, text, uuid, timestamptz) from public, anon, authenticated;
+  private.is_worker_healthy(text, jsonb, timestamptz), private.preferred_worker(text, text, uuid, timestamptz),
+  private.best_workers(text, text, uuid, timestamptz), private.workers_for(uuid, text, text, timestamptz)
+  from public, anon, authenticated;
 
 -- All workers with their addresses, those that never registered too, if an admin asks.
 create function private.all_workers()

@@ -4,7 +4,7 @@ create function private.turn_context(
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
   -- As in the request: for the policy, characters that it names count as present.
   p_character_id uuid, p_message text, p_memory_tier text,
-  p_embedding jsonb, p_known jsonb
+  p_worker text, p_embedding jsonb, p_known jsonb
 ) returns json
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
@@ -13,7 +13,8 @@ declare
   v_replaced record;
   v_before bigint;
   v_models jsonb := private.models_for(p_turn.task);
-  v_workers jsonb := private.workers_for(p_turn.id, p_now);
+  v_workers jsonb := private.workers_for(
+    p_turn.id, p_worker, coalesce(p_turn.conversation_id, p_turn.id)::text, p_now);
   v_summary public.conversation_summaries;
   v_uses_summary boolean;
   v_room record;
@@ -36,6 +37,13 @@ declare
     and private.has_embeddings() then private.models_for_embedding() else '[]' end;
   v_embedding jsonb := p_embedding;
   v_task_config text;
+  v_worker_set text;
+  v_facts json;
+  v_settings json;
+  v_summary_texts json;
+  v_notes text;
+  v_variables jsonb;
+  v_macros text;
   v_may_note boolean;
   v_backlog record;
 begin
@@ -102,9 +110,23 @@ begin
   -- Most installations have none.
   v_moderation_models := case when exists (select from shared.api_models m where m.task = 'moderation')
     then private.models_for('moderation') else '[]' end;
-  -- Ratios change all the time.
-  v_task_config := md5(concat_ws(E'\n', v_templates, v_moderation_models, v_embedding_models, (
-    select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
+  -- Ratios change all the time, and so does what is known of a worker's health. One statement for both.
+  select md5(concat_ws(E'\n', v_templates, v_moderation_models, v_embedding_models, (
+           select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model)))),
+         case when v_workers <> '[]' then md5((
+           select jsonb_agg(w.worker - '{health,running,token_ratios}'::text[])
+           from jsonb_array_elements(v_workers) w (worker))::text) end
+  into v_task_config, v_worker_set;
+
+  v_facts := private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before);
+  v_settings := private.settings_of(p_turn.conversation_id);
+  v_summary_texts := case when p_turn.conversation_id is not null and v_uses_summary then json_build_object(
+    'summary', coalesce(v_summary.content, ''), 'person_summary', coalesce(v_summary.person_content, '')) end;
+  -- Most turns change none of these. As JSON, so that no text can be taken for the next one.
+  v_notes := md5(concat_ws(E'\n', v_facts, v_settings, v_summary_texts));
+  v_variables := private.variables_before(
+    p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807));
+  v_macros := case when v_variables <> '{}' then md5(v_variables::text) end;
 
   v_may_note := p_turn.task <> 'prompt_enhancement' and p_conversation.remembers
     and coalesce(v_summary.not_before <= p_now, true);
@@ -141,7 +163,10 @@ begin
       else json_build_object('id', p_conversation.id, 'character_id', p_conversation.character_id, 'content_tier',
                               case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end,
                               'remembers', p_conversation.remembers) end,
-    'settings', private.settings_of(p_turn.conversation_id),
+    'notes', v_notes,
+    'facts', case when v_notes is distinct from p_known ->> 'notes' then v_facts end,
+    'settings', case when v_notes is distinct from p_known ->> 'notes' then v_settings end,
+    'summary_texts', case when v_notes is distinct from p_known ->> 'notes' then v_summary_texts end,
     'scene', v_scene,
     'character', case when v_scene is distinct from p_known ->> 'scene' then v_character end,
     'others', case when v_scene is distinct from p_known ->> 'scene' then v_others end,
@@ -162,17 +187,14 @@ begin
     'personas', v_personas,
     'memory', case when p_turn.conversation_id is not null and v_uses_summary then
       json_build_object(
-        'summary', coalesce(v_summary.content, ''),
-        'person_summary', coalesce(v_summary.person_content, ''),
         'covers_position', coalesce(v_summary.covers_position, 0),
         'content_tier', coalesce(v_summary.content_tier, 'sfw'),
         'may_write', v_may_note,
         'most_messages', v_summary.most_messages,
         'failures', coalesce(v_summary.failures, 0),
         'backlog', v_backlog.messages) end,
-    'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
-    'variables', private.variables_before(
-      p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807)),
+    'macros', v_macros,
+    'variables', case when v_macros is null or v_macros is distinct from p_known ->> 'macros' then v_variables end,
     'last_said_at', (
       -- A product's message may have any time, or none.
       select case when m.created_at between '2000-01-01' and p_now then m.created_at end from shared.messages m
@@ -187,14 +209,31 @@ begin
     'token_ratios', case when v_task_config = p_known ->> 'task_config' then (
       select jsonb_agg(m.model -> 'token_ratios' order by m.place)
       from jsonb_array_elements(v_models) with ordinality m (model, place)) end,
-    'workers', v_workers,
+    'worker_set', v_worker_set,
+    'workers', case when v_worker_set is null then '[]' when v_worker_set is distinct from p_known ->> 'worker_set' then (
+      select json_agg(w.worker - '{health,running,token_ratios}'::text[] order by w.place)
+      from jsonb_array_elements(v_workers) with ordinality w (worker, place)) end,
+    'worker_states', case when v_worker_set is not null then (
+      select json_agg(json_build_object(
+        'health', w.worker -> 'health', 'running', w.worker -> 'running', 'token_ratios', w.worker -> 'token_ratios')
+        order by w.place)
+      from jsonb_array_elements(v_workers) with ordinality w (worker, place)) end,
+    -- Those that may hold for a target of this turn: routing.on_cooldown decides.
     'cooldowns', (
       select coalesce(json_agg(json_build_object(
         -- Also one that somebody entered as 'infinity', which is no time in JSON.
-        'scope', d.scope, 'key', d.key, 'until', least(d.until, p_now + interval '1 day'),
-        'reason', d.reason)), '[]')
-      from public.model_cooldowns d where d.until > p_now));
+        'scope', d.scope, 'key', d.key, 'until', least(d.until, p_now + interval '1 day'))), '[]')
+      from public.model_cooldowns d
+      where d.until > p_now and d.key in (
+        select k.key
+        from jsonb_array_elements(v_models || v_moderation_models || v_embedding_models) m (model)
+        cross join lateral (select m.model #>> '{provider,name}') p (name)
+        cross join lateral (values (p.name), (p.name || ':free'), (p.name || ':' || (m.model ->> 'model_key'))) k (key)
+        union all
+        select k.key
+        from jsonb_array_elements(v_workers) w (worker)
+        cross join lateral (values ('chat_worker'), ('chat_worker:' || (w.worker ->> 'name'))) k (key))));
 end $$;
 revoke execute on function private.turn_context(
   public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, jsonb, jsonb) from public, anon, authenticated;
+  text, text, jsonb, jsonb) from public, anon, authenticated;

@@ -9,9 +9,11 @@
 --                         (see private.history), most_bytes (see private.history_bytes), preceding (how many messages
 --                         come before the history, if a lorebook counts them: private.count_before), recalled (see
 --                         private.recall), names (of the characters who wrote messages: {id: name}), personas (see
---                         private.personas_of), memory, facts,
---                         templates, models, moderation_models, embedding_models, workers, cooldowns, now, and free_only:
---                         the day's money is spent
+--                         private.personas_of), memory, summary_texts, facts, variables,
+--                         templates, models, moderation_models, embedding_models, workers, worker_states (what changes
+--                         all the time), cooldowns, now, and free_only: the day's money is spent. scene, task_config,
+--                         notes, macros and worker_set are digests: what one of them stands for (turn_cache.py) is
+--                         null if p_known has it
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds
@@ -41,7 +43,7 @@ create function public.begin_turn(
   p_worker text default null,
   -- The embedding of p_message: {"model", "embedding"}, in the format of private.nearest.
   p_embedding jsonb default null,
-  -- The part of the history that the caller has: the columns of private.known_history.
+  -- What the caller has: the digests, and of the history the columns of private.known_history.
   p_known jsonb default null
 ) returns json
 language plpgsql security definer set search_path = ''
@@ -61,7 +63,7 @@ begin
   end if;
   return private.turn_context(
     v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
-    p_character_id, p_message, p_memory_tier, p_embedding, p_known);
+    p_character_id, p_message, p_memory_tier, p_worker, p_embedding, p_known);
 end $$;
 revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb, jsonb)
   from public, anon, authenticated;

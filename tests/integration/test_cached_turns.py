@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from roleplay_chat import turn_store
 from roleplay_chat.turn_cache import CachedTurn, complete
-from tests.support.answers import text
+from tests.support.answers import reply, text
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import Talk
 
@@ -34,6 +37,8 @@ class Instance:
         self._copy = CachedTurn()
         self.read: list[str] = []
         """The messages that the last turn read."""
+        self.bytes = 0
+        """What the database sent for it."""
 
     def begin(self, message: str = "And now?", **more: Any) -> dict[str, Any]:
         """Begin a turn; its rows with the whole history, compared with what it would be without the
@@ -42,6 +47,7 @@ class Instance:
         fresh = self._fresh(parameters)
         begun = self._call(parameters | {"p_known": Jsonb(self._copy.known)})
         assert begun["outcome"] == "started", begun
+        self.bytes = len(json.dumps(begun, ensure_ascii=False).encode())
         self.read = begun["history"]["content"]
         self._copy = complete(begun, self._copy)
         same = (
@@ -55,6 +61,7 @@ class Instance:
             "lorebooks",
         )
         same += ("templates", "models", "moderation_models", "embedding_models")
+        same += ("facts", "settings", "variables", "workers", "cooldowns")
         assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
         assert begun["copy"]["is_cut"] == fresh["copy"]["is_cut"]
         (memory, backlog), (fresh_memory, fresh_backlog) = _memory(begun), _memory(fresh)
@@ -69,10 +76,19 @@ class Instance:
         assert (bool(backlog), backlog) == (bool(fresh_backlog), fresh_backlog[: len(backlog)])
         return begun
 
-    def turn(self, message: str = "And now?", reply: str = "Now this.", **more: Any) -> None:
-        """A whole turn."""
+    def turn(
+        self,
+        message: str = "And now?",
+        reply: str = "Now this.",
+        end: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        """A whole turn. `end` are further arguments of finish_turn."""
         begun = self.begin(message, **more)
-        self._stack.one("select finish_turn(%s, 'complete', %s)", UUID(begun["turn"]["id"]), reply)
+        given = {"p_turn_id": UUID(begun["turn"]["id"]), "p_status": "complete", "p_reply": reply}
+        given |= {name: Jsonb(value) for name, value in (end or {}).items()}
+        arguments = ", ".join(f"{name} => %s" for name in given)
+        self._stack.one(f"select finish_turn({arguments})", *given.values())
 
     def asked_by(self, user: User) -> dict[str, Any]:
         """The outcome of a turn of somebody, told what this instance knows."""
@@ -636,6 +652,317 @@ def test_whatever_happens_the_history_is_the_database_s(
             instance.turn(p_action=action, p_message=None, p_message_id=named)
         else:
             instance.turn(f"And {chance.random()}?")
+
+
+# What stands beside the history -----------------------------------------------------------------
+
+MOST_BYTES = 4_000
+"""Of a turn whose instance has answered the last one."""
+
+
+def remember(stack: Stack, user: User, conversation: UUID, *facts: str) -> None:
+    """Another program writes facts."""
+    memory = stack.one(
+        "insert into memories (user_id, tier, conversation_id) values (%s, 'conversation', %s)"
+        " on conflict (user_id, tier, conversation_id, character_id)"
+        " do update set tier = excluded.tier returning id",
+        user.id,
+        conversation,
+    )
+    for fact in facts:
+        stack.insert("memory_facts", memory_id=memory["id"], content=fact)
+
+
+def forget(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute("delete from memory_facts")
+
+
+def use_the_last_fact(stack: Stack, user: User, conversation: UUID) -> None:
+    """The facts are the same in another order."""
+    stack.db.execute(
+        "update memory_facts set last_used_at = now() + interval '1 hour' where id ="
+        " (select id from memory_facts order by last_used_at, created_at desc limit 1)"
+    )
+
+
+def retell(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute(
+        "insert into conversation_summaries (conversation_id, content) values (%s, 'They met.')"
+        " on conflict (conversation_id) do update"
+        " set content = conversation_summaries.content || ' And again.'",
+        [conversation],
+    )
+
+
+def move_a_sentence(stack: Stack, user: User, conversation: UUID) -> None:
+    """From the model's part of the summary to the person's: the texts together are the same."""
+    stack.db.execute(
+        "insert into conversation_summaries (conversation_id, person_content, content)"
+        " values (%s, 'A', E'B\nC') on conflict (conversation_id) do update"
+        " set person_content = E'A\nB', content = 'C'",
+        [conversation],
+    )
+
+
+def set_note(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute(
+        "insert into conversation_settings (conversation_id, note) values (%s, 'Be brief.')"
+        " on conflict (conversation_id) do update set note = conversation_settings.note || ' Now.'",
+        [conversation],
+    )
+
+
+def drop_note(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute("delete from conversation_settings")
+
+
+def set_variable(stack: Stack, user: User, conversation: UUID) -> None:
+    """Another program writes them, of the newest reply."""
+    stack.db.execute(
+        "insert into private.message_variables (message_id, conversation_id, position, variables)"
+        " select m.id, m.conversation_id, m.position, jsonb_build_object('a', gen_random_uuid())"
+        " from shared.messages m where m.conversation_id = %s and m.sender = 'character'"
+        " order by m.position desc limit 1"
+        " on conflict (message_id) do update set variables = excluded.variables",
+        [conversation],
+    )
+
+
+def write_fact_as_a_client(stack: Stack, user: User, conversation: UUID) -> None:
+    remember(stack, user, conversation)
+    memory = stack.one("select id from memories where tier = 'conversation'")["id"]
+    with stack.data_api(user) as api:
+        row = {"memory_id": str(memory), "content": f"Ada sails {uuid4()}."}
+        assert api.post("/memory_facts", json=row).is_success
+
+
+def change_facts_as_a_client(stack: Stack, user: User, conversation: UUID) -> None:
+    with stack.data_api(user) as api:
+        which = {"content": "neq."}
+        assert api.patch("/memory_facts", params=which, json={"pinned": True}).is_success
+
+
+def delete_facts_as_a_client(stack: Stack, user: User, conversation: UUID) -> None:
+    with stack.data_api(user) as api:
+        assert api.delete("/memory_facts", params={"content": "neq."}).is_success
+
+
+def summarise_as_a_client(stack: Stack, user: User, conversation: UUID) -> None:
+    row, said = {"conversation_id": str(conversation)}, {"person_content": f"I say {uuid4()}."}
+    with stack.data_api(user) as api:
+        if not stack.all("select from conversation_summaries"):
+            assert api.post("/conversation_summaries", json=row).is_success
+        which = {"conversation_id": f"eq.{conversation}"}
+        assert api.patch("/conversation_summaries", params=which, json=said).is_success
+
+
+def set_note_as_a_client(stack: Stack, user: User, conversation: UUID) -> None:
+    row = {"conversation_id": str(conversation), "note": "It rains.", "sampling": {"top_p": 0.5}}
+    with stack.data_api(user) as api:
+        assert api.post("/conversation_settings", json=row, headers=UPSERT).is_success
+
+
+def note_elsewhere(stack: Stack, user: User, conversation: UUID) -> None:
+    """Another instance takes notes of the first message that no summary covers."""
+    covered = stack.all("select covers_position from conversation_summaries")
+    after = covered[0]["covers_position"] if covered else 0
+    first = stack.one(
+        "select position, content from shared.messages m where conversation_id = %s"
+        " and is_active and is_speech and position > %s order by position limit 1",
+        conversation,
+        after,
+    )
+    written = stack.all("select person_content from conversation_summaries")
+    person = written[0]["person_content"] if written else ""
+    fact = {"tier": "conversation", "importance": 3, "gist": f"g{uuid4()}", "in_full": True}
+    place = {"from": first["position"], "to": first["position"]}
+    memory = {
+        "summary": f"They met at {uuid4()}.",
+        "from": after,
+        "to": first["position"],
+        "digest": hashlib.sha256(first["content"].encode()).hexdigest(),
+        "person_digest": hashlib.sha256(person.encode()).hexdigest(),
+        "facts": [fact | place | {"content": f"Ada met {uuid4()}."}],
+        "used": [],
+    }
+    other = Instance(stack, user, conversation)
+    other.turn("And elsewhere?", "Elsewhere that.", end={"p_memory": memory})
+    told = stack.one("select content from conversation_summaries")["content"]
+    assert told == memory["summary"]
+
+
+def set_variable_elsewhere(stack: Stack, user: User, conversation: UUID) -> None:
+    end = {"p_turn": {"variables": {"a": str(uuid4())}}}
+    Instance(stack, user, conversation).turn("And elsewhere?", "Elsewhere that.", end=end)
+
+
+def cool(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason)"
+        " values ('provider', 'openrouter', now() + interval '1 hour', 'rate_limited')"
+        " on conflict (scope, key) do update set until = model_cooldowns.until + interval '1 hour'"
+    )
+
+
+def cool_elsewhere(stack: Stack, user: User, conversation: UUID) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    row = {"scope": "model", "key": "chat_worker:gpu-0", "until": until, "reason": "r"}
+    other = Instance(stack, user, conversation)
+    other.turn("And elsewhere?", "Elsewhere that.", end={"p_cooldowns": [row]})
+
+
+def warm(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute("delete from model_cooldowns")
+
+
+def register(stack: Stack, user: User, conversation: UUID) -> None:
+    number = stack.one("select count(*) as number from private.workers")["number"]
+    stack.add_worker(f"gpu-{number}", slots=2)
+
+
+def reconfigure(stack: Stack, user: User, conversation: UUID) -> None:
+    """A worker has another model, and needs another key."""
+    stack.db.execute(
+        "update private.workers set model = 'm' || gen_random_uuid(), secret_name = 'A_API_KEY'"
+        " where name = 'gpu-0'"
+    )
+
+
+def let_it_fail(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.worker_health("gpu-0", healthy=False)
+
+
+def move(stack: Stack, user: User, conversation: UUID) -> None:
+    """Its health is that of its former address."""
+    stack.db.execute("update private.workers set url = 'https://b.example' where name = 'gpu-0'")
+
+
+def drain(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.one("select drain_worker('gpu-0', true)")
+
+
+def occupy(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.db.execute(
+        "update private.workers set reported_at = now(), slots = 2,"
+        " reported_running = coalesce(reported_running, 0) + 1"
+    )
+
+
+def learn(stack: Stack, user: User, conversation: UUID) -> None:
+    """The tokens of a worker's model are counted otherwise."""
+    call = {"provider": "chat_worker", "outcome": "ok", "is_estimated": False}
+    estimate = {"prompt_tokens": 2000, "estimate": {"latin": 1000, "other": 0}}
+    model = stack.all("select coalesce(model, '') as model from private.workers limit 1")
+    for row in model:
+        calls = Jsonb([call | estimate | {"model_key": row["model"]}])
+        stack.db.execute("select private.calibrate(%s)", [calls])
+
+
+def check_health(stack: Stack, user: User, conversation: UUID) -> None:
+    stack.worker.always(reply(200, {"status": "ok"}))
+    assert stack.health_check().status_code == 200
+
+
+UPSERT = {"Prefer": "resolution=merge-duplicates"}
+AROUND: list[Change] = [
+    *(forget, use_the_last_fact, retell, move_a_sentence, set_note, drop_note, set_variable),
+    *(write_fact_as_a_client, change_facts_as_a_client, delete_facts_as_a_client),
+    *(summarise_as_a_client, set_note_as_a_client, note_elsewhere, set_variable_elsewhere),
+    *(cool, cool_elsewhere, warm, register, reconfigure, let_it_fail, move, drain, occupy, learn),
+    check_health,
+]
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("change", AROUND)
+def test_a_change_of_what_stands_beside_the_history_is_seen(
+    stack: Stack, user: User, conversation: UUID, change: Change
+) -> None:
+    instance = Instance(stack, user, conversation)
+    remember(stack, user, conversation, *FACTS[:3])
+    register(stack, user, conversation)
+    for _ in range(2):
+        instance.turn()
+    for _ in range(2):
+        change(stack, user, conversation)
+        instance.turn()  # compares with what the database has
+        instance.turn()
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_happens_beside_the_history_is_seen(
+    stack: Stack, user: User, conversation: UUID, seed: int
+) -> None:
+    chance = Random(seed)  # noqa: S311 - nothing secret
+    instances = [Instance(stack, user, conversation) for _ in range(2)]
+    remember(stack, user, conversation, *FACTS[:3])
+    register(stack, user, conversation)
+    for _ in range(40):
+        instance = chance.choice(instances)
+        if chance.random() < 0.5:
+            chance.choice(AROUND)(stack, user, conversation)
+        elif chance.random() < 0.3:
+            action = chance.choice(["regenerate", "continue"])
+            instance.turn(p_action=action, p_message=None)
+        else:
+            instance.turn(f"And {chance.random()}?", end={"p_turn": {"variables": {"b": "1"}}})
+
+
+FACTS = [f"{number}. Ada keeps a lighthouse and writes to her sister." for number in range(120)]
+
+
+def many_facts(stack: Stack, user: User, conversation: UUID) -> None:
+    remember(stack, user, conversation, *[(fact * 20)[:1000] for fact in FACTS])
+
+
+def a_long_summary(stack: Stack, user: User, conversation: UUID) -> None:
+    retell(stack, user, conversation)
+    text = "They met in the storm. " * 250
+    stack.db.execute("update conversation_summaries set content = %s", [text])
+
+
+def a_long_note(stack: Stack, user: User, conversation: UUID) -> None:
+    set_note(stack, user, conversation)
+    stack.db.execute("update conversation_settings set note = %s", ["Write briefly. " * 400])
+
+
+def many_variables(stack: Stack, user: User, conversation: UUID) -> None:
+    set_variable(stack, user, conversation)
+    variables = Jsonb({f"name {number}": "lorem ipsum " * 10 for number in range(100)})
+    stack.db.execute("update private.message_variables set variables = %s", [variables])
+
+
+def many_workers(stack: Stack, user: User, conversation: UUID) -> None:
+    for number in range(30):
+        stack.add_worker(
+            f"gpu-{number}", slots=4, options={"note": "lorem ipsum " * 100}, healthy=None
+        )
+        stack.worker_health(f"gpu-{number}", history=[100] * 30, deepError="lorem " * 20)
+
+
+def many_cooldowns(stack: Stack, user: User, conversation: UUID) -> None:
+    """Of other tasks' models."""
+    stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason)"
+        " select 'model', 'openrouter:some/model-' || i, now() + interval '1 hour', 'rate limited'"
+        " from generate_series(1, 40) i"
+    )
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize(
+    "beside",
+    [many_facts, a_long_summary, a_long_note, many_variables, many_workers, many_cooldowns],
+)
+def test_what_an_instance_knows_is_not_sent_again(
+    stack: Stack, user: User, conversation: UUID, beside: Change
+) -> None:
+    instance = Instance(stack, user, conversation)
+    beside(stack, user, conversation)
+    for number in range(3):
+        instance.turn()
+        assert number == 0 or instance.bytes < MOST_BYTES
 
 
 def say(stack: Stack, conversation: UUID, character: UUID | None, content: str) -> None:

@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 
 import pytest
 import regex
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from edge.worker_health import DEFAULT_MODEL
+from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
 from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.routing import Candidates, Target, plan
-from roleplay_chat.generation.workers import ANY
+from roleplay_chat.generation.workers import ANY, affinity
 from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.messages import ROLES
 from roleplay_chat.prompt.builder import PromptSpec, build
@@ -79,7 +79,7 @@ def test_model_of_a_worker_that_names_none(stack: Stack) -> None:
         user.id,
         stack.conversation(user),
     )
-    assert begun["said"]["workers"][0]["token_ratios"] == {"latin": 1.25}
+    assert begun["said"]["worker_states"][0]["token_ratios"] == {"latin": 1.25}
 
 
 SIZES = (
@@ -216,18 +216,44 @@ WORKERS = st.lists(
             "healthy": st.sampled_from([True, True, False, None]),
             "is_draining": st.sampled_from([False, False, True]),
             "cools": st.sampled_from([False, False, True]),
+            "options": st.sampled_from([{}, {}, {"memory": False}]),
         }
     ),
     max_size=5,
+) | st.lists(
+    st.fixed_dictionaries(
+        {
+            "priority": st.sampled_from([10, 100, 200]),
+            "slots": st.none() | st.just(9),
+            "reported_running": st.integers(0, 9),
+            "healthy": st.sampled_from([True, True, True, False]),
+            "is_draining": st.just(False),
+            "cools": st.just(False),
+            "options": st.sampled_from([{}, {"memory": False}]),
+        }
+    ),
+    min_size=8,
+    max_size=25,
 )
 
 
+ALIKE = {"priority": 10, "slots": 20, "healthy": True, "is_draining": False, "cools": False}
+ORDERED = sorted(range(12), key=lambda n: affinity(f"gpu-{n}", str(UUID(int=1))), reverse=True)
+"""Workers as that conversation prefers them."""
+LOADED = [
+    {**ALIKE, "options": {}, "reported_running": 20 - ORDERED.index(number)} for number in range(12)
+]
+"""The preferred one is full, and of the others the last one is the least busy."""
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(LOADED, UUID(int=1), ANY)
 @given(WORKERS, st.uuids(), st.sampled_from([ANY, "gpu-0", "gpu-1", "gpu-9"]))
 def test_first_worker_of_a_turn(
     stack: Stack, rows: list[dict[str, Any]], conversation: UUID, asked: str
 ) -> None:
-    """The worker for which a turn is counted is the one that is asked first."""
+    """The worker for which a turn is counted is the one that is asked first, also where not all are
+    sent."""
     stack.db.execute("delete from private.workers")
     stack.db.execute("delete from model_cooldowns")
     stack.configure(workerHealthCache={})
@@ -246,11 +272,11 @@ def test_first_worker_of_a_turn(
         )
     found = stack.one(
         "select private.preferred_worker(%s, %s, null, now()) as name,"
-        " private.workers_for(null, now()) as workers,"
+        " private.workers_for(null, %s, %s, now()) as workers,"
         " (select coalesce(jsonb_agg(c), '[]') from model_cooldowns c) as cooldowns",
-        asked,
-        str(conversation),
+        *(asked, str(conversation)) * 2,
     )
+    assert len(found["workers"]) <= 8
     candidates = Candidates(
         models=[],
         workers=[WorkerRow.model_validate(row) for row in found["workers"]],
@@ -262,6 +288,50 @@ def test_first_worker_of_a_turn(
     planned = plan("chat_worker" if asked == ANY else f"chat_worker:{asked}", candidates)
     free = [target for target in planned.targets if not is_full(target, found["workers"])]
     assert found["name"] == (free[0].worker if free else None)
+
+
+NOW = datetime(2026, 5, 3, 10, tzinfo=UTC)
+AN_HOUR_AGO = (NOW - timedelta(hours=1)).isoformat()
+URL, ELSEWHERE = "https://gpu.example", "https://b.example"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        *(None, "up", [], {}, {"isHealthy": True}),
+        {"isHealthy": True, "lastChecked": NOW.isoformat()},
+        {"isHealthy": True, "lastCheck": NOW.isoformat(), "workerUrl": URL},
+        {"isHealthy": True, "lastChecked": NOW.isoformat(), "workerUrl": f"{URL}/"},
+        {"isHealthy": True, "lastChecked": NOW.isoformat(), "workerUrl": ELSEWHERE},
+        {"isHealthy": True, "lastChecked": AN_HOUR_AGO, "lastCheck": NOW.isoformat()},
+        {"isHealthy": False, "lastChecked": NOW.isoformat(), "workerUrl": URL},
+        {"isHealthy": "true", "lastChecked": NOW.isoformat(), "workerUrl": URL},
+        {"lastChecked": NOW.isoformat(), "history": [1, 2, 3]},
+    ],
+)
+def test_a_turn_gets_of_a_health_record_what_it_reads(stack: Stack, record: Any) -> None:
+    stack.add_worker("gpu", URL, healthy=None)
+    stack.configure(workerHealthCache={"gpu": record})
+    (row,) = stack.one("select private.workers_for(null, null, '', now()) as found")["found"]
+    assert why_unavailable(URL, row["health"], NOW) == why_unavailable(URL, record, NOW)
+    assert not row["health"] or set(row["health"]) <= {"isHealthy", "lastChecked", "workerUrl"}
+
+
+@pytest.mark.installations
+def test_of_many_workers_a_turn_gets_those_that_it_may_use(stack: Stack) -> None:
+    """The best ones, among them some for summaries, and the one that it asks for."""
+    for number in range(20):
+        stack.add_worker(f"gpu-{number}", priority=10, options={"memory": False})
+    for number in range(20, 30):
+        stack.add_worker(f"gpu-{number}", priority=10, healthy=False)
+    stack.add_worker("notes", priority=900)
+    stack.add_worker("asked", priority=900, healthy=False)
+    found = stack.one("select private.workers_for(null, 'asked', 'x', now()) as found")["found"]
+    names = {row["name"] for row in found}
+    assert {"notes", "asked"} < names
+    assert len(names) == 8
+    best = sorted(range(20), key=lambda number: affinity(f"gpu-{number}", "x"), reverse=True)
+    assert {f"gpu-{number}" for number in best[:4]} < names
 
 
 def is_full(target: Target, rows: list[dict[str, Any]]) -> bool:

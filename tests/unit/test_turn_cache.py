@@ -228,15 +228,48 @@ class TestCompleting:
         first = complete(begun_with(scene="a", **scene), CachedTurn())
         assert first.known["scene"] == "a"
         begun = begun_with(scene="a", **dict.fromkeys(scene))
-        assert complete(begun, first).scene == first.scene
+        assert complete(begun, first).parts == first.parts
         assert {name: begun[name] for name in scene} == scene
 
     def test_parts_that_changed_are_the_new_ones(self) -> None:
-        known = CachedTurn(scene=Part("a", b'{"character": 1}'))
+        known = CachedTurn(parts={"scene": Part("a", b'{"character": 1}')})
         new = {"character": 2, "others": [], "persona": None, "lorebooks": []}
         begun = begun_with(scene="b", **new)
         assert complete(begun, known).known == {"scene": "b"}
         assert begun["character"] == 2
+
+    def test_a_summary_that_is_the_same_is_put_back_beside_what_changes(self) -> None:
+        texts = {"summary": "They met.", "person_summary": ""}
+        notes = {"facts": [{"content": "A."}], "settings": None, "summary_texts": texts}
+        memory = {"may_write": True, "backlog": []}
+        first = complete(begun_with(notes="a", memory=dict(memory), **notes), CachedTurn())
+        begun = begun_with(notes="a", memory={**memory, "may_write": False})
+        assert complete(begun, first).known["notes"] == "a"
+        assert (begun["facts"], begun["settings"]) == ([{"content": "A."}], None)
+        assert begun["memory"] == {"may_write": False, "backlog": [], **texts}
+
+    def test_a_part_without_a_digest_is_not_kept(self) -> None:
+        known = CachedTurn(parts={"macros": Part("a", b'{"variables": {"a": "1"}}')})
+        begun = begun_with(macros=None, variables={})
+        assert complete(begun, known).parts == {}
+        assert begun["variables"] == {}
+
+    def test_workers_are_as_they_are_now(self) -> None:
+        busy, idle = {"running": 2, "health": None}, {"running": 0, "health": {"isHealthy": True}}
+        workers = [{"name": "a"}, {"name": "b"}]
+        first = begun_with(worker_set="a", workers=workers, worker_states=[busy, idle])
+        copy = complete(first, CachedTurn())
+        begun = begun_with(worker_set="a", workers=None, worker_states=[idle, busy])
+        assert complete(begun, copy).parts == copy.parts
+        assert begun["workers"] == [{"name": "a", **idle}, {"name": "b", **busy}]
+
+    def test_every_part_counts_as_memory(self) -> None:
+        parts = {"scene": Part("a", b"1" * 1000), "notes": Part("a", b"2" * 1000)}
+        assert CachedTurn(parts=parts).size >= CachedTurn().size + 2000
+        copies = TurnCache(MAX_BYTES)
+        long = {"notes": Part("a", b"1" * MAX_BYTES_EACH)}
+        copies.keep(ADA, conversation := uuid4(), TASK, CachedTurn(parts=long))
+        assert copies.find(ADA, conversation, TASK).known == {}
 
     def test_models_have_the_ratios_of_today(self) -> None:
         models = [{"model_key": "a", "token_ratios": {}}, {"model_key": "b", "token_ratios": {}}]

@@ -34,11 +34,16 @@ _ROW_BYTES = 300
 
 Row = dict[str, Any]
 
+_TASK_CONFIG = "task_config"
 _PARTS = {
+    _TASK_CONFIG: ("templates", "models", "moderation_models", "embedding_models"),
     "scene": ("character", "others", "persona", "lorebooks"),
-    "task_config": ("templates", "models", "moderation_models", "embedding_models"),
+    "notes": ("facts", "settings", "summary_texts"),
+    "macros": ("variables",),
+    "worker_set": ("workers",),
 }
-"""What begin_turn returns only if its digest is another one than the caller knows."""
+"""What begin_turn returns only if its digest is another one than the caller knows. What changes at
+the same times is one part. The task's configuration is the same for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class CachedTurn:
-    """The messages, characters and books that a turn has read, and its task's configuration."""
+    """What a turn has read, and its task's configuration."""
 
     rows: Sequence[Row] = ()
     """The messages of the history up to a position, oldest first."""
@@ -60,8 +65,8 @@ class CachedTurn:
     """`copy` of the result of begin_turn."""
     backlog: Sequence[Row] = ()
     """The oldest messages that are in no summary."""
-    scene: Part | None = None
-    """Characters, persona and books."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Characters and books, facts and summary, and what else `_PARTS` names."""
     task_config: Part | None = None
     """Models and templates of the turn's task."""
 
@@ -70,13 +75,15 @@ class CachedTurn:
         """The memory that it takes without the task configuration, in bytes."""
         rows = (*self.rows, *self.backlog)
         texts = sum(_memory(row["content"]) + _ROW_BYTES for row in rows)
-        return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
+        parts = sum(len(part.data) + _ROW_BYTES for part in self.parts.values())
+        return texts + parts + _ROW_BYTES
 
     @property
     def known(self) -> Row:
         """`p_known` of begin_turn."""
-        parts = {"scene": self.scene, "task_config": self.task_config}
-        digests = {name: part.digest for name, part in parts.items() if part}
+        digests = {name: part.digest for name, part in self.parts.items()}
+        if self.task_config:
+            digests[_TASK_CONFIG] = self.task_config.digest
         if not self.rows:
             return digests
         known = {
@@ -146,9 +153,12 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
     first_character_id = (begun.get("conversation") or {}).get("character_id")
     for part in ("history", "recalled"):
         begun[part] = message_rows(begun[part], names, first_character_id)
-    scene = _part(begun, "scene", copy.scene)
-    task_config = _part(begun, "task_config", copy.task_config)
-    _add_ratios(begun)
+    task_config = _part(begun, _TASK_CONFIG, copy.task_config)
+    found = {
+        name: _part(begun, name, copy.parts.get(name)) for name in _PARTS if name != _TASK_CONFIG
+    }
+    parts = {name: part for name, part in found.items() if part}
+    _add_states(begun)
     if kept := begun.get("kept"):
         held = _renamed(_held(copy.rows, kept), names)
         begun["recalled"] = _filled_in(begun["recalled"], held)
@@ -156,9 +166,10 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
         begun["history"] = newest = _newest(whole, kept["most"])
         _count_too(begun, whole[: len(whole) - len(newest)])
     if memory := begun.get("memory"):
+        memory |= begun.get("summary_texts") or {}
         new = memory.get("backlog")
         memory["backlog"] = _renamed(copy.backlog if new is None else new, names)
-    next_copy = _next_copy(begun, scene, task_config)
+    next_copy = _next_copy(begun, parts, task_config)
     _name_personas(begun)
     return next_copy
 
@@ -170,16 +181,16 @@ def _count_too(begun: Row, left_out: Sequence[Row]) -> None:
         preceding["replies"] += sum(row["sender"] == "character" for row in left_out)
 
 
-def _next_copy(begun: Row, scene: Part | None, task_config: Part | None) -> CachedTurn:
+def _next_copy(begun: Row, parts: Mapping[str, Part], task_config: Part | None) -> CachedTurn:
     stamp = begun.get("copy")
     if not stamp:
-        return CachedTurn(scene=scene, task_config=task_config)
+        return CachedTurn(parts=parts, task_config=task_config)
     backlog = (begun.get("memory") or {}).get("backlog") or ()
     rows, backlog = (
         [row for row in part if row["position"] <= stamp["upto"]]
         for part in (begun["history"], backlog)
     )
-    return CachedTurn(rows, stamp, backlog, scene, task_config)
+    return CachedTurn(rows, stamp, backlog, parts, task_config)
 
 
 def _name_personas(begun: Row) -> None:
@@ -214,10 +225,14 @@ def _part(begun: Row, name: str, known: Part | None) -> Part | None:
     return Part(digest, dumps({key: begun[key] for key in _PARTS[name]}))
 
 
-def _add_ratios(begun: Row) -> None:
-    """Calibrations change all the time, so they are not part of the task configuration."""
+def _add_states(begun: Row) -> None:
+    """Calibrations, and how a worker is doing, change all the time, so they are not in a part."""
     for model, ratios in zip(begun["models"], begun.get("token_ratios") or [], strict=False):
         model["token_ratios"] = ratios
+    for worker, state in zip(
+        begun.get("workers") or [], begun.get("worker_states") or [], strict=False
+    ):
+        worker |= state
 
 
 def _held(rows: Sequence[Row], kept: Row) -> list[Row]:
