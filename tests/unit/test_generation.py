@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from roleplay_chat.generation.attempts import cost_usd
+from roleplay_chat.generation.attempts import COUNTED_CHARS, Received, cost_usd
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.generation.failover import (
@@ -24,6 +24,7 @@ from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.settings import Settings
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: ignore[arg-type]
 
@@ -31,6 +32,46 @@ SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: i
 def limits(timeouts: dict[str, Any]) -> Limits:
     target = Target("openrouter", "m", "M", "openai", "http://x/", timeouts=timeouts)
     return Limits.from_settings(target, SETTINGS)
+
+
+class TestReceived:
+    @pytest.fixture
+    def counted(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """The lengths of the texts whose tokens are counted."""
+        lengths: list[int] = []
+        count = Tokens.count
+
+        def noted(tokens: Tokens, text: str) -> int:
+            lengths.append(len(text))
+            return count(tokens, text)
+
+        monkeypatch.setattr(Tokens, "count", noted)
+        return lengths
+
+    def test_megabytes_of_reasoning_are_counted_as_they_come(self, counted: list[int]) -> None:
+        received, thought = Received(UNCALIBRATED), "a b c " * 1_000
+        for _ in range(100):
+            received.add("", thought)
+        received.add("Hi")
+        tokens = received.count()
+        assert sum(counted) == 600_002
+        assert max(counted) < COUNTED_CHARS + len(thought)
+        assert tokens - UNCALIBRATED.count(thought * 100 + "Hi") in range(10)
+
+    def test_short_reply_is_counted_once_as_a_whole(self, counted: list[int]) -> None:
+        received = Received(UNCALIBRATED)
+        for letter in "Hello":
+            received.add(letter, "")
+        tokens = received.count()
+        assert counted == [5]
+        assert tokens == UNCALIBRATED.count("Hello")
+
+    def test_only_text_is_something(self) -> None:
+        received = Received(UNCALIBRATED)
+        received.add("", "")
+        assert not received
+        received.add("", "a")
+        assert received
 
 
 class TestLimits:
