@@ -41,7 +41,7 @@ def loads(text: str | bytes | bytearray) -> Any:
 def standard_loads(text: str | bytes | bytearray) -> Any:
     """Parse JSON with Python's parser, otherwise as `loads`."""
     if not isinstance(text, str):
-        text = text.decode(json.detect_encoding(text), "surrogatepass")
+        text = text.decode(json.detect_encoding(text))
     return decoder_for(text).decode(text)
 
 
