@@ -5,6 +5,7 @@ import gc
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -20,9 +21,11 @@ from roleplay_chat.generation.failover import (
     RequestShape,
     _repaired,
 )
+from roleplay_chat.generation.providers import STEPS_OF_OTHERS
 from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
-from roleplay_chat.reply.filters import Reply
+from roleplay_chat.reply.filters import STEP_CHARS, Reply
+from roleplay_chat.screening.decision import ReplyScreen
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
@@ -179,10 +182,10 @@ ANSWER = {"choices": [{"message": {"content": "Good evening."}, "finish_reason":
 class Asking:
     """Holds a generation that calls it back, like a turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: object = ANSWER) -> None:
         self.generation = Generation(
             http=httpx.AsyncClient(
-                transport=httpx.MockTransport(lambda _: httpx.Response(200, json=ANSWER))
+                transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
             ),
             settings=SETTINGS,
             tier="sfw",
@@ -221,3 +224,65 @@ def test_leaves_nothing_to_the_garbage_collector() -> None:
     gone = weakref.ref(asking)
     del asking
     assert gone() is None
+
+
+URL = "https://api.example/v1/chat/completions"
+THINKS_FIRST = Target(
+    "p", "m", "M", "openai", URL, {"max_tokens": 100}, auth_scheme="none", thinks_first=True
+)
+UNCLOSED = " ".join(f"She counts {number:x} gulls." for number in range(0xABC, 0xABC + 300))
+
+
+class OfAThinker(Asking):
+    """The reply has no closing tag, so that all of it is held back until the end."""
+
+    def __init__(self, finish_reason: str | None = "stop") -> None:
+        message = {"content": UNCLOSED}
+        super().__init__({"choices": [{"message": message, "finish_reason": finish_reason}]})
+        self.read: list[int] = []
+        """The steps of the event loop before each piece was screened."""
+        self.steps = 0
+        self.stopped_after: int | None = None
+
+    def reply_for(self, target: Target) -> Reply:
+        asking = self
+
+        class Noting(ReplyScreen):
+            def feed(self, piece: str) -> str:
+                if piece:
+                    asking.read.append(asking.steps)
+                task = asyncio.current_task()
+                if task and len(asking.read) == asking.stopped_after:
+                    task.cancel()
+                return super().feed(piece)
+
+        return Reply(thinking="leading", screen=Noting([], "nsfw"))
+
+    async def others(self) -> None:
+        while True:
+            self.steps += 1
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", None], ids=["whole", "cut-off"])
+async def test_others_go_on_while_reasoning_that_was_none_is_screened(
+    finish_reason: str | None,
+) -> None:
+    asking = OfAThinker(finish_reason)
+    others = asyncio.create_task(asking.others())
+    await asking.run(THINKS_FIRST)
+    others.cancel()
+    assert asking.generation.text == (UNCLOSED if finish_reason else "")
+    passed = [after - before for before, after in pairwise(asking.read)]
+    assert len(passed) >= len(UNCLOSED) // STEP_CHARS
+    assert min(passed) >= STEPS_OF_OTHERS
+
+
+async def test_stopping_while_it_is_screened_loses_nothing() -> None:
+    asking = OfAThinker()
+    asking.stopped_after = 2
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(asking.run(THINKS_FIRST))
+    assert len(asking.read) > 2
+    assert asking.generation.text == UNCLOSED
+    assert len(asking.generation.attempts) == 1

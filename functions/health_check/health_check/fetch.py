@@ -10,10 +10,10 @@ import httpx
 from edge.bodies import IDENTITY, first_bytes
 from edge.json_text import loads, value_count_bound
 
-MAX_BYTES = 250_000
-MAX_VALUES = 5_000
+MAX_BYTES = 100_000
+MAX_VALUES = 2_000
 """The limits for a response that is read on the event loop, maybe beside those of twenty other
-workers. Values are counted by `value_count_bound`: a list of 200 models has 1,000 to 4,000."""
+workers. Values are counted by `value_count_bound`: a list of 100 models has 500 to 2,000."""
 SHOWN_BYTES = 1_000
 """As much is kept of a body that is not JSON."""
 
