@@ -28,6 +28,20 @@ from tests.support.stack import DEMO_CHARACTER
 MARKS = "e" + "\u0323\u0301" * 32_000
 """Two kinds of combining marks, which normalising has to sort; as long as a message may be."""
 SMALL_OBJECTS = b'{"action":"import_card","card":{"name":"a","x":[' + b"{}," * 2_700_000 + b"{}]}}"
+LONG_NUMBERS = json.dumps(
+    {
+        "action": "import_card",
+        "card_base64": base64.b64encode(
+            b'{"name":"a","x":[' + b",".join([b"1" * 3_999] * 1_500) + b"]}"
+        ).decode(),
+    }
+).encode()
+FAULTS: Mapping[str, Mapping[str, object]] = {
+    "stop": {"stop": [0] * 130_000},
+    "messages": {"messages": [{}] * 87_000},
+    "parts": {"messages": [{"role": "user", "content": [0] * 130_000}]},
+}
+"""Lists full of faults, in bodies of ordinary size."""
 IMPORTS, EXPORTS = 6, 30
 NEW_WORDS = count(10**6)
 """The numbers of words in disguise that were not sent before: an instance keeps what it read of a
@@ -150,6 +164,10 @@ class _Attacker:
             "message of 8,000 characters of new words in disguise": self._new_message(),
             "conversation of 2,000 messages of one letter": self._new_conversation,
             "request of OpenAI's API with 6,000 messages of one letter": self._completion,
+            **{
+                f"request of OpenAI's API with {name} full of faults": self._faults(faults)
+                for name, faults in FAULTS.items()
+            },
             "120 facts of 1,900 characters": self._facts(),
             "history of three messages of combining marks": self._history(MARKS),
             "book entry of combining marks": self._book({"keys": ["a"], "content": MARKS}),
@@ -162,12 +180,20 @@ class _Attacker:
             "card in Thai, as long as possible": self._card("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"),
             "import of 8 MB of small objects": lambda: self._post(SMALL_OBJECTS, 413),
             "import of the largest card": lambda: self._post(_largest_card(), 200),
+            "import of a card with 1,500 numbers of 3,999 digits": (
+                lambda: self._post(LONG_NUMBERS, 400)
+            ),
             "provider: 40,000 pairs of tags in one event": self._upstream("tags"),
             "provider: 64 MB of a reply, compressed": self._upstream("gzip"),
             "provider: a line without an end": self._upstream("line"),
             "provider: a long reply in disguise, at once": self._upstream("words"),
             "provider: a long reply of new words, at once": self._upstream("newWords"),
             "provider: 4,000 events of new words, at once": self._upstream("newEvents"),
+            "provider: 24,000 documents in one event": self._upstream("documents"),
+            "provider: an error of 18,000 values": self._upstream("values"),
+            "provider: an error with 120 numbers of 4,000 digits": self._upstream("digits"),
+            "provider: 29 MB of reasoning, at once": self._upstream("reasoning"),
+            "provider: reasoning of new words that is the reply": self._thinker("newWords"),
         }
 
     def _turns(self) -> None:
@@ -201,6 +227,12 @@ class _Attacker:
         ]
         body = json.dumps({"model": str(DEMO_CHARACTER), "messages": messages})
         self._post(body.encode(), 200, path="/v1/chat/completions")
+
+    def _faults(self, faults: Mapping[str, object]) -> Callable[[], object]:
+        messages = [{"role": "user", "content": "Hello"}]
+        request = {"model": str(DEMO_CHARACTER), "messages": messages, **faults}
+        body = json.dumps(request, separators=(",", ":")).encode()
+        return lambda: self._post(body, 400, path="/v1/chat/completions")
 
     def _facts(self) -> Callable[[], object]:
         person = next(self._people)
@@ -272,6 +304,20 @@ class _Attacker:
             finally:
                 self._around.use_upstream(TOKENS, 0)
                 self._around.db.execute("truncate model_cooldowns")
+
+        return send
+
+    def _thinker(self, name: str) -> Callable[[], object]:
+        """The same of a model whose reply begins in its reasoning."""
+        send_to_others = self._upstream(name)
+        thinks = "update api_models set capabilities = capabilities || %s"
+
+        def send() -> None:
+            self._around.db.execute(thinks, ['{"thinks_first": true}'])
+            try:
+                send_to_others()
+            finally:
+                self._around.db.execute(thinks, ['{"thinks_first": false}'])
 
         return send
 

@@ -115,6 +115,30 @@ const HOSTILE = {
     response.writeHead(200, EVENTS);
     response.end(events.join("") + chunk({ content: "Yes." }, "stop"));
   },
+  /** 24,000 documents in one event. */
+  documents(response) {
+    response.writeHead(200, EVENTS);
+    response.write(`data: ${'{"usage":{"cost":1}}'.repeat(24_000)}\n\n`);
+    response.end(chunk({ content: "Yes." }, "stop"));
+  },
+  /** An error in a stream with as many values as are parsed. */
+  values(response) {
+    const listed = Array(9_000).fill('{"b":"c"}').join();
+    response.writeHead(200, EVENTS);
+    response.end(`data: {"error":{"s":"\\ud800","message":{"x":[${listed}]}}}\n\n`);
+  },
+  /** The body of an error with long numbers. */
+  digits(response) {
+    const listed = Array(120).fill("1".repeat(4_000)).join();
+    response.writeHead(400, { "Content-Type": "application/json" });
+    response.end(`{"a":[${listed}],"b":"\\ud800"}`);
+  },
+  /** 29 MB of reasoning, and then a reply. */
+  reasoning(response) {
+    const thought = chunk({ reasoning: "a b c ".repeat(80_000) });
+    response.writeHead(200, EVENTS);
+    response.end(thought.repeat(60) + chunk({ content: "Yes." }, "stop"));
+  },
 };
 
 createServer({ keepAliveTimeout: 600_000 }, (request, response) => {

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from edge.json_text import dumps
+from roleplay_chat.admin import provider_models
 from roleplay_chat.admin.model_test import describe
 from roleplay_chat.admin.prompt_preview import preview
-from roleplay_chat.admin.provider_models import MAX_MODELS, parse_ids
+from roleplay_chat.admin.provider_models import MAX_MODELS, MAX_VALUES, parse_ids
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
@@ -66,6 +69,27 @@ def test_what_is_no_list_is_an_error(content: bytes) -> None:
     with pytest.raises(UpstreamError) as raised:
         parse_ids(content)
     assert raised.value.failure.policy.name == "unreadable"
+
+
+def test_list_of_too_many_values_is_an_error() -> None:
+    with pytest.raises(UpstreamError) as raised:
+        parse_ids(b'{"data":[' + b"{}," * (MAX_VALUES // 2) + b"{}]}")
+    assert raised.value.failure.why == "too many values"
+
+
+def test_first_ids_are_found_without_sorting_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def noted(keys: Iterable[str], **more: Any) -> list[str]:
+        found = sorted(keys, **more)
+        lengths.append(len(found))
+        return found
+
+    for module in (provider_models, heapq):
+        monkeypatch.setattr(module, "sorted", noted, raising=False)
+    ids = [f"m{n:05}" for n in range(3 * MAX_MODELS)]
+    assert parse_ids(dumps({"data": [{"id": key} for key in reversed(ids)]})) == ids[:MAX_MODELS]
+    assert max(lengths, default=0) <= MAX_MODELS
 
 
 def test_template_is_cut_as_in_a_turn() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from inspect import isclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +13,7 @@ import pytest
 from httpx_sse import EventSource
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from edge.errors import ApiError
 from roleplay_chat.api import (
@@ -24,6 +27,7 @@ from roleplay_chat.api import (
     parse_request,
     sse,
 )
+from roleplay_chat.openai_api.completions import MAX_PARTS, parse_completion
 
 CONVERSATION = "c0ffee00-0000-4000-8000-0000000000cc"
 MAX_CHARS = 100
@@ -248,6 +252,90 @@ class TestRequest:
         with pytest.raises(ApiError) as caught:
             parse_request(parse_body(body), max_message_chars=MAX_CHARS)
         assert (caught.value.status, caught.value.code) == (400, "invalid_request")
+
+
+MODULES = [
+    *("api", "account", "message_actions", "stops", "openai_api.completions"),
+    *(f"{folder}.handlers" for folder in ("admin", "cards", "chats", "portraits")),
+    "cards.model",
+]
+
+
+def models_of(name: str) -> list[type[BaseModel]]:
+    module = import_module(f"roleplay_chat.{name}")
+    found = [one for one in vars(module).values() if isclass(one) and issubclass(one, BaseModel)]
+    return [one for one in found if one.__module__ == module.__name__]
+
+
+FOR_DOCUMENTS = "json_schema_input_schema"
+
+
+def schemas_of(schema: Any, kind: str) -> list[dict[str, Any]]:
+    """The parts of a validator's schema that are of this kind."""
+    inner = schema
+    if isinstance(schema, dict):
+        inner = [part for name, part in schema.items() if name != FOR_DOCUMENTS]
+    if not isinstance(schema, dict | list | tuple):
+        return []
+    own = [schema] if isinstance(schema, dict) and schema.get("type") == kind else []
+    return [*own, *(found for part in inner for found in schemas_of(part, kind))]
+
+
+class TestListsOfRequests:
+    """A hundred thousand faults of one list would take a second to describe."""
+
+    @pytest.mark.parametrize("module", MODULES)
+    def test_are_read_up_to_the_first_fault(self, module: str) -> None:
+        models = models_of(module)
+        assert models
+        for model in models:
+            model.model_rebuild()
+            schema = model.__pydantic_core_schema__
+            assert not schemas_of(schema, "dict")
+            for found in schemas_of(schema, "list"):
+                is_unchecked = found.get("items_schema", {}).get("type") == "any"
+                assert is_unchecked or found.get("fail_fast"), (model, found)
+
+    @pytest.mark.parametrize(
+        ("faulty", "named"),
+        [
+            ({"stop": [0] * 9_000}, "`stop.0`"),
+            ({"modalities": [0] * 9_000}, "`modalities.0`"),
+            ({"messages": [{}] * 9_000}, "`messages.0.role`"),
+            ({"messages": [{"role": "user", "content": [0] * 9_000}]}, "`messages.0.content.0`"),
+        ],
+        ids=str,
+    )
+    def test_one_fault_of_many_is_told(self, faulty: dict[str, Any], named: str) -> None:
+        body = {"model": str(uuid4()), "messages": [{"role": "user", "content": "Hi"}]} | faulty
+        with pytest.raises(ApiError, match="invalid_request") as caught:
+            parse_completion(body, {}, max_message_chars=MAX_CHARS)
+        assert named in caught.value.message
+        assert isinstance(caught.value.__cause__, ValidationError)
+        assert caught.value.__cause__.error_count() == 1
+
+    @pytest.mark.parametrize(
+        "messages",
+        [
+            [{"role": "user", "content": "a"}] * (MAX_PARTS + 1),
+            [{"role": "user", "content": [{}] * MAX_PARTS}],
+            [{"role": "user", "content": [{}] * 99}] * (MAX_PARTS // 100) + [{}],
+            [0] * (MAX_PARTS + 1),
+        ],
+        ids=["messages", "parts", "parts-of-many", "numbers"],
+    )
+    def test_too_many_messages_are_refused_unread(self, messages: list[Any]) -> None:
+        body = {"model": str(uuid4()), "messages": messages}
+        with pytest.raises(ApiError, match="invalid_request") as caught:
+            parse_completion(body, {}, max_message_chars=MAX_CHARS)
+        assert "leave out the oldest" in caught.value.message
+        assert caught.value.__cause__ is None
+
+    def test_as_many_messages_as_a_body_has_room_for_are_read(self) -> None:
+        messages = [{"role": "user", "content": "a"}] * MAX_PARTS
+        body = {"model": str(uuid4()), "messages": messages}
+        read = parse_completion(body, {}, max_message_chars=MAX_CHARS)
+        assert len(read.history or ()) == MAX_PARTS - 1
 
 
 # Any text, including lone surrogates, which JSON can contain.

@@ -78,7 +78,12 @@ class TestJson:
             pytest.param(b'{"a":' * 80 + b"1" + b"}" * 80, "64 levels", id="nested-too-deep"),
             pytest.param(b'{"a": NaN}', "a number that is not", id="nan"),
             pytest.param(b'{"a": 1e999}', "a number that is not", id="infinite"),
-            pytest.param(b'{"a": %s}' % (b"9" * 5000), "not valid JSON", id="endless-number"),
+            pytest.param(
+                b'{"name": "%s", "a": -%s}' % (b"x" * 1_000, b"9" * 101),
+                "more than 100 digits",
+                id="long-number",
+            ),
+            pytest.param(b'{"a": %s}' % (b"9" * 5000), "more than 100 digits", id="endless-number"),
         ],
     )
     def test_broken_json_is_refused(self, raw: bytes, named: str) -> None:

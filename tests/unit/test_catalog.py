@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from datetime import date
+from threading import get_ident
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from health_check import catalog as catalog_module
 from health_check.catalog import (
     MIN_MODELS,
     Catalog,
     CatalogModel,
     ModelRow,
     Verdict,
+    check_catalog,
     compare,
     is_trusted,
     read_catalog,
     report,
 )
-from health_check.fetch import Fetched
+from health_check.fetch import MAX_BYTES, MAX_VALUES, SHOWN_BYTES, Fetched
 from health_check.steps import StepFailed
 from tests.support.postgres import ROOT
 
@@ -305,3 +311,79 @@ def test_odd_numbers_of_a_row_do_not_keep_others_from_being_judged(odd: Any) -> 
     catalog = read(listed("a/m", pricing={"prompt": "0.1", "completion": True}))
     assert judged(odd_row, catalog).catalog["prompt_usd_per_1k"] == 100
     assert "completion_usd_per_1k" not in judged(odd_row, catalog).catalog
+
+
+class Once(dict[str, CatalogModel]):
+    """Entries that may be gone through once."""
+
+    walks = 0
+
+    def values(self) -> Any:
+        self.walks += 1
+        return super().values()
+
+
+def test_entries_are_gone_through_once_however_many_models_are_looked_for() -> None:
+    canonical = [CatalogModel(f"b/{n}", canonical=f"a/{n % 50}") for n in range(100)]
+    entries = Once({entry.id: entry for entry in canonical})
+    catalog = Catalog(entries)
+    found = [catalog.find(f"a/{n}") for n in range(50)]
+    assert [entry.id for entry in found if entry] == [f"b/{n}" for n in range(50)]
+    assert catalog.find("a/50") is None
+    assert entries.walks == 1
+
+
+async def test_catalog_is_read_and_compared_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the event loop a long one would keep workers waiting that register."""
+    threads: list[int] = []
+
+    def parse(*arguments: Any, **limits: Any) -> Fetched:
+        threads.append(get_ident())
+        return Fetched(200, {"data": [listed("a/m:free"), *OTHERS]})
+
+    def compared(*arguments: Any, **more: Any) -> Verdict | None:
+        threads.append(get_ident())
+        return compare(*arguments, **more)
+
+    async def get_bytes(*_: Any) -> tuple[int, bytes]:
+        return 200, b""
+
+    class OfClients:
+        async def rpc(self, name: str, _: Any) -> Any:
+            return [row().model_dump()] if name == "read_models" else None
+
+        async def in_thread(self, function: Callable[[], Any]) -> Any:
+            return await asyncio.to_thread(function)
+
+    monkeypatch.setattr(catalog_module, "get_bytes", get_bytes)
+    monkeypatch.setattr(catalog_module, "compare", compared)
+    monkeypatch.setattr(catalog_module, "Fetched", SimpleNamespace(parse=parse))
+    settings = SimpleNamespace(catalog_updates_prices=False)
+    provider: Any = SimpleNamespace(id="1", credentials=lambda *_, **__: {})
+    run: Any = SimpleNamespace(clients=OfClients(), settings=settings)
+    found: dict[str, Any] = {}
+    await check_catalog(provider, run, found, {})
+    assert found["listed"] == 1 + len(OTHERS)
+    assert len(threads) == 2
+    assert get_ident() not in threads
+
+
+class TestLimits:
+    """A response is not parsed beyond them."""
+
+    @pytest.mark.parametrize("value", [b"{}", b"[]", b"0", b'""'])
+    def test_values(self, value: bytes) -> None:
+        body = b"[" + b",".join([value] * (MAX_VALUES // 3)) + b"]"
+        assert isinstance(Fetched.parse(200, body).body, list)
+        body = b"[" + b",".join([value] * MAX_VALUES) + b"]"
+        assert Fetched.parse(200, body).body == "too long"
+        assert isinstance(Fetched.parse(200, body, max_values=3 * MAX_VALUES).body, list)
+
+    def test_bytes(self) -> None:
+        body = json.dumps("a" * MAX_BYTES).encode()
+        assert Fetched.parse(200, body).body == "too long"
+        assert Fetched.parse(200, body, max_bytes=2 * MAX_BYTES).body == "a" * MAX_BYTES
+
+    def test_what_is_no_json_is_kept_as_its_beginning(self) -> None:
+        assert Fetched.parse(502, b"\xff" * MAX_BYTES).body == "\ufffd" * SHOWN_BYTES
+        assert Fetched.parse(502, b"").body is None

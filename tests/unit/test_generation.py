@@ -5,12 +5,13 @@ import gc
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
 
-from roleplay_chat.generation.attempts import cost_usd
+from roleplay_chat.generation.attempts import COUNTED_CHARS, Received, cost_usd
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.generation.failover import (
@@ -20,10 +21,13 @@ from roleplay_chat.generation.failover import (
     RequestShape,
     _repaired,
 )
+from roleplay_chat.generation.providers import STEPS_OF_OTHERS
 from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
-from roleplay_chat.reply.filters import Reply
+from roleplay_chat.reply.filters import STEP_CHARS, Reply
+from roleplay_chat.screening.decision import ReplyScreen
 from roleplay_chat.settings import Settings
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: ignore[arg-type]
 
@@ -31,6 +35,46 @@ SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: i
 def limits(timeouts: dict[str, Any]) -> Limits:
     target = Target("openrouter", "m", "M", "openai", "http://x/", timeouts=timeouts)
     return Limits.from_settings(target, SETTINGS)
+
+
+class TestReceived:
+    @pytest.fixture
+    def counted(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """The lengths of the texts whose tokens are counted."""
+        lengths: list[int] = []
+        count = Tokens.count
+
+        def noted(tokens: Tokens, text: str) -> int:
+            lengths.append(len(text))
+            return count(tokens, text)
+
+        monkeypatch.setattr(Tokens, "count", noted)
+        return lengths
+
+    def test_megabytes_of_reasoning_are_counted_as_they_come(self, counted: list[int]) -> None:
+        received, thought = Received(UNCALIBRATED), "a b c " * 1_000
+        for _ in range(100):
+            received.add("", thought)
+        received.add("Hi")
+        tokens = received.count()
+        assert sum(counted) == 600_002
+        assert max(counted) < COUNTED_CHARS + len(thought)
+        assert tokens - UNCALIBRATED.count(thought * 100 + "Hi") in range(10)
+
+    def test_short_reply_is_counted_once_as_a_whole(self, counted: list[int]) -> None:
+        received = Received(UNCALIBRATED)
+        for letter in "Hello":
+            received.add(letter, "")
+        tokens = received.count()
+        assert counted == [5]
+        assert tokens == UNCALIBRATED.count("Hello")
+
+    def test_only_text_is_something(self) -> None:
+        received = Received(UNCALIBRATED)
+        received.add("", "")
+        assert not received
+        received.add("", "a")
+        assert received
 
 
 class TestLimits:
@@ -138,10 +182,10 @@ ANSWER = {"choices": [{"message": {"content": "Good evening."}, "finish_reason":
 class Asking:
     """Holds a generation that calls it back, like a turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: object = ANSWER) -> None:
         self.generation = Generation(
             http=httpx.AsyncClient(
-                transport=httpx.MockTransport(lambda _: httpx.Response(200, json=ANSWER))
+                transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
             ),
             settings=SETTINGS,
             tier="sfw",
@@ -180,3 +224,65 @@ def test_leaves_nothing_to_the_garbage_collector() -> None:
     gone = weakref.ref(asking)
     del asking
     assert gone() is None
+
+
+URL = "https://api.example/v1/chat/completions"
+THINKS_FIRST = Target(
+    "p", "m", "M", "openai", URL, {"max_tokens": 100}, auth_scheme="none", thinks_first=True
+)
+UNCLOSED = " ".join(f"She counts {number:x} gulls." for number in range(0xABC, 0xABC + 300))
+
+
+class OfAThinker(Asking):
+    """The reply has no closing tag, so that all of it is held back until the end."""
+
+    def __init__(self, finish_reason: str | None = "stop") -> None:
+        message = {"content": UNCLOSED}
+        super().__init__({"choices": [{"message": message, "finish_reason": finish_reason}]})
+        self.read: list[int] = []
+        """The steps of the event loop before each piece was screened."""
+        self.steps = 0
+        self.stopped_after: int | None = None
+
+    def reply_for(self, target: Target) -> Reply:
+        asking = self
+
+        class Noting(ReplyScreen):
+            def feed(self, piece: str) -> str:
+                if piece:
+                    asking.read.append(asking.steps)
+                task = asyncio.current_task()
+                if task and len(asking.read) == asking.stopped_after:
+                    task.cancel()
+                return super().feed(piece)
+
+        return Reply(thinking="leading", screen=Noting([], "nsfw"))
+
+    async def others(self) -> None:
+        while True:
+            self.steps += 1
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", None], ids=["whole", "cut-off"])
+async def test_others_go_on_while_reasoning_that_was_none_is_screened(
+    finish_reason: str | None,
+) -> None:
+    asking = OfAThinker(finish_reason)
+    others = asyncio.create_task(asking.others())
+    await asking.run(THINKS_FIRST)
+    others.cancel()
+    assert asking.generation.text == (UNCLOSED if finish_reason else "")
+    passed = [after - before for before, after in pairwise(asking.read)]
+    assert len(passed) >= len(UNCLOSED) // STEP_CHARS
+    assert min(passed) >= STEPS_OF_OTHERS
+
+
+async def test_stopping_while_it_is_screened_loses_nothing() -> None:
+    asking = OfAThinker()
+    asking.stopped_after = 2
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(asking.run(THINKS_FIRST))
+    assert len(asking.read) > 2
+    assert asking.generation.text == UNCLOSED
+    assert len(asking.generation.attempts) == 1

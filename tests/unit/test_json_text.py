@@ -1,12 +1,20 @@
 """Reading and writing JSON: what only the standard parser accepts."""
 
 import json
-import math
 from collections.abc import Callable
 
 import pytest
 
-from edge.json_text import MAX_PARSED_VALUES, dumps, loads, loads_bounded, value_count_bound
+from edge import json_text
+from edge.json_text import (
+    MAX_DIGITS,
+    MAX_PARSED_VALUES,
+    SHORT_TEXT,
+    dumps,
+    loads,
+    loads_bounded,
+    value_count_bound,
+)
 
 HALF = "\\ud83d"
 
@@ -36,9 +44,11 @@ def test_nesting_that_no_parser_takes_is_refused() -> None:
         loads("[" * 200_000)
 
 
-def test_bytes_that_are_no_utf_8_are_refused() -> None:
+@pytest.mark.parametrize("no_text", [b"\xff", b"\xed\xa0\xbd", b"\xed\xa0\xbd\xed\xb8\x80"])
+def test_bytes_that_are_no_utf_8_are_refused(no_text: bytes) -> None:
+    """Surrogates as bytes, too: Python's parser would read them, a million in half a second."""
     with pytest.raises(UnicodeDecodeError):
-        loads(b'{"a": "\xff"}')
+        loads(b'{"a": "%s"}' % no_text)
 
 
 def test_writes_utf_8_as_it_is() -> None:
@@ -50,9 +60,37 @@ def test_half_of_a_surrogate_pair_is_not_written() -> None:
         dumps({"text": "\ud83d"})
 
 
-@pytest.mark.parametrize("digits", [4_400, 5_000, 500_000])
-def test_whole_number_of_thousands_of_digits_is_infinite(digits: int) -> None:
-    assert loads(f'{{"price": 1{"0" * digits}, "other": 1}}') == {"price": math.inf, "other": 1}
+@pytest.mark.parametrize("digits", [MAX_DIGITS, 4_000, 5_000, 500_000])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("kind", [str, str.encode, lambda text: text.encode("utf-16")])
+def test_integer_of_many_digits_is_infinite(
+    kind: Callable[[str], str | bytes], sign: str, digits: int
+) -> None:
+    text = kind(f'{{"price": {sign}1{"0" * digits}, "text": "{"a" * SHORT_TEXT}", "other": 1}}')
+    assert loads(text)["price"] == float(f"{sign}inf")
+    assert loads(text)["other"] == 1
+
+
+def test_no_integer_of_many_digits_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def parsed(digits: str) -> int | float:
+        lengths.append(len(digits))
+        return 0
+
+    monkeypatch.setattr(json_text, "from_json", lambda _: pytest.fail("parses any integer"))
+    monkeypatch.setattr(json_text, "_whole", parsed)
+    loads(f"[{','.join(['7' * 3_999] * 100)}, {'8' * MAX_DIGITS}]")
+    assert lengths == [*[3_999] * 100, MAX_DIGITS]
+
+
+@pytest.mark.parametrize("number", ["9" * MAX_DIGITS, f"0.{'1' * 5_000}", '"' + "1" * 5_000 + '"'])
+def test_other_digits_are_read_as_they_are(number: str) -> None:
+    text = f'[{number}, "{"a" * SHORT_TEXT}"]'
+    assert loads(text) == json.loads(text)
+
+
+def test_integers_of_short_texts_are_read_as_they_are() -> None:
     assert loads("1" + "0" * 400) == 10**400
 
 

@@ -17,9 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.bodies import MAX_ERROR_BYTES
 from edge.clients import NETWORK_ERRORS
 from edge.connections import READ_BYTES
+from edge.json_text import loads_bounded
 from roleplay_chat.api import Usage
+from roleplay_chat.generation import error_classifier
 from roleplay_chat.generation.error_classifier import UpstreamError
 from roleplay_chat.generation.finish_reasons import meaning_of
 from roleplay_chat.generation.providers import (
@@ -32,10 +35,12 @@ from roleplay_chat.generation.providers import (
     Call,
     End,
     Text,
+    chat_worker,
+    event_stream,
     in_pieces,
     openai_compatible,
 )
-from roleplay_chat.generation.providers.event_stream import BodyDecoder
+from roleplay_chat.generation.providers.event_stream import MAX_DOCUMENTS, BodyDecoder
 from roleplay_chat.generation.providers.openai_compatible import generate
 from roleplay_chat.generation.routing import Target
 from tests.support.servers_streams import REASONS, REPLY, SHAPES, Reason
@@ -634,6 +639,66 @@ def test_events_that_say_nothing_end_with_the_bytes_of_a_stream(
     body = Endless(b"data: {}\n\n" * 1_000)
     assert read_bodies([body]) == [["! unreadable"]]
     assert body.bytes_read <= 220_000
+
+
+def test_documents_of_one_event_are_limited() -> None:
+    hi, end = json.dumps(HI), json.dumps(STOP)
+    assert read_whole(sse(hi * (MAX_DOCUMENTS - 1) + end))[-1] == WHOLE
+    assert read_whole(sse(hi * MAX_DOCUMENTS + end))[-1] == "! unreadable"
+
+
+@pytest.mark.parametrize(
+    "body", [sse(json.dumps(HI) * 50), b"\n".join([json.dumps(HI).encode()] * 50)]
+)
+def test_documents_of_one_event_are_parsed_once(
+    monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    parsed: list[str] = []
+
+    def loads_bounded(text: str) -> Any:
+        parsed.append(text)
+        raise ValueError
+
+    def noted(found: dict[str, Any]) -> dict[str, Any]:
+        parsed.append("an object")
+        return found
+
+    def decoder_for(_: str) -> json.JSONDecoder:
+        return json.JSONDecoder(object_hook=noted)
+
+    monkeypatch.setattr(openai_compatible, "loads_bounded", loads_bounded)
+    monkeypatch.setattr(event_stream, "decoder_for", decoder_for)
+    assert "".join(map(str, read_whole(body)[:-1])) == "Hi" * 50
+    assert len(parsed) == 1 + 50 * json.dumps(HI).count("{")
+
+
+@pytest.mark.parametrize("protocol", [openai_compatible, chat_worker])
+@pytest.mark.parametrize("status", [400, 429, 502])
+@pytest.mark.parametrize("chars", [1, 1_000_000])
+def test_body_of_an_error_is_limited_and_parsed_once(
+    monkeypatch: pytest.MonkeyPatch, protocol: Any, status: int, chars: int
+) -> None:
+    lengths: list[int] = []
+
+    def loads(text: bytes) -> Any:
+        lengths.append(len(text))
+        return loads_bounded(text)
+
+    for module in (openai_compatible, error_classifier):
+        monkeypatch.setattr(module, "loads_bounded", loads)
+    body = json.dumps({"error": {"message": "a" * chars}}).encode()
+    pieces = [body[at : at + READ_BYTES] for at in range(0, len(body), READ_BYTES)]
+    answer = httpx.Response(status, stream=Pieces(pieces))
+
+    async def call() -> None:
+        asked = Call(TARGET, [], {}, {}, "sfw", httpx.Timeout(5))
+        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+            async for _ in protocol.generate(http, asked):
+                pass
+
+    with pytest.raises(UpstreamError):
+        asyncio.run(call())
+    assert lengths == [min(len(body), MAX_ERROR_BYTES)]
 
 
 def test_text_of_one_event_is_limited_to_the_longest_reply() -> None:

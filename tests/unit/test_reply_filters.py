@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from roleplay_chat.continuation import joined
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.filters import Reply, Thinking
+from roleplay_chat.reply.filters import STEP_CHARS, Reply, Thinking
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
+from roleplay_chat.screening.decision import ReplyScreen
 from tests.support.servers_streams import (
     END_TOKENS,
     HEADERS,
@@ -271,6 +272,41 @@ def test_streaming_equals_not_streaming(pieces: list[str], thinking: Thinking) -
 @given(st.text(st.characters(codec="utf-8", exclude_characters="<[◁:\r\n\x00")).map(str.strip))
 def test_ordinary_text_is_kept_byte_for_byte(text: str) -> None:
     assert shown(*text) == text
+
+
+class Noting(ReplyScreen):
+    """Notes how much is screened at once."""
+
+    def __init__(self) -> None:
+        super().__init__([], "nsfw")
+        self.lengths: list[int] = []
+
+    def feed(self, piece: str) -> str:
+        self.lengths.append(len(piece))
+        return super().feed(piece)
+
+
+LONG = " ".join(f"She counts {number:x} gulls." for number in range(0xABC, 0xABC + 300))
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking"),
+    [
+        pytest.param(LONG, "leading", id="never-closed"),
+        pytest.param(f"{LONG}<think>Hm.", "leading", id="another-is-opened"),
+        pytest.param(f"Here's my thought process: {LONG}", "tagged", id="in-words"),
+    ],
+)
+def test_reasoning_that_was_none_is_read_in_steps(text: str, thinking: Thinking) -> None:
+    screen = Noting()
+    reply = Reply(CAST, thinking=thinking, screen=screen)
+    parts = [reply.feed(text[at : at + 100]) for at in range(0, len(text), 100)]
+    reply.end_thinking()
+    while reply.is_waiting:
+        parts.append(reply.feed())
+    assert "".join([*parts, reply.flush()]) == text.removesuffix("<think>Hm.").strip()
+    assert max(screen.lengths) <= STEP_CHARS + len(" ")  # Held back from the step before.
+    assert sum(screen.lengths) >= len(LONG) - 1
 
 
 @pytest.mark.parametrize(

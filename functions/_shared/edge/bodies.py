@@ -15,6 +15,8 @@ IDENTITY = {"Accept-Encoding": "identity"}
 """Asks for an uncompressed body."""
 PIECE_BYTES = 16_384
 """The most that is decompressed at once."""
+MAX_ERROR_BYTES = 65_536
+"""Of an error's body. A sentence and a few codes have a thousand; pages are not read whole."""
 
 
 def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -34,7 +36,10 @@ def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def first_bytes(response: httpx.Response, max_bytes: int) -> bytes:
-    """At most the first `max_bytes` bytes of the decompressed body."""
+    """At most the first `max_bytes` bytes of the decompressed body, and of an error at most
+    `MAX_ERROR_BYTES`."""
+    if not response.is_success:
+        max_bytes = min(max_bytes, MAX_ERROR_BYTES)
     body = bytearray()
     async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
         async for part in parts:

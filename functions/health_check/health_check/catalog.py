@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -17,9 +18,13 @@ from pydantic import BaseModel
 from edge.json_values import integer, text
 from edge.pricing import COMPLETION, PROMPT, is_free, price
 from health_check.fetch import Fetched
-from health_check.providers import Provider, get
+from health_check.providers import Provider, get_bytes
 from health_check.steps import Found, Run, StepFailed
 
+MAX_BYTES = 4_000_000
+MAX_VALUES = 150_000
+"""The limits for the catalog. It has about two megabytes and 100,000 values, as `value_count_bound`
+counts them. It is read in a thread, but nobody else goes on while its JSON is parsed."""
 MIN_MODELS = 10
 """OpenRouter lists hundreds, so a response with fewer is not its catalog."""
 MIN_READABLE = 0.9
@@ -59,13 +64,15 @@ class Catalog:
 
     def find(self, model_key: str) -> CatalogModel | None:
         """The model's entry, even if it is now listed under another id."""
-        if model_key in self.entries:
-            return self.entries[model_key]
-        for entry in self.entries.values():
-            # A variant such as ":free" is a separate model, but may share the canonical name.
-            if entry.canonical == model_key and (":" in entry.id) == (":" in model_key):
-                return entry
-        return None
+        entry = self.entries.get(model_key)
+        return entry or self._renamed.get((model_key, ":" in model_key))
+
+    @cached_property
+    def _renamed(self) -> Mapping[tuple[str | None, bool], CatalogModel]:
+        """The first model of each canonical name. A variant such as ":free" is a separate model,
+        but may share the canonical name."""
+        listed = reversed(list(self.entries.values()))
+        return {(entry.canonical, ":" in entry.id): entry for entry in listed}
 
 
 class ModelRow(BaseModel):
@@ -200,15 +207,21 @@ async def check_catalog(provider: Provider, run: Run, found: Found, last: Found)
         return
     # The catalog is public, so the key is not sent.
     headers = provider.credentials(run, scheme="none")
-    catalog = read_catalog(await get(provider, "/models", run, headers))
-    trusted = is_trusted(catalog, rows, last.get("listed"))
-    update = run.settings.catalog_updates_prices
-    compared = [compare(row, catalog, trusted=trusted, update_prices=update) for row in rows]
-    verdicts = [verdict for verdict in compared if verdict]
+    status, content = await get_bytes(provider, "/models", run, headers, MAX_BYTES)
+
+    def compared() -> tuple[int, list[Verdict]]:
+        answer = Fetched.parse(status, content, max_bytes=MAX_BYTES, max_values=MAX_VALUES)
+        catalog = read_catalog(answer)
+        trusted = is_trusted(catalog, rows, last.get("listed"))
+        update = run.settings.catalog_updates_prices
+        found = [compare(row, catalog, trusted=trusted, update_prices=update) for row in rows]
+        return len(catalog.entries), [verdict for verdict in found if verdict]
+
+    listed, verdicts = await run.clients.in_thread(compared)
     parameters = {"p_models": [verdict.to_json() for verdict in verdicts]}
     await run.clients.rpc("record_catalog", parameters)
     problems = report(verdicts)
-    found |= {"listed": len(catalog.entries), **problems}
+    found |= {"listed": listed, **problems}
     found["alerts"] = [sentence for name, sentence in _ALERTS.items() if name in problems]
     if any(verdict.status == "missing" for verdict in verdicts):
         raise StepFailed("models are missing in an unusual catalog: waiting for a second one")

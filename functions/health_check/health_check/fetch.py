@@ -10,9 +10,12 @@ import httpx
 from edge.bodies import IDENTITY, first_bytes
 from edge.json_text import loads, value_count_bound
 
-MAX_BYTES = 1_000_000
-MAX_VALUES = 500_000
-"""The limit for a body, counted by `value_count_bound`. OpenRouter's catalog has 100,000."""
+MAX_BYTES = 100_000
+MAX_VALUES = 2_000
+"""The limits for a response that is read on the event loop, maybe beside those of twenty other
+workers. Values are counted by `value_count_bound`: a list of 100 models has 500 to 2,000."""
+SHOWN_BYTES = 1_000
+"""As much is kept of a body that is not JSON."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,23 @@ class Fetched:
     status: int
     body: Any
 
+    @classmethod
+    def parse(
+        cls,
+        status: int,
+        content: bytes,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_values: int = MAX_VALUES,
+    ) -> "Fetched":
+        """A body beyond the limits becomes the text "too long"."""
+        if len(content) > max_bytes or value_count_bound(content) > max_values:
+            return cls(status, "too long")
+        try:
+            return cls(status, loads(content))
+        except (ValueError, RecursionError):
+            return cls(status, content[:SHOWN_BYTES].decode(errors="replace") or None)
+
 
 async def fetch(
     http: httpx.AsyncClient,
@@ -30,23 +50,26 @@ async def fetch(
     *,
     headers: Mapping[str, str],
     body: Mapping[str, Any] | None = None,
-    max_bytes: int = MAX_BYTES,
 ) -> Fetched:
-    """Send a request and read the response. Raises `NETWORK_ERRORS`.
+    """Send a request and parse the response. Raises `NETWORK_ERRORS`."""
+    return Fetched.parse(*await fetch_bytes(http, method, url, headers=headers, body=body))
 
-    A body beyond `max_bytes` or `MAX_VALUES` becomes the text "too long".
-    """
+
+async def fetch_bytes(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[int, bytes]:
+    """Send a request and read the response: its status, and the bytes of its body, one more than
+    `max_bytes` if it is longer. Raises `NETWORK_ERRORS`."""
     try:
         request = http.build_request(method, url, headers={**headers, **IDENTITY}, json=body)
     except httpx.InvalidURL as error:
         raise httpx.UnsupportedProtocol("not a URL") from error
     response = await http.send(request, stream=True)
     async with aclosing(response):
-        content = await first_bytes(response, max_bytes + 1)
-    if len(content) > max_bytes or value_count_bound(content) > MAX_VALUES:
-        return Fetched(response.status_code, "too long")
-    try:
-        parsed = loads(content)
-    except (ValueError, RecursionError):
-        parsed = content.decode(errors="replace") or None
-    return Fetched(response.status_code, parsed)
+        return response.status_code, await first_bytes(response, max_bytes + 1)

@@ -8,13 +8,11 @@ from pydantic import BaseModel
 from edge.addresses import endpoint
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
-from health_check.fetch import Fetched, fetch
+from health_check.fetch import MAX_BYTES, Fetched, fetch_bytes
 from health_check.steps import Run, StepFailed
 
 OPENROUTER = "openrouter"
 """The one provider that reports the state of its keys and models."""
-MAX_BYTES = 8_000_000
-"""The limit for a response. The whole catalog has about two megabytes."""
 
 
 class Provider(BaseModel):
@@ -55,10 +53,21 @@ async def openrouter(run: Run) -> Provider | None:
 
 async def get(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:
     """Send a GET request to the provider. Raises `StepFailed` if it does not respond."""
-    url = endpoint(provider.base_url, path)
+    return Fetched.parse(*await get_bytes(provider, path, run, headers))
+
+
+async def get_bytes(
+    provider: Provider,
+    path: str,
+    run: Run,
+    headers: Mapping[str, str],
+    max_bytes: int = MAX_BYTES,
+) -> tuple[int, bytes]:
+    """As `get`, but returns the status and the bytes of the body."""
+    http, url = run.clients.http(), endpoint(provider.base_url, path)
     try:
         async with asyncio.timeout(run.settings.provider_timeout_seconds):
-            return await fetch(run.clients.http(), "GET", url, headers=headers, max_bytes=MAX_BYTES)
+            return await fetch_bytes(http, "GET", url, headers=headers, max_bytes=max_bytes)
     except NETWORK_ERRORS as error:
         why = "did not answer in time" if timed_out(error) else "cannot be reached"
         raise StepFailed(f"{path} {why}") from error

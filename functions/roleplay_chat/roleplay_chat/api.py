@@ -53,6 +53,9 @@ def known_time_zone(name: str) -> str:
 
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(known_time_zone)]
 ClientMessageId = Annotated[str, Field(max_length=128), STORABLE]
+FIRST_FAULT = Field(fail_fast=True)
+"""For the lists of requests: only the first fault is told, and a list may have a hundred thousand.
+"""
 Model = TypeVar("Model", bound=BaseModel)
 Object = dict[str, Any]
 """A JSON object."""
@@ -109,7 +112,9 @@ class ChatRequest(BaseModel):
     scene_system_prompt: LongText | None = None
     scene_name: Name | None = None
     scene_description: LongText | None = None
-    scene_starters: list[LongText | None] | None = Field(default=None, max_length=50)
+    scene_starters: Annotated[list[LongText | None], FIRST_FAULT] | None = Field(
+        default=None, max_length=50
+    )
     user_role: LongText | None = None
     user_character_id: UUID | None = None
     greeting: Annotated[int, Field(ge=0, le=1_000)] | None = None

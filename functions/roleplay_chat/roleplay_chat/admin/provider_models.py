@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import nsmallest
 from typing import Any
 
 import httpx
@@ -25,9 +26,10 @@ from roleplay_chat.rows import ProviderRow
 from roleplay_chat.settings import Settings
 
 SECONDS = 15.0
-MAX_BYTES = 8_000_000
-"""OpenRouter's list has about two megabytes."""
-MAX_VALUES = 500_000
+MAX_BYTES = 4_000_000
+MAX_VALUES = 150_000
+"""OpenRouter's list has about two megabytes and 100,000 values, as `value_count_bound` counts them.
+It is read in a thread, but nobody else goes on while its JSON is parsed."""
 MAX_MODELS = 2_000
 MAX_KEY_CHARS = 200
 """As much as a row holds."""
@@ -90,12 +92,15 @@ def parse_ids(content: bytes) -> list[str]:
     listed = body.get("data") if isinstance(body, Mapping) else None
     if not isinstance(listed, list):
         raise failed("unreadable", why="no list of models")
-    return sorted(set(_ids(listed)))[:MAX_MODELS]
+    # Step by step, so that others go on: sorting all would be a single step.
+    return nsmallest(MAX_MODELS, set(_ids(listed)))
 
 
-def _ids(listed: Sequence[Any]) -> list[str]:
-    ids = [entry.get("id") for entry in listed if isinstance(entry, Mapping)]
-    return [key for key in ids if isinstance(key, str) and _is_key(key)]
+def _ids(listed: Sequence[Any]) -> Iterator[str]:
+    for entry in listed:
+        key = entry.get("id") if isinstance(entry, Mapping) else None
+        if isinstance(key, str) and _is_key(key):
+            yield key
 
 
 def _is_key(key: str) -> bool:

@@ -1,12 +1,11 @@
 """Detects the format of a card file and reads it."""
 
-import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from edge.errors import ApiError
-from edge.json_text import value_count_bound
+from edge.json_text import decoder_for, value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
@@ -159,7 +158,7 @@ def _what_lines_are(start: bytes) -> str | None:
         return None
     try:
         text = start[:MAX_LINE_BYTES].decode(errors="ignore").lstrip()
-        first, _ = json.JSONDecoder().raw_decode(text)
+        first, _ = decoder_for(text).raw_decode(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(first, dict):

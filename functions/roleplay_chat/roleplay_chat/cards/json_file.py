@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from edge.errors import ApiError
-from edge.json_text import value_count_bound
+from edge.json_text import MAX_DIGITS, standard_loads, value_count_bound
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.repair import MAX_SHOWN, Path, Warnings
@@ -45,7 +45,7 @@ def parse(raw: bytes) -> Any:
     if value_count_bound(raw) > MAX_VALUES:
         raise _too_many()
     try:
-        return json.loads(raw)
+        return standard_loads(raw)
     except (ValueError, RecursionError) as error:
         raise invalid("The card is not valid JSON.") from error
 
@@ -140,7 +140,10 @@ def _cleaned(card: dict[str, Any]) -> _Removed:
                 found[step] = NO_TEXT.sub("", value)
                 removed.add((place, step), REMOVED)
             elif isinstance(value, float) and not math.isfinite(value):
-                raise invalid("The card contains a number that is not valid JSON.")
+                raise invalid(
+                    f"The card contains a number that is not valid JSON, or has more than"
+                    f" {MAX_DIGITS} digits."
+                )
     return removed
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge.json_values import number_or_text
+from roleplay_chat.api import FIRST_FAULT
 from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.formats import CONVERTED, as_card
 from roleplay_chat.cards.repair import Warnings, repaired
@@ -66,7 +67,7 @@ def _not_blank(name: str) -> str:
 
 Remark = Annotated[str, _instead_of_null("")]
 Text = Annotated[Remark, Field(max_length=MAX_TEXT)]
-Texts = Annotated[list[Text], _instead_of_null([]), Field(max_length=MAX_GREETINGS)]
+Texts = Annotated[list[Text], FIRST_FAULT, _instead_of_null([]), Field(max_length=MAX_GREETINGS)]
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_not_blank)]
 
 LISTS = ("alternate_greetings", "group_only_greetings")
@@ -102,7 +103,7 @@ class Part(BaseModel):
 class BookEntry(Part):
     """The fields that the lorebook requires; it tolerates anything in the others."""
 
-    keys: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
+    keys: Annotated[list[str], FIRST_FAULT, _instead_of_null([])] = Field(default_factory=list)
     content: Remark = ""
     enabled: bool = True
 
@@ -110,7 +111,7 @@ class BookEntry(Part):
 class Book(Part):
     """A character's lorebook."""
 
-    entries: list[BookEntry] = Field(max_length=MAX_BOOK_ENTRIES)
+    entries: Annotated[list[BookEntry], FIRST_FAULT] = Field(max_length=MAX_BOOK_ENTRIES)
 
 
 class Own(Part):
@@ -165,7 +166,7 @@ class Fields(Part):
     creator_notes: Remark = ""
     creator: Remark = ""
     character_version: Remark = ""
-    tags: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
+    tags: Annotated[list[str], FIRST_FAULT, _instead_of_null([])] = Field(default_factory=list)
 
     def says_something(self) -> bool:
         """Whether a model could read any text: without one, the character is only a name."""

@@ -1,7 +1,7 @@
 """One call to a target: observed while it runs, then recorded."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,10 @@ from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.providers import MAX_USD, End, Text
 from roleplay_chat.generation.routing import Target
-from roleplay_chat.tokens import Estimate
+from roleplay_chat.tokens import Estimate, Tokens
+
+COUNTED_CHARS = 100_000
+"""After so much text, what came is counted. Replies are shorter; only reasoning is not."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,14 @@ class Spent:
 
     @classmethod
     def from_usage(
-        cls, target: Target, reported: Usage, prompt: Estimate, received: Sequence[str]
+        cls, target: Target, reported: Usage, prompt: Estimate, received: Callable[[], int]
     ) -> "Spent":
-        """The reported usage. Missing token counts are estimated from the prompt and the received
-        text, a missing cost is computed from the row's prices."""
+        """The reported usage. Missing token counts are estimated from the prompt and taken from
+        `received`, a missing cost is computed from the row's prices."""
         sent, written = reported.prompt_tokens, reported.completion_tokens
         is_estimated = sent is None or written is None
         sent = target.tokens.total(prompt) if sent is None else sent
-        written = target.tokens.count("".join(received)) if written is None else written
+        written = received() if written is None else written
         cost = _cost(target, Usage(sent, written, reported.cost_usd))
         cached = reported.cached_tokens
         return cls(sent, written, cost, is_estimated, None if cached is None else min(cached, sent))
@@ -112,13 +115,40 @@ def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
     return min(total, MAX_USD)
 
 
+class Received:
+    """Counts the tokens of a reply and its reasoning. True once there is any text.
+
+    Reasoning may have megabytes, so a long text is counted and dropped before more comes.
+    """
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._texts: list[str] = []
+        self._chars = self._counted = 0
+
+    def __bool__(self) -> bool:
+        return self._chars > 0
+
+    def add(self, *texts: str) -> None:
+        """More of it arrived."""
+        self._texts += texts
+        before, self._chars = self._chars, self._chars + sum(map(len, texts))
+        if self._chars // COUNTED_CHARS > before // COUNTED_CHARS:
+            self._counted = self.count()
+            self._texts.clear()
+
+    def count(self) -> int:
+        """The tokens so far, too many rather than too few."""
+        return self._counted + self._tokens.count("".join(self._texts))
+
+
 class AttemptRecorder:
     """Observes a call while it runs."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._started = time.monotonic()
-        self._received: list[str] = []
+        self._received = Received(target.tokens)
         self._first_token_ms: int | None = None
         self._is_sent = False
         self._reported = Usage()
@@ -150,7 +180,7 @@ class AttemptRecorder:
 
     def note_text(self, text: Text) -> None:
         """A piece of the reply arrived, shown or not."""
-        self._received += (text.text, text.reasoning)
+        self._received.add(text.text, text.reasoning)
 
     def note_shown(self) -> None:
         """Text of the reply was shown."""
@@ -182,6 +212,8 @@ class AttemptRecorder:
 
     def _spent(self) -> Spent | None:
         may_cost = self._is_sent and self.may_be_working
-        if self.end or any(self._received) or may_cost or self._reported != Usage():
-            return Spent.from_usage(self._target, self._reported, self.estimate, self._received)
+        if self.end or self._received or may_cost or self._reported != Usage():
+            return Spent.from_usage(
+                self._target, self._reported, self.estimate, self._received.count
+            )
         return None

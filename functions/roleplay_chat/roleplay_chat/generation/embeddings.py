@@ -36,6 +36,8 @@ DEFAULT_CONTEXT_TOKENS = 512
 MAX_DIMENSIONS = 4_000
 """As many as pgvector can index as half-precision numbers."""
 MAX_BODY_BYTES = 4_000_000
+MAX_NUMBERS = 50_000
+"""In one answer."""
 DIGITS = 5
 """The decimal places of numbers that are kept: more than half precision has."""
 
@@ -80,7 +82,7 @@ async def embed(
     except CALL_ERRORS as error:
         failure = call_failure(error)
     is_spent = vectors is not None or usage != Usage()
-    spent = Spent.from_usage(target, replace(usage, completion_tokens=0), estimate, ())
+    spent = Spent.from_usage(target, replace(usage, completion_tokens=0), estimate, lambda: 0)
     attempt = Attempt(
         target,
         round((time.monotonic() - began) * 1000),
@@ -115,7 +117,7 @@ async def _post(
     if not response.is_success:
         raise UpstreamError(from_response(response.status_code, response.headers, content))
     try:
-        answer = loads_bounded(content)
+        answer = loads_bounded(content, MAX_NUMBERS)
     except (ValueError, RecursionError) as error:
         raise failed("unreadable", why="not JSON") from error
     if not isinstance(answer, Mapping):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.json_text import loads_bounded
 from edge.json_values import digits, fields, whole
@@ -295,15 +295,27 @@ def _by_wording(facts: _Facts) -> str | None:
     return None
 
 
-def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+class ResponseBody(NamedTuple):
+    """The body of a response that is or may be an error, parsed once."""
+
+    value: Any
+    """Its JSON, or its beginning if it is none."""
+    is_page: bool = False
+
+    @classmethod
+    def parse(cls, body: bytes) -> "ResponseBody":
+        """Read a body of any kind."""
+        try:
+            return cls(loads_bounded(body))
+        except (ValueError, RecursionError):
+            # An HTML page or a line of text, perhaps from a proxy.
+            return cls(body[:MAX_TEXT].decode(errors="replace"), body.lstrip()[:1] == b"<")
+
+
+def from_response(status: int, headers: Mapping[str, str], body: bytes | ResponseBody) -> Failure:
     """Classify a response with a status other than 2xx. `status` may be any integer."""
-    try:
-        parsed = loads_bounded(body)
-    except (ValueError, RecursionError):
-        # An HTML page or a line of text, perhaps from a proxy.
-        page = body.lstrip()[:1] == b"<"
-        return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
-    return from_error(parsed, status, headers)
+    read = body if isinstance(body, ResponseBody) else ResponseBody.parse(body)
+    return from_error(read.value, status, headers, page=read.is_page)
 
 
 def from_error(
@@ -453,7 +465,9 @@ def _lower(value: Any) -> str:
     return text[:MAX_TEXT].lower()
 
 
-def from_worker(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Failure:
+def from_worker(
+    status: int, body: bytes | ResponseBody, headers: Mapping[str, str] | None = None
+) -> Failure:
     """Classify an error of the chat worker."""
     failure = from_response(status, headers or {}, body)
     if failure.policy.kind in _UNCLEAR and failure.policy.name not in _OF_A_WORKER:

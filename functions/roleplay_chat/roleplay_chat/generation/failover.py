@@ -31,6 +31,7 @@ from roleplay_chat.generation.providers import (
     End,
     Event,
     chat_worker,
+    give_way,
     openai_compatible,
 )
 from roleplay_chat.generation.routing import (
@@ -340,19 +341,34 @@ class Generation:
         finally:
             if reply.ended:
                 recorder.hang_up(self.text)
-            if refused_at_last := self._flush(target, reply, recorder):
-                failure = refused_at_last
-            if recorder.end and self._is_repetition(reply):
-                self.text, self._has_repeated = "", True
-                failure = Failure(ERROR_POLICIES["repeated"])
-            elif recorder.end and self.text:
-                failure = None  # The reply is complete, whatever happened to the connection later.
-            elif recorder.end and reply.is_model_refusal:
-                failure = Failure(ERROR_POLICIES["refused_by_model"])
-            self.attempts.append(recorder.attempt(failure))
-            is_first = [one.outcome for one in self.attempts].count("refused_by_model") == 1
-            if failure and is_first and reply.is_model_refusal and reply.may_be_in_character:
-                self._declined = _Declined(self.attempts[-1], reply, messages)
+            held: list[str] = []
+            try:
+                failure = await self._read_held(reply, held) or failure
+            finally:
+                # If the turn is stopped meanwhile, the rest is read and the attempt recorded.
+                failure = self._flush(target, reply, recorder, held) or failure
+                failure = self._conclude(reply, recorder, messages, failure)
+        return failure
+
+    def _conclude(
+        self,
+        reply: Reply,
+        recorder: AttemptRecorder,
+        messages: Sequence[Message],
+        failure: Failure | None,
+    ) -> Failure | None:
+        """Record the attempt, and return why it failed."""
+        if recorder.end and self._is_repetition(reply):
+            self.text, self._has_repeated = "", True
+            failure = Failure(ERROR_POLICIES["repeated"])
+        elif recorder.end and self.text:
+            failure = None  # The reply is complete, whatever happened to the connection later.
+        elif recorder.end and reply.is_model_refusal:
+            failure = Failure(ERROR_POLICIES["refused_by_model"])
+        self.attempts.append(recorder.attempt(failure))
+        is_first = [one.outcome for one in self.attempts].count("refused_by_model") == 1
+        if failure and is_first and reply.is_model_refusal and reply.may_be_in_character:
+            self._declined = _Declined(self.attempts[-1], reply, messages)
         return failure
 
     def _is_repetition(self, reply: Reply) -> bool:
@@ -407,22 +423,42 @@ class Generation:
                     recorder.note_text(event)
                     if self._show(target, reply.feed(event.text)):
                         recorder.note_shown()
+                    while reply.is_waiting:
+                        await give_way()
+                        if self._show(target, reply.feed()):
+                            recorder.note_shown()
                 if reply.ended:
                     if reply.is_over:
                         break
                     # Such text is most likely not shown, so the wait is short.
                     timer.reschedule(min(timer.when() or 0, loop.time() + USAGE_SECONDS))
 
-    def _flush(self, target: Target, reply: Reply, recorder: AttemptRecorder) -> Failure | None:
+    async def _read_held(self, reply: Reply, held: list[str]) -> Failure | None:
+        """Add the text that was held back in case it is reasoning to `held`, unless it is refused.
+        Lets others go on in between."""
+        if self.finding is not None:
+            return None
+        reply.end_thinking()
+        try:
+            while reply.is_waiting:
+                held.append(reply.feed())
+                await give_way()
+        except ContentRefused as refused:
+            return self._take_back(refused)
+        return None
+
+    def _flush(
+        self, target: Target, reply: Reply, recorder: AttemptRecorder, held: Sequence[str]
+    ) -> Failure | None:
         """Show the text that the filters still held back, unless it is refused. Text of a failed
         call is screened too: if it breaks the hard limit, the turn ends.
         """
         if self.finding is not None:
             return None
         try:
-            held = reply.flush()
+            text = "".join([*held, reply.flush()])
             if self.text or recorder.end:
-                self._show(target, held)
+                self._show(target, text)
         except ContentRefused as refused:
             return self._take_back(refused)
         return None

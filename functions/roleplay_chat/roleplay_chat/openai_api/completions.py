@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edge.errors import ApiError
 from roleplay_chat.api import (
+    FIRST_FAULT,
     STORABLE,
     ChatRequest,
     ClientMessageId,
@@ -37,6 +38,8 @@ MAX_STOP_STRINGS = 16
 MANY_PARTS = 1_000
 """Requests with more messages, or parts of them, are read in a thread: each takes some
 microseconds."""
+MAX_PARTS = 10_000
+"""The limit for messages and their parts together. A body of text has less room."""
 SEEDS = 1_000_001
 """Other seeds are taken modulo this number."""
 
@@ -49,6 +52,7 @@ def _as_list(value: object) -> object:
 
 StopStrings = Annotated[
     list[StopString],
+    FIRST_FAULT,
     BeforeValidator(_as_list, json_schema_input_type=StopString | list[StopString]),
 ]
 
@@ -69,7 +73,9 @@ def _parts(value: object) -> object:
 
 
 Content = Annotated[
-    list[ContentPart], BeforeValidator(_parts, json_schema_input_type=str | list[ContentPart])
+    list[ContentPart],
+    FIRST_FAULT,
+    BeforeValidator(_parts, json_schema_input_type=str | list[ContentPart]),
 ]
 """Text, or parts. As parts in both cases, so that errors name the part."""
 
@@ -115,7 +121,7 @@ class CompletionBody(_Shape):
 
     model: Name
     """A character, as `GET /v1/models` lists it."""
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Annotated[list[ChatMessage], FIRST_FAULT] = Field(min_length=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -134,7 +140,7 @@ class CompletionBody(_Shape):
     functions: list[Any] | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None
-    modalities: list[str] | None = None
+    modalities: Annotated[list[str], FIRST_FAULT] | None = None
     metadata: CompletionMetadata | None = None
     """Names the conversation and the message, like the headers X-Conversation-Id and
     X-Client-Message-Id."""
@@ -179,18 +185,24 @@ class Completion:
 
 def is_long(data: Mapping[str, Any]) -> bool:
     """Whether a request has many messages or parts."""
+    return _parts_in(data) > MANY_PARTS
+
+
+def _parts_in(data: Mapping[str, Any]) -> int:
     messages = data.get("messages")
     if not isinstance(messages, list):
-        return False
+        return 0
     contents = [one.get("content") for one in messages if isinstance(one, dict)]
-    parts = [len(content) for content in contents if isinstance(content, list)]
-    return len(messages) + sum(parts) > MANY_PARTS
+    return len(messages) + sum(len(content) for content in contents if isinstance(content, list))
 
 
 def parse_completion(
     data: dict[str, Any], headers: Mapping[str, str], *, max_message_chars: int
 ) -> Completion:
     """Validate a request. Raises `ApiError` 400, or 404 if the model's id is not a character's."""
+    if _parts_in(data) > MAX_PARTS:
+        sentence = f"`messages`: at most {MAX_PARTS:,} are read, counting the parts of each."
+        raise ApiError(400, "invalid_request", f"{sentence} Please leave out the oldest.")
     body = validated(CompletionBody, data)
     _check_supported(body)
     named = _named(body, headers)

@@ -21,7 +21,7 @@ result.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import regex
 
@@ -46,6 +46,10 @@ from roleplay_chat.reply.template_tokens import (
     spoken_openings,
 )
 from roleplay_chat.screening.decision import ReplyScreen
+
+STEP_CHARS = 1_000
+"""As much text is read at once. Reasoning without an end is the reply after all, and screening all
+of it takes a fifth of a second."""
 
 Thinking = Literal["tagged", "leading"]
 """Where the reasoning is: between tags, or ("leading") from the start to the closing tag, for
@@ -79,9 +83,9 @@ class Reply:
         self._stop = StopStringFilter(stops) if stops else None
         self._loop = LoopFilter()
         self._repeat = RepeatFilter(last) if continues is None else Continuation(continues, said)
+        self._waiting = ""
+        """Text that is no reasoning, and that the filters have not read."""
         stages = (
-            self._spoken,
-            self._reasoning,
             self._end_token,
             self._speaker,
             WhitespaceFilter(is_trimmed=continues is None),
@@ -92,8 +96,10 @@ class Reply:
             self._repeat if continues is None and last else None,
             screen,
         )
-        self._filters = [stage for stage in stages if stage is not None]
-        self._deciding = [stage for stage in self._filters if isinstance(stage, _BEGINNINGS)]
+        self._thinking: list[_Filter] = [self._spoken, self._reasoning]
+        self._filters: list[_Filter] = [stage for stage in stages if stage is not None]
+        all_stages = (*self._thinking, *self._filters)
+        self._deciding = [stage for stage in all_stages if isinstance(stage, _BEGINNINGS)]
         """Those that pass everything on once the beginning of the reply is decided."""
 
     @property
@@ -149,9 +155,20 @@ class Reply:
         self._model_refusal.accepts_in_character = True
         return self.flush() if self._model_refusal.was_dropped else ""
 
-    def feed(self, piece: str) -> str:
-        """Process a piece and return the text that can be shown now; may be empty."""
+    @property
+    def is_waiting(self) -> bool:
+        """Whether text waits for the next call of `feed`."""
+        return bool(self._waiting)
+
+    def feed(self, piece: str = "") -> str:
+        """Process a piece and return the text that can be shown now; may be empty. Reads at most
+        `STEP_CHARS`; then the rest waits."""
         piece = NO_TEXT.sub("", piece)
+        for one in self._thinking:
+            piece = one.feed(piece)
+        if self._waiting or len(piece) > STEP_CHARS:
+            waiting = self._waiting + piece
+            piece, self._waiting = waiting[:STEP_CHARS], waiting[STEP_CHARS:]
         for one in self._filters:
             piece = one.feed(piece)
         if self._deciding:
@@ -162,14 +179,31 @@ class Reply:
         decided = [one for one in self._deciding if one.is_decided]
         if decided:
             self._deciding = [one for one in self._deciding if one not in decided]
+            self._thinking = [one for one in self._thinking if one not in decided]
             self._filters = [one for one in self._filters if one not in decided]
+
+    def end_thinking(self) -> None:
+        """No more comes. What may have been reasoning waits for the next call of `feed`."""
+        piece = ""
+        for one in self._thinking:
+            piece = one.feed(piece) + one.flush()
+        self._waiting += piece
 
     def flush(self) -> str:
         """End the reply and return the text that was still held back."""
-        piece = ""
+        self.end_thinking()
+        piece, self._waiting = self._waiting, ""
         for one in self._filters:
             piece = one.feed(piece) + one.flush()
         return piece
+
+
+class _Filter(Protocol):
+    """A stage of the reply."""
+
+    def feed(self, piece: str, /) -> str: ...
+
+    def flush(self) -> str: ...
 
 
 class SpokenThoughtFilter:

@@ -1,14 +1,18 @@
 """The team's own GPU worker: one JSON request, one JSON answer, no streaming."""
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator
 
 import httpx
 
 from edge.bodies import first_bytes
-from edge.json_text import loads_bounded
+from edge.json_values import fields
 from roleplay_chat.api import Usage
-from roleplay_chat.generation.error_classifier import UpstreamError, failed, from_worker
+from roleplay_chat.generation.error_classifier import (
+    ResponseBody,
+    UpstreamError,
+    failed,
+    from_worker,
+)
 from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
@@ -26,23 +30,23 @@ from roleplay_chat.generation.providers import (
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
     """Send the prompt and yield the answer. Raises `UpstreamError` and network errors."""
-    body = {
+    prompt = {
         **call.parameters,
         "model": call.target.model_key,
         "messages": call.messages,
         "sfw_mode": call.tier == "sfw",
         "content_tier": call.tier,
     }
-    async with post(http, call, body) as response:
-        body_bytes = await first_bytes(response, MAX_BODY_BYTES)
-    answer = _object(body_bytes)
+    async with post(http, call, prompt) as response:
+        body = ResponseBody.parse(await first_bytes(response, MAX_BODY_BYTES))
+    answer = fields(body.value)
     usage = Usage(
         completion_tokens=count(answer.get("tokens_generated")), cached_tokens=cached_tokens(answer)
     )
     call.on_usage(usage)
     if not response.is_success or answer.get("success") is not True:
         status = 200 if response.is_success else response.status_code
-        raise UpstreamError(from_worker(status, body_bytes, response.headers))
+        raise UpstreamError(from_worker(status, body, response.headers))
     text = answer.get("response")
     if not isinstance(text, str) or not text.strip():
         raise failed("empty")
@@ -53,12 +57,3 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     if len(text) > MAX_REPLY_CHARS:
         raise failed("cut_off", why="the reply is too long")
     yield End("stop", usage)
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    """Parse a body as a JSON object; empty if it is not one."""
-    try:
-        answer = loads_bounded(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, Mapping) else {}

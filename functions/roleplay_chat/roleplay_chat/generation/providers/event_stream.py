@@ -17,17 +17,19 @@ Servers label and frame their streams in many ways, so the body is judged by wha
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable
-from json import JSONDecoder
+from typing import Any, NamedTuple
 
 from httpx_sse._decoders import SSELineDecoder
 
-from edge.json_text import MAX_PARSED_VALUES, value_count_bound
+from edge.json_text import MAX_PARSED_VALUES, decoder_for, value_count_bound
 
 DONE = "[DONE]"
 """The data of the event after the last one."""
 _GLUE = re.compile(r"\s*(?:data:\s*)?")
 """The text between documents in one event."""
-_JSON = JSONDecoder()
+MAX_DOCUMENTS = 500
+"""The limit for one event. A server that does not stream may send a whole reply in one, with a
+document for each token; few replies are longer."""
 _FIRST, _NEXT, _LAST = b"data: ", "\n\ndata: ", b"\n\n"
 
 
@@ -66,7 +68,9 @@ class BodyDecoder:
         if self._is_document:
             return ["".join(self._data)]
         events = self._events(self._lines.flush())
-        return [*events, *documents("\n".join(self._data))[0]] if self._data else events
+        if not self._data:
+            return events
+        return [*events, *(found.text for found in documents("\n".join(self._data))[0])]
 
     def _events(self, lines: Iterable[str]) -> list[str]:
         events: list[str] = []
@@ -108,23 +112,34 @@ def _is_another_event(before: str, line: str) -> bool:
     return line.lstrip()[:1] in ("{", "[") and before.rstrip()[-1:] == "}"
 
 
-def documents(data: str) -> tuple[list[str], str]:
-    """The JSON documents that the data begins with (or "[DONE]"), and the rest.
+class Document(NamedTuple):
+    """A JSON document in an event, as text and parsed, so that nobody parses it again."""
+
+    text: str
+    value: Any = None
+    """None for "[DONE]"."""
+
+
+def documents(data: str) -> tuple[list[Document], str]:
+    """The JSON documents that the data begins with (or "[DONE]"), at most `MAX_DOCUMENTS`, and the
+    rest.
 
     Some servers put several events into one, with or without "data:" between them.
     """
-    found: list[str] = []
+    found: list[Document] = []
     at = 0
+    decoder = decoder_for(data)
     if len(data) > MAX_PARSED_VALUES and value_count_bound(data) > MAX_PARSED_VALUES:
         return found, data
-    while True:
+    while len(found) < MAX_DOCUMENTS:
         glue = _GLUE.match(data, at)
         at = glue.end() if glue else at
-        end = at + len(DONE)
+        value, end = None, at + len(DONE)
         if not data.startswith(DONE, at):
             try:
-                _, end = _JSON.raw_decode(data, at)
+                value, end = decoder.raw_decode(data, at)
             except (ValueError, RecursionError):
-                return found, data[at:]
-        found.append(data[at:end])
+                break
+        found.append(Document(data[at:end], value))
         at = end
+    return found, data[at:]

@@ -21,6 +21,7 @@ from edge.connections import READ_BYTES
 from edge.json_text import loads_bounded
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
+    ResponseBody,
     UpstreamError,
     failed,
     from_error,
@@ -110,8 +111,8 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     async with post(http, call, body) as response:
         reader = ReplyReader(call.on_usage)
         if not response.is_success:
-            error = await first_bytes(response, MAX_BODY_BYTES)
-            reader.read_usage(error)
+            error = ResponseBody.parse(await first_bytes(response, MAX_BODY_BYTES))
+            reader.note_usage(error.value)
             raise UpstreamError(from_response(response.status_code, response.headers, error))
         async with aclosing(_event_batches(response, reader)) as batches:
             async for batch in batches:
@@ -282,6 +283,9 @@ class ReplyReader:
             if self._feed_several(data):
                 return
             raise
+        self._read(chunk)
+
+    def _read(self, chunk: Mapping[str, Any]) -> None:
         if "usage" in chunk or "timings" in chunk:
             self._add_usage(chunk)
         choices = chunk.get("choices")
@@ -293,18 +297,25 @@ class ReplyReader:
 
     def _feed_several(self, data: str) -> bool:
         """Read data that may be several JSON objects; returns whether it was."""
-        chunks, rest = documents(data)
-        if chunks == [data]:
+        found, rest = documents(data)
+        if len(found) == 1 and not rest:
             return False
-        for chunk in chunks:
-            self.feed(chunk)
+        for document in found:
+            self.done = self.done or document.text == DONE
+            if not self.done:
+                self._read(_an_object(document.value))
         return not rest
 
-    def read_usage(self, data: str | bytes) -> None:
+    def read_usage(self, data: str) -> None:
         """Read only the usage in a chunk, and ignore anything else."""
         if not self.done:
             with suppress(UpstreamError):
                 self._add_usage(_parse(data))
+
+    def note_usage(self, error: Any) -> None:
+        """Read only the usage in the parsed body of an error."""
+        with suppress(UpstreamError):
+            self._add_usage(_an_object(error))
 
     def _add_usage(self, chunk: Mapping[str, Any]) -> None:
         usage, timings = chunk.get("usage"), chunk.get("timings")
@@ -442,11 +453,15 @@ def _without_excess(usage: Usage) -> Usage:
     return replace(usage, cached_tokens=min(usage.cached_tokens, usage.prompt_tokens))
 
 
-def _parse(data: str | bytes) -> Mapping[str, Any]:
+def _parse(data: str) -> Mapping[str, Any]:
     try:
         chunk = loads_bounded(data)
     except (ValueError, RecursionError) as error:
         raise _failure_of(data) from error
+    return _an_object(chunk)
+
+
+def _an_object(chunk: Any) -> Mapping[str, Any]:
     if isinstance(chunk, list) and chunk:
         chunk = chunk[0]  # An error in a list, as Gemini's gateway sends it.
     if not isinstance(chunk, dict):
@@ -454,21 +469,21 @@ def _parse(data: str | bytes) -> Mapping[str, Any]:
     return chunk
 
 
-def _failure_of(data: str | bytes) -> UpstreamError:
+def _failure_of(data: str) -> UpstreamError:
     """The error for data that is not JSON, classified by its sentence if it has one."""
     kind = _kind_of(data)
-    if kind == "not JSON" and isinstance(data, str) and data.lstrip()[:1] not in ("{", "["):
+    if kind == "not JSON" and data.lstrip()[:1] not in ("{", "["):
         failure = from_error(data, 200)
         if failure.policy.name != "overloaded":
             return UpstreamError(failure)
     return failed("unreadable", why=kind)
 
 
-def _kind_of(data: str | bytes) -> str:
+def _kind_of(data: str) -> str:
     """The kind of data that came instead of JSON, for the log."""
     if not data.strip():
         return "nothing"
-    return "a web page" if data.lstrip()[:1] in ("<", b"<") else "not JSON"
+    return "a web page" if data.lstrip()[:1] == "<" else "not JSON"
 
 
 def _split_parts(parts: Sequence[Any]) -> tuple[str, list[Any]]:
