@@ -10,11 +10,13 @@ from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from health_check import catalog as catalog_module
+from health_check import fetch as fetch_module
 from health_check.catalog import (
     MIN_MODELS,
     Catalog,
@@ -383,6 +385,24 @@ class TestLimits:
         body = json.dumps("a" * MAX_BYTES).encode()
         assert Fetched.parse(200, body).body == "too long"
         assert Fetched.parse(200, body, max_bytes=2 * MAX_BYTES).body == "a" * MAX_BYTES
+
+    @pytest.mark.parametrize(("models", "is_in_thread"), [(100, False), (2_000, True)])
+    async def test_a_long_list_of_a_worker_is_parsed_in_a_thread(
+        self, monkeypatch: pytest.MonkeyPatch, models: int, is_in_thread: bool
+    ) -> None:
+        threads: list[int] = []
+
+        def noted(content: bytes) -> Any:
+            threads.append(get_ident())
+            return json.loads(content)
+
+        monkeypatch.setattr(fetch_module, "loads", noted)
+        listed = {"data": [{"id": f"model-{number}"} for number in range(models)]}
+        answers = httpx.MockTransport(lambda _: httpx.Response(200, json=listed))
+        async with httpx.AsyncClient(transport=answers) as http:
+            found = await fetch_module.fetch(http, "GET", "http://127.0.0.1/v1/models", headers={})
+        assert found == Fetched(200, listed)
+        assert [thread != get_ident() for thread in threads] == [is_in_thread]
 
     def test_what_is_no_json_is_kept_as_its_beginning(self) -> None:
         assert Fetched.parse(502, b"\xff" * MAX_BYTES).body == "\ufffd" * SHOWN_BYTES

@@ -1,5 +1,6 @@
 """One bounded call to another server."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ import httpx
 from edge.bodies import IDENTITY, first_bytes
 from edge.json_text import loads, value_count_bound
 
-MAX_BYTES = 100_000
-MAX_VALUES = 2_000
-"""The limits for a response that is read on the event loop, maybe beside those of twenty other
-workers. Values are counted by `value_count_bound`: a list of 100 models has 500 to 2,000."""
+MAX_BYTES = 1_000_000
+MAX_VALUES = 20_000
+"""The limits for a response. Values are counted by `value_count_bound`: a list of 100 models has
+500 to 2,000."""
+MAX_VALUES_AT_ONCE = 2_000
+"""A response with more is parsed in a thread: twenty other workers may have such a one, too."""
 SHOWN_BYTES = 1_000
 """As much is kept of a body that is not JSON."""
 
@@ -52,7 +55,10 @@ async def fetch(
     body: Mapping[str, Any] | None = None,
 ) -> Fetched:
     """Send a request and parse the response. Raises `NETWORK_ERRORS`."""
-    return Fetched.parse(*await fetch_bytes(http, method, url, headers=headers, body=body))
+    status, content = await fetch_bytes(http, method, url, headers=headers, body=body)
+    if value_count_bound(content) <= MAX_VALUES_AT_ONCE:
+        return Fetched.parse(status, content)
+    return await asyncio.to_thread(Fetched.parse, status, content)
 
 
 async def fetch_bytes(
