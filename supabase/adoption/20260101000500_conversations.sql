@@ -253,7 +253,8 @@ begin
     insert into private.message_details (message_id, character_id, parent_id, variant_of)
     values (new.id, new.character_id, new.parent_id, new.variant_of);
     delete from private.set_aside_messages s where s.id = new.id;
-    -- It may stand before the end of the summary. The insert has locked what private.forget_message locks.
+    -- It may stand before the end of the summary. The insert has locked what private.forget_messages locks.
+    perform private.lock_memory(c.user_id) from public.conversations c where c.id = new.conversation_id;
     perform private.forget_summary_from(new.conversation_id, new.position);
     perform private.forget_facts_of(new.conversation_id, new.position);
   elsif new.is_active then

@@ -132,6 +132,32 @@ create table private.forgotten_facts (
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
 
+-- A row for each user with a memory, which is locked by whatever changes it.
+create table private.memory_locks (
+  user_id uuid primary key references auth.users (id) on delete cascade
+);
+alter table private.memory_locks enable row level security;
+revoke all on private.memory_locks from public, anon, authenticated;
+
+-- Keeps others from changing a user's memory until the transaction ends: a change touches several facts, in an order
+-- that differs from that of another one. It is the last lock, after those of the user, the conversations and their
+-- versions. A row, not an advisory lock: one statement of a product may delete messages of more users than the
+-- database has room for advisory locks.
+create function private.lock_memory(p_user_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  -- Runs twice if another transaction creates the row meanwhile.
+  loop
+    perform from private.memory_locks l where l.user_id = p_user_id for no key update;
+    exit when found;
+    insert into private.memory_locks (user_id) select u.id from auth.users u where u.id = p_user_id
+    on conflict (user_id) do nothing;
+    -- Without an account there is no memory.
+    exit when found or not exists (select from auth.users u where u.id = p_user_id);
+  end loop;
+end $$;
+revoke execute on function private.lock_memory(uuid) from public, anon, authenticated;
+
 -- A hash that a user's fact shares with texts of the same words, in another order or with another article.
 create function private.plain_gist(p_text text) returns text
 language sql immutable strict set search_path = '' as $$
@@ -358,12 +384,15 @@ begin
   -- What is deleted with its memory has rows locked already.
   if pg_trigger_depth() = 1 then
     perform pg_advisory_xact_lock(hashtextextended(auth.uid()::text, 0));
+    perform private.lock_memory(auth.uid());
   end if;
   return null;
 end $$;
 revoke execute on function private.unite_facts(), private.absorb_fact(), private.lock_facts()
   from public, anon, authenticated;
-create trigger memory_facts_lock before insert or delete or update of memory_id, content on public.memory_facts
+create trigger memory_facts_lock before insert or update or delete on public.memory_facts
+  for each statement when (current_setting('role', true) = 'authenticated') execute function private.lock_facts();
+create trigger memories_lock before insert or delete on public.memories
   for each statement when (current_setting('role', true) = 'authenticated') execute function private.lock_facts();
 create trigger memory_facts_unite before insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.unite_facts();

@@ -10,6 +10,7 @@ declare
   v_user_id constant uuid := (select c.user_id from shared.conversations c where c.id = p_branch_id);
   v_memory_id uuid;
 begin
+  perform private.lock_memory(v_user_id);
   select v.* into v_summary
   from (
     select s.content, s.person_content, s.person_covers, s.covers_position from public.conversation_summaries s

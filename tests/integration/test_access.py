@@ -102,6 +102,7 @@ PRIVATE = {
         "conversation_personas",
         "conversation_versions",
         "fact_repeats",
+        "memory_locks",
         "spent_daily",
         "token_ratios",
     ),
@@ -292,6 +293,7 @@ FUNCTIONS = {
         private.count_before private.has_counting_entries
         private.branch_embeddings private.branch_memory private.branch_personas private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
+        private.forget_messages private.lock_memory
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.embedding_at private.models_for_embedding private.vector_space

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, LiteralString
 from uuid import UUID
 
 import pytest
+from psycopg import errors
 
 from roleplay_chat.memory import notes
 from roleplay_chat.memory.comparison import Words
@@ -145,12 +146,14 @@ def step(
     return remember(talk, saved, conversation, speaker)
 
 
-def saved_by_hand(talk: Talk, facts: list[dict[str, Any]]) -> dict[str, Any]:
+def saved_by_hand(
+    talk: Talk, facts: list[dict[str, Any]], conversation: object = None
+) -> dict[str, Any]:
     """A summary of the story with these facts, in the format of private.remember."""
     rows = talk.stack.all(
         "select position, content from messages where conversation_id = %s and is_active"
         " order by position",
-        talk.conversation,
+        conversation or talk.conversation,
     )
     told = "\n".join(row["content"] for row in rows)
     digest = hashlib.sha256(told.encode()).hexdigest()
@@ -179,6 +182,26 @@ def remember(
         "select public.remember(%s, %s::jsonb, '[]') as changed", turn, json.dumps(saved)
     )
     return bool(row["changed"])
+
+
+def told_thrice(talk: Talk) -> list[UUID]:
+    """Facts of three messages of the story."""
+    step(
+        talk,
+        {"text": "Ada says hello.", "said": STORY[0], "tier": "profile"},
+        {"text": PARIS, "said": STORY[2], "tier": "profile"},
+        {"text": "Ada has a dog.", "said": STORY[4], "tier": "profile"},
+    )
+    rows = talk.stack.all("select id from memory_facts order by source_from")
+    return [row["id"] for row in rows]
+
+
+def use(talk: Talk, conversation: object, *facts: UUID) -> bool:
+    """Takes notes of a whole conversation, once more, whose messages speak of these facts."""
+    again = "update conversation_summaries set covers_position = 0 where conversation_id = %s"
+    talk.stack.db.execute(again, (conversation,))
+    saved = saved_by_hand(talk, [], conversation) | {"used": [str(fact) for fact in facts]}
+    return remember(talk, saved, conversation)
 
 
 def narrow_home(told: Talk, others: int = 1, **noted: Any) -> list[UUID]:
@@ -1324,6 +1347,58 @@ class TestProvenance:
                 wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
             deleted.result(timeout=PATIENCE)
         assert (texts(told), summary(told)) == (set(), kept)
+
+    @pytest.mark.parametrize("within", ["another conversation", "one of theirs"])
+    def test_of_messages_that_go_while_other_facts_are_used(
+        self, told: Talk, postgres: Postgres, within: str
+    ) -> None:
+        """Whoever changes facts waits for whoever does before touching any, whatever the order."""
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        say(told, *STORY, conversation=other)
+        ids = told_thrice(told)
+        gone = [message(told, said)["id"] for said in (STORY[0], STORY[2], STORY[4])]
+        if within == "one of theirs":
+            gone.append(message(told, STORY[5], other)["id"])
+        with postgres.connect("app") as elsewhere, ThreadPoolExecutor(1) as pool:
+            with told.stack.db.transaction():
+                saved = [use(told, other, ids[1])]
+                delete = "delete from public.messages where id = any (%s)"
+                deleted = pool.submit(elsewhere.execute, delete, (gone,))
+                waiting = "select from pg_locks where not granted"
+                wait_until(lambda: deleted.done() or told.stack.all(waiting), "the deletion")
+                saved.append(use(told, other, ids[0], ids[2]))
+            deleted.result(timeout=PATIENCE)
+        assert (saved, texts(told)) == ([True, True], set())
+
+    def test_of_a_message_whose_memory_is_locked_for_too_long(
+        self, told: Talk, postgres: Postgres
+    ) -> None:
+        """It is not deleted then, rather than without its facts."""
+        step(told, {"text": PARIS, "said": STORY[2]})
+        gone = message(told, STORY[2])["id"]
+        with postgres.connect("app") as elsewhere, told.stack.db.transaction():
+            told.stack.db.execute("select from memory_facts for update")
+            elsewhere.execute("set lock_timeout = '20ms'")
+            with pytest.raises(errors.LockNotAvailable):
+                elsewhere.execute("delete from public.messages where id = %s", (gone,))
+            with pytest.raises(errors.LockNotAvailable):
+                elsewhere.execute("delete from conversations where id = %s", (told.conversation,))
+        assert texts(told) == {PARIS}
+        told.stack.db.execute("delete from public.messages where id = %s", (gone,))
+        assert texts(told) == set()
+
+    def test_that_cannot_be_saved_for_a_lock_are_an_error_of_the_call(
+        self, told: Talk, postgres: Postgres
+    ) -> None:
+        """Which is then repeated."""
+        ids = told_thrice(told)
+        with postgres.connect("app") as elsewhere, elsewhere.transaction():
+            elsewhere.execute("select from memory_facts for update")
+            told.stack.db.execute("set lock_timeout = '20ms'")
+            with pytest.raises(errors.LockNotAvailable):
+                use(told, told.conversation, *ids)
+            told.stack.db.execute("reset lock_timeout")
+        assert use(told, told.conversation, *ids)
 
     def test_fact_that_a_person_makes_their_own_while_notes_are_saved_stays(
         self, told: Talk, postgres: Postgres
@@ -2596,6 +2671,33 @@ class TestPerson:
             assert done == [{2}] * 4
             told.stack.db.execute("delete from private.counters")  # They have a limit.
         assert len(texts(told)) == 6
+
+    @pytest.mark.parametrize(
+        "change", [{"pinned": True}, {"importance": 5}, {"is_active": False}, {}]
+    )
+    def test_facts_that_a_person_changes_while_notes_are_saved(
+        self, told: Talk, change: dict[str, Any]
+    ) -> None:
+        """All at once, or deletes with their memory: they wait for the notes first."""
+        told_thrice(told)
+        # In the order in which the change comes to them.
+        ids = [row["id"] for row in told.stack.all("select id from memory_facts order by ctid")]
+
+        def write() -> bool:
+            with told.stack.data_api(told.user) as api:
+                if not change:
+                    return api.delete("/memories", params={"tier": "eq.profile"}).is_success
+                its = {"content": "like.Ada*"}
+                return api.patch("/memory_facts", params=its, json=change).is_success
+
+        with ThreadPoolExecutor(1) as pool:
+            with told.stack.db.transaction():
+                saved = [use(told, told.conversation, ids[1])]
+                written = pool.submit(write)
+                waiting = "select from pg_locks where not granted"
+                wait_until(lambda: written.done() or told.stack.all(waiting), "the change")
+                saved.append(use(told, told.conversation, ids[0], ids[2]))
+            assert (saved, written.result(timeout=PATIENCE)) == ([True, True], True)
 
     def test_whether_others_have_a_fact_is_not_told(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
