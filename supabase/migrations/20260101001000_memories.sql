@@ -206,6 +206,12 @@ begin
   if tg_op = 'INSERT' and v_is_users or v_is_reworded then
     new.gist := private.plain_gist(new.content);
   end if;
+  -- As what a model notes there.
+  if tg_op <> 'DELETE' and v_is_users and 'nsfw' in (
+      private.tier_of((select m.conversation_id from public.memories m where m.id = new.memory_id)),
+      private.tier_of(new.source_conversation_id)) then
+    new.content_tier := 'nsfw';
+  end if;
   -- Without a withdrawal, what it withdrew holds again.
   if not old.is_withdrawal
      and (tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded) then
@@ -341,6 +347,7 @@ begin
       content = case when o.is_theirs then v_other.content else f.content end,
       gist = case when o.is_theirs then v_other.gist else f.gist end,
       written_by = case when o.is_theirs then 'person' else f.written_by end,
+      content_tier = case when v_other.content_tier = 'nsfw' then 'nsfw' else f.content_tier end,
       said_at = case when o.is_theirs then v_other.said_at else f.said_at end
   from (select v_other.written_by = 'person' and v_new.written_by = 'model' as is_theirs) o
   where f.id = new.id

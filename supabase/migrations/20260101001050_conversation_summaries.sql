@@ -40,6 +40,8 @@ begin
   if private.is_blank(new.person_content) then
     new.person_content := '';
   end if;
+  -- As what a model writes there.
+  new.content_tier := private.tier_of(new.conversation_id);
   if tg_op = 'INSERT' or new.person_content <> '' and new.person_content = old.person_content then
     return new;
   end if;

@@ -2699,6 +2699,54 @@ class TestPerson:
                 saved.append(use(told, told.conversation, ids[0], ids[2]))
             assert (saved, written.result(timeout=PATIENCE)) == ([True, True], True)
 
+    def test_what_a_person_writes_in_a_conversation_with_adult_turns_is_marked(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        told.stack.db.execute("delete from conversation_summaries")
+        profile = str(told.stack.one("select id from memories")["id"])
+        own = {"user_id": str(told.user.id), "tier": "conversation"}
+        here = {"conversation_id": str(told.conversation)}
+        with told.stack.data_api(told.user) as api:
+
+            def add(content: str, memory: str) -> str:
+                row = {"memory_id": memory, "content": content}
+                its = {"Prefer": "return=representation"}
+                (fact,) = api.post("/memory_facts", json=row, headers=its).json()
+                return str(fact["content_tier"])
+
+            def reword(fact: str, content: str) -> str:
+                its = {"content": f"eq.{fact}"}
+                assert api.patch("/memory_facts", params=its, json={"content": content}).is_success
+                query = "select content_tier from memory_facts where content = %s"
+                return str(told.stack.one(query, content)["content_tier"])
+
+            def write(words: str) -> str:
+                its = {"conversation_id": f"eq.{told.conversation}"}
+                if not api.get("/conversation_summaries", params=its).json():
+                    done = api.post(
+                        "/conversation_summaries", json=here | {"person_content": words}
+                    )
+                else:
+                    row = {"person_content": words}
+                    done = api.patch("/conversation_summaries", params=its, json=row)
+                assert done.is_success
+                query = "select content_tier from conversation_summaries where person_content = %s"
+                return str(told.stack.one(query, words)["content_tier"])
+
+            assert api.post("/memories", json=own | here).is_success
+            memory = str(
+                told.stack.one("select id from memories where tier = 'conversation'")["id"]
+            )
+            assert (add("One.", memory), write("One.")) == ("sfw", "sfw")
+            told.stack.db.execute("update turns set content_tier = 'nsfw'")
+            assert (add("Two.", memory), reword("One.", "Three.")) == ("nsfw", "nsfw")
+            assert write("Two.") == "nsfw"
+            told.stack.db.execute("delete from conversation_summaries")
+            assert write("Three.") == "nsfw"
+            # Elsewhere it may have nothing to do with that; but this is of a message from there.
+            assert (add("Four.", profile), reword(PARIS, "Five.")) == ("sfw", "nsfw")
+
     def test_whether_others_have_a_fact_is_not_told(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         memory = str(told.stack.one("select id from memories")["id"])
