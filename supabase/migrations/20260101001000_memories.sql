@@ -120,6 +120,7 @@ revoke all on private.fact_repeats from public, anon, authenticated;
 
 -- What users chose for facts that are gone, by their digests and gists.
 create table private.forgotten_facts (
+  id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   digest text not null,
   -- Null: the user deleted it, reworded it or turned it off, and models do not store it again. Else they moved
@@ -127,8 +128,13 @@ create table private.forgotten_facts (
   tier text check (tier in ('conversation', 'character', 'profile')),
   character_id uuid,
   importance integer,
-  primary key (user_id, digest)
+  -- The user deleted or reworded it in this conversation's own memory. Others may store it, a branch for example, but
+  -- only for themselves.
+  conversation_id uuid references public.conversations (id) on delete cascade,
+  unique nulls not distinct (user_id, digest, conversation_id)
 );
+create index forgotten_facts_by_conversation on private.forgotten_facts (conversation_id)
+  where conversation_id is not null;
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
 
@@ -169,12 +175,14 @@ $$;
 -- Keeps what a user chose for a fact that goes: that models do not store it again, or where they had it.
 create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
 language sql set search_path = '' as $$
-  insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance)
+  insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance, conversation_id)
   -- Of words in alphabetical order both are the same.
-  select distinct m.user_id, d.digest, case when not p_is_unwanted then m.tier end, m.character_id, p_fact.importance
+  select distinct m.user_id, d.digest, case when not p_is_unwanted then m.tier end, m.character_id, p_fact.importance,
+         -- What a user turned off, or moved there, they want nowhere.
+         case when p_is_unwanted and p_fact.is_active and not p_fact.is_shaped then m.conversation_id end
   from public.memories m cross join unnest(array[p_fact.digest, p_fact.gist]) d (digest)
   where m.id = p_fact.memory_id and d.digest is not null
-  on conflict (user_id, digest) do update
+  on conflict (user_id, digest, conversation_id) do update
   set tier = case when g.tier is not null then excluded.tier end, character_id = excluded.character_id,
       importance = excluded.importance
 $$;

@@ -83,7 +83,9 @@ begin
       where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
         and (f.digest = v_digest or f.gist in (v_note.gist, v_plain_gist) or f.id = v_note.extends)
       union all
-      select g.tier is null, g.tier, case when g.tier is not null then g.importance end,
+      select g.tier is null and coalesce(g.conversation_id = p_conversation.id, true),
+             case when g.conversation_id is null then g.tier else 'conversation' end,
+             case when g.tier is not null then g.importance end,
              g.tier = 'profile' or g.character_id = p_character_id
       from private.forgotten_facts g
       where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)) s;

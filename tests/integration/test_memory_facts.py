@@ -1880,6 +1880,35 @@ class TestBranch:
         act(told, "delete", "I fear gulls.", within=other)
         assert (texts(told), texts(told, branch)) == (set(), set())
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    @pytest.mark.parametrize("how", ["deleted", "reworded"])
+    def test_fact_that_a_person_does_not_want_in_one_is_noted_again_in_the_other(
+        self, told: Talk, how: str, tier: str
+    ) -> None:
+        """Only there, whatever the tier."""
+        step(told, {"text": PARIS, "said": STORY[2]})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        memory = told.stack.one("select id from memories where conversation_id = %s", branch)
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}", "memory_id": f"eq.{memory['id']}"}
+            done = (
+                api.delete("/memory_facts", params=its)
+                if how == "deleted"
+                else api.patch("/memory_facts", params=its, json={"content": "Ada is here."})
+            )
+            assert done.is_success, done.text
+        said = "I am Ada, and I live in Paris."
+        act(told, "edit", STORY[2], message=said)
+        assert texts(told) == set()
+        step(told, {"text": PARIS, "said": said, "tier": tier})
+        once_more = act(told, "branch", STORY[5], within=branch)["conversation_id"]
+        for conversation in (branch, once_more):
+            say(told, said, conversation=conversation)
+            step(told, {"text": PARIS, "said": said, "tier": tier}, conversation=conversation)
+        own = {"Ada is here."} if how == "reworded" else set()
+        assert texts(told) == {PARIS}
+        assert (texts(told, branch), texts(told, once_more)) == (own, own)
+
     @pytest.mark.parametrize("version", ["set aside", "active"])
     def test_from_a_version_tells_of_no_other_version(self, told: Talk, version: str) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[2], retold="She came in.")
@@ -2502,7 +2531,8 @@ class TestPerson:
     def test_fact_of_a_character_does_not_come_back_with_another(self, told: Talk) -> None:
         tomas = told.stack.insert("characters", user_id=told.user.id, name="Tomas")
         told.stack.db.execute(
-            "insert into private.forgotten_facts values (%s, md5(private.plain_words(%s)), %s, %s)",
+            "insert into private.forgotten_facts (user_id, digest, tier, character_id)"
+            " values (%s, md5(private.plain_words(%s)), %s, %s)",
             (told.user.id, PARIS, "character", tomas),
         )
         step(told, {"text": PARIS, "said": STORY[2]})
