@@ -414,10 +414,20 @@ create trigger memory_facts_unite before insert or update of memory_id, content 
 create trigger memory_facts_absorb after insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.absorb_fact();
 
--- A turn reads all facts of its memories, so users cannot add them without end.
+-- Raises PT400 for a fact that a user may not write, with the column as DETAIL: the constraints of the table have no
+-- sentences for people. A turn reads all facts of its memories, so users cannot add them without end, either.
 create function private.check_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if private.is_blank(new.content) is not false or char_length(new.content) > 2000 then
+    raise exception 'A fact needs a text of at most 2000 characters.' using errcode = 'PT400', detail = 'content';
+  elsif new.importance is null or new.importance not between 1 and 5 then
+    raise exception 'The importance of a fact is a number from 1 to 5.' using errcode = 'PT400', detail = 'importance';
+  elsif new.pinned is null then
+    raise exception 'A fact is pinned or not: true or false.' using errcode = 'PT400', detail = 'pinned';
+  elsif new.is_active is null then
+    raise exception 'A fact is on or off: true or false.' using errcode = 'PT400', detail = 'is_active';
+  end if;
   if tg_op = 'UPDATE' and new.memory_id = old.memory_id then
     return new;
   elsif (select count(*) from public.memory_facts f where f.memory_id = new.memory_id) >= 2000 then
@@ -426,9 +436,26 @@ begin
   end if;
   return new;
 end $$;
-revoke execute on function private.check_facts() from public, anon, authenticated;
-create trigger memory_facts_total before insert or update of memory_id on public.memory_facts
+create trigger memory_facts_total before insert or update on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_facts();
+
+-- The same for a memory.
+create function private.check_memory() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if new.tier is null or new.tier not in ('conversation', 'character', 'profile') then
+    raise exception 'The tier of a memory is conversation, character or profile.'
+      using errcode = 'PT400', detail = 'tier';
+  elsif (new.conversation_id is not null) <> (new.tier = 'conversation')
+     or (new.character_id is not null) <> (new.tier = 'character') then
+    raise exception 'Name the conversation of a memory of that tier, the character of one of a character, and neither of a profile.'
+      using errcode = 'PT400', detail = 'tier';
+  end if;
+  return new;
+end $$;
+create trigger memories_check before insert on public.memories
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_memory();
+revoke execute on function private.check_facts(), private.check_memory() from public, anon, authenticated;
 
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
 -- current fact with the same text, or a later one of the same subject and topic. A withdrawal of the replacement

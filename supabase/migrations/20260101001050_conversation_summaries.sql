@@ -37,8 +37,11 @@ revoke all on private.summary_versions from public, anon, authenticated;
 create function private.take_person_summary() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if private.is_blank(new.person_content) then
+  if private.is_blank(new.person_content) is not false then
     new.person_content := '';
+  elsif char_length(new.person_content) > 4000 then
+    raise exception 'Your part of a summary has at most 4000 characters.'
+      using errcode = 'PT400', detail = 'person_content';
   end if;
   -- As what a model writes there.
   new.content_tier := private.tier_of(new.conversation_id);

@@ -2131,7 +2131,7 @@ class TestSeveralCharacters:
         assert (texts(told), texts(told, speaker=tomas)) == ({self.GULLS}, {OSLO})
 
 
-def write_summary(talk: Talk, words: str) -> None:
+def write_summary(talk: Talk, words: str | None) -> None:
     """Writes a summary as the page does."""
     whose, row = {"conversation_id": str(talk.conversation)}, {"person_content": words}
     with talk.stack.data_api(talk.user) as api:
@@ -2247,8 +2247,58 @@ class TestPerson:
                 api.patch("/memory_facts", params=its, json={"content": blank}),
             ]
         assert [answer.status_code for answer in answers] == [400, 400]
-        assert all("content_is_not_blank" in answer.json()["message"] for answer in answers)
+        refused = "A fact needs a text of at most 2000 characters."
+        assert [answer.json()["message"] for answer in answers] == [refused] * 2
         assert texts(told) == {PARIS}
+
+    @pytest.mark.parametrize(
+        ("table", "row", "column"),
+        [
+            ("memory_facts", {"content": "x" * 2001}, "content"),
+            ("memory_facts", {"content": None}, "content"),
+            ("memory_facts", {"importance": 9}, "importance"),
+            ("memory_facts", {"importance": None}, "importance"),
+            ("memory_facts", {"pinned": None}, "pinned"),
+            ("memory_facts", {"is_active": None}, "is_active"),
+            ("memories", {"tier": "forever"}, "tier"),
+            ("memories", {"tier": "conversation"}, "tier"),
+            ("memories", {"character_id": str(DEMO_CHARACTER)}, "tier"),
+            ("conversation_summaries", {"person_content": "x" * 4001}, "person_content"),
+            ("conversation_memory", {"remembers": None}, "remembers"),
+        ],
+    )
+    def test_value_that_is_refused_is_named_in_a_sentence(
+        self, told: Talk, table: str, row: dict[str, Any], column: str
+    ) -> None:
+        """Not with the rules of the tables, or the row."""
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        told.stack.db.execute("delete from conversation_summaries")
+        whose = {
+            "memory_facts": {"content": "Ada is here."},
+            "memories": {"user_id": str(told.user.id), "tier": "profile"},
+            "conversation_summaries": {"conversation_id": str(told.conversation)},
+        }
+        whose["memory_facts"]["memory_id"] = str(told.stack.one("select id from memories")["id"])
+        changed = {
+            "memory_facts": {"content": f"eq.{PARIS}"},
+            "conversation_memory": {"conversation_id": f"eq.{told.conversation}"},
+        }
+        with told.stack.data_api(told.user) as api:
+            answers = []
+            if table in whose:
+                answers.append(api.post(f"/{table}", json=whose[table] | row))
+            if table in changed:
+                answers.append(api.patch(f"/{table}", params=changed[table], json=row))
+        assert answers
+        for answer in answers:
+            error = answer.json()
+            assert (answer.status_code, error["code"], error["details"]) == (400, "PT400", column)
+            assert error["message"].endswith(".")
+
+    def test_no_words_at_all_are_no_summary(self, told: Talk) -> None:
+        step(told, retold="One.")
+        write_summary(told, None)
+        assert shown(told) == ("", "")
 
     @pytest.mark.parametrize("visible", ["7", "+", "♥", "❤\ufe0f", "愛", "\u200fא"])
     def test_fact_of_one_sign_is_none_of_these(self, told: Talk, visible: str) -> None:
