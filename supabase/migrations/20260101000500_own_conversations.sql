@@ -28,7 +28,9 @@ create index conversations_by_character on public.conversations (character_id);
 create index conversations_by_persona on public.conversations (user_character_id);
 create index conversations_by_parent on public.conversations (parent_conversation_id);
 create unique index conversations_once on public.conversations (user_id, client_message_id);
-create trigger conversations_touch before update on public.conversations
+-- What a person changes moves a conversation up in their list. What an author does to its character does not.
+create trigger conversations_touch before update of title, user_character_id, content_tier, remembers
+  on public.conversations
   for each row execute function private.touch_updated_at();
 
 create table public.messages (
