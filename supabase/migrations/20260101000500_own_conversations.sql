@@ -39,8 +39,9 @@ create table public.messages (
   -- The order of messages. All versions of a reply have the same position.
   position bigint not null generated always as identity,
   sender text not null check (sender in ('user', 'character')),
-  -- The speaking character; null: the first character, or the user.
-  character_id uuid references public.characters (id) on delete set null,
+  -- The speaking character; null: the first character, or the user. No foreign key: without its id, what a deleted
+  -- character said would be the first one's.
+  character_id uuid,
   content text not null check (char_length(content) <= 65536),
   -- Only 'text' is speech; other types belong to clients.
   message_type text not null default 'text' check (message_type ~ '^[a-z][a-z0-9_]{0,31}$'),

@@ -308,7 +308,8 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.note_for_listeners private.with_noted
         private.goes_on private.hide_too private.is_later private.place_in
-        private.check_facts private.check_memory private.narrow_fact private.restore_facts private.shape_fact
+        private.check_facts private.check_memory private.narrow_fact private.restore_facts
+        private.shape_fact
         private.absorb_fact private.lock_facts private.unite_facts
         private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
