@@ -448,7 +448,7 @@ begin
       using errcode = 'PT400', detail = 'tier';
   elsif (new.conversation_id is not null) <> (new.tier = 'conversation')
      or (new.character_id is not null) <> (new.tier = 'character') then
-    raise exception 'Name the conversation of a memory of that tier, the character of one of a character, and neither of a profile.'
+    raise exception 'The tier conversation needs a conversation_id, character a character_id, and profile neither.'
       using errcode = 'PT400', detail = 'tier';
   end if;
   return new;

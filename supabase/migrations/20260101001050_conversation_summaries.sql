@@ -369,4 +369,5 @@ end $$;
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
   private.forget_summary_from(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
   private.move_sources(uuid, bigint), private.review_facts(uuid[]),
-  private.forget_message(uuid, uuid, bigint, boolean, boolean), private.forget_messages(), private.forget_conversation() from public, anon, authenticated;
+  private.forget_message(uuid, uuid, bigint, boolean, boolean), private.forget_messages(),
+  private.forget_conversation() from public, anon, authenticated;

@@ -32,8 +32,8 @@ begin
   insert into private.model_repairs as r (provider, model_key, repairs)
   select u.provider, u.model_key, u.repairs
   from (
-    select distinct on (1, 2) left(u.call ->> 'provider', 100) as provider, left(u.call ->> 'model_key', 300) as model_key,
-           u.call -> 'repairs' as repairs
+    select distinct on (1, 2) left(u.call ->> 'provider', 100) as provider,
+           left(u.call ->> 'model_key', 300) as model_key, u.call -> 'repairs' as repairs
     from jsonb_array_elements(p_usage) with ordinality u (call, place)
     where jsonb_typeof(u.call -> 'repairs') = 'object'
     -- Of two for one model the later.
