@@ -119,11 +119,14 @@ create trigger conversations_change instead of update on shared.conversations
 -- What a reply has beside the product's columns.
 create table private.message_details (
   message_id uuid primary key references public.messages (id) on delete cascade,
-  character_id uuid references public.characters (id) on delete set null,
+  -- No foreign key: without its id, what a deleted character said would be the first one's.
+  character_id uuid,
+  -- The same while the character exists.
+  existing_character_id uuid references public.characters (id) on delete set null,
   parent_id uuid,
   variant_of uuid
 );
-create index message_details_by_character on private.message_details (character_id);
+create index message_details_by_character on private.message_details (existing_character_id);
 create index message_details_by_parent on private.message_details (parent_id);
 alter table private.message_details enable row level security;
 revoke all on private.message_details from public, anon, authenticated;
@@ -135,7 +138,7 @@ create table private.set_aside_messages (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
   position bigint not null,
   sender text not null check (sender in ('user', 'character')),
-  character_id uuid references public.characters (id) on delete set null,
+  character_id uuid,
   content text not null,
   -- As the product has it.
   message_type text not null,
@@ -220,8 +223,9 @@ begin
       raise exception 'a trigger of public.messages did not let the message in';
     end if;
     if new.sender = 'character' then
-      insert into private.message_details (message_id, character_id, parent_id, variant_of)
-      values (new.id, new.character_id, new.parent_id, new.variant_of);
+      insert into private.message_details (message_id, character_id, existing_character_id, parent_id, variant_of)
+      values (new.id, new.character_id, (select ch.id from public.characters ch where ch.id = new.character_id),
+              new.parent_id, new.variant_of);
     end if;
   else
     insert into private.set_aside_messages (id, conversation_id, position, sender, character_id, content, message_type,
@@ -249,10 +253,12 @@ begin
     select s.id, s.conversation_id, case s.sender when 'character' then 'assistant' else s.sender end, new.content,
            s.message_type, s.created_at, s.position, new.edited_at
     from private.set_aside_messages s where s.id = new.id;
-    insert into private.message_details (message_id, character_id, parent_id, variant_of)
-    values (new.id, new.character_id, new.parent_id, new.variant_of);
+    insert into private.message_details (message_id, character_id, existing_character_id, parent_id, variant_of)
+    values (new.id, new.character_id, (select ch.id from public.characters ch where ch.id = new.character_id),
+            new.parent_id, new.variant_of);
     delete from private.set_aside_messages s where s.id = new.id;
-    -- It may stand before the end of the summary. The insert has locked what private.forget_message locks.
+    -- It may stand before the end of the summary. The insert has locked what private.forget_messages locks.
+    perform private.lock_memory(c.user_id) from public.conversations c where c.id = new.conversation_id;
     perform private.forget_summary_from(new.conversation_id, new.position);
     perform private.forget_facts_of(new.conversation_id, new.position);
   elsif new.is_active then

@@ -23,8 +23,8 @@ begin
     and c.id = (select m.conversation_id from public.messages m where m.id = new.message_id);
   return null;
 end $$;
-create trigger message_details_keep_sfw after update of character_id on private.message_details
-  for each row when (old.character_id is not null and new.character_id is null)
+create trigger message_details_keep_sfw after update of existing_character_id on private.message_details
+  for each row when (old.existing_character_id is not null and new.existing_character_id is null)
   execute function private.keep_sfw_of_deleted_speaker();
 revoke execute on function private.keep_sfw_with_declared_age(), private.keep_sfw_of_deleted_speaker()
   from public, anon, authenticated;

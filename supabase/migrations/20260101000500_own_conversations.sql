@@ -28,7 +28,9 @@ create index conversations_by_character on public.conversations (character_id);
 create index conversations_by_persona on public.conversations (user_character_id);
 create index conversations_by_parent on public.conversations (parent_conversation_id);
 create unique index conversations_once on public.conversations (user_id, client_message_id);
-create trigger conversations_touch before update on public.conversations
+-- What a person changes moves a conversation up in their list. What an author does to its character does not.
+create trigger conversations_touch before update of title, user_character_id, content_tier, remembers
+  on public.conversations
   for each row execute function private.touch_updated_at();
 
 create table public.messages (
@@ -37,8 +39,9 @@ create table public.messages (
   -- The order of messages. All versions of a reply have the same position.
   position bigint not null generated always as identity,
   sender text not null check (sender in ('user', 'character')),
-  -- The speaking character; null: the first character, or the user.
-  character_id uuid references public.characters (id) on delete set null,
+  -- The speaking character; null: the first character, or the user. No foreign key: without its id, what a deleted
+  -- character said would be the first one's.
+  character_id uuid,
   content text not null check (char_length(content) <= 65536),
   -- Only 'text' is speech; other types belong to clients.
   message_type text not null default 'text' check (message_type ~ '^[a-z][a-z0-9_]{0,31}$'),

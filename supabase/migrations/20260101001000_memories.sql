@@ -120,6 +120,7 @@ revoke all on private.fact_repeats from public, anon, authenticated;
 
 -- What users chose for facts that are gone, by their digests and gists.
 create table private.forgotten_facts (
+  id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   digest text not null,
   -- Null: the user deleted it, reworded it or turned it off, and models do not store it again. Else they moved
@@ -127,10 +128,41 @@ create table private.forgotten_facts (
   tier text check (tier in ('conversation', 'character', 'profile')),
   character_id uuid,
   importance integer,
-  primary key (user_id, digest)
+  -- The user deleted or reworded it in this conversation's own memory. Others may store it, a branch for example, but
+  -- only for themselves.
+  conversation_id uuid references public.conversations (id) on delete cascade,
+  unique nulls not distinct (user_id, digest, conversation_id)
 );
+create index forgotten_facts_by_conversation on private.forgotten_facts (conversation_id)
+  where conversation_id is not null;
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
+
+-- A row for each user with a memory, which is locked by whatever changes it.
+create table private.memory_locks (
+  user_id uuid primary key references auth.users (id) on delete cascade
+);
+alter table private.memory_locks enable row level security;
+revoke all on private.memory_locks from public, anon, authenticated;
+
+-- Keeps others from changing a user's memory until the transaction ends: a change touches several facts, in an order
+-- that differs from that of another one. It is the last lock, after those of the user, the conversations and their
+-- versions. A row, not an advisory lock: one statement of a product may delete messages of more users than the
+-- database has room for advisory locks.
+create function private.lock_memory(p_user_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  -- Runs twice if another transaction creates the row meanwhile.
+  loop
+    perform from private.memory_locks l where l.user_id = p_user_id for no key update;
+    exit when found;
+    insert into private.memory_locks (user_id) select u.id from auth.users u where u.id = p_user_id
+    on conflict (user_id) do nothing;
+    -- Without an account there is no memory.
+    exit when found or not exists (select from auth.users u where u.id = p_user_id);
+  end loop;
+end $$;
+revoke execute on function private.lock_memory(uuid) from public, anon, authenticated;
 
 -- A hash that a user's fact shares with texts of the same words, in another order or with another article.
 create function private.plain_gist(p_text text) returns text
@@ -143,12 +175,14 @@ $$;
 -- Keeps what a user chose for a fact that goes: that models do not store it again, or where they had it.
 create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
 language sql set search_path = '' as $$
-  insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance)
+  insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance, conversation_id)
   -- Of words in alphabetical order both are the same.
-  select distinct m.user_id, d.digest, case when not p_is_unwanted then m.tier end, m.character_id, p_fact.importance
+  select distinct m.user_id, d.digest, case when not p_is_unwanted then m.tier end, m.character_id, p_fact.importance,
+         -- What a user turned off, or moved there, they want nowhere.
+         case when p_is_unwanted and p_fact.is_active and not p_fact.is_shaped then m.conversation_id end
   from public.memories m cross join unnest(array[p_fact.digest, p_fact.gist]) d (digest)
   where m.id = p_fact.memory_id and d.digest is not null
-  on conflict (user_id, digest) do update
+  on conflict (user_id, digest, conversation_id) do update
   set tier = case when g.tier is not null then excluded.tier end, character_id = excluded.character_id,
       importance = excluded.importance
 $$;
@@ -179,6 +213,12 @@ begin
   end if;
   if tg_op = 'INSERT' and v_is_users or v_is_reworded then
     new.gist := private.plain_gist(new.content);
+  end if;
+  -- As what a model notes there.
+  if tg_op <> 'DELETE' and v_is_users and 'nsfw' in (
+      private.tier_of((select m.conversation_id from public.memories m where m.id = new.memory_id)),
+      private.tier_of(new.source_conversation_id)) then
+    new.content_tier := 'nsfw';
   end if;
   -- Without a withdrawal, what it withdrew holds again.
   if not old.is_withdrawal
@@ -315,6 +355,7 @@ begin
       content = case when o.is_theirs then v_other.content else f.content end,
       gist = case when o.is_theirs then v_other.gist else f.gist end,
       written_by = case when o.is_theirs then 'person' else f.written_by end,
+      content_tier = case when v_other.content_tier = 'nsfw' then 'nsfw' else f.content_tier end,
       said_at = case when o.is_theirs then v_other.said_at else f.said_at end
   from (select v_other.written_by = 'person' and v_new.written_by = 'model' as is_theirs) o
   where f.id = new.id
@@ -358,22 +399,35 @@ begin
   -- What is deleted with its memory has rows locked already.
   if pg_trigger_depth() = 1 then
     perform pg_advisory_xact_lock(hashtextextended(auth.uid()::text, 0));
+    perform private.lock_memory(auth.uid());
   end if;
   return null;
 end $$;
 revoke execute on function private.unite_facts(), private.absorb_fact(), private.lock_facts()
   from public, anon, authenticated;
-create trigger memory_facts_lock before insert or delete or update of memory_id, content on public.memory_facts
+create trigger memory_facts_lock before insert or update or delete on public.memory_facts
+  for each statement when (current_setting('role', true) = 'authenticated') execute function private.lock_facts();
+create trigger memories_lock before insert or delete on public.memories
   for each statement when (current_setting('role', true) = 'authenticated') execute function private.lock_facts();
 create trigger memory_facts_unite before insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.unite_facts();
 create trigger memory_facts_absorb after insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.absorb_fact();
 
--- A turn reads all facts of its memories, so users cannot add them without end.
+-- Raises PT400 for a fact that a user may not write, with the column as DETAIL: the constraints of the table have no
+-- sentences for people. A turn reads all facts of its memories, so users cannot add them without end, either.
 create function private.check_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if private.is_blank(new.content) is not false or char_length(new.content) > 2000 then
+    raise exception 'A fact needs a text of at most 2000 characters.' using errcode = 'PT400', detail = 'content';
+  elsif new.importance is null or new.importance not between 1 and 5 then
+    raise exception 'The importance of a fact is a number from 1 to 5.' using errcode = 'PT400', detail = 'importance';
+  elsif new.pinned is null then
+    raise exception 'A fact is pinned or not: true or false.' using errcode = 'PT400', detail = 'pinned';
+  elsif new.is_active is null then
+    raise exception 'A fact is on or off: true or false.' using errcode = 'PT400', detail = 'is_active';
+  end if;
   if tg_op = 'UPDATE' and new.memory_id = old.memory_id then
     return new;
   elsif (select count(*) from public.memory_facts f where f.memory_id = new.memory_id) >= 2000 then
@@ -382,9 +436,26 @@ begin
   end if;
   return new;
 end $$;
-revoke execute on function private.check_facts() from public, anon, authenticated;
-create trigger memory_facts_total before insert or update of memory_id on public.memory_facts
+create trigger memory_facts_total before insert or update on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_facts();
+
+-- The same for a memory.
+create function private.check_memory() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if new.tier is null or new.tier not in ('conversation', 'character', 'profile') then
+    raise exception 'The tier of a memory is conversation, character or profile.'
+      using errcode = 'PT400', detail = 'tier';
+  elsif (new.conversation_id is not null) <> (new.tier = 'conversation')
+     or (new.character_id is not null) <> (new.tier = 'character') then
+    raise exception 'The tier conversation needs a conversation_id, character a character_id, and profile neither.'
+      using errcode = 'PT400', detail = 'tier';
+  end if;
+  return new;
+end $$;
+create trigger memories_check before insert on public.memories
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_memory();
+revoke execute on function private.check_facts(), private.check_memory() from public, anon, authenticated;
 
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
 -- current fact with the same text, or a later one of the same subject and topic. A withdrawal of the replacement

@@ -42,9 +42,14 @@ revoke all on private.summary_versions from public, anon, authenticated;
 create function private.take_person_summary() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if private.is_blank(new.person_content) then
+  if private.is_blank(new.person_content) is not false then
     new.person_content := '';
+  elsif char_length(new.person_content) > 4000 then
+    raise exception 'Your part of a summary has at most 4000 characters.'
+      using errcode = 'PT400', detail = 'person_content';
   end if;
+  -- As what a model writes there.
+  new.content_tier := private.tier_of(new.conversation_id);
   if tg_op = 'INSERT' or new.person_content <> '' and new.person_content = old.person_content then
     return new;
   end if;
@@ -143,6 +148,8 @@ language plpgsql set search_path = '' as $$
 declare
   v_version private.summary_versions;
 begin
+  -- Its row first, as wherever a person writes or deletes it.
+  perform from public.conversation_summaries s where s.conversation_id = p_conversation_id for update;
   delete from private.summary_versions v
   where v.conversation_id = p_conversation_id and v.covers_position >= p_position;
   select * into v_version from private.summary_versions v
@@ -259,7 +266,7 @@ end $$;
 
 -- Forgets what models noted from a message, and that it said a fact again. What these facts had replaced
 -- is current again. Pinned facts and users' own stay, and so does what another conversation said, too. What this
--- one says elsewhere is noted again with the next summary.
+-- one says elsewhere is noted again with the next summary. The caller has locked the memory.
 create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -279,52 +286,99 @@ begin
   end if;
 end $$;
 
--- A trigger on messages, for one that anybody changed, deleted or set aside: what was drawn from it is
--- forgotten, and noted again from the present text. Nothing is drawn from a version while it is set aside. It
--- never fails, because messages matter more than the memory of them. If the conversation is deleted, everything
--- is deleted anyway.
-create function private.forget_message() returns trigger
+-- Forgets what was drawn from a message that was changed, set aside or deleted. The caller has locked its conversation
+-- and the memory. Nothing is drawn from a version while it is set aside.
+create function private.forget_message(
+  p_message_id uuid, p_conversation_id uuid, p_position bigint, p_is_of_a_version boolean, p_is_deleted boolean)
+returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not p_is_of_a_version then
+    perform private.forget_summary_from(p_conversation_id, p_position);
+    perform private.forget_facts_of(p_conversation_id, p_position);
+  end if;
+  -- One of a product that is set aside is deleted from its table.
+  if p_is_deleted and not exists (select from shared.messages m where m.id = p_message_id) then
+    perform private.uncover_newest(p_conversation_id);
+  end if;
+  perform private.forget_embedding(p_message_id);
+  perform private.forget_variables(p_message_id);
+-- Messages matter more than the memory of them. But a deadlock is no reason to leave it behind, or a lock that takes
+-- too long: then the statement fails, and can be repeated.
+exception
+  when transaction_rollback or lock_not_available then
+    raise;
+  when others then
+    raise warning 'notes of message % not forgotten: %', p_message_id, sqlstate;
+end $$;
+
+-- A trigger of statements that change, delete or set aside messages, whoever makes them: what was drawn from these is
+-- forgotten, and noted again from the present text. `gone` are their rows, `present` the changed ones. If the
+-- conversation is deleted, everything is deleted anyway.
+create function private.forget_messages() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
-  -- A product's table has no versions that are set aside.
-  v_is_of_a_version constant boolean :=
-    not coalesce((to_jsonb(old) ->> 'is_active')::boolean, true)
-    and (tg_op = 'DELETE' or not coalesce((to_jsonb(new) ->> 'is_active')::boolean, true));
+  -- [{"id", "conversation_id", "position", "was_active", "is_active"}]: a product's table has no versions that are
+  -- set aside.
+  v_touched jsonb;
+  v_conversation_id uuid;
+  v_held uuid[] := '{}';
 begin
-  -- Locked first, as everywhere: see private.note_change.
-  if shared.hold_conversation(old.conversation_id) then
-    -- What is being saved meanwhile would not be seen: private.remember has locked this, too.
-    perform from private.conversation_versions v where v.conversation_id = old.conversation_id for update;
-    if not v_is_of_a_version then
-      perform private.forget_summary_from(old.conversation_id, old.position);
-      perform private.forget_facts_of(old.conversation_id, old.position);
-    end if;
-    -- One of a product that is set aside is deleted from its table.
-    if tg_op = 'DELETE' and not exists (select from shared.messages m where m.id = old.id) then
-      perform private.uncover_newest(old.conversation_id);
-    end if;
-    perform private.forget_embedding(old.id);
-    perform private.forget_variables(old.id);
+  if tg_op = 'DELETE' then
+    select jsonb_agg(jsonb_build_object(
+      'id', g.id, 'conversation_id', g.conversation_id, 'position', g.position,
+      'was_active', to_jsonb(g) -> 'is_active'))
+    into v_touched from gone g;
+  else
+    select jsonb_agg(jsonb_build_object(
+      'id', g.id, 'conversation_id', g.conversation_id, 'position', g.position,
+      'was_active', to_jsonb(g) -> 'is_active', 'is_active', to_jsonb(p) -> 'is_active'))
+    into v_touched from gone g join present p on p.id = g.id
+    where g.content is distinct from p.content or to_jsonb(g) -> 'is_active' is distinct from to_jsonb(p) -> 'is_active';
   end if;
-  return null;
-exception when others then
-  raise warning 'notes of message % not forgotten: %', old.id, sqlstate;
+  if v_touched is null then
+    return null;
+  end if;
+  -- All locks first, in the order of private.note_change and private.remember: what is being saved meanwhile would not
+  -- be seen, and a statement may touch several conversations.
+  for v_conversation_id in
+    select distinct t.conversation_id from jsonb_to_recordset(v_touched) t (conversation_id uuid) order by 1
+  loop
+    if shared.hold_conversation(v_conversation_id) then
+      perform from private.conversation_versions v where v.conversation_id = v_conversation_id for update;
+      v_held := v_held || v_conversation_id;
+    end if;
+  end loop;
+  perform private.lock_memory(u.user_id)
+  from (select distinct c.user_id from shared.conversations c where c.id = any (v_held) order by 1) u;
+  perform private.forget_message(
+    t.id, t.conversation_id, t.position,
+    not coalesce(t.was_active, true) and (tg_op = 'DELETE' or not coalesce(t.is_active, true)), tg_op = 'DELETE')
+  from jsonb_to_recordset(v_touched)
+    t (id uuid, conversation_id uuid, position bigint, was_active boolean, is_active boolean)
+  where t.conversation_id = any (v_held);
   return null;
 end $$;
 
 -- A trigger on conversations, for one that anybody deletes: facts that other conversations say, too, go with
--- the messages there. Nothing else changes: what only this one said stays. It never fails, either.
+-- the messages there. Nothing else changes: what only this one said stays.
 create function private.forget_conversation() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  perform private.lock_memory(old.user_id);
   perform private.move_sources(old.id);
   return old;
-exception when others then
-  raise warning 'sources of conversation % not moved: %', old.id, sqlstate;
-  return old;
+-- As in private.forget_message.
+exception
+  when transaction_rollback or lock_not_available then
+    raise;
+  when others then
+    raise warning 'sources of conversation % not moved: %', old.id, sqlstate;
+    return old;
 end $$;
 
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
   private.forget_summary_from(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
-  private.move_sources(uuid, bigint), private.review_facts(uuid[]), private.forget_message(),
+  private.move_sources(uuid, bigint), private.review_facts(uuid[]),
+  private.forget_message(uuid, uuid, bigint, boolean, boolean), private.forget_messages(),
   private.forget_conversation() from public, anon, authenticated;

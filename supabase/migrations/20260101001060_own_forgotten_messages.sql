@@ -2,9 +2,8 @@
 -- outlives a deleted one.
 
 create trigger messages_forget_deleted after delete on public.messages
-  for each row execute function private.forget_message();
-create trigger messages_forget_changed after update of content, is_active on public.messages
-  for each row when ((old.content, old.is_active) is distinct from (new.content, new.is_active))
-  execute function private.forget_message();
+  referencing old table as gone for each statement execute function private.forget_messages();
+create trigger messages_forget_changed after update on public.messages
+  referencing old table as gone new table as present for each statement execute function private.forget_messages();
 create trigger conversations_forget before delete on public.conversations
   for each row execute function private.forget_conversation();

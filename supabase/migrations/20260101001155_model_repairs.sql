@@ -20,6 +20,9 @@ where r.updated_at > now() - interval '30 days';
 revoke all on private.known_repairs from public, anon, authenticated;
 
 -- Keeps the "repairs" of the calls of one turn that succeeded with them. Most turns have none.
+--
+-- Turns of all people share these rows. A row is not touched if it says the same already, unless it is older than a
+-- day: what is in use does not expire.
 create function private.remember_repairs(p_usage jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -27,11 +30,21 @@ begin
     return;
   end if;
   insert into private.model_repairs as r (provider, model_key, repairs)
-  select distinct on (1, 2) left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300), u.call -> 'repairs'
-  from jsonb_array_elements(p_usage) with ordinality u (call, place)
-  where jsonb_typeof(u.call -> 'repairs') = 'object'
-  -- Always in the same order, to avoid deadlocks; of two for one model the later.
-  order by 1, 2, u.place desc
+  select u.provider, u.model_key, u.repairs
+  from (
+    select distinct on (1, 2) left(u.call ->> 'provider', 100) as provider,
+           left(u.call ->> 'model_key', 300) as model_key, u.call -> 'repairs' as repairs
+    from jsonb_array_elements(p_usage) with ordinality u (call, place)
+    where jsonb_typeof(u.call -> 'repairs') = 'object'
+    -- Of two for one model the later.
+    order by 1, 2, u.place desc) u
+  -- Here, because "do update ... where" locks the rows that it leaves as they are.
+  where not exists (
+    select from private.model_repairs k
+    where k.provider = u.provider and k.model_key = u.model_key and k.repairs || u.repairs = k.repairs
+      and k.updated_at > now() - interval '1 day')
+  -- Always in the same order, to avoid deadlocks.
+  order by 1, 2
   on conflict (provider, model_key) do update
   set repairs = coalesce((
         select k.repairs from private.known_repairs k

@@ -182,16 +182,8 @@ begin
   if v_upto > 0 then
     v_speakers := v_speakers || v_kept_speakers;
   end if;
-  select coalesce(array_agg(ch.id), '{}') into speakers from shared.characters ch where ch.id = any (v_speakers);
-  -- Messages of a deleted character may now belong to somebody else.
-  if v_upto > 0 and not v_known.speakers <@ speakers and exists (
-      select from unnest(v_known.speakers) k (id)
-      where not exists (select from shared.characters ch where ch.id = k.id)) then
-    select h.* into messages, kept, copy, changed_from, speakers, bytes, number, is_cut, is_whole, first
-    from private.history(
-      p_conversation_id, p_character_id, p_own, p_before, p_bytes, p_covered, null) h;
-    return;
-  end if;
+  -- Also of those who are deleted.
+  speakers := array(select distinct s.id from unnest(v_speakers) s (id) where s.id is not null);
 
   if v_upto > 0 then
     kept := json_build_object(

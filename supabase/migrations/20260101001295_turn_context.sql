@@ -81,8 +81,11 @@ begin
       case when v_history.kept is not null then
         int8range((v_history.kept ->> 'after')::bigint, (v_history.kept ->> 'before')::bigint, '()') end) r;
   end if;
+  -- Of a deleted character nothing is known: always_sfw says what it was.
   v_cast := private.cast_facts(
-    p_conversation, v_history.speakers || v_recalled_speakers || p_speaker.id || p_character_id);
+    p_conversation,
+    array(select ch.id from shared.characters ch where ch.id = any (v_history.speakers || v_recalled_speakers))
+    || p_speaker.id || p_character_id);
   if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
     update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
     p_conversation.always_sfw := true;
@@ -132,15 +135,12 @@ begin
     and coalesce(v_summary.not_before <= p_now, true);
   select '[]'::json as messages, null::uuid[] as speakers into v_backlog;
   if v_may_note and v_history.is_cut then
-    v_backlog.speakers := array(
-      select ch.id from shared.characters ch
-      where ch.id = any (array(select s.id::uuid from jsonb_array_elements_text(p_known -> 'backlog_speakers') s (id))));
     if (p_known ->> 'backlog')::bigint < v_history.changed_from
         and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0)
-        and (p_known ->> 'character_id')::uuid is not distinct from p_conversation.character_id
-        -- Messages of a deleted character belong to somebody else.
-        and jsonb_array_length(p_known -> 'backlog_speakers') = cardinality(v_backlog.speakers) then
+        and (p_known ->> 'character_id')::uuid is not distinct from p_conversation.character_id then
       v_backlog.messages := null;  -- The caller has it.
+      v_backlog.speakers := array(
+        select s.id::uuid from jsonb_array_elements_text(p_known -> 'backlog_speakers') s (id));
     else
       select * into v_backlog from private.backlog(
         p_turn.conversation_id, p_conversation.character_id, coalesce(v_summary.covers_position, 0));

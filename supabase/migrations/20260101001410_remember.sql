@@ -84,7 +84,9 @@ begin
       where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
         and (f.digest = v_digest or f.gist in (v_note.gist, v_plain_gist) or f.id = v_note.extends)
       union all
-      select g.tier is null, g.tier, case when g.tier is not null then g.importance end,
+      select g.tier is null and coalesce(g.conversation_id = p_conversation.id, true),
+             case when g.conversation_id is null then g.tier else 'conversation' end,
+             case when g.tier is not null then g.importance end,
              g.tier = 'profile' or g.character_id = p_character_id
       from private.forgotten_facts g
       where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)) s;
@@ -392,6 +394,7 @@ begin
   where s.conversation_id = v_conversation.id;
   perform private.keep_version(v_conversation.id);
 
+  perform private.lock_memory(v_conversation.user_id);
   update public.memory_facts f set last_used_at = now()
   from public.memories m
   where m.id = f.memory_id and m.user_id = v_conversation.user_id
@@ -401,8 +404,12 @@ begin
       v_note := private.with_noted(v_conversation.user_id, v_note);
       perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
       perform private.note_for_listeners(v_conversation, v_character_id, v_tier, v_note);
-    exception when others then
-      raise warning 'fact of turn % not saved: %', p_turn.id, sqlstate;
+    exception
+      -- Nothing is wrong with the fact.
+      when transaction_rollback or lock_not_available then
+        raise;
+      when others then
+        raise warning 'fact of turn % not saved: %', p_turn.id, sqlstate;
     end;
   end loop;
   perform private.drop_facts(m.id) from public.memories m
@@ -412,14 +419,18 @@ begin
   return true;
 end $$;
 
--- The same, but an error in the memory never prevents saving the reply.
+-- The same, but an error in the memory never prevents saving the reply. After a deadlock, or a lock that takes too
+-- long, the whole call fails, and is repeated.
 create function private.remember_safely(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 begin
   return private.remember(p_turn, p_memory);
-exception when others then
-  raise warning 'memory of turn % not saved: %', p_turn.id, sqlstate;
-  return false;
+exception
+  when transaction_rollback or lock_not_available then
+    raise;
+  when others then
+    raise warning 'memory of turn % not saved: %', p_turn.id, sqlstate;
+    return false;
 end $$;
 
 revoke execute on function private.place_in(uuid, public.memory_facts),

@@ -10,6 +10,7 @@ declare
   v_user_id constant uuid := (select c.user_id from shared.conversations c where c.id = p_branch_id);
   v_memory_id uuid;
 begin
+  perform private.lock_memory(v_user_id);
   select v.* into v_summary
   from (
     select s.content, s.person_content, s.person_covers, s.covers_position from public.conversation_summaries s
@@ -96,6 +97,10 @@ begin
   where m.user_id = v_user_id and said.position <= p_position
     -- More of them make no difference.
     and (select count(*) from private.fact_repeats o where o.fact_id = f.id) < 20;
+  -- What the user did not want there they do not want in the branch, either.
+  insert into private.forgotten_facts (user_id, digest, importance, conversation_id)
+  select g.user_id, g.digest, g.importance, p_branch_id from private.forgotten_facts g
+  where g.conversation_id = p_parent_id;
   perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;
 revoke execute on function private.branch_memory(uuid, uuid, bigint) from public, anon, authenticated;

@@ -11,6 +11,9 @@ grant select, update (remembers) on public.conversation_memory to authenticated;
 create function private.write_conversation_memory() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  if new.remembers is null then
+    raise exception 'A conversation is remembered or not: true or false.' using errcode = 'PT400', detail = 'remembers';
+  end if;
   update shared.conversations c set remembers = new.remembers where c.id = old.conversation_id;
   return new;
 end $$;

@@ -149,6 +149,7 @@ begin
     where h.conversation_id = v_message.conversation_id and h.position = v_message.position;
   end if;
   if found then
+    perform private.lock_memory(p_user_id);
     perform private.forget_summary_from(v_message.conversation_id, v_message.position);
     perform private.forget_facts_of(v_message.conversation_id, v_message.position);
     if p_hidden then

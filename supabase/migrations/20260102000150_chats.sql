@@ -232,7 +232,8 @@ begin
     'messages', (
       select coalesce(json_agg(json_build_object(
         'position', m.position, 'sender', m.sender, 'name', case
-          when m.sender = 'character' then ch.name
+          when m.character_id is not null then coalesce(ch.name, 'Somebody')
+          when m.sender = 'character' then null
           when played.persona_id is not null then coalesce(who.name, 'Somebody')
           when played.position is not null then coalesce(v_own_name, 'User') end, 'content', m.content, 'is_active', m.is_active,
         'is_hidden', m.position = any (v_hidden), 'said_at', m.created_at)

@@ -73,7 +73,7 @@ declare
   v_by_time constant boolean := p_section in ('turns', 'prompts', 'usage', 'reports');
   v_at constant timestamptz := case when v_by_time then coalesce((p_after ->> 0)::timestamptz, '-infinity') end;
   v_id constant uuid := case
-    when p_section in ('profile', 'messages', 'counters', 'forgotten_facts') then null
+    when p_section in ('profile', 'messages', 'counters') then null
     when v_by_time then coalesce((p_after ->> 1)::uuid, c_first) else coalesce((p_after ->> 0)::uuid, c_first) end;
   v_text constant text := coalesce(p_after ->> 0, '');
 begin
@@ -124,8 +124,8 @@ begin
       from public.memory_facts f join public.memories m on m.id = f.memory_id
       where m.user_id = p_user_id and f.id > v_id order by f.id limit p_most;
   when 'forgotten_facts' then
-    return query select jsonb_build_array(f.digest), to_jsonb(f)
-      from private.forgotten_facts f where f.user_id = p_user_id and f.digest > v_text order by f.digest limit p_most;
+    return query select jsonb_build_array(f.id), to_jsonb(f)
+      from private.forgotten_facts f where f.user_id = p_user_id and f.id > v_id order by f.id limit p_most;
   when 'turns' then
     return query select jsonb_build_array(t.created_at, t.id), to_jsonb(t) || jsonb_build_object('reply', r.content)
       from public.turns t left join private.turn_replies r on r.turn_id = t.id

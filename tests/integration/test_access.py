@@ -102,6 +102,7 @@ PRIVATE = {
         "conversation_personas",
         "conversation_versions",
         "fact_repeats",
+        "memory_locks",
         "spent_daily",
         "token_ratios",
     ),
@@ -295,6 +296,7 @@ FUNCTIONS = {
         private.best_workers
         private.branch_embeddings private.branch_memory private.branch_personas private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
+        private.forget_messages private.lock_memory
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.embedding_at private.models_for_embedding private.vector_space
@@ -309,7 +311,8 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.note_for_listeners private.with_noted
         private.goes_on private.hide_too private.is_later private.place_in
-        private.check_facts private.narrow_fact private.restore_facts private.shape_fact
+        private.check_facts private.check_memory private.narrow_fact private.restore_facts
+        private.shape_fact
         private.absorb_fact private.lock_facts private.unite_facts
         private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables

@@ -341,6 +341,19 @@ class TestMark:
         rows = stack.all("select id from conversations where always_sfw")
         assert [row["id"] for row in rows] == [elsewhere]
 
+    def test_conversations_of_others_stay_where_they_are_in_the_list(self, cast: Cast) -> None:
+        shared = cast.character(is_public=True)
+        stack, other = cast.talk.stack, cast.talk.stack.user(age_verified=True)
+        elsewhere = stack.conversation(other, "Hello.", character_id=shared)
+        query = "select updated_at from conversations where id = %s"
+        before = stack.one(query, elsewhere)
+        cast.change(shared, age=15)
+        marked = "select always_sfw from shared.conversations where id = %s"
+        assert stack.one(marked, elsewhere) == {"always_sfw": True}
+        assert stack.one(query, elsewhere) == before
+        cast.delete(shared)
+        assert stack.one(query, elsewhere) == before
+
     @pytest.mark.own_tables(
         "there any speaker who is deleted closes it: nobody knows what they were"
     )

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "message_variables": "in variables",
     "memory_facts": "in facts",
     "fact_repeats": "in facts",
+    "memory_locks": "has nothing but the user",
     "turn_prompts": "in prompts",
     "usage_events": "in usage",
     "character_reports": "in reports",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -365,7 +366,8 @@ class TestPrompt:
         assert [str(row["character_id"]) for row in counted] == [tomas]
 
     @pytest.mark.installations
-    def test_notes_have_the_name_of_who_spoke(self, company: Company) -> None:
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_notes_have_the_name_of_who_spoke(self, company: Company, is_there: bool) -> None:
         talk, upstream = company.talk, company.stack.upstream
         talk.have_only(VENICE)
         shorten_prompts(talk)
@@ -380,11 +382,14 @@ class TestPrompt:
                 content=f"{number} {'The fog lies on the water. ' * 20}",
             )
         upstream.always(either(text("Aye."), written("They met.")))
-        talk.reply("And?", character_id=tomas)
+        if not is_there:
+            company.stack.db.execute("delete from characters where id = %s", (tomas,))
+        talk.reply("And?", character_id=tomas if is_there else MARA)
         asked = upstream.wait_for(asked_for_notes)[0]
+        name = "Tomas Lind" if is_there else "Somebody"
         assert [one["by"] for one in asked["messages"][:8]] == [
-            *("Ada", "Tomas Lind") * 2,
-            *("Ada", "Mara Voss", "Ada", "Tomas Lind"),
+            *("Ada", name) * 2,
+            *("Ada", "Mara Voss", "Ada", name),
         ]
 
 
@@ -600,3 +605,34 @@ class TestMembers:
         company.stack.db.execute("delete from characters where name = 'Tomas'")
         assert company.who("And?") == "Mara Voss"
         assert company.talk.said() == ["Tomas?", "> Sit.", "And?", "> Sit."]
+
+    @pytest.mark.installations
+    def test_words_of_a_deleted_member_are_nobody_elses(self, company: Company) -> None:
+        """Neither where the messages are known from an earlier turn, nor in a branch."""
+        tomas = company.join("Tomas")
+        assert company.who("Tomas?") == "Tomas"
+        company.stack.db.execute("delete from characters where id = %s", (tomas,))
+        newest = company.stack.one("select id from messages order by position desc limit 1")["id"]
+        branch = company.talk.stack.chat(
+            company.talk.user, action="branch", message_id=str(newest), client_message_id="b"
+        ).json()["conversation_id"]
+        for conversation in (company.talk.conversation, branch):
+            company.talk.conversation = conversation
+            for message in ("And?", "And then?"):
+                assert company.who(message) == "Mara Voss"
+                assert ("user", "Ada: Tomas?\n\nSomebody: Sit.\n\nAda: And?") in company.prompt()
+        exported = company.talk.stack.chat(
+            company.talk.user, action="export_chat", conversation_id=str(branch)
+        ).json()
+        lines = exported["chat"].splitlines()[1:]
+        assert [json.loads(line)["name"] for line in lines] == [
+            *("Ada", "Somebody", "Ada", "Mara Voss", "Ada", "Mara Voss"),
+        ]
+
+    @pytest.mark.installations
+    def test_what_a_deleted_member_said_is_not_gone_on_with(self, company: Company) -> None:
+        tomas = company.join("Tomas")
+        company.who("Tomas?")
+        company.stack.db.execute("delete from characters where id = %s", (tomas,))
+        answer = company.talk.say(action="continue")
+        assert (answer.status_code, answer.json()["code"]) == (404, "character_not_found")

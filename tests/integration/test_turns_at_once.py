@@ -206,6 +206,47 @@ class TestCooldowns:
         assert [row["key"] for row in stack.all("select key from model_cooldowns")] == ["a"]
 
 
+class TestRepairs:
+    """Those of a model are one row, which turns of all people write."""
+
+    def test_turns_that_report_known_ones_pass_each_other(
+        self, two: tuple[Connection, Connection], stack: Stack
+    ) -> None:
+        first, second = two
+        report(first, {"roles": "alternate", "max_completion_tokens": True})
+        with first.transaction():
+            for db in two:
+                report(db, {"roles": "alternate"})
+        with first.transaction():
+            report(first, {"roles": "no_system"})
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                report(second, {"roles": "alternate", "x": 1})
+        assert repairs(stack) == {"roles": "no_system", "max_completion_tokens": True}
+
+    def test_ones_in_use_do_not_expire(
+        self, two: tuple[Connection, Connection], stack: Stack
+    ) -> None:
+        known = {"roles": "alternate"}
+        report(two[0], known)
+        age = "update private.model_repairs set updated_at = now() - %s::interval"
+        is_new = (
+            "select updated_at > now() - interval '1 hour' as is_new from private.model_repairs"
+        )
+        for hours, is_written in ((23, False), (25, True)):
+            stack.db.execute(age, (f"{hours} hours",))
+            report(two[0], known)
+            assert stack.one(is_new) == {"is_new": is_written}
+
+
+def report(db: Connection, repairs: dict[str, Any]) -> None:
+    row = PAID | {"repairs": repairs}
+    db.execute("select private.remember_repairs(%s)", [Jsonb([row])])
+
+
+def repairs(stack: Stack) -> Any:
+    return stack.one("select repairs from private.model_repairs")["repairs"]
+
+
 def cool(db: Connection, *cooldowns: dict[str, str]) -> None:
     db.execute("select private.cool_down(%s)", [Jsonb(cooldowns)])
 

@@ -178,7 +178,7 @@ class TestCompleting:
             row(1),
             row(2, sender="character", character_id="x", speaker="Mara"),
             row(3, sender="character", character_id="y", speaker="Tom"),
-            row(4, sender="character"),
+            row(4, sender="character", character_id="gone", speaker="Somebody"),
         ]
 
     PERSONAS: ClassVar = [

@@ -6,17 +6,19 @@ from typing import Any
 MAX_HISTORY_MESSAGES = 2_000
 """As many as `private.history` returns, with those that the instance has."""
 
+DELETED = "Somebody"
+"""Who wrote what a character said that is deleted."""
 _SENDERS = {"u": "user", "c": "character"}
 
 
 def message_rows(
     columns: Mapping[str, Any] | None, names: Mapping[str, str], first_character_id: str | None
 ) -> list[dict[str, Any]]:
-    """A row for each message, with "speaker" and "character_id" if a character in `names` wrote it.
+    """A row for each message, with "speaker" and "character_id" if a character wrote it.
 
     `columns` are `messages` of `private.history` or `private.recall`; None and {} stand for no
-    messages. `names` are names by id. A character's message without an id belongs to
-    `first_character_id`.
+    messages. `names` are the names of those who exist, by id. A character's message without an id
+    belongs to `first_character_id`.
     """
     rows = []
     columns = columns or {}
@@ -25,8 +27,13 @@ def message_rows(
         character_id = row.pop("character_id")
         if row["sender"] == "c":
             character_id = character_id or first_character_id
-            if (name := names.get(character_id or "")) is not None:
+            if (name := speaker_name(character_id, names)) is not None:
                 row |= {"character_id": character_id, "speaker": name}
         row["sender"] = _SENDERS[row["sender"]]
         rows.append(row)
     return rows
+
+
+def speaker_name(character_id: str | None, names: Mapping[str, str]) -> str | None:
+    """The name of the character who wrote a message; None for none."""
+    return names.get(character_id, DELETED) if character_id else None

@@ -17,7 +17,7 @@ from cachetools import TTLCache
 
 from edge.json_text import dumps, loads
 from roleplay_chat.api import Task
-from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, message_rows
+from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, message_rows, speaker_name
 
 MAX_BYTES = 16 * 2**20
 """Of all cached turns of an instance."""
@@ -245,7 +245,7 @@ def _renamed(rows: Sequence[Row], names: Mapping[str, str]) -> list[Row]:
     """The rows with their speakers' names of today."""
     return [
         row
-        if row.get("speaker") == (name := names.get(row.get("character_id") or ""))
+        if row.get("speaker") == (name := speaker_name(row.get("character_id"), names))
         else {**row, "speaker": name}
         for row in rows
     ]
