@@ -69,6 +69,14 @@ begin
   return found;
 end $$;
 
+-- Keeps a character from being deleted until the transaction ends. Returns whether it exists.
+create function shared.hold_character(p_character_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.characters ch where ch.id = p_character_id for key share;
+  return found;
+end $$;
+
 -- Changes a person's character from its old to its new values. Its id and owner stay.
 create function shared.edit_character(p_old shared.characters, p_new shared.characters) returns void
 language sql volatile set search_path = '' as $$
@@ -134,7 +142,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.edit_character(shared.characters, shared.characters),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.hold_character(uuid), shared.edit_character(shared.characters, shared.characters),
   shared.delete_character(uuid), shared.set_display_name(uuid, text), shared.given_title(text),
   shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;

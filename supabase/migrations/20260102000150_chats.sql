@@ -103,7 +103,7 @@ create function public.import_chat(
   p_messages jsonb, p_settings jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked jsonb;
   v_character shared.characters;
   v_settings public.conversation_settings;
   v_names text[];
@@ -114,10 +114,11 @@ declare
   v_personas jsonb;
   v_conversation_id uuid;
 begin
+  perform private.hold_person(p_user_id);
+  v_blocked := private.why_account_blocked(p_user_id);
   if v_blocked is not null then
     return v_blocked;
   end if;
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   select c.id into v_conversation_id from shared.conversations c
   where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
   if found then
