@@ -69,7 +69,7 @@ class CachedTurn:
     def size(self) -> int:
         """The memory that it takes without the task configuration, in bytes."""
         rows = (*self.rows, *self.backlog)
-        texts = sum(_memory(row["content"]) + _ROW_BYTES for row in rows)
+        texts = sum(text_memory(row["content"]) + _ROW_BYTES for row in rows)
         return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
 
     @property
@@ -263,7 +263,7 @@ def _filled_in(recalled: Sequence[Row], held: Sequence[Row]) -> Sequence[Row]:
     return [row for row in filled if row["content"] is not None]
 
 
-def _memory(text: str) -> int:
+def text_memory(text: str) -> int:
     """The memory of a text. Python keeps the UTF-8 of one that is not ASCII, too, once it was asked
     for that."""
     if text.isascii():
