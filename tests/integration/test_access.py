@@ -343,7 +343,7 @@ FUNCTIONS = {
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation
-        shared.installation shared.is_ours
+        shared.import_messages shared.installation shared.is_ours shared.most_imported
         shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }
