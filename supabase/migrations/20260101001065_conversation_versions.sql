@@ -103,15 +103,15 @@ begin
   end loop;
 end $$;
 
--- A sign that is the same as long as every change of messages is noticed: the transactions that created or last
--- altered the triggers. Null while one of them may not run; private.history then relies on nothing.
+-- A sign that is the same as long as every change of messages is noticed: the sum of the ids of the transactions that
+-- created or last altered the triggers, which grow. Null while one of them may not run; private.history then relies on nothing.
 create function private.watched() returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_count integer;
   v_sign text;
 begin
-  select count(*), string_agg(distinct t.xmin::text, ' ') into v_count, v_sign
+  select count(*), sum(t.xmin::text::bigint) into v_count, v_sign
   from pg_catalog.pg_trigger t
   where t.tgrelid in ('public.messages'::regclass, 'public.hidden_messages'::regclass)
     and t.tgfoid in ('private.note_change()'::regprocedure, 'private.note_truncation()'::regprocedure)
