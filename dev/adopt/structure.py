@@ -105,6 +105,8 @@ ADDED_TRIGGERS = (
     ("messages", "a_place_message"),
     ("messages", "a_forget_deleted"),
     ("messages", "a_forget_edited"),
+    ("conversations", "a_account_first"),
+    ("conversations", "a_account_of_row"),
     ("conversations", "a_forget_conversation"),
     ("system_config", "a_keep_health"),
 )
@@ -255,7 +257,8 @@ _RIGHTS = """
 select has_database_privilege(current_database(), 'create') as "create schemas in the database",
        has_schema_privilege('public', 'create') as "create tables in the schema public",
        has_table_privilege('auth.users', 'select') as "read auth.users",
-       has_table_privilege('auth.users', 'references') as "refer to auth.users"
+       has_table_privilege('auth.users', 'references') as "refer to auth.users",
+       has_table_privilege('auth.users', 'update') as "lock rows of auth.users (update)"
 """
 
 _TABLES = """

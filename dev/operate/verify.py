@@ -120,6 +120,7 @@ def _schema(facts: Facts, migrations: Mapping[str, str], is_local: bool) -> Iter
         ours = "".join(migrations.values())
     yield _row_level_security(facts["open_tables"])
     yield _policies(set(facts["policies"]), ours)
+    yield _watched(is_watched=facts["is_watched"])
 
 
 def _adoption(done: Mapping[str, str], wanted: Sequence[AdoptionStep]) -> Check:
@@ -174,6 +175,19 @@ def _row_level_security(open_tables: list[str]) -> Check:
             "; ".join(f"alter table {table} enable row level security" for table in open_tables),
         )
     return Check("row level security", "ok", "on for all tables")
+
+
+def _watched(*, is_watched: bool) -> Check:
+    """Whether instances may keep messages that they have read."""
+    if not is_watched:
+        return Check(
+            "changes of messages",
+            "problem",
+            "not always noticed, because triggers were turned off; so every turn reads its whole"
+            " history",
+            "select private.watch_messages()",
+        )
+    return Check("changes of messages", "ok", "always noticed")
 
 
 def _policies(there: set[str], migrations: str) -> Check:

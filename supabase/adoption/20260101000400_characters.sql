@@ -97,6 +97,15 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke execute on function shared.lock_ages(uuid[]) from public, anon, authenticated;
 
+-- See own_shared.
+create function shared.hold_character(p_character_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.characters ch where ch.id = p_character_id for key share;
+  return found;
+end $$;
+revoke execute on function shared.hold_character(uuid) from public, anon, authenticated;
+
 -- See own_shared. Here people may point a conversation at any character, and admins see all.
 create function shared.has_our_policies() returns boolean
 language sql immutable set search_path = '' as 'select false';

@@ -79,3 +79,21 @@ language sql stable set search_path = '' as $$
   left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id
 $$;
 revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;
+
+-- Whoever writes what belongs to a person calls this first: one call at a time per person, and the account is
+-- not deleted before the transaction ends. A deletion locks the account before all that goes with it, so whoever
+-- locked some of that first, and the account later, would wait for a deletion that waits for them. Foreign keys
+-- lock the account in the same way, but only where a row is written.
+create function private.hold_person(p_user_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended(u.id::text, 0)) from auth.users u where u.id = p_user_id for key share;
+end $$;
+
+-- The same without the lock of calls.
+create function private.hold_account(p_user_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform from auth.users u where u.id = p_user_id for key share;
+end $$;
+revoke execute on function private.hold_person(uuid), private.hold_account(uuid) from public, anon, authenticated;

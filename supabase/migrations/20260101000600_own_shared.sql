@@ -44,6 +44,21 @@ from public.prompt_templates t;
 create view shared.system_config as
 select s.id, s.config, s.updated_at from private.system_settings s;
 
+-- The most messages of an import.
+create function shared.most_imported() returns integer
+language sql immutable set search_path = '' as 'select 10000';
+
+-- Adds the messages of a new conversation at once.
+create function shared.import_messages(p_messages shared.messages[]) returns void
+language sql volatile set search_path = '' as $$
+  insert into public.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
+                               variant_of, is_active, created_at)
+  overriding system value
+  select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content, m.message_type, m.parent_id,
+         m.variant_of, m.is_active, m.created_at
+  from unnest(p_messages) m
+$$;
+
 -- The position of the next message.
 create function shared.next_position() returns bigint
 language sql volatile set search_path = '' as $$
@@ -66,6 +81,14 @@ create function shared.hold_conversation(p_conversation_id uuid) returns boolean
 language plpgsql volatile set search_path = '' as $$
 begin
   perform from public.conversations c where c.id = p_conversation_id for key share;
+  return found;
+end $$;
+
+-- Keeps a character from being deleted until the transaction ends. Returns whether it exists.
+create function shared.hold_character(p_character_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.characters ch where ch.id = p_character_id for key share;
   return found;
 end $$;
 
@@ -134,7 +157,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.edit_character(shared.characters, shared.characters),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.hold_character(uuid), shared.import_messages(shared.messages[]), shared.most_imported(), shared.edit_character(shared.characters, shared.characters),
   shared.delete_character(uuid), shared.set_display_name(uuid, text), shared.given_title(text),
   shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;

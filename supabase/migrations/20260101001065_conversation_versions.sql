@@ -76,16 +76,48 @@ create trigger hidden_messages_note_added after insert on public.hidden_messages
   referencing new table as touched for each statement execute function private.note_change();
 create trigger hidden_messages_note_deleted after delete on public.hidden_messages
   referencing old table as touched for each statement execute function private.note_change();
+-- As with messages.
+create trigger hidden_messages_note_changed after update on public.hidden_messages
+  referencing old table as touched for each statement execute function private.note_change();
+create trigger hidden_messages_note_moved after update on public.hidden_messages
+  referencing new table as touched for each statement execute function private.note_change();
 create trigger a_note_truncated after truncate on public.messages
   for each statement execute function private.note_truncation();
 create trigger hidden_messages_note_truncated after truncate on public.hidden_messages
   for each statement execute function private.note_truncation();
 
--- Also while rows are loaded or corrected with session_replication_role = replica, which turns other triggers
--- off.
-alter table public.messages
-  enable always trigger a_note_added, enable always trigger a_note_deleted, enable always trigger a_note_changed,
-  enable always trigger a_note_moved, enable always trigger a_note_truncated;
-alter table public.hidden_messages
-  enable always trigger hidden_messages_note_added, enable always trigger hidden_messages_note_deleted,
-  enable always trigger hidden_messages_note_truncated;
+-- Lets these triggers run always, also while session_replication_role = replica turns others off. Whoever turns
+-- triggers off and on again (alter table ... disable trigger) takes that from them, and calls this afterwards.
+create function private.watch_messages() returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_trigger record;
+begin
+  for v_trigger in
+    select t.tgrelid::regclass as of_table, t.tgname as name from pg_catalog.pg_trigger t
+    where t.tgfoid in ('private.note_change()'::regprocedure, 'private.note_truncation()'::regprocedure)
+      and t.tgenabled <> 'A'
+    order by t.tgrelid
+  loop
+    execute format('alter table %s enable always trigger %I', v_trigger.of_table, v_trigger.name);
+  end loop;
+end $$;
+
+-- A sign that is the same as long as every change of messages is noticed: the sum of the ids of the transactions that
+-- created or last altered the triggers, which grow. Null while one of them may not run; private.history then relies on nothing.
+create function private.watched() returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_count integer;
+  v_sign text;
+begin
+  select count(*), sum(t.xmin::text::bigint) into v_count, v_sign
+  from pg_catalog.pg_trigger t
+  where t.tgrelid in ('public.messages'::regclass, 'public.hidden_messages'::regclass)
+    and t.tgfoid in ('private.note_change()'::regprocedure, 'private.note_truncation()'::regprocedure)
+    and t.tgenabled = 'A';
+  return case when v_count = 10 then v_sign end;
+end $$;
+revoke execute on function private.watch_messages(), private.watched() from public, anon, authenticated;
+
+select private.watch_messages();

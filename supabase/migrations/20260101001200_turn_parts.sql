@@ -56,7 +56,7 @@ $$;
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
 -- and what it keeps of those messages.
 create type private.known_history as (
-  change uuid, covered bigint, character_id uuid, upto bigint, newest_id uuid, is_cut boolean, most integer,
+  watched text, change uuid, covered bigint, character_id uuid, upto bigint, newest_id uuid, is_cut boolean, most integer,
   first bigint, messages integer, bytes integer, speakers uuid[], backlog bigint, backlog_speakers uuid[]);
 
 -- The lowest position of a message that changed since the change that an instance knows as the last one, one beyond
@@ -92,6 +92,7 @@ declare
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
   v_own constant bigint := coalesce(p_own, 0);
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_watched constant text := private.watched();
   v_version private.conversation_versions;
   v_known private.known_history;
   v_upto bigint := 0;
@@ -102,10 +103,12 @@ declare
   v_kept_speakers uuid[];
 begin
   -- Before the messages, so that a change in between is known to come later.
-  select * into v_version from private.conversation_versions v where v.conversation_id = p_conversation_id;
+  select * into v_version from private.conversation_versions v
+  where v.conversation_id = p_conversation_id and v_watched is not null;
   if p_known is not null and v_version.conversation_id is not null then
     v_known := jsonb_populate_record(null::private.known_history, p_known);
-    changed_from := private.changed_since(v_known.change, v_version);
+    changed_from := case when v_known.watched = v_watched
+                         then private.changed_since(v_known.change, v_version) else 0 end;
     -- Without its newest message the database was perhaps set back to before that: adding messages is no change.
     if changed_from > 0 and not exists (
         select from shared.messages m
@@ -195,7 +198,7 @@ begin
       and m.position <= least(p_own - 1, p_before - 1, v_version.newest)
     order by m.position desc limit 1;
     copy := json_build_object(
-      'change', v_version.changes[1], 'covered', p_covered, 'character_id', p_character_id, 'is_cut', is_cut,
+      'watched', v_watched, 'change', v_version.changes[1], 'covered', p_covered, 'character_id', p_character_id, 'is_cut', is_cut,
       'most', p_bytes, 'upto', coalesce(v_newest.position, 0), 'newest_id', v_newest.id);
   end if;
 end $$;

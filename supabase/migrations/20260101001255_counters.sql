@@ -26,13 +26,15 @@ language plpgsql set search_path = '' as $$
 declare
   v_per_minute numeric := p_limits ->> (p_plural || '_per_minute');
   v_per_day numeric := p_limits ->> (p_plural || '_per_day');
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked jsonb;
   v_counter private.counters;
   v_now timestamptz;
   v_today date;
   v_on_day bigint;
   v_recent timestamptz[];
 begin
+  perform private.hold_account(p_user_id);
+  v_blocked := private.why_account_blocked(p_user_id);
   if v_blocked is not null then
     return v_blocked;
   end if;
@@ -98,10 +100,11 @@ begin
   return auth.uid();
 end $$;
 
--- Rejects every write through the Data API for a blocked account.
+-- Rejects every write through the Data API for a blocked account. Here no row of the statement is locked yet.
 create function private.check_account() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  perform private.hold_account(auth.uid());
   perform private.active_caller();
   return null;
 end $$;

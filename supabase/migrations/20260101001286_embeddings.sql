@@ -137,6 +137,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_turn public.turns;
 begin
+  perform private.hold_account(t.user_id) from public.turns t where t.id = p_turn_id;
   select * into v_turn from public.turns t where t.id = p_turn_id;
   perform private.record_usage(p_turn_id, v_turn, p_usage);
   if v_turn.conversation_id is null or not private.has_embeddings() then
@@ -176,7 +177,7 @@ declare
   v_turn public.turns;
 begin
   -- Somebody may have deleted the account meanwhile.
-  v_turn.user_id := (select u.id from auth.users u where u.id = p_user_id);
+  select u.id into v_turn.user_id from auth.users u where u.id = p_user_id for key share;
   perform private.record_usage(p_id, v_turn, p_usage);
 end $$;
 

@@ -79,7 +79,7 @@ declare
   v_placed record;
 begin
   -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  perform private.hold_person(p_user_id);
   started_at := clock_timestamp();  -- now() is from before the wait
 
   refused := private.why_account_blocked(p_user_id);
@@ -146,7 +146,7 @@ begin
              ch.content_rating = 'sfw' or profile.age_verified
              -- An existing conversation continues in the tier it may have.
              or exists (select 1 from private.members(conversation) m where m.character_id = ch.id)));
-    if not found then
+    if not found or not shared.hold_character(speaker.id) then
       refused := jsonb_build_object('outcome', 'character_not_found');
       return;
     end if;
@@ -165,7 +165,7 @@ begin
       and (ch.user_id = p_user_id
            or ch.is_public and (
              ch.content_rating = 'sfw' or profile.age_verified or ch.id = conversation.user_character_id));
-    if not found then
+    if not found or not shared.hold_character(persona.id) then
       refused := jsonb_build_object('outcome', 'persona_not_found');
       return;
     end if;

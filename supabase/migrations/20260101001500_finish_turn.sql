@@ -34,6 +34,7 @@ language plpgsql security definer set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_conversation_id uuid;
+  v_character_id uuid;
   v_locked text;
   v_turn public.turns;
   v_replaced shared.messages;
@@ -41,9 +42,10 @@ declare
   v_memory_updated boolean := false;
   v_is_draft boolean;
 begin
-  -- Locks in the same order as begin_turn: user, conversation, turn.
-  select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
-  into v_conversation_id, v_locked from public.turns t where t.id = p_turn_id;
+  -- Locks in the order of whatever deletes one of them: person, character, conversation, turn.
+  select t.conversation_id, private.hold_person(t.user_id), t.character_id
+  into v_conversation_id, v_locked, v_character_id from public.turns t where t.id = p_turn_id;
+  perform shared.hold_character(v_character_id);
   perform shared.hold_conversation(v_conversation_id);
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then

@@ -10,13 +10,10 @@
 create function private.why_action_blocked(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked jsonb;
   v_conversation_id uuid;
 begin
-  if v_blocked is not null then
-    return v_blocked;
-  end if;
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  perform private.hold_person(p_user_id);
   v_blocked := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
   if v_blocked is not null then
     return v_blocked;

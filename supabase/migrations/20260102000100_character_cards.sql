@@ -23,11 +23,12 @@ returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_new shared.characters := jsonb_populate_record(null::shared.characters, p_character);
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked jsonb;
   v_id uuid;
 begin
   -- One call at a time per user, as in begin_turn, so that the count is exact.
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  perform private.hold_person(p_user_id);
+  v_blocked := private.why_account_blocked(p_user_id);
   if v_blocked is not null then
     return v_blocked;
   elsif (select count(*) from shared.characters ch where ch.user_id = p_user_id) >= 1000 then

@@ -26,64 +26,64 @@ $$;
 
 -- Writes the messages of an import into a new conversation. p_speakers has the ids of further characters by
 -- the names that messages have, and p_personas those of whom the user played, null for themselves.
+--
+-- In one statement for each table: with one for each message, private.note_change writes the same row as often, and each
+-- time finds all its earlier states.
 create function private.write_chat(
   p_conversation_id uuid, p_user_character_id uuid, p_messages jsonb, p_speakers jsonb, p_personas jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_message record;
-  v_version record;
-  v_position bigint;
-  v_known jsonb;
-  v_name text;
-  v_ids uuid[];
-  v_asked_by uuid;
-  v_played_id uuid := p_user_character_id;
-  v_persona_id uuid;
+  v_positions constant bigint[] := array(
+    select shared.next_position() from generate_series(1, jsonb_array_length(p_messages)) order by 1);
+  v_rows shared.messages[];
 begin
-  for v_message in
-    select m.* from jsonb_array_elements(p_messages) with ordinality e (message, place)
+  with said as materialized (
+    select e.place, m.*,
+           -- The versions of a reply are read in the order of their times, or of their ids where they have one time.
+           array(select gen_random_uuid() from generate_series(1, jsonb_array_length(m.versions)) order by 1) as ids,
+           count(*) filter (where m.sender = 'user') over (order by e.place) as asked
+    from jsonb_array_elements(p_messages) with ordinality e (message, place)
     cross join lateral jsonb_to_record(e.message) as m (
-      sender text, name text, is_hidden boolean, said_at timestamptz, versions jsonb, active integer)
-    order by e.place
-  loop
-    v_position := shared.next_position();
-    -- The versions of a reply are read in the order of their times, or of their ids where they have one
-    -- time.
-    v_ids := array(
-      select gen_random_uuid() from generate_series(1, jsonb_array_length(v_message.versions)) order by 1);
-    -- Messages of unknown speakers keep their names, so that nobody takes them for somebody else's.
-    v_known := case v_message.sender when 'user' then p_personas else p_speakers end;
-    v_name := case when v_message.name is not null and not v_known ? v_message.name
-                then v_message.name || ': ' else '' end;
-    for v_version in
-      select x.content, x.place, x.place - 1 = v_message.active as is_active
-      from jsonb_array_elements_text(v_message.versions) with ordinality x (content, place) order by x.place
-    loop
-      insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
-                                   variant_of, is_active, created_at)
-      overriding system value
-      values (v_ids[v_version.place], p_conversation_id, v_position, v_message.sender,
-              case v_message.sender when 'character' then (p_speakers ->> v_message.name)::uuid end,
-              left(v_name || v_version.content, 65536), 'text',
-              case v_message.sender when 'character' then v_asked_by end,
-              case when v_version.place > 1 then v_ids[1] end, v_version.is_active,
-              v_message.said_at + (v_version.place - 1) * interval '1 microsecond');
-    end loop;
-    if v_message.sender = 'user' then
-      v_asked_by := v_ids[1];
-      v_persona_id := case when p_personas ? v_message.name then (p_personas ->> v_message.name)::uuid
-                      else p_user_character_id end;
-      if v_persona_id is distinct from v_played_id then
-        insert into private.conversation_personas (conversation_id, position, persona_id)
-        values (p_conversation_id, 0, p_user_character_id), (p_conversation_id, v_position, v_persona_id)
-        on conflict do nothing;
-        v_played_id := v_persona_id;
-      end if;
-    end if;
-    if v_message.is_hidden then
-      insert into public.hidden_messages (conversation_id, position) values (p_conversation_id, v_position);
-    end if;
-  end loop;
+      sender text, name text, said_at timestamptz, versions jsonb, active integer)),
+  -- With the user's message before each. Not by a join, which is planned for few messages.
+  answers as materialized (
+    select s.*, case when s.asked > 0 then first_value(s.ids[1]) over (partition by s.asked order by s.place) end
+             as parent_id
+    from said s)
+  select array_agg(row(m.ids[x.place], p_conversation_id, v_positions[m.place], m.sender,
+         case m.sender when 'character' then (p_speakers ->> m.name)::uuid end,
+         -- Messages of unknown speakers keep their names, so that nobody takes them for somebody else's.
+         left(case when case m.sender when 'user' then p_personas else p_speakers end ? m.name then ''
+                   else coalesce(m.name || ': ', '') end || x.content, 65536),
+         'text', case m.sender when 'character' then m.parent_id end, case when x.place > 1 then m.ids[1] end,
+         x.place - 1 = m.active, m.said_at + (x.place - 1) * interval '1 microsecond', null, true)::shared.messages
+         order by m.place, x.place)
+  into v_rows
+  from answers m
+  cross join lateral jsonb_array_elements_text(m.versions) with ordinality x (content, place);
+  perform shared.import_messages(v_rows);
+
+  -- Whom the user played, where that changed.
+  insert into private.conversation_personas (conversation_id, position, persona_id)
+  select p_conversation_id, at.position, at.persona_id
+  from (
+    select v_positions[u.place] as position, u.persona_id,
+           lag(u.persona_id, 1, p_user_character_id) over (order by u.place) as played_id
+    from (
+      select e.place, case when p_personas ? (e.message ->> 'name') then (p_personas ->> (e.message ->> 'name'))::uuid
+                           else p_user_character_id end as persona_id
+      from jsonb_array_elements(p_messages) with ordinality e (message, place)
+      where e.message ->> 'sender' = 'user') u) at
+  where at.persona_id is distinct from at.played_id;
+  if found then
+    insert into private.conversation_personas (conversation_id, position, persona_id)
+    values (p_conversation_id, 0, p_user_character_id);
+  end if;
+
+  insert into public.hidden_messages (conversation_id, position)
+  select p_conversation_id, v_positions[e.place]
+  from jsonb_array_elements(p_messages) with ordinality e (message, place)
+  where (e.message ->> 'is_hidden')::boolean;
 end $$;
 
 -- Creates a conversation with a character from the messages of a file.
@@ -96,14 +96,14 @@ end $$;
 -- are looked for among the user's characters.
 --
 -- Returns {"outcome": "done", "conversation_id"} with "joined" and "unknown", lists of names, or
--- unknown_user, banned_user, character_not_found, persona_not_found, no_profile, rate_limited (with
--- limit, retry_after_seconds). A request repeated with its client's id makes one conversation.
+-- unknown_user, banned_user, character_not_found, persona_not_found, no_profile, too_many_messages (with limit),
+-- rate_limited (with limit, retry_after_seconds). A request repeated with its client's id makes one conversation.
 create function public.import_chat(
   p_user_id uuid, p_character_id uuid, p_user_character_id uuid, p_title text, p_client_message_id text,
   p_messages jsonb, p_settings jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked jsonb;
   v_character shared.characters;
   v_settings public.conversation_settings;
   v_names text[];
@@ -114,10 +114,11 @@ declare
   v_personas jsonb;
   v_conversation_id uuid;
 begin
+  perform private.hold_person(p_user_id);
+  v_blocked := private.why_account_blocked(p_user_id);
   if v_blocked is not null then
     return v_blocked;
   end if;
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   select c.id into v_conversation_id from shared.conversations c
   where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
   if found then
@@ -130,6 +131,9 @@ begin
   elsif p_user_character_id is not null and not exists (
       select from shared.characters ch where ch.id = p_user_character_id and private.may_use(p_user_id, ch)) then
     return jsonb_build_object('outcome', 'persona_not_found');
+  end if;
+  if jsonb_array_length(p_messages) > shared.most_imported() then
+    return jsonb_build_object('outcome', 'too_many_messages', 'limit', shared.most_imported());
   end if;
   v_blocked := private.count_use(p_user_id, 'imported bytes', private.limits_for(p_user_id), 'branched_bytes',
                                  octet_length(p_messages::text));

@@ -8,11 +8,12 @@ create function public.import_lorebook(
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked jsonb;
   v_id uuid;
 begin
   -- One call at a time per user, so that the count is exact.
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  perform private.hold_person(p_user_id);
+  v_blocked := private.why_account_blocked(p_user_id);
   if v_blocked is not null then
     return v_blocked;
   elsif p_conversation_id is not null and not exists (

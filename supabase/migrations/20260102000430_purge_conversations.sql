@@ -12,10 +12,11 @@ begin
               else 30 end
   into v_days from private.system_settings s;
   for v_id in
-    select e.conversation_id from public.conversation_entries e
+    select e.conversation_id from public.conversation_entries e join auth.users u on u.id = e.user_id
     where e.is_deleted and e.deleted_at < now() - make_interval(secs => v_days * 86400)
     order by e.deleted_at limit p_limit
-    for update skip locked
+    -- Nor those of an account that is being deleted.
+    for update of e skip locked for key share of u skip locked
   loop
     v_count := v_count + 1;
     if not private.stays_deleted(v_id, (select e.deleted_at from public.conversation_entries e where e.conversation_id = v_id)) then

@@ -51,7 +51,7 @@ begin
     raise exception 'A limit is at least one reply per day.' using errcode = 'PT400';
   end if;
   -- One call at a time per user, so that the count is exact.
-  perform pg_advisory_xact_lock(hashtextextended(v_user_id::text, 0));
+  perform private.hold_person(v_user_id);
   if (select count(*) from private.api_keys k where k.user_id = v_user_id) >= (v_limits ->> 'api_keys')::numeric then
     raise exception 'You have reached the maximum number of API keys. Please revoke one first.' using errcode = 'PT409';
   end if;

@@ -12,6 +12,7 @@ declare
   v_today constant date := (v_now at time zone 'utc')::date;
   v_key private.api_keys;
 begin
+  perform private.hold_account(k.user_id) from private.api_keys k where k.key_hash = p_key_hash;
   -- Locked, so that turns that begin at once count each other.
   select * into v_key from private.api_keys k
   where k.key_hash = p_key_hash and (k.expires_at is null or k.expires_at > v_now) for update;

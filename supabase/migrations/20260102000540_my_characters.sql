@@ -109,7 +109,7 @@ begin
   end if;
 
   -- One call at a time per user, so that the count is exact.
-  perform pg_advisory_xact_lock(hashtextextended(v_user_id::text, 0));
+  perform private.hold_person(v_user_id);
   if (select count(*) from shared.characters ch where ch.user_id = v_user_id) >= 1000 then
     raise exception 'You have reached the maximum number of characters. Please delete one first.'
       using errcode = 'PT409', hint = 'The maximum is 1000 characters.';

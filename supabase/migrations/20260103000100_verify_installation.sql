@@ -8,6 +8,7 @@
 --   providers, models   rows, without request defaults, capabilities and prices
 --   workers             every worker with an address, as read_workers returns them, without options
 --   steps               periodic steps of health_check by name, with their last result
+--   is_watched          whether every change of messages is noticed: private.watched
 --   turns_overdue       number of turns that health_check should have closed minutes ago
 --   cooldowns_overdue   number of ended cooldowns that it should have deleted minutes ago
 create function public.verify_installation() returns jsonb
@@ -52,6 +53,7 @@ begin
       'steps', (
         select coalesce(jsonb_object_agg(h.step, to_jsonb(h) - 'step'), '{}')
         from public.health_check_steps h where h.step not like 'wake:%'),
+      'is_watched', private.watched() is not null,
       'turns_overdue', (
         select count(*) from public.turns t
         where t.status = 'running' and t.lease_expires_at < now() - interval '3 minutes'),

@@ -35,6 +35,8 @@ ADDED = [
     "index public.conversations.conversations_by_person",
     "index public.messages.messages_by_position",
     "index public.messages.messages_by_term",
+    "trigger public.conversations.a_account_first",
+    "trigger public.conversations.a_account_of_row",
     "trigger public.conversations.a_forget_conversation",
     "trigger public.messages.a_forget_deleted",
     "trigger public.messages.a_forget_edited",

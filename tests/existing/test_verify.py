@@ -27,6 +27,7 @@ def judged(connection: Connection) -> dict[str, tuple[str, str]]:
     facts: dict[str, Any] = row["facts"]
     checks = check_facts(facts, {}, {"20260101000100": ""}, is_local=False)
     names = ("adoption", "the product's tables", "messages", "row level security", "policies")
+    names += ("changes of messages",)
     return {check.name: (check.state, check.found) for check in checks if check.name in names}
 
 
@@ -69,6 +70,16 @@ def test_messages_without_a_position_are_told(adopted: Connection) -> None:
         select id, 'user', 'Loaded.' from public.conversations limit 1"""
     found = changed(adopted, loaded)["messages"]
     assert found == ("problem", "1 message without a position, in no prompt")
+
+
+def test_triggers_that_were_off_are_told(adopted: Connection) -> None:
+    off_and_on = """
+        alter table public.messages disable trigger user;
+        alter table public.messages enable trigger user"""
+    state, found = changed(adopted, off_and_on)["changes of messages"]
+    assert (state, "not always noticed" in found) == ("problem", True)
+    again = changed(adopted, f"{off_and_on}; select private.watch_messages()")
+    assert again["changes of messages"] == ("ok", "always noticed")
 
 
 def test_what_is_not_ours_is_not_judged(adopted: Connection) -> None:

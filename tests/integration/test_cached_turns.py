@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -63,11 +63,12 @@ class Instance:
         same += ("templates", "models", "moderation_models", "embedding_models")
         same += ("facts", "settings", "variables", "workers", "cooldowns")
         assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
-        assert begun["copy"]["is_cut"] == fresh["copy"]["is_cut"]
+        is_cut = (begun["copy"] or begun)["is_cut"]
+        assert is_cut == (fresh["copy"] or fresh)["is_cut"]
         (memory, backlog), (fresh_memory, fresh_backlog) = _memory(begun), _memory(fresh)
         assert memory == fresh_memory
         cast, fresh_cast = (sorted(map(str, one["cast"])) for one in (begun, fresh))
-        if begun["copy"]["is_cut"]:
+        if is_cut:
             # Those count who wrote what the instance has, although it has no room any more.
             assert set(cast) >= set(fresh_cast)
         else:
@@ -357,6 +358,104 @@ def test_everything_is_removed_at_once(
     assert known == []
     stack.db.execute(f"delete from public.{table}".encode())  # noqa: S608
     instance.turn()
+
+
+@pytest.mark.installations
+def test_hidden_message_is_exchanged_for_another(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    """Another program moves the row."""
+    hide(stack, user, instance.all()[4])
+    instance.turn()
+    for place in (8, 2):
+        other = stack.all("select position from messages order by position")[place]["position"]
+        stack.db.execute("update public.hidden_messages set position = %s", [other])
+        instance.turn()
+
+
+@pytest.fixture
+def triggers(stack: Stack) -> Iterator[None]:
+    """The triggers are as they were after the test."""
+    yield
+    for table in ("messages", "hidden_messages"):
+        stack.db.execute(f"alter table public.{table} enable trigger user".encode())
+    stack.db.execute("select private.watch_messages()")
+
+
+OFF = "alter table public.messages disable trigger user"
+ON = "alter table public.messages enable trigger user"
+WATCH = "select private.watch_messages()"
+
+
+@pytest.mark.installations
+@pytest.mark.usefixtures("triggers")
+class TestTriggersThatWereOff:
+    """As in large corrections. Whatever is corrected, no turn uses the old text."""
+
+    @pytest.mark.parametrize("afterwards", [[ON], [ON, WATCH]])
+    def test_change_meanwhile_is_seen(
+        self, stack: Stack, user: User, instance: Instance, afterwards: list[str]
+    ) -> None:
+        with stack.db.transaction():
+            stack.db.execute(OFF)
+            overwrite(stack, user, instance.all()[4])
+            for statement in afterwards:
+                stack.db.execute(statement.encode())
+        instance.turn()
+        instance.turn()
+
+    def test_change_by_a_replica_afterwards_is_seen(
+        self, stack: Stack, user: User, instance: Instance
+    ) -> None:
+        """Once off and on again, they do not run always."""
+        stack.db.execute(OFF)
+        stack.db.execute(ON)
+        instance.turn()
+        correct(stack, user, instance.all()[4])
+        instance.turn()
+
+    @pytest.mark.parametrize(
+        ("table", "trigger"),
+        [
+            ("messages", "a_note_changed"),
+            ("messages", "a_note_moved"),
+            ("hidden_messages", "hidden_messages_note_added"),
+        ],
+    )
+    def test_turns_meanwhile_keep_nothing(
+        self, stack: Stack, user: User, instance: Instance, table: str, trigger: str
+    ) -> None:
+        stack.db.execute(f"alter table public.{table} disable trigger {trigger}".encode())
+        instance.turn()
+        hide(stack, user, instance.all()[3])
+        overwrite(stack, user, instance.all()[4])
+        instance.turn()
+        stack.db.execute(WATCH)
+        instance.turn()
+
+    def test_histories_are_kept_again(self, stack: Stack, instance: Instance) -> None:
+        stack.db.execute(OFF)
+        stack.db.execute(ON)
+        for _ in range(2):
+            instance.turn()
+            assert len(instance.read) > len(SAID)
+        stack.db.execute(WATCH)
+        instance.turn()
+        instance.turn()
+        assert instance.read == ["And now?", "Now this."]
+
+    def test_trigger_that_was_made_again_is_another(
+        self, stack: Stack, user: User, instance: Instance
+    ) -> None:
+        made = stack.one(
+            "select pg_get_triggerdef(oid) as made from pg_trigger where tgname = 'a_note_changed'"
+        )["made"]
+        with stack.db.transaction():
+            stack.db.execute("drop trigger a_note_changed on public.messages")
+            overwrite(stack, user, instance.all()[4])
+            stack.db.execute(made.encode())
+            stack.db.execute(WATCH)
+        instance.turn()
 
 
 def back_up(stack: Stack, conversation: UUID) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.support.answers import text
 from tests.support.stack import DEMO_CHARACTER, Stack, User
@@ -306,3 +307,63 @@ class TestExport:
         export(stack, user, conversation)
         sent = {"action": "export_chat", "conversation_id": conversation}
         refused(stack.chat(user, **sent), 429, "rate_limited")
+
+
+@pytest.mark.installations
+class TestLongChats:
+    def test_row_that_all_messages_share_is_written_once(self, stack: Stack) -> None:
+        """Each writing finds the earlier ones again, so with one for each message four times as
+        many took sixteen times as long."""
+        rows = [
+            {"sender": "user", "said_at": "2024-01-01", "versions": [str(number)], "active": 0}
+            for number in range(50)
+        ]
+        with stack.db.transaction():
+            before = updated(stack)
+            done = stack.one(
+                "select import_chat(%s, %s, null, 'T', null, %s, null) as row",
+                *(stack.user().id, DEMO_CHARACTER, Jsonb(rows)),
+            )["row"]
+            assert done["outcome"] == "done"
+            assert updated(stack) == before
+        assert len(stack.said(done["conversation_id"])) == 50
+
+    def test_versions_and_speakers_are_those_of_the_file(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        ben = stack.insert("characters", user_id=user.id, name="Ben")
+        made = bring(
+            *(stack, user, HEADER, said("Anybody", "Hi.")),
+            *(said("Ada", "One"), said("Ben", "B", swipes=["A", "B"], swipe_id=1)),
+            *(said("Cid", "C"), said("Ada", "Two", is_system=True), said("Ben", "D")),
+        )
+        rows = stack.all(
+            "select m.content, m.is_active, m.character_id, p.content as answers, v.content as of"
+            " from messages m left join messages p on p.id = m.parent_id"
+            " left join messages v on v.id = m.variant_of where m.conversation_id = %s"
+            " order by m.position, m.content",
+            made["conversation_id"],
+        )
+        (hi, one, a, b, c, two, d) = [tuple(row.values()) for row in rows]
+        assert [row[0] for row in (hi, one, two)] == ["Hi.", "One", "Two"]
+        assert [row[3:] for row in (hi, one, two)] == [(None, None)] * 3
+        assert a == ("A", False, ben, "One", None)
+        assert b == ("B", True, ben, "One", "A")
+        assert c[:2] == ("Cid: C", True)
+        assert d == ("D", True, ben, "Two", None)
+        assert len(stack.all("select from hidden_messages")) == 1
+
+    def test_more_than_can_be_imported_are_refused(self, stack: Stack) -> None:
+        user = stack.user()
+        lines = [said("Ada", str(number)) for number in range(3_001)]
+        answer = ask(stack, user, *lines)
+        if stack.is_adopted:
+            assert "at most 3,000" in refused(answer, 413, "chat_too_large")
+            assert stack.all("select from conversations where user_id = %s", user.id) == []
+        else:
+            assert answer.json()["messages"] == 3_001
+
+
+def updated(stack: Stack) -> int:
+    """The rows of versions that this transaction has updated."""
+    query = "select pg_stat_get_xact_tuples_updated(%s::regclass) as number"
+    return int(stack.one(query, "private.conversation_versions")["number"])

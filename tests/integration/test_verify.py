@@ -500,6 +500,16 @@ def test_database_without_a_record_of_migrations(verify: Verify) -> None:
     assert (code, "has no record" in output) == (OK, True)
 
 
+def test_triggers_that_were_turned_off(verify: Verify) -> None:
+    verify.stack.db.execute("alter table public.hidden_messages disable trigger user")
+    verify.stack.db.execute("alter table public.hidden_messages enable trigger user")
+    try:
+        problems = verify.problems()
+    finally:
+        verify.stack.db.execute("select private.watch_messages()")
+    assert list(problems) == ["changes of messages"]
+
+
 def test_table_without_row_level_security(verify: Verify) -> None:
     verify.stack.db.execute("alter table public.memories disable row level security")
     try:
@@ -663,6 +673,7 @@ FACTS: dict[str, Any] = {
     "models": [],
     "workers": [],
     "steps": {},
+    "is_watched": True,
     "turns_overdue": 0,
     "cooldowns_overdue": 0,
 }

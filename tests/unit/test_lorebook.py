@@ -1,5 +1,7 @@
 """Which entries of a lorebook match the newest messages."""
 
+import gc
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.json_text import dumps, loads
 from roleplay_chat.lorebook.entries import (
     KEPT_BYTES,
     MAX_KEYS,
     MAX_PATTERN_CHARS,
     MAX_PATTERNS,
     Entry,
+    memory_of,
     parse_entries,
     without_decorators,
 )
@@ -694,13 +698,52 @@ class TestBooksReadOnce:
     def test_books_that_are_kept_have_a_bound(self) -> None:
         books = [
             {"entries": [{"keys": ["a"], "content": "x" * 500_000 + str(number)}]}
-            for number in range(20)
+            for number in range(40)
         ]
         first = [parse_entries(book) for book in books]
         # Newest first: a newly read book replaces the oldest.
         pairs = zip(reversed(books), reversed(first), strict=True)
         kept = [parse_entries(book) is read for book, read in pairs]
-        assert kept == [number < KEPT_BYTES // 500_000 for number in range(20)]
+        assert kept == [number < KEPT_BYTES // 501_000 for number in range(40)]
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            {"content": "{number:x}"},
+            {"content": "The dragon sleeps under hill {number}. " * 9, "keys": ["dragon{number}"]},
+            {"content": "Дракон спит под холмом {number}. " * 9, "keys": ["дракон {number}"]},
+            {"content": "x", "keys": ["{number} " + str(key) for key in range(100)]},
+            {
+                "content": "x",
+                "extensions": {
+                    "group": "g{number}",
+                    "triggers": ["swipe", "continue"],
+                    "character_filter": {"names": ["Ada {number}", "Ben {number}"]},
+                },
+            },
+            {"content": "x" * 20_000 + "{number}", "id": "i{number}"},
+        ],
+    )
+    def test_memory_of_a_book_is_known(self, entry: dict[str, Any]) -> None:
+        """As Python counts it, within a factor of two."""
+        listed = ",".join(
+            dumps(entry)
+            .decode()
+            .replace("{number}", str(number))
+            .replace("{number:x}", f"{number:x}")
+            for number in range(400)
+        )
+        parse_entries(loads(f'{{"entries": [{listed}], "other": 1}}'))  # what is made only once
+        gc.collect()
+        tracemalloc.start()
+        try:
+            entries = parse_entries(loads(f'{{"entries": [{listed}, 0]}}'))
+            gc.collect()
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(entries) == 400
+        assert taken / 2 <= memory_of(entries) <= taken * 2
 
     def test_book_that_json_cannot_hold_is_read_all_the_same(self) -> None:
         book = {"entries": [{"keys": ["a"], "content": "x", "more": {1: "\ud800"}}]}

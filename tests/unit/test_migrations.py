@@ -142,7 +142,7 @@ def names_shared_table(migration: str) -> list[str]:
     """
     text = re.sub(r"--[^\n]*", "", migration)
     theirs = r"references public\.\w+|create (policy|trigger) .*?;"
-    theirs += r"|alter table public\.\w+\s+enable always trigger .*?;"
+    theirs += r"|t\.tgrelid in \([^)]*\)"  # looks for triggers
     text = re.sub(theirs, "", text, flags=re.DOTALL)
     return re.findall(rf"[^\n]*\bpublic\.(?:{SHARED})\b[^\n]*", text)
 

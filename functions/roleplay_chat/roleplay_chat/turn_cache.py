@@ -74,7 +74,7 @@ class CachedTurn:
     def size(self) -> int:
         """The memory that it takes without the task configuration, in bytes."""
         rows = (*self.rows, *self.backlog)
-        texts = sum(_memory(row["content"]) + _ROW_BYTES for row in rows)
+        texts = sum(text_memory(row["content"]) + _ROW_BYTES for row in rows)
         parts = sum(len(part.data) + _ROW_BYTES for part in self.parts.values())
         return texts + parts + _ROW_BYTES
 
@@ -278,7 +278,7 @@ def _filled_in(recalled: Sequence[Row], held: Sequence[Row]) -> Sequence[Row]:
     return [row for row in filled if row["content"] is not None]
 
 
-def _memory(text: str) -> int:
+def text_memory(text: str) -> int:
     """The memory of a text. Python keeps the UTF-8 of one that is not ASCII, too, once it was asked
     for that."""
     if text.isascii():

@@ -135,6 +135,11 @@ def _unknown(names: list[str]) -> list[str]:
 def _check(done: Object) -> None:
     if done["outcome"] == "too_large":
         raise too_large("This conversation is too large for one file.")
+    if done["outcome"] == "too_many_messages":
+        sentence = (
+            f"This chat has too many messages: at most {done['limit']:,} can be imported here."
+        )
+        raise too_large(sentence)
     if done["outcome"] == "character_not_found":
         raise ApiError(404, "character_not_found", "This character does not exist.")
     if done["outcome"] not in ("done", "found"):

@@ -6,7 +6,7 @@ decorators are removed from the text and ignored. `without_effect` names everyth
 effect.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from operator import itemgetter
@@ -20,6 +20,7 @@ from edge.json_values import clamped, fields, number_or_text, text
 from roleplay_chat.lorebook.keys import MAX_KEY_CHARS, is_pattern
 from roleplay_chat.messages import Role
 from roleplay_chat.screening.decision import Part
+from roleplay_chat.turn_cache import text_memory
 
 Position = Literal[
     "before_char", "after_char", "in_chat", "note_top", "note_bottom", "examples_top",
@@ -46,8 +47,13 @@ MAX_PATTERNS = 500
 """Patterns in a book, which are compiled, unlike plain keys; further ones are ignored."""
 MAX_PATTERN_CHARS = 20_000
 """Characters of all patterns in a book."""
-KEPT_BYTES = 4 * 2**20
-"""The size of the cached books as JSON; the parsed entries take about three times as much."""
+KEPT_BYTES = 12 * 2**20
+"""The memory of the cached books. The length of the JSON says little about it: an entry of a few
+characters takes as much as one of a few hundred."""
+_ENTRY_BYTES = 600
+"""The memory of an entry without its texts: the object, and what its fields refer to."""
+_NONE = frozenset[str]()
+"""One for all: an empty set takes as much as half of an entry."""
 
 _OUTLET = 7
 _SILLYTAVERN_POSITIONS: dict[object, Position] = {
@@ -247,13 +253,26 @@ class _Books:
         if known:
             return known[1]
         entries = _read(book)
-        if len(source) <= KEPT_BYTES:
+        size = memory_of(entries)
+        if size <= KEPT_BYTES:
             with self._lock:
-                self._known[digest] = len(source), entries
+                self._known[digest] = size, entries
         return entries
 
 
 _books = _Books()
+
+
+def memory_of(entries: Sequence[Entry]) -> int:
+    """The memory that entries take, in bytes, about."""
+    return sum(
+        _ENTRY_BYTES + sum(map(text_memory, (entry.content, *_names(entry)))) for entry in entries
+    )
+
+
+def _names(entry: Entry) -> Iterable[str]:
+    """The texts of an entry but its content."""
+    return (*entry.all_keys, *entry.groups, *entry.characters, *entry.generations, entry.outlet)
 
 
 def _read(book: Mapping[str, Any]) -> Sequence[Entry]:
@@ -444,14 +463,14 @@ def _timing(more: Mapping[str, Any], decorators: "Decorators") -> dict[str, Any]
 
 
 def _generations(more: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(name.lower() for name in _texts(more.get("triggers")))
+    return frozenset(name.lower() for name in _texts(more.get("triggers"))) or _NONE
 
 
 def _characters(more: Mapping[str, Any]) -> dict[str, Any]:
     chosen = fields(more.get("character_filter"))
     names = map(as_file_name, _texts(chosen.get("names")))
     return {
-        "characters": frozenset(filter(None, names)),
+        "characters": frozenset(filter(None, names)) or _NONE,
         "is_for_others": _own_or(chosen.get("isExclude"), chosen.get("is_exclude")) is True,
     }
 

@@ -14,9 +14,12 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from sys import getsizeof
+from threading import Lock
 from typing import Literal
 
 import regex
+from cachetools import LRUCache, cached
 
 from roleplay_chat.lorebook.inflection import forms, plural
 from roleplay_chat.screening.normalize import stream_safe
@@ -29,6 +32,12 @@ MAX_SCANNED_CHARS = 16_384
 MAX_EXPANDED = 2_000
 """The size of a pattern with its repetitions written out, as compiling does: "((a{9}){9}){9}" has
 more than 729 parts. Authors' patterns have tens."""
+PATTERN_BYTES = 8 * 2**20
+"""The memory of the cached patterns. One may take 200 kB."""
+FORMS_BYTES = 8 * 2**20
+"""The memory of the cached forms of keys. Those of a Russian word take 4 kB."""
+SHORT_CHARS = 64
+"""Of keys, which are cached; three megabytes of them."""
 MAX_JOINED = 16
 """Joined texts that are cached: one for each depth and form."""
 MAX_INFLECTED_PARTS = 16
@@ -224,7 +233,12 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", text)
 
 
-@lru_cache(maxsize=1024)
+def _pattern_memory(pattern: "regex.Pattern[str] | None") -> int:
+    """The memory of a compiled pattern in bytes, about: each part of one takes some 250."""
+    return 1_000 + 250 * (expanded(pattern.pattern) if pattern else 0)
+
+
+@cached(LRUCache(PATTERN_BYTES, getsizeof=_pattern_memory), lock=Lock())
 def compiled(key: str) -> "regex.Pattern[str] | None":
     """The compiled pattern of a key; None if it is no pattern, or an invalid or too large one."""
     parsed = _parsed(key) if len(key) <= MAX_KEY_CHARS else None
@@ -237,7 +251,8 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
     for letter in letters:
         flags |= _FLAGS[letter]
     try:
-        return regex.compile(source, flags)
+        # The library would keep some, however large.
+        return regex.compile(source, flags, cache_pattern=False)
     except (regex.error, RecursionError, ValueError, OverflowError):
         return None
 
@@ -340,14 +355,22 @@ def _ready(text: str, form: Form) -> str:
     return _EDGE.sub(_MARK, text) if form.endswith("words") else text
 
 
-_ready_key = lru_cache(maxsize=4096)(_ready)
+_ready_short = lru_cache(maxsize=4096)(_ready)
+
+
+def _ready_key(key: str, form: Form) -> str:
+    return _ready_short(key, form) if len(key) <= SHORT_CHARS else _ready(key, form)
 
 
 def _tokens(marked: str) -> list[str]:
     return [token for token in marked.split(_MARK) if token]
 
 
-@lru_cache(maxsize=4096)
+def _forms_memory(parts: Sequence[frozenset[str]]) -> int:
+    return 200 + sum(getsizeof(part) + sum(map(getsizeof, part)) for part in parts)
+
+
+@cached(LRUCache(FORMS_BYTES, getsizeof=_forms_memory), lock=Lock())
 def _forms(key: str, form: Form) -> Sequence[frozenset[str]]:
     """The forms of each part of a key; empty if it has too many parts, or no other forms."""
     tokens = _tokens(_ready(key, form))

@@ -48,6 +48,8 @@ _TALK: tuple[Part, ...] = ("history", "message")
 _TALK_ORDER = [_ORDER[part] for part in _TALK]
 REMEMBERED_TEXTS = 16_384
 """Three megabytes."""
+REMEMBERED_LISTS = 1_024
+"""Two megabytes, if each is of 250 texts."""
 REMEMBERED_PROMPTS = 4_096
 """One megabyte: of a prompt the few different signals in it."""
 HASH_BYTES = 32
@@ -164,7 +166,7 @@ class Reading:
         count = len(self._lasting)
         lasting = _known.get(self._lasting_key)
         if lasting is None:
-            _make_room(_known, REMEMBERED_TEXTS)
+            _make_room(_known, REMEMBERED_LISTS)
             lasting = [_remembered(text, _hash_of(text)) for text in self._lasting]
             _known[self._lasting_key] = lasting
         known = zip(self._known[count:], self._passages[count:], self._keys, strict=True)
