@@ -22,8 +22,9 @@ revoke execute on function private.touch_updated_at() from public, anon, authent
 -- A number from outside, limited to what a column can hold: at most p_most; null if it is negative
 -- or not a number.
 create function private.bounded(p_value jsonb, p_most numeric) returns numeric
-language sql immutable set search_path = '' as $$
-  select case when jsonb_typeof(p_value) = 'number' and p_value::numeric >= 0
-    then least(p_value::numeric, p_most) end
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when jsonb_typeof(p_value) = 'number' and p_value::numeric >= 0
+    then least(p_value::numeric, p_most) end;
+end $$;
 revoke execute on function private.bounded(jsonb, numeric) from public, anon, authenticated;

@@ -70,14 +70,16 @@ grant execute on function private.is_played(uuid, uuid) to authenticated;
 -- {"outcome": "banned_user"}; null if it is not. Read as JSON because some Auth servers lack one of
 -- the columns.
 create function private.why_account_blocked(p_user_id uuid) returns jsonb
-language sql stable set search_path = '' as $$
-  select case
-    when u.id is null or u.facts ->> 'deleted_at' is not null then '{"outcome": "unknown_user"}'::jsonb
-    when (u.facts ->> 'banned_until')::timestamptz > clock_timestamp() then '{"outcome": "banned_user"}'::jsonb
-  end
-  from (values (p_user_id)) asked (id)
-  left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select case
+      when u.id is null or u.facts ->> 'deleted_at' is not null then '{"outcome": "unknown_user"}'::jsonb
+      when (u.facts ->> 'banned_until')::timestamptz > clock_timestamp() then '{"outcome": "banned_user"}'::jsonb
+    end
+    from (values (p_user_id)) asked (id)
+    left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id);
+end $$;
 revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;
 
 -- Whoever writes what belongs to a person calls this first: one call at a time per person, and the account is

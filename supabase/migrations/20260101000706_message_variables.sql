@@ -23,13 +23,15 @@ $$;
 -- The variables of the newest reply before a position. For a conversation without any, this reads the
 -- index once.
 create function private.variables_before(p_conversation_id uuid, p_position bigint) returns jsonb
-language sql stable set search_path = '' as $$
-  select coalesce((
-    select v.variables from private.message_variables v
-    join shared.messages m on m.id = v.message_id and m.is_active
-    where v.conversation_id = p_conversation_id and v.position < p_position
-    order by v.position desc limit 1), '{}')
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce((
+      select v.variables from private.message_variables v
+      join shared.messages m on m.id = v.message_id and m.is_active
+      where v.conversation_id = p_conversation_id and v.position < p_position
+      order by v.position desc limit 1), '{}'));
+end $$;
 
 -- Stores the variables after a reply. Values that violate the table's constraints are left out, because
 -- the reply is saved in the same transaction.

@@ -47,21 +47,24 @@ create trigger lorebooks_total before insert on public.lorebooks
 -- The books of a turn, the most important first: [{"id", "scope", "content"}]. At most eight, and one
 -- megabyte.
 create function private.lorebooks_for(p_user_id uuid, p_conversation_id uuid, p_persona_id uuid) returns json
-language sql stable set search_path = '' as $$
-  select coalesce(json_agg(json_build_object('id', s.id, 'scope', s.scope, 'content', s.content) order by s.place), '[]')
-  from (
-    select o.*, sum(o.bytes) over (order by o.place) as total
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(
+      json_agg(json_build_object('id', s.id, 'scope', s.scope, 'content', s.content) order by s.place), '[]')
     from (
-      select b.id, b.scope, b.content, b.bytes, row_number() over (
-               order by array_position('{conversation,persona,person,everyone}', b.scope), b.created_at, b.id) as place
+      select o.*, sum(o.bytes) over (order by o.place) as total
       from (
-        select * from public.lorebooks u where u.user_id = p_user_id
-        union all select * from public.lorebooks e where e.user_id is null) b
-      where b.is_enabled and (b.scope in ('person', 'everyone')
-                              or b.conversation_id = p_conversation_id or b.persona_id = p_persona_id)) o
-    where o.place <= 8) s
-  where s.total <= 1048576
-$$;
+        select b.id, b.scope, b.content, b.bytes, row_number() over (
+                 order by array_position('{conversation,persona,person,everyone}', b.scope), b.created_at, b.id) as place
+        from (
+          select * from public.lorebooks u where u.user_id = p_user_id
+          union all select * from public.lorebooks e where e.user_id is null) b
+        where b.is_enabled and (b.scope in ('person', 'everyone')
+                                or b.conversation_id = p_conversation_id or b.persona_id = p_persona_id)) o
+      where o.place <= 8) s
+    where s.total <= 1048576);
+end $$;
 revoke execute on function private.lorebooks_for(uuid, uuid, uuid) from public, anon, authenticated;
 
 -- The books of a conversation that a branch gets: the oldest, as many as its user may still have.

@@ -19,7 +19,9 @@ create policy hidden_messages_select on public.hidden_messages for select to aut
 
 -- The positions of the hidden messages of a conversation; {} without any.
 create function private.hidden_positions(p_conversation_id uuid) returns bigint[]
-language sql stable set search_path = '' as $$
-  select array(select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select array(select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id));
+end $$;
 revoke execute on function private.hidden_positions(uuid) from public, anon, authenticated;

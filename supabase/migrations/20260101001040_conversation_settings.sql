@@ -52,8 +52,11 @@ create policy conversation_settings_all on public.conversation_settings for all 
 
 -- The settings for a turn; null without any.
 create function private.settings_of(p_conversation_id uuid) returns json
-language sql stable set search_path = '' as $$
-  select json_build_object('note', s.note, 'note_depth', s.note_depth, 'note_role', s.note_role, 'sampling', s.sampling)
-  from public.conversation_settings s where s.conversation_id = p_conversation_id
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select json_build_object(
+      'note', s.note, 'note_depth', s.note_depth, 'note_role', s.note_role, 'sampling', s.sampling)
+    from public.conversation_settings s where s.conversation_id = p_conversation_id);
+end $$;
 revoke execute on function private.check_sampling(), private.settings_of(uuid) from public, anon, authenticated;

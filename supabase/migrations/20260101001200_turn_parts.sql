@@ -3,14 +3,15 @@
 -- The columns of a character that the prompt and the content policy need; null for no character.
 -- `greetings` starts with first_message.
 create function private.character_facts(p_character shared.characters) returns jsonb
-language sql immutable set search_path = '' as $$
-  select case when (p_character).id is not null then
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_character.id is not null then
     to_jsonb(p_character)
       - '{user_id,is_public,first_message,alternate_greetings,talkativeness,created_at,updated_at}'::text[]
       || jsonb_build_object(
-        'greetings', to_jsonb(array_prepend((p_character).first_message, (p_character).alternate_greetings)))
-  end
-$$;
+        'greetings', to_jsonb(array_prepend(p_character.first_message, p_character.alternate_greetings)))
+  end;
+end $$;
 
 -- How many bytes of messages a turn reads (`most`): as many as the longest prompt of any model takes, so that
 -- builder.py decides where the history begins, but never more than private.most_history_bytes(). No byte counts less
@@ -25,11 +26,13 @@ $$;
 -- p_models are those of private.models_for, p_workers those of private.workers_for. Sizes and defaults are those of
 -- routing.py.
 create function private.history_bytes(p_models jsonb, p_workers jsonb, out most integer, out short integer)
-language sql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = '' as $$
+begin
   select least(ceil(coalesce(max(t.prompt * greatest(4, 3 / least(t.latin, t.other))), 32768)),
                private.most_history_bytes())::integer,
          greatest(floor(coalesce(min(
            ((least(t.context / 2, t.prompt) - 128) / 8 - 2) / greatest(t.latin, t.other, 1)), 0)), 0)::integer
+  into most, short
   from (
     select coalesce(s.context, s.default_context) as context,
            least(coalesce(s.context, s.default_context), coalesce(s.prompt, 32768)) as prompt,
@@ -50,8 +53,8 @@ language sql immutable set search_path = '' as $$
         from jsonb_array_elements(p_models) m (model)
         union all
         select w.worker -> 'config', w.worker -> 'token_ratios', 4096
-        from jsonb_array_elements(p_workers) w (worker)) r) s) t
-$$;
+        from jsonb_array_elements(p_workers) w (worker)) r) s) t;
+end $$;
 
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
 -- and what it keeps of those messages.
@@ -62,11 +65,13 @@ create type private.known_history as (
 -- The lowest position of a message that changed since the change that an instance knows as the last one, one beyond
 -- all if none did; 0 if nobody can say. p_version is the row of today.
 create function private.changed_since(p_change uuid, p_version private.conversation_versions) returns bigint
-language sql immutable set search_path = '' as $$
-  select case when k.place is null then 0 else coalesce((
-      select min(c.position) from unnest((p_version).changed[:k.place - 1]) c (position)), 9223372036854775807) end
-  from (select array_position((p_version).changes, p_change)) k (place)
-$$;
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_place constant integer := array_position(p_version.changes, p_change);
+begin
+  return case when v_place is null then 0 else coalesce((
+    select min(c.position) from unnest(p_version.changed[:v_place - 1]) c (position)), 9223372036854775807) end;
+end $$;
 
 -- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
 -- oldest first. `messages` has a list for each column, because an object for each message takes twice as
@@ -229,18 +234,20 @@ end $$;
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
 -- policy: [{"age", "content_rating"}]. The age of a character that no longer exists is null.
 create function private.cast_facts(p_conversation shared.conversations, p_others uuid[]) returns jsonb
-language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'age', ch.age, 'content_rating', coalesce(ch.content_rating, 'sfw'))), '[]')
-  from (
-    select (p_conversation).character_id as id
-    union
-    select m.character_id from public.conversation_characters m where m.conversation_id = (p_conversation).id
-    union
-    select unnest(p_others)) someone
-  left join shared.characters ch on ch.id = someone.id
-  where someone.id is not null
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'age', ch.age, 'content_rating', coalesce(ch.content_rating, 'sfw'))), '[]')
+    from (
+      select (p_conversation).character_id as id
+      union
+      select m.character_id from public.conversation_characters m where m.conversation_id = (p_conversation).id
+      union
+      select unnest(p_others)) someone
+    left join shared.characters ch on ch.id = someone.id
+    where someone.id is not null);
+end $$;
 
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
 -- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
@@ -257,49 +264,52 @@ $$;
 create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
-language sql stable set search_path = '' as $$
-  with known as not materialized (
-    select f.*, m.tier
-    from public.memories m join public.memory_facts f on f.memory_id = m.id
-    where m.user_id = p_user_id and f.is_active
-      and (f.replaced_by is null or p_before is not null and exists (
-        select from public.memory_facts n
-        where n.id = f.replaced_by and n.source_to >= p_before
-          and (n.source_conversation_id = p_conversation_id or exists (
-            select from private.fact_repeats r
-            where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
-              and r.position = n.source_to))
-          and not exists (
-            select from private.fact_repeats r
-            where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
-      and (p_before is null or f.source_to < p_before
-           or f.source_conversation_id is distinct from p_conversation_id and not exists (
-             -- A branch has a copy of the message that says it.
-             select from private.fact_repeats r
-             where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
-               and r.position = f.source_to)
-           or exists (
-             select from private.fact_repeats r
-             where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
-                                                               else not r.is_copied end))
-      and (m.conversation_id = p_conversation_id
-           or m.character_id = p_character_id and p_tier in ('character', 'profile')
-           or m.tier = 'profile' and p_tier = 'profile'))
-  select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
-  from (
-    select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by, f.subject, f.topic,
-           f.said_at, f.since,
-           case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
-                                  else r.position end as position
-    from known f
-    left join (
-      select r.fact_id, max(r.position) as position from private.fact_repeats r
-      where r.conversation_id = p_conversation_id group by r.fact_id) r on r.fact_id = f.id
-    where not f.is_withdrawal
-      and (f.pinned or f.written_by = 'person' or f.id <> all (array(select unnest(h.hides) from known h where h.hides <> '{}')))
-    order by f.pinned desc, f.importance desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id
-    limit 120) f
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    with known as not materialized (
+      select f.*, m.tier
+      from public.memories m join public.memory_facts f on f.memory_id = m.id
+      where m.user_id = p_user_id and f.is_active
+        and (f.replaced_by is null or p_before is not null and exists (
+          select from public.memory_facts n
+          where n.id = f.replaced_by and n.source_to >= p_before
+            and (n.source_conversation_id = p_conversation_id or exists (
+              select from private.fact_repeats r
+              where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
+                and r.position = n.source_to))
+            and not exists (
+              select from private.fact_repeats r
+              where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
+        and (p_before is null or f.source_to < p_before
+             or f.source_conversation_id is distinct from p_conversation_id and not exists (
+               -- A branch has a copy of the message that says it.
+               select from private.fact_repeats r
+               where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
+                 and r.position = f.source_to)
+             or exists (
+               select from private.fact_repeats r
+               where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
+                                                                 else not r.is_copied end))
+        and (m.conversation_id = p_conversation_id
+             or m.character_id = p_character_id and p_tier in ('character', 'profile')
+             or m.tier = 'profile' and p_tier = 'profile'))
+    select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
+    from (
+      select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by, f.subject, f.topic,
+             f.said_at, f.since,
+             case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
+                                    else r.position end as position
+      from known f
+      left join (
+        select r.fact_id, max(r.position) as position from private.fact_repeats r
+        where r.conversation_id = p_conversation_id group by r.fact_id) r on r.fact_id = f.id
+      where not f.is_withdrawal
+        and (f.pinned or f.written_by = 'person' or f.id <> all (array(
+          select unnest(h.hides) from known h where h.hides <> '{}')))
+      order by f.pinned desc, f.importance desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id
+      limit 120) f);
+end $$;
 
 -- The prices of a catalog entry, in the format of api_models.pricing.
 create function private.catalog_prices(p_catalog jsonb) returns jsonb
@@ -315,28 +325,30 @@ $$;
 -- Moderation models are always included, so that neither a catalog nor a switch can turn moderation
 -- off: one that must not be called has "is_active": false and counts as unavailable.
 create function private.models_for(p_task text) returns jsonb
-language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'model_key', m.model_key, 'display_name', m.display_name, 'model_family', m.model_family,
-    'endpoint_path', m.endpoint_path, 'input_defaults', m.input_defaults,
-    'capabilities', m.capabilities,
-    'pricing', m.pricing || case when m.catalog_status = 'not_free' then private.catalog_prices(m.catalog)
-                                 else '{}' end,
-    'is_default', m.is_default, 'is_active', m.is_active and p.is_active and p.is_approved,
-    'token_ratios', coalesce((
-      select r.ratios from private.token_ratios r where r.provider = p.name and r.model_key = m.model_key), '{}'),
-    'repairs', coalesce((
-      select k.repairs from private.known_repairs k where k.provider = p.name and k.model_key = m.model_key), '{}'),
-    'provider', jsonb_build_object(
-      'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
-      'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))
-    order by m.is_default desc, m.priority, m.model_key), '[]')
-  from shared.api_models m join shared.api_providers p on p.id = m.provider_id
-  where m.task = p_task
-    and m.modality in ('roleplay', 'chat', 'text', 'embedding')
-    and (m.is_active and p.is_active and p.is_approved and m.catalog_status is distinct from 'gone'
-         or p_task = 'moderation')
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'model_key', m.model_key, 'display_name', m.display_name, 'model_family', m.model_family,
+      'endpoint_path', m.endpoint_path, 'input_defaults', m.input_defaults,
+      'capabilities', m.capabilities,
+      'pricing', m.pricing || case when m.catalog_status = 'not_free' then private.catalog_prices(m.catalog)
+                                   else '{}' end,
+      'is_default', m.is_default, 'is_active', m.is_active and p.is_active and p.is_approved,
+      'token_ratios', coalesce((
+        select r.ratios from private.token_ratios r where r.provider = p.name and r.model_key = m.model_key), '{}'),
+      'repairs', coalesce((
+        select k.repairs from private.known_repairs k where k.provider = p.name and k.model_key = m.model_key), '{}'),
+      'provider', jsonb_build_object(
+        'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
+        'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))
+      order by m.is_default desc, m.priority, m.model_key), '[]')
+    from shared.api_models m join shared.api_providers p on p.id = m.provider_id
+    where m.task = p_task
+      and m.modality in ('roleplay', 'chat', 'text', 'embedding')
+      and (m.is_active and p.is_active and p.is_approved and m.catalog_status is distinct from 'gone'
+           or p_task = 'moderation'));
+end $$;
 
 revoke execute on function private.character_facts(shared.characters),
   private.history(uuid, uuid, bigint, bigint, integer, bigint, jsonb),

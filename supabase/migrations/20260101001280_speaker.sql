@@ -3,18 +3,20 @@
 -- The characters of a conversation that its user may see, in order.
 create function private.members(p_conversation shared.conversations)
 returns table (character_id uuid, place bigint)
-language sql stable set search_path = '' as $$
-  select m.character_id, row_number() over (order by m.position)
-  from (
-    select (p_conversation).character_id, -1 as position
-    union all
-    select c.character_id, c.position from public.conversation_characters c
-    where c.conversation_id = (p_conversation).id
-      and c.character_id is distinct from (p_conversation).character_id) m
-  join shared.characters ch on ch.id = m.character_id
-  where (ch.is_public or ch.user_id = (p_conversation).user_id)
-    and not exists (select from private.take_downs d where d.character_id = ch.id and d.restored_at is null)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
+    select m.character_id, row_number() over (order by m.position)
+    from (
+      select (p_conversation).character_id, -1 as position
+      union all
+      select c.character_id, c.position from public.conversation_characters c
+      where c.conversation_id = (p_conversation).id
+        and c.character_id is distinct from (p_conversation).character_id) m
+    join shared.characters ch on ch.id = m.character_id
+    where (ch.is_public or ch.user_id = (p_conversation).user_id)
+      and not exists (select from private.take_downs d where d.character_id = ch.id and d.restored_at is null);
+end $$;
 
 -- The position, from 1, of the first occurrence of a name in a text, or null. The name must be a
 -- word of its own ("Ann" does not match "Annual"), except in scripts without spaces between words. In
@@ -162,14 +164,16 @@ end $$;
 -- The other members of the conversation, with the columns that prompt, screening and content policy
 -- need.
 create function private.others(p_conversation shared.conversations, p_speaker uuid) returns jsonb
-language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(
-    private.character_facts(ch) - '{character_book,greetings,group_only_greetings,system_prompt}'::text[]
-      - '{post_history_instructions,depth_prompt,depth_prompt_depth,depth_prompt_role}'::text[]
-    order by m.place), '[]')
-  from private.members(p_conversation) m join shared.characters ch on ch.id = m.character_id
-  where m.character_id <> p_speaker
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(jsonb_agg(
+      private.character_facts(ch) - '{character_book,greetings,group_only_greetings,system_prompt}'::text[]
+        - '{post_history_instructions,depth_prompt,depth_prompt_depth,depth_prompt_role}'::text[]
+      order by m.place), '[]')
+    from private.members(p_conversation) m join shared.characters ch on ch.id = m.character_id
+    where m.character_id <> p_speaker);
+end $$;
 
 revoke execute on function private.members(shared.conversations), private.named_at(text, text, boolean),
   private.named_member(uuid[], text), private.reply_at(uuid, uuid),

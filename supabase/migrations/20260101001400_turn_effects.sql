@@ -36,7 +36,8 @@ $$;
 create function private.record_interaction(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid
 ) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   insert into public.memories as m (user_id, tier, conversation_id, character_id, interaction_count, last_interaction_at)
   select p_user_id, p_tier,
          case p_tier when 'conversation' then c.id end,
@@ -45,14 +46,15 @@ language sql set search_path = '' as $$
   from shared.conversations c
   where c.id = p_conversation_id and (p_tier <> 'character' or coalesce(p_character_id, c.character_id) is not null)
   on conflict (user_id, tier, conversation_id, character_id) do update
-  set interaction_count = m.interaction_count + 1, last_interaction_at = now()
-$$;
+  set interaction_count = m.interaction_count + 1, last_interaction_at = now();
+end $$;
 
 -- Writes the usage_events of a turn, each once: their ids are derived from the turn's. For a turn
 -- that was deleted with its person (p_turn is null), the numbers are kept for the spending of the
 -- project.
 create function private.record_usage(p_turn_id uuid, p_turn public.turns, p_usage jsonb) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   insert into public.usage_events (id, turn_id, user_id, provider, model_key, purpose, outcome, prompt_tokens,
                                    cached_tokens, completion_tokens, is_estimated, cost_usd, first_token_ms,
                                    duration_ms)
@@ -70,8 +72,8 @@ language sql set search_path = '' as $$
   from (
     select c.call, c.place, coalesce(c.call ->> 'purpose', 'reply') as purpose
     from jsonb_array_elements(p_usage) with ordinality c (call, place)) u
-  on conflict (id) do nothing
-$$;
+  on conflict (id) do nothing;
+end $$;
 
 revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid, uuid),
   private.record_usage(uuid, public.turns, jsonb)

@@ -449,7 +449,7 @@ declare
   v_turn public.turns;
 begin
   -- As in begin_turn: one call at a time per user.
-  perform pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0)) from public.turns t where t.id = p_turn_id;
+  perform private.hold_person(t.user_id) from public.turns t where t.id = p_turn_id;
   select * into v_turn from public.turns t where t.id = p_turn_id;
   perform private.record_usage(p_turn_id, v_turn, p_usage);
   if v_turn.id is null then
