@@ -140,6 +140,50 @@ class TestLikeness:
             ("Ada works 5-7 hours", "Ada works 5 7 hours", "same"),
             ("Ada pays 5%", "Ada pays 5", None),
             ("Ada is at Tom & Jerry", "Ada is at Tom Jerry", None),
+            # The commonest other words for one thing.
+            ("Ada resides in Paris", "Ada lives in Paris", "same"),
+            ("Ada is living in Paris", "Ada has settled in Paris.", "same"),
+            ("Ada has moved to Paris", "Ada lives at Paris", "same"),
+            ("Ada's home is Paris", "Ada resides at Paris", "same"),
+            ("Ada resides in Oslo with Tom", "Ada is living in Oslo", "more"),
+            ("Ada works for Tom Reed", "Ada is working for Tom", "more"),
+            ("Ada has a brother named Tom", "Ada has a brother called Tom", "same"),
+            ("Tom is Ada's brother", "Ada has a brother called Tom", "same"),
+            ("Ada's brother is named Tom", "Ada's brother is Tom", "same"),
+            ("Ada's name is Tilda Voss", "Ada is called Tilda Voss", "same"),
+            ("Ada is the user's name", "The user is called Ada", "same"),
+            ("Ada's husband is Jon", "Ada is married to Jon", "same"),
+            ("Ada has 2 cats", "Ada has two cats", "same"),
+            ("Ada has 12 cats", "Ada has twelve cats", "same"),
+            ("Ada is 31", "Ada is 31 years old", "same"),
+            ("Ada works as a nurse", "Ada is a nurse", "same"),
+            ("Ada's job is nurse", "Ada works as a nurse", "same"),
+            ("Tom and Ada are siblings", "Ada and Tom are siblings", "same"),
+            ("Pasta is Ada's favourite food", "Ada's favorite food is pasta", "same"),
+            ("Ada fears spiders", "Ada is afraid of spiders", "same"),
+            ("Ada has a nut allergy", "Ada is allergic to nuts", "same"),
+            ("Ada lebt in Paris", "Ada wohnt in Paris", "same"),
+            ("灯台守は犬を飼っています。", "灯台守は犬を飼っている", "same"),
+            ("彼女は看護師です。", "彼女は看護師である。", "same"),
+            # The same words for something else, of others, and what is denied.
+            ("Ada has moved to the window", "Ada lives in the window", None),
+            ("Ada has moved to Oslo as a child", "Ada lives in Oslo as a child", None),
+            ("Ada has moved to Tom's house", "Ada lives in Tom's house", None),
+            ("Ada has no brother called Tom", "Ada has a brother called Tom", None),
+            ("Ada's sister is called Tilda", "Ada's brother is called Tilda", None),
+            ("Ada's brother is called Tim", "Ada has a brother called Tom", None),
+            ("Eva's brother is called Tom", "Ada has a brother called Tom", None),
+            ("Ada has a friend called Tom", "Ada has a brother called Tom", None),
+            ("Ada is called a liar", "Ada is a liar", None),
+            ("Ada is called Addie at home", "Ada is Addie", None),
+            ("Ada works as hard as Tom", "Ada is hard as Tom", None),
+            ("Ada wants to work as a nurse", "Ada is a nurse", None),
+            ("Ada does not reside in Paris", "Ada lives in Paris", None),
+            ("Tom and Ada's mother are ill", "Ada and Tom's mother are ill", None),
+            ("Tom and Ada love gulls", "Tom and Eva love gulls", None),
+            ("Ada has 2 cats", "Ada has three cats", None),
+            ("Mara is Ada's captain at sea", "Ada's captain is Mara", None),
+            ("灯台守は犬を飼っていません", "灯台守は犬を飼っている", None),
             ("The sign is 🔴", "The sign is 🟢", None),
         ],
     )
@@ -180,6 +224,10 @@ class TestLikeness:
             ("У Ады нет ни кошки", "У Ады нет кошки", False),
             ("Ada prefers no tea to coffee", "Ada prefers coffee to tea", False),
             ("Tom does not love Ada", "Ada loves Tom", False),
+            ("Ada no longer resides in Paris", "Ada has moved to Paris", True),
+            ("Ada has no brother named Tom", "Ada's brother is called Tom", True),
+            ("Ada is not married to Jon", "Ada's husband is Jon", True),
+            ("Ada has no brother named Tim", "Ada's brother is called Tom", False),
         ],
     )
     def test_same_words_denied_are_a_contradiction(
@@ -207,6 +255,9 @@ class TestGist:
             ("Ada has a dog and a cat", "Ada has a cat and a dog", True),
             ("Ada eats no meat and no fish", "Ada eats meat and fish", False),
             ("Ada's birthday is 5/3", "Ada's birthday is 3/5", False),
+            ("Ada resides in Paris", "Ada's home is Paris", True),
+            ("Ada has a brother named Tom", "Ada's brother is called Tom", True),
+            ("Ada has no brother named Tom", "Ada's brother is called Tom", False),
             ("ضرب محمد أحمد", "ضرب أحمد محمد", False),
             ("เขากลัวเสื้อ", "เขากลัวเสือ", False),
         ],
@@ -447,6 +498,14 @@ class TestResolve:
         (change,) = changes([Fact("conversation", f"Ada likes tea, {more}.")], rows)
         assert (change["same_as"], change["content"]) == (ids(1)[0], "Ada likes tea.")
 
+    @pytest.mark.parametrize("topic", ["", "home"])
+    def test_same_home_in_other_words_is_one_fact(self, topic: str) -> None:
+        ways = ("lives in", "resides in", "is living in", "lives at", "has settled in")
+        for old in (f"Ada {way} Paris." for way in ways):
+            noted = Fact("conversation", "Ada has moved to Paris.", subject="Ada", topic=topic)
+            (change,) = changes([noted], known(old, subject="Ada", topic=topic or None))
+            assert (change["same_as"], change["topic"]) == (ids(1)[0], "home")
+
     def test_fact_in_a_wider_tier_takes_its_place(self) -> None:
         (change,) = changes([Fact("profile", "Ada likes tea")], known("Ada likes tea."))
         assert (change["tier"], change["extends"]) == ("profile", ids(1)[0])
@@ -605,8 +664,7 @@ class TestResolve:
         ("new", "old"),
         [
             ("Ada lives in Oslo near the harbour.", "Ada lives in Oslo with Tom."),
-            ("Ada has moved to Oslo.", "Ada lives in Oslo."),
-            ("Ada works for Tom Reed.", "Ada is working for Tom."),
+            ("Ada moved to Oslo.", "Ada lives in Oslo."),
             ("Ada lives in Rome in winter.", "Ada lives in Oslo in summer."),
         ],
     )

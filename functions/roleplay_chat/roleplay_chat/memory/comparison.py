@@ -12,6 +12,7 @@ from typing import Literal
 
 from edge.patterns import compiled_later
 from roleplay_chat.memory.topics import FAMILY, SEVERAL, relative, tells_topic, times_of, value_of
+from roleplay_chat.memory.wording import one_wording
 from roleplay_chat.memory.words import (
     COMMON,
     JOINING,
@@ -87,17 +88,22 @@ class Words:
         return self._read[1]
 
     @cached_property
+    def told(self) -> list[str]:
+        """The stems in the words that stand for all that say the same."""
+        return one_wording(self.stems, self.capitals)
+
+    @cached_property
     def canonical(self) -> list[str]:
         """The stems in the order that counts: not that of some adverbs, of the two things in "likes
         tea and coffee", and of "gulls Ada saw"."""
-        core = [stem for stem in self.stems if stem not in MOVABLE]
+        core = [stem for stem in self.told if stem not in MOVABLE]
         follows = len(core) == 5 or JOINING.intersection(core[-4:-3])
         if core[-2:-1] == ["and"] and follows:
             core[-3::2] = sorted(core[-3::2])
         if len(core) == 3 and any(stem.upper() != stem for stem in core):
             first = core.index(min(core))
             core = core[first:] + core[:first]
-        return core + sorted(stem for stem in self.stems if stem in MOVABLE)
+        return core + sorted(stem for stem in self.told if stem in MOVABLE)
 
     @cached_property
     def content(self) -> set[str]:
@@ -171,8 +177,9 @@ Likeness = Literal["same", "more", "less"]
 def likeness(new: Words, old: Words) -> Likeness | None:
     """Whether the new fact says the same as the old one, more or less of it; None: something else.
 
-    The same words with other articles or inflections are the same; their order must be the same but
-    for adverbs, and what is denied must agree.
+    The same words with other articles or inflections are the same, and so are the commonest other
+    words for one thing (`wording`); their order must be the same but for adverbs, and what is
+    denied must agree.
     """
     if new.denied != old.denied:
         return None
@@ -189,9 +196,9 @@ def likeness(new: Words, old: Words) -> Likeness | None:
 def _goes_on(longer: Words, shorter: Words) -> bool:
     """Whether `longer` begins like `shorter` and adds a clause without another number, or more of
     the name of a home, a spouse and so on: "Oslo, Norway"."""
-    size = len(shorter.stems)
-    added = longer.stems[size:]
-    is_longer = size > 1 and longer.stems[:size] == shorter.stems
+    size = len(shorter.told)
+    added = longer.told[size:]
+    is_longer = size > 1 and longer.told[:size] == shorter.told
     if not is_longer or not 0 < len(added) <= MAX_ADDED_WORDS or longer.numbers != shorter.numbers:
         return False
     if added[0] in JOINING:
@@ -220,7 +227,7 @@ def contradicts(new: Words, old: Words) -> bool:
     if new.canonical == old.canonical:
         return True
     is_part = new.is_negated and not old.denied and _goes_on(old, new)
-    return is_part and old.stems[len(new.stems)] not in ("and", "but")
+    return is_part and old.told[len(new.told)] not in ("and", "but")
 
 
 def is_twin(new: Words, old: Words) -> bool:
