@@ -563,6 +563,8 @@ class TestResolve:
             ("Ada is allergic to nuts.", "Ada is allergic to shellfish."),
             ("Ada must never eat nuts.", "Ada must not be woken at night."),
             ("Ada does not want to be woken.", "Ada doesn't want to be called duckling."),
+            ("Ada is uncomfortable with gore.", "Ada is uncomfortable with snakes."),
+            ("Mara swore to wait.", "Mara vowed to come back."),
         ],
     )
     def test_limits_stay_whatever_a_model_calls_their_topic(self, new: str, old: str) -> None:
@@ -1279,6 +1281,8 @@ class TestLasting:
         ("Jon lives in Oslo.", "Tom lives in Oslo.", False),
         ("Ada has a dog.", "Tom has a dog.", False),
         ("She has no dog.", "She has a dog.", True),
+        ("Ada hates being tied.", "Ada hates being woken.", False),
+        ("Ada has a sister called Eva.", "Ada's brother is called Tom.", False),
     ],
 )
 def test_note_that_is_not_saved_is_changed_only_by_one_about_the_same(

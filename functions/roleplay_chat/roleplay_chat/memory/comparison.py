@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from edge.patterns import compiled_later
+from roleplay_chat.memory.kinds import is_rule
 from roleplay_chat.memory.topics import FAMILY, SEVERAL, relative, tells_topic, times_of, value_of
 from roleplay_chat.memory.wording import one_wording
 from roleplay_chat.memory.words import (
@@ -55,12 +56,6 @@ _ADDING_UP = word_set(
     told made ate drank stole left went came caught taught spent slept fought"""
 )
 """Verbs of which one does not end the other, and the past of others: it stays true."""
-
-_LIMITS = word_set(
-    """must promise promised pledge pledged vow vowed swear swore sworn oath agreed refuse consent
-    limit boundary taboo allergic allergy intolerant intolerance phobia medication"""
-)
-"""What somebody must not do, has promised, or cannot eat, is no change of the same."""
 
 
 @dataclass(frozen=True)
@@ -254,14 +249,15 @@ def may_both_hold(new: Words, old: Words) -> bool:
     shared = new.bare & old.bare
     is_past = not shared & _BEING and any(map(_PAST.match, shared))
     is_trait = bool((new.bare | old.bare) & FAMILY and shared & _BEING)
-    several = SEVERAL | _LIMITS | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
-    return new.is_negated or bool(shared & several) or is_trait or is_past
+    several = SEVERAL | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
+    are_rules = is_limit(new) and is_limit(old)
+    return new.is_negated or are_rules or bool(shared & several) or is_trait or is_past
 
 
 def is_limit(fact: Words) -> bool:
     """Whether it says what somebody must not do, does not want or has promised: there may be
     several such."""
-    return fact.is_negated or bool(fact.bare & _LIMITS)
+    return fact.is_negated or is_rule(fact.text)
 
 
 def _without_end(stems: list[str]) -> list[str]:

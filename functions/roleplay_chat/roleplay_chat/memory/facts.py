@@ -32,6 +32,7 @@ from roleplay_chat.memory.endings import (
     is_over,
     says_so_too,
 )
+from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.topics import (
     FAMILY,
     MAX_NAME_CHARS,
@@ -62,49 +63,13 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
-_FAMILY = (
-    r"(?:step|half[- ]?|god|foster[- ]?|(?:great[- ]?)?grand)?"
-    r"(?:mother|father|mum|mom|dad|parent|sister|brother|sibling|son|daughter|child|children)s?"
-    r"(?:-in-law|s-in-law)?"
-    r"|in-laws|m[ou]mmy|daddy|mama|papa|gran(?:ny|d?ma|d?pa|dad|dpop)s?|kids|twins?|triplets?"
-    r"|aunt(?:ie|y)?s?|uncles?|cousins?|nieces?|nephews?|relatives|orphan(?:ed|s)?|adopted|family"
-    r"|husbands?|wife|wives|spouses?|married|marriage|engaged(?! in\b)|betrothed|divorced"
-    r"|fianc[eé]{1,2}s?|bride(?:groom)?|widow(?:ed|er)?s?|(?:boy|girl)friends?"
-)
-_NAMES = (
-    r"(?:is|are|was|were) (?:called|named)|(?:wants?|likes?|prefers?) to be called|goes by"
-    r"|names? (?:is|are|was)|(?:nick|sur)names?|pronouns"
-    r"|(?:real|true|full|first|second|middle|last|maiden|birth) name"
-)
-_PROMISES = (
-    r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
-    r"|swears? (?:to|that|never|not)"
-    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
-    r"|agree[sd]? (?:never|not)"
-)
-_LIMITS = (
-    r"(?<!speed )(?<!time )limits?|boundar(?:y|ies)|safe[- ]?words?|off[- ]limits|no[- ]go(?:e?s)?"
-    r"|taboos?|consent(?:s|ed)?|triggered by"
-    r"|must(?: not| never|n['’]t)|should(?: not| never|n['’]t) be"
-    r"|(?:is|are) (?:not allowed|forbidden)"
-    r"|(?:does not|doesn['’]t|do not|don['’]t|never) (?:wants?|consents?|allows?)"
-    r"|(?:does not|doesn['’]t|do not|don['’]t) like (?:being|to be)|wants? (?:no|nobody|nothing)"
-    r"|refuses|hates? (?:being|to be)|uncomfortable (?:with|being|when)|not comfortable with"
-    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:not|never) to"
-    r"|allerg\w+|intoleran\w+|cannot (?:eat|drink)|can['’]t (?:eat|drink)|\w*phobias?"
-    r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
-    r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
-)
-"""Also allergies and illnesses. "Never" alone sets no limit: "Ada has never seen snow"."""
-_LASTING = compiled_later(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
-"""Names, family, promises and limits, in the words of plain English facts."""
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if a model did not rate them."""
 
 
 def importance_of(text: str) -> int:
     """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
-    return LASTING if _LASTING.search(text) else USUAL
+    return LASTING if kinds_of(text) else USUAL
 
 
 def _lasts(text: str, importance: int) -> bool:
@@ -620,7 +585,8 @@ def meant_by(
     if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
         return None
     plain = _plainly((fact.text, fact.subject), (old.words.text, subject), person)
-    if plain == "apart" or (fact.action == "withdraw" and not _names_whom(fact, old, material)):
+    is_of_whom = not material.names or fact.action != "withdraw"
+    if plain == "apart" or not (is_of_whom or _names_whom(fact, old, material)):
         return None
     if old.lasts:
         is_meant = (
@@ -688,33 +654,17 @@ def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
 
 
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
-    """Whether a note may change one of an earlier request that is not saved yet. Models often
-    number wrongly, so the new fact, or else what was `said`, must have half of its words."""
-    fact, earlier = fact.named, earlier.named
-    slot, old_slot = (slot_of(one.text, one.subject, one.topic) for one in (fact, earlier))
-    if slot and _key(slot) == _key(old_slot):
-        return True
-    words, old_words = Words(fact.text), Words(earlier.text)
-    if are_of_others(words, whom(fact.subject, ""), old_words, whom(earlier.subject, "")):
-        return False
-    plain = _plainly((fact.text, fact.subject), (earlier.text, earlier.subject), "")
-    if plain == "apart":
-        return False
-    if _lasts(earlier.text, earlier.importance):
-        return plain == "alike" or _may_end(fact, old_words, said)
-    old, new = old_words.content, words.content
-    if not new:
-        new = {stem for text in said for stem in Words(text).content}
-    return 2 * len(old & new) >= len(old) > 0
-
-
-def _may_end(fact: Fact, old: Words, said: Iterable[str]) -> bool:
-    """Whether a note, or what was said, may end a fact that outlives everything."""
-    new = Words(fact.text)
-    if fact.action != "withdraw" and has_other_value(new, old, set()) and not is_limit(old):
-        return True
-    told = (clause for text in said for clause in clauses(text))
-    return says_so_too(new, old, set()) or any(is_over(clause, old, set()) for clause in told)
+    """Whether a note may change one of an earlier request that is not saved yet, as `meant_by`
+    decides it. `said` is what the note was drawn from; who talks is not known here."""
+    # Which of the messages it was is not known, either; a note without words names them all.
+    fact = replace(fact.named, known=1, message=None if fact.text else 1)
+    row = FactRow(
+        **{"id": uuid4(), "content": earlier.named.text, "importance": earlier.importance},
+        **{"subject": earlier.subject, "topic": earlier.topic, "written_by": "model"},
+    )
+    material = Material([row], [(1, "\n".join(said))], person="", character="")
+    slot = slot_of(fact.text, fact.subject, fact.topic)
+    return meant_by(fact, _all_known(material), material, slot) is not None
 
 
 def outdated(
