@@ -850,6 +850,39 @@ class TestResolve:
         assert len(changes(noted, known(old), [(1, said)])) == 1
         assert changes(noted, known(old), [(1, "Да. はい。")]) == []
 
+    @pytest.mark.parametrize(
+        ("old", "said", "is_withdrawn"),
+        [
+            ("У Ады есть собака.", "Собаку мы отдали соседям.", True),
+            ("У Тома есть собака.", "Собаку мы отдали соседям.", True),
+            ("アダは犬を飼っている。", "犬はもういない。", True),
+            ("Ada'nın bir köpeği var.", "Köpeğimi komşuya verdik.", True),
+            ("لدى آدا كلب.", "أعطيت كلبي لجارتي.", True),
+            ("एडा के पास कुत्ता है।", "कुत्ता अब पड़ोसी का है।", True),
+            ("Ada hat zwei Katzen und ein Pferd.", "Die Katzen sind beim Nachbarn.", True),
+            ("Ada plans to sail to Rome.", "I have given up the voyage to Rome.", True),
+            # A wrong number.
+            ("У Ады есть собака.", "Мы живём в Осло.", False),
+            ("アダは犬を飼っている。", "猫はもういない。", False),
+            ("Ada hat zwei Katzen und ein Pferd.", "Wir wohnen in Oslo.", False),
+            ("Tom hat einen Hund.", "Mein Hund ist beim Nachbarn.", False),
+            ("Ada plans to sail to Rome.", "I gave up the harp.", False),
+            ("Ada fears gulls at night.", "The gulls are gone.", False),
+        ],
+    )
+    def test_withdrawal_by_a_word_that_both_have(
+        self, old: str, said: str, is_withdrawn: bool
+    ) -> None:
+        noted = [Fact("conversation", "", "withdraw", known=1, message=1)]
+        assert bool(changes(noted, known(old), [(1, said)])) is is_withdrawn
+
+    @pytest.mark.parametrize("number", [None, 1])
+    def test_pronouns_are_replaced(self, number: int | None) -> None:
+        noted = Fact("profile", "Ada uses they/them pronouns.", "replace", number)
+        rows = known("Ada's pronouns are she/her.", subject="Ada")
+        (change,) = changes([noted], rows, [(1, "Please use they/them for me.")])
+        assert (change["replaces"], change["topic"]) == (ids(1), "pronouns")
+
     def test_replacement_whose_topic_has_another_name(self) -> None:
         rows = known("Ada's doctor is Lindqvist.", subject="Ada", topic="physician")
         noted = Fact("conversation", "Ada's doctor is Okonkwo.", "replace", 1, topic="medic")
@@ -1152,6 +1185,19 @@ class TestLasting:
         ("Ada's older sister is called Imke.", "Ada's older sister repairs violins now."),
         ("Ada's older sister is called Imke.", "Ada's older sister has changed."),
         ("Ada's husband is Jon.", "Jon lied."),
+        ("Ada's sister is called Imke.", "Ada's brother is called Tom."),
+        ("Ada's sister is called Imke.", "Ada's sister has a dog called Rex."),
+        ("Ada's sister is called Imke.", "Ada's sister is ill."),
+        ("Ada has a sister called Imke.", "Ada's aunt is called Inga."),
+        ("Imke is Ada's sister.", "Imke is Ada's friend."),
+        ("Ada does not want her scar touched.", "You can touch my arm now."),
+        ("Ada does not want to be kissed.", "You can kiss me if Tom agrees."),
+        ("Ada does not want to be kissed.", "You can kiss my hand."),
+        ("Ada does not want to be kissed.", "You may not kiss me."),
+        ("Ada does not want to be kissed.", "I do not mind the rain."),
+        ("У Ады есть брат Пётр.", "Моя собака умерла."),
+        ("Ada hat eine Hundeallergie.", "Mein Hund ist gestern gestorben."),
+        ("アダは犬アレルギーだ。", "猫が死んでしまった。"),
         ("Ada is pregnant.", "Ada is tired now."),
         ("Ada's name is Ada Berg.", "Ada climbed the berg."),
         ("Ada must not be called Adelheid.", "Ada's grandmother was Adelheid Berg."),
@@ -1220,6 +1266,8 @@ class TestLasting:
             ("Ada wohnt in Paris.", "Ada wohnt jetzt in Oslo.", "Ich bin umgezogen."),
             ("艾达的安全词是金盏花。", "艾达的安全词是雷声。", "雷声。"),
             ("艾达住在北京。", "艾达现在住在上海。", "我搬家了。"),
+            ("Ada does not want to be kissed.", "Ada is fine with being kissed.", "Kiss me!"),
+            ("Ada's sister is called Imke.", "Ada has a sister named Inga.", "Inga, not Imke."),
         ],
     )
     def test_go_where_their_value_changed_or_somebody_says_that_they_are_over(
@@ -1237,6 +1285,15 @@ class TestLasting:
             ("Ada is allergic to nuts.", "Ada is allergic to nuts.", "Bring me nuts!"),
             ("Ada's mother is ill.", "", "My mother is no longer ill, you know."),
             ("Mara promised to wait.", "Mara kept her promise to wait.", "There you are."),
+            ("Ada does not want to be kissed.", "", "You can kiss me now, I no longer mind."),
+            ("Ada hates being tickled.", "", "You may tickle me again."),
+            ("Ada must not be touched.", "", "Touch me. That rule is gone."),
+            ("Ada hat einen Hund.", "", "Mein Hund ist letzte Woche gestorben."),
+            ("У Ады есть собака.", "", "Моя собака умерла."),
+            ("アダは犬を飼っている。", "", "犬が死んでしまった。"),
+            ("Ada'nın bir köpeği var.", "", "Köpeğim öldü."),
+            ("لدى آدا كلب.", "", "مات كلبي."),
+            ("एडा के पास कुत्ता है।", "", "मेरा कुत्ता मर गया।"),
             ("Adas Katze ist krank.", "", "Adas Katze ist nicht mehr krank."),
             ("Ada's cat is called Rex.", "", "My cat Rex ran away today."),
             ("艾达对坚果过敏。", "", "我对坚果不再过敏了。"),

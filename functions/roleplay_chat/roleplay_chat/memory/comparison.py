@@ -145,6 +145,16 @@ class Words:
         return relative(self.stems)
 
     @cached_property
+    def named_relation(self) -> list[str]:
+        """Of a relative's or an animal's name, whose it is: "ada's sister" of "Imke is Ada's
+        sister"."""
+        place = next((n for n, stem in enumerate(self.told) if stem in _BEING), 0)
+        whose, value = self.told[:place], self.told[place + 1 :]
+        is_name = bool(value) and self.capitals.issuperset(value)
+        is_relation = bool(whose) and whose[0].endswith("'s") and not FAMILY.isdisjoint(whose)
+        return whose if is_name and is_relation else []
+
+    @cached_property
     def tells_topic(self) -> bool:
         """Whether they alone tell whom it is about, and in what respect."""
         return tells_topic(self.text)

@@ -27,12 +27,22 @@ from roleplay_chat.memory.comparison import (
 )
 from roleplay_chat.memory.endings import (
     clauses,
+    has_ended,
     has_other_name,
     has_other_value,
+    is_lifted,
     is_over,
     says_so_too,
 )
 from roleplay_chat.memory.kinds import kinds_of
+from roleplay_chat.memory.languages import (
+    are_foreign,
+    bearing,
+    in_common,
+    is_name_of,
+    is_other_script,
+    meaning,
+)
 from roleplay_chat.memory.topics import (
     FAMILY,
     MAX_NAME_CHARS,
@@ -262,11 +272,29 @@ class Material:
     def tells_end(self, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that a fact no longer holds."""
         named = self._place(message)
-        return any(
+        is_ended = any(
             is_over(clause, old, self.names)
             for place, clause in self._endings
             if named in (-1, place)
         )
+        return is_ended or any(
+            is_lifted(text, old, self.names)
+            for place, (_, text) in enumerate(self.messages)
+            if named in (-1, place)
+        )
+
+    def speaks_of(self, old: Words, message: int | None) -> bool:
+        """Whether the named message speaks of what an old fact is about, as far as beginnings of
+        words tell in other languages than English; or says of a name in it that something ended."""
+        place = self._place(message)
+        if place < 0:
+            return False
+        told = Words(self.messages[place][1])
+        if are_foreign(told.text, old.text):
+            return bool(in_common(bearing(old, self.names), meaning(told, self.names)))
+        gone = (clause for at, clause in self._endings if at == place and has_ended(clause))
+        named = old.names - self.names - old.owner - {*old.stems[:1]}
+        return any(not named.isdisjoint(clause.bare) for clause in gone)
 
     def bearing(self, words: Words) -> set[str]:
         """The words of a fact other than the names of the two."""
@@ -601,15 +629,19 @@ def meant_by(
         return old
     shares_half = 2 * len(bearing & new) >= len(bearing) > 0
     is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    return old if shares_half or is_said else None
+    is_meant = shares_half or is_said or material.speaks_of(old.words, fact.message)
+    return old if is_meant else None
 
 
 def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
     """Whether a replacement says the same of another value. There may be several limits and
-    promises: of these, only if a message says that it is a change."""
+    promises: of these, only if a message says that it is a change. Of whom somebody is a relative,
+    only another name of the same relative says."""
     new = Words(fact.text)
-    if fact.action == "withdraw":
+    if fact.action == "withdraw" or new.named_relation != old.named_relation:
         return False
+    if new.named_relation:
+        return likeness(new, old) is None
     is_change = material.tells_change(new, old, fact.message)
     if has_other_value(new, old, material.names):
         return is_change or not is_limit(old)
@@ -649,6 +681,14 @@ def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
     is neither of the two who talk, and which relative of somebody."""
     named = whom(old.row.subject or "", material.person) or old.words.names
     others = named - material.names
+    if are_foreign(old.words.text, *(text for _, text in material.messages)):
+        # In German, all nouns have capitals.
+        others = {
+            name
+            for name in others
+            if not (is_name_of(name, material.names) or is_other_script(name, material.names))
+            and (name in old.words.stems[:1] or not name.isascii())
+        }
     told = Words(fact.text).bare | material.words_of(fact.message)
     return old.words.relative <= told and (not others or not others.isdisjoint(told))
 

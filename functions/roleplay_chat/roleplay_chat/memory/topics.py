@@ -78,6 +78,7 @@ _SLOTS = tuple(
         ("age", rf" is {_AGE}(?: years? old\b|(?: now| today)?\W*$)"),
         ("age", rf" (?:has turned|turned) {_AGE}(?: years? old\b|{_WHEN}\W*$)"),
         ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}"),
+        ("pronouns", r"(?:['’]s pronouns are| uses) (?=\w+/\w+\b)"),
         ("spouse", rf" is married to {_CAPITAL}"),
         ("spouse", rf"['’]s (?:husband|wife|spouse) is {_NAME}"),
         ("birthday", r"['’]s birthday is (?!in )(?=[^.;]*\d)"),
@@ -137,6 +138,7 @@ _TOPICS = {
     "home": word_set("residence city place address lives living lives_in current_home"),
     "job": word_set("occupation profession work career role"),
     "spouse": word_set("partner marriage"),
+    "pronouns": word_set("pronoun"),
 }
 
 _SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}

@@ -36,6 +36,7 @@ _RULES = tuple(
         (r"(?<= )work as (?!.* as )", "is "),
         (r"^(\S+)'s (?:job|occupation|profession) is ", r"\1 is "),
         (r"(?<= is )(\S+) year old$", r"\1"),
+        (r"^(\S+(?<!'s)) use (\S+ \S+) pronoun$", r"\1's pronoun are \2"),
         (r"(?<= )is afraid of ", "fear "),
         (r"^(\S+(?<!'s)) have (\S+) allergy$", r"\1 is allergic to \2"),
     )
