@@ -158,6 +158,10 @@ class TestLikeness:
             ("Ada is 31", "Ada is 31 years old", "same"),
             ("Ada works as a nurse", "Ada is a nurse", "same"),
             ("Ada's job is nurse", "Ada works as a nurse", "same"),
+            ("Ada works as a nurse, as was said", "Ada is a nurse", "more"),
+            ("Ada's sister is called Eva, as was said", "Ada has a sister called Eva", "more"),
+            ("Ada's sister is called Eva and sails", "Eva is Ada's sister", "more"),
+            ("Ada is 31 years old, as was said", "Ada is 31", "more"),
             ("Tom and Ada are siblings", "Ada and Tom are siblings", "same"),
             ("Pasta is Ada's favourite food", "Ada's favorite food is pasta", "same"),
             ("Ada fears spiders", "Ada is afraid of spiders", "same"),
@@ -564,13 +568,18 @@ class TestResolve:
             ("Ada must never eat nuts.", "Ada must not be woken at night."),
             ("Ada does not want to be woken.", "Ada doesn't want to be called duckling."),
             ("Ada is uncomfortable with gore.", "Ada is uncomfortable with snakes."),
-            ("Mara swore to wait.", "Mara vowed to come back."),
         ],
     )
     def test_limits_stay_whatever_a_model_calls_their_topic(self, new: str, old: str) -> None:
         rows = known(old, subject="Ada", topic="health")
         (change,) = changes([Fact("profile", new, subject="Ada", topic="health")], rows)
         assert not {"replaces", "topic"} & set(change)
+
+    def test_promise_of_the_same_topic_takes_the_place_of_one(self) -> None:
+        rows = known("Ada promised to bring marzipan.", subject="Ada", topic="present")
+        noted = Fact("profile", "Ada promised quinces.", subject="Ada", topic="present")
+        (change,) = changes([noted], rows, [(1, "I promise to bring quinces.")])
+        assert change["replaces"] == ids(1)
 
     @pytest.mark.parametrize(
         ("new", "old", "is_replaced"),

@@ -130,6 +130,7 @@ _KINDS = {
     )
     for kind, words in _WORDS.items()
 }
+_ALWAYS = compiled_later(r"\b(?:must|never)\b", re.IGNORECASE)
 _RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
 """What there may be several of, as of limits and promises, also where it hardly matters."""
 
@@ -137,6 +138,12 @@ _RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
 def kinds_of(text: str) -> frozenset[Kind]:
     """The kinds of a fact that outlives everything; none: it does not."""
     return frozenset(kind for kind, words in _KINDS.items() if words.search(text))
+
+
+def is_limit_of_many(text: str) -> bool:
+    """Whether it says what somebody must not do, cannot or does not want: whatever topic a model
+    names, there may be several such. Of a promise, the topic tells."""
+    return "limit" in kinds_of(text) or _ALWAYS.search(text) is not None
 
 
 def is_rule(text: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from edge.patterns import compiled_later
-from roleplay_chat.memory.kinds import OTHER_RELATIVES, SEVERAL_RELATIVES, is_rule
+from roleplay_chat.memory.kinds import OTHER_RELATIVES, SEVERAL_RELATIVES, is_limit_of_many
 from roleplay_chat.memory.words import (
     PERSON,
     POSSESSIVES,
@@ -175,8 +175,7 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
     topic = topic.casefold().strip()
     topic = "" if _is_many(topic) else _SAME_TOPIC.get(topic, topic)
     topic = "" if _is_beside(topic, text) else topic
-    if not topic or is_rule(text):
-        # Whatever topic a model names, there may be several of these.
+    if not topic or is_limit_of_many(text):
         return _possession(text, person)
     is_relatives = relative(read(words_in(text))[0]) - _bare_words(subject)
     if not subject or _is_of_several(subject, topic) or is_relatives:

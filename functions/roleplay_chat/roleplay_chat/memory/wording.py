@@ -13,7 +13,9 @@ from roleplay_chat.memory.words import JOINING, lacks_spaces
 _NAME = "^"
 """In front of a word that may be a name. No word has it."""
 
-_NAMES = r"\^\S+(?: \^\S+)*$"
+_END = r"(?=$| (?:and|but|who|which|because|as (?:was|i|said|mentioned))\b)"
+"""The end of the fact, or something else that begins."""
+_NAMES = rf"\^\S+(?: \^\S+)*{_END}"
 _SIMPLE = rf"(?!.* (?:{'|'.join(sorted(JOINING))})\b)"
 """Nothing but one answer follows."""
 
@@ -31,14 +33,14 @@ _RULES = tuple(
         (rf"^(\S+)'s home is (?={_NAMES})", r"\1 live in "),
         (rf"(?<= )have (?:settled (?:in|at)|moved to) (?={_NAMES})", "live in "),
         (r"(?<= )(?:is living|live) (?:in|at) (?=\^\S+(?<!'s)(?: |$))", "live in "),
-        # "Works as a nurse", but not "works as hard as Tom".
+        # "Works as a nurse, as was said", but not "works as hard as Tom".
         (r"(?<= )is working (?=\S)", "work "),
-        (r"(?<= )work as (?!.* as )", "is "),
+        (r"(?<= )work as (?!\S+ as (?!was ))", "is "),
         (r"^(\S+)'s (?:job|occupation|profession) is ", r"\1 is "),
-        (r"(?<= is )(\S+) year old$", r"\1"),
+        (rf"(?<= is )(\S+) year old{_END}", r"\1"),
         (r"^(\S+(?<!'s)) use (\S+ \S+) pronoun$", r"\1's pronoun are \2"),
         (r"(?<= )is afraid of ", "fear "),
-        (r"^(\S+(?<!'s)) have (\S+) allergy$", r"\1 is allergic to \2"),
+        (rf"^(\S+(?<!'s)) have (\S+) allergy{_END}", r"\1 is allergic to \2"),
     )
 )
 """What is said, and what stands for it, in stems without articles and negations."""
