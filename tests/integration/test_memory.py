@@ -857,7 +857,10 @@ class TestScreening:
             conversation_id=long.conversation,
         )
         long.stack.insert(
-            "memory_facts", memory_id=memory, content=f"Fact: {content}", content_tier="nsfw"
+            "memory_facts",
+            memory_id=memory,
+            content=f"Ada's limit is gore. {content}",
+            content_tier="nsfw",
         )
         notes = held(Gate(), written("Held."))
         long.stack.upstream.always(either(text("Yes."), notes))

@@ -795,7 +795,7 @@ class TestClean:
 
 
 class TestForTier:
-    CLEAN, SEXUAL = "They met.", "A sexual scene."
+    CLEAN, SEXUAL = "Ada's limit is gore.", "Ada's limit is a sexual scene."
 
     @pytest.mark.parametrize(
         ("tier", "origin", "content", "stays"),
@@ -819,6 +819,40 @@ class TestForTier:
         assert bool(kept.memory.summary) is stays
         assert kept.memory.may_write is stays
         assert bool(kept.facts) is stays
+
+    @pytest.mark.parametrize(
+        ("content", "stays"),
+        [
+            ("Ada's sister is called Tilda.", True),
+            ("Ada lives in Oslo.", True),
+            ("She lives in Oslo.", True),
+            ("Ada works as a nurse.", True),
+            ("Ada is 31 years old.", True),
+            ("Ada's pronouns are they/them.", True),
+            ("Ada's favourite colour is green.", True),
+            ("Ada's safe word is Marigold.", True),
+            ("Ada does not want to be tied up.", True),
+            ("Mara promised to wait.", True),
+            ("Ада не хочет говорить о войне.", True),
+            # Words do not tell that it is harmless.
+            ("They met on the pier.", False),
+            ("Ada is Mara's submissive.", False),
+            ("Ada likes it when Mara leads.", False),
+            ("Они были вместе на пирсе.", False),
+            ("Ada's favourite position is this one.", False),
+            # A known kind in other words.
+            ("Ada's limits are threesomes.", False),
+            ("Mara promised to lick her.", False),
+            ("Ada does not want her vulva touched.", False),
+        ],
+    )
+    @pytest.mark.parametrize("columns", [{}, {"pinned": True}, {"written_by": "model"}])
+    def test_fact_of_an_adult_turn_stays_when_its_kind_is_harmless(
+        self, content: str, stays: bool, columns: dict[str, Any]
+    ) -> None:
+        turn = begun(facts=[FactRow(content=content, content_tier="nsfw", **columns)])
+        assert bool(for_tier(turn, "sfw").facts) is stays
+        assert for_tier(turn, "nsfw").facts == turn.facts
 
 
 def test_saved_with_what_tells_whether_it_still_fits() -> None:

@@ -28,7 +28,7 @@ from roleplay_chat.screening.decision import (
     screen,
 )
 from roleplay_chat.screening.normalize import fold
-from roleplay_chat.screening.rules import READ_AT_ONCE_CHARS, Growing, detect
+from roleplay_chat.screening.rules import READ_AT_ONCE_CHARS, Growing, detect, is_sexual
 from roleplay_chat.screening.word_classes import (
     MAX_UNSETTLED_CHARS,
     encode,
@@ -208,6 +208,24 @@ class TestWords:
     )
     def test_look_alike_is_no_signal(self, word: str) -> None:
         assert detect(f"a {word} and a kettle") == rules.Signals()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("blowjobs", True),
+        ("Two handjobs.", True),
+        ("She stripteased.", True),
+        ("threesomes", True),
+        ("DILDOS", True),
+        ("The gun was cocked.", False),
+        ("Both canals froze.", False),
+        ("He seeds the lawn.", False),
+    ],
+)
+def test_inflected_words_are_sexual_and_refuse_nothing(text: str, is_found: bool) -> None:
+    assert is_sexual(text) is is_found
+    assert not detect(text).explicit
 
 
 @pytest.mark.parametrize("case", [case for case in cases("corpus.jsonl") if case.lang == "en"][::9])

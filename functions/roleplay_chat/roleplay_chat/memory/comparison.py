@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import Literal
 
 from edge.patterns import compiled_later
+from roleplay_chat.memory.kinds import is_rule
 from roleplay_chat.memory.topics import FAMILY, SEVERAL, relative, tells_topic, times_of, value_of
+from roleplay_chat.memory.wording import one_wording
 from roleplay_chat.memory.words import (
     COMMON,
     JOINING,
@@ -55,12 +57,6 @@ _ADDING_UP = word_set(
 )
 """Verbs of which one does not end the other, and the past of others: it stays true."""
 
-_LIMITS = word_set(
-    """must promise promised pledge pledged vow vowed swear swore sworn oath agreed refuse consent
-    limit boundary taboo allergic allergy intolerant intolerance phobia medication"""
-)
-"""What somebody must not do, has promised, or cannot eat, is no change of the same."""
-
 
 @dataclass(frozen=True)
 class Words:
@@ -87,17 +83,22 @@ class Words:
         return self._read[1]
 
     @cached_property
+    def told(self) -> list[str]:
+        """The stems in the words that stand for all that say the same."""
+        return one_wording(self.stems, self.capitals)
+
+    @cached_property
     def canonical(self) -> list[str]:
         """The stems in the order that counts: not that of some adverbs, of the two things in "likes
         tea and coffee", and of "gulls Ada saw"."""
-        core = [stem for stem in self.stems if stem not in MOVABLE]
+        core = [stem for stem in self.told if stem not in MOVABLE]
         follows = len(core) == 5 or JOINING.intersection(core[-4:-3])
         if core[-2:-1] == ["and"] and follows:
             core[-3::2] = sorted(core[-3::2])
         if len(core) == 3 and any(stem.upper() != stem for stem in core):
             first = core.index(min(core))
             core = core[first:] + core[:first]
-        return core + sorted(stem for stem in self.stems if stem in MOVABLE)
+        return core + sorted(stem for stem in self.told if stem in MOVABLE)
 
     @cached_property
     def content(self) -> set[str]:
@@ -144,6 +145,16 @@ class Words:
         return relative(self.stems)
 
     @cached_property
+    def named_relation(self) -> list[str]:
+        """Of a relative's or an animal's name, whose it is: "ada's sister" of "Imke is Ada's
+        sister"."""
+        place = next((n for n, stem in enumerate(self.told) if stem in _BEING), 0)
+        whose, value = self.told[:place], self.told[place + 1 :]
+        is_name = bool(value) and self.capitals.issuperset(value)
+        is_relation = bool(whose) and whose[0].endswith("'s") and not FAMILY.isdisjoint(whose)
+        return whose if is_name and is_relation else []
+
+    @cached_property
     def tells_topic(self) -> bool:
         """Whether they alone tell whom it is about, and in what respect."""
         return tells_topic(self.text)
@@ -171,8 +182,9 @@ Likeness = Literal["same", "more", "less"]
 def likeness(new: Words, old: Words) -> Likeness | None:
     """Whether the new fact says the same as the old one, more or less of it; None: something else.
 
-    The same words with other articles or inflections are the same; their order must be the same but
-    for adverbs, and what is denied must agree.
+    The same words with other articles or inflections are the same, and so are the commonest other
+    words for one thing (`wording`); their order must be the same but for adverbs, and what is
+    denied must agree.
     """
     if new.denied != old.denied:
         return None
@@ -189,9 +201,9 @@ def likeness(new: Words, old: Words) -> Likeness | None:
 def _goes_on(longer: Words, shorter: Words) -> bool:
     """Whether `longer` begins like `shorter` and adds a clause without another number, or more of
     the name of a home, a spouse and so on: "Oslo, Norway"."""
-    size = len(shorter.stems)
-    added = longer.stems[size:]
-    is_longer = size > 1 and longer.stems[:size] == shorter.stems
+    size = len(shorter.told)
+    added = longer.told[size:]
+    is_longer = size > 1 and longer.told[:size] == shorter.told
     if not is_longer or not 0 < len(added) <= MAX_ADDED_WORDS or longer.numbers != shorter.numbers:
         return False
     if added[0] in JOINING:
@@ -220,7 +232,7 @@ def contradicts(new: Words, old: Words) -> bool:
     if new.canonical == old.canonical:
         return True
     is_part = new.is_negated and not old.denied and _goes_on(old, new)
-    return is_part and old.stems[len(new.stems)] not in ("and", "but")
+    return is_part and old.told[len(new.told)] not in ("and", "but")
 
 
 def is_twin(new: Words, old: Words) -> bool:
@@ -247,14 +259,15 @@ def may_both_hold(new: Words, old: Words) -> bool:
     shared = new.bare & old.bare
     is_past = not shared & _BEING and any(map(_PAST.match, shared))
     is_trait = bool((new.bare | old.bare) & FAMILY and shared & _BEING)
-    several = SEVERAL | _LIMITS | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
-    return new.is_negated or bool(shared & several) or is_trait or is_past
+    several = SEVERAL | _ADDING_UP | _MANY_VALUED - _BEING - {"want"}
+    are_rules = is_limit(new) and is_limit(old)
+    return new.is_negated or are_rules or bool(shared & several) or is_trait or is_past
 
 
 def is_limit(fact: Words) -> bool:
     """Whether it says what somebody must not do, does not want or has promised: there may be
     several such."""
-    return fact.is_negated or bool(fact.bare & _LIMITS)
+    return fact.is_negated or is_rule(fact.text)
 
 
 def _without_end(stems: list[str]) -> list[str]:

@@ -5,10 +5,11 @@ for too long. So it is not enough that a note shares some words with such a fact
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from edge.patterns import compiled_later
-from roleplay_chat.memory.comparison import Words, is_twin, likeness
+from roleplay_chat.memory.comparison import Words, is_limit, is_twin, likeness
+from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
 from roleplay_chat.memory.words import is_negation, lacks_spaces, word_set, words_in
 
 _GONE = (
@@ -17,8 +18,10 @@ _GONE = (
     r"|is over|cured|outgrew|outgrown|healed|recovered|released|revoked|cancell?ed|called off"
     r"|nicht mehr|kein\w* \w+ mehr|tot|gestorben|geschieden|getrennt|verkauft|vorbei|aufgehoben"
     r"|geheilt|больше не\w*|умер(?:ла|ло|ли)?|развел(?:ась|ся|ись)|ne \w+ plus|n['’]\w+ plus"
-    r"|mort|morte|divorcée?s?|ya no|murió|muert[oa]|divorciad[oa]s?)\b"
-    r"|不再|死了|去世|离婚|離婚|もう|死んだ|亡くな"
+    r"|mort|morte|divorcée?s?|ya no|murió|muert[oa]|divorciad[oa]s?|morreu|mort[oi]|non \w+ più"
+    r"|öldü|artık|dood|overleden|مات|ماتت|لم يعد|لم تعد)\b"
+    r"|不再|死了|去世|离婚|離婚|もう|死んだ|死んで|死にまし|亡くな"
+    r"|죽었|더 이상|मर ग[^\s।]*|नहीं रह[^\s।]*"
 )
 _CHANGED = (
     r"\b(?:instead|rather than|changed|renamed|replaced|used to|former(?:ly)?|not true|untrue"
@@ -32,6 +35,22 @@ in too many sentences about something else."""
 _ENDED = compiled_later(f"{_GONE}|{_CHANGED}", re.IGNORECASE)
 """Also those that say so only of what is named in full: "Jon lied" says nothing of the marriage."""
 
+_ALLOWED = compiled_later(
+    r"\b(?:you (?:can|may)"
+    r"|(?:is|am|are|i['’]m) (?:now )?(?:fine|okay|ok|all right|comfortable) with"
+    r"|(?:do not|don['’]t|does not|doesn['’]t|no longer) mind|feel free to"
+    r"|du darfst|tu peux|vous pouvez|puedes|puoi|podes|можешь|можно)\b|可以|してもいい",
+    re.IGNORECASE,
+)
+"""Words by which people take a limit back."""
+_CONDITIONS = word_set("if when unless until only once after before with as wenn nur si se если")
+_LIFTED = compiled_later(
+    r"\b(?:that|this|the|my) (?:limit|boundary|rule|ban)\b[^.!?]*"
+    r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b",
+    re.IGNORECASE,
+)
+"""The same of one that the message tells in other clauses."""
+
 _CLAUSE_END = compiled_later(
     r"[.!?;:,。！？；，、]+\s*|\s(?:but|so|because|although|while|aber|weil|denn)\s", re.IGNORECASE
 )
@@ -42,39 +61,103 @@ _NOW = compiled_later(
 )
 """What English words of a fact do not have, either: `Words.stems` leaves "now" out."""
 
-_PARTICLES = word_set(
-    """up away off back out down again any more longer finally today yesterday new long ago just i
-    my me am you your we our ich bin habe mein meine"""
-)
-"""Words beside those of a fact and of its end that say nothing else."""
-
 _CHANGING = word_set("changed renamed replaced")
 
 _INFLECTION = compiled_later(r"(?<=\w\w\w)(?:ing|ed|es|e|y|ies|ic)$")
 
 
+def _roots(words: Iterable[str]) -> set[str]:
+    """The words without their endings: "promise" and "promised" have the same."""
+    return {_INFLECTION.sub("", word.removesuffix("'s")) for word in words}
+
+
+_PARTICLES = _roots(
+    word_set(
+        """up away off back out down again being any more longer finally today yesterday new long
+        ago just i my me am you your we our last week month year night morning day ich bin habe mein
+        meine meinen letzte letzten letztes woche monat jahr gestern heute leider мой моя моё мои
+        моего меня вчера сегодня недавно mon ma mes hier mi mis ayer mio mia ieri meu minha ontem bu
+        dün मेरा मेरी मेरे कल"""
+    )
+)
+"""Words beside those of a fact and of its end that say nothing else."""
+
+_WANTING = _roots(word_set("want hate like dislike refuse must allow consent being fear"))
+"""Words by which people set a limit."""
+
+
 def clauses(text: str) -> Iterator[Words]:
     """The parts of a text that may say that a fact has ended."""
     for clause in _CLAUSE_END.split(text):
-        if _ENDED.search(clause) or any(is_negation(word.casefold()) for word in words_in(clause)):
+        is_denied = any(is_negation(word.casefold()) for word in words_in(clause))
+        if is_denied or _ENDED.search(clause) or _ALLOWED.search(clause):
             yield Words(clause)
+
+
+def has_ended(told: Words) -> bool:
+    """Whether a clause says of anything that it has ended."""
+    return _ENDED.search(told.text) is not None
 
 
 def is_over(told: Words, old: Words, names: set[str]) -> bool:
     """Whether a clause says that a fact no longer holds: with all of its words, or with half of
     them and no others, as in "the cat is dead". `names` are those of the two who talk.
     """
-    bearing, said = (_roots(words.content - names) for words in (old, told))
-    shared = bearing & said
-    if bearing and shared == bearing:
+    if are_foreign(told.text, old.text):
+        return _is_over_abroad(told, old, names)
+    if _allows(told, old, names):
+        return True
+    known, said = (_roots(words.content - names) for words in (old, told))
+    shared = known & said
+    if known and shared == known:
         is_denied = not old.is_negated and not old.content.isdisjoint(told.denied)
         return is_denied or _ENDED.search(told.text) is not None
-    if not shared or 2 * len(shared) < len(bearing):
+    if not shared or 2 * len(shared) < len(known):
         return False
     if lacks_spaces(old.text):
         return _ENDED.search(told.text) is not None
     rest = _roots(Words(_IS_GONE.sub(" ", told.text)).content - names)
-    return _IS_GONE.search(told.text) is not None and rest <= bearing | _PARTICLES
+    return _IS_GONE.search(told.text) is not None and rest <= known | _PARTICLES
+
+
+def _is_over_abroad(told: Words, old: Words, names: set[str]) -> bool:
+    """The same in another language, in which a word may have another ending."""
+    told_of = bearing(old, names)
+    shared = in_common(told_of, meaning(told, names))
+    if not shared or 2 * len(shared) < len(told_of):
+        return False
+    is_ended = _ENDED.search(told.text) is not None
+    if shared == told_of or lacks_spaces(old.text):
+        is_denied = not old.is_negated and in_common(told_of, {*told.denied}) != set()
+        return is_ended or (is_denied and shared == told_of)
+    rest = meaning(Words(_IS_GONE.sub(" ", told.text)), names)
+    rest = {word for word in rest if not _roots({word}) <= _PARTICLES}
+    return _IS_GONE.search(told.text) is not None and in_common(rest, told_of) == rest
+
+
+def _allows(told: Words, old: Words, names: set[str]) -> bool:
+    """Whether a clause takes back a limit: with half of its words and no others, and without a
+    condition."""
+    if not _ALLOWED.search(told.text) or not is_limit(old):
+        return False
+    rest = Words(_ALLOWED.sub(" ", told.text))
+    limit, said = _forbidden(old, names), _roots(rest.content - names)
+    is_limited = rest.is_negated or not _CONDITIONS.isdisjoint(rest.stems)
+    has_half = 2 * len(limit & said) >= len(limit) > 0
+    return has_half and not is_limited and said <= limit | _PARTICLES
+
+
+def is_lifted(text: str, old: Words, names: set[str]) -> bool:
+    """Whether a message with half of the words of a limit says that "that limit is lifted"."""
+    if not _LIFTED.search(text) or not is_limit(old):
+        return False
+    limit = _forbidden(old, names)
+    return 2 * len(limit & _roots(Words(text).content)) >= len(limit) > 0
+
+
+def _forbidden(limit: Words, names: set[str]) -> set[str]:
+    """The words for what somebody does not want."""
+    return _roots(limit.content - names) - _WANTING
 
 
 def says_so_too(new: Words, old: Words, names: set[str]) -> bool:
@@ -105,8 +188,3 @@ def _share_most_letters(new: Words, old: Words, names: set[str]) -> bool:
     is no word of its own."""
     ours, theirs = new.content - names, old.content - names
     return lacks_spaces(old.text) and 2 * len(ours & theirs) >= max(len(ours), len(theirs)) > 0
-
-
-def _roots(words: set[str]) -> set[str]:
-    """The words without their endings: "promise" and "promised" have the same."""
-    return {_INFLECTION.sub("", word.removesuffix("'s")) for word in words}

@@ -27,10 +27,21 @@ from roleplay_chat.memory.comparison import (
 )
 from roleplay_chat.memory.endings import (
     clauses,
+    has_ended,
     has_other_name,
     has_other_value,
+    is_lifted,
     is_over,
     says_so_too,
+)
+from roleplay_chat.memory.kinds import kinds_of
+from roleplay_chat.memory.languages import (
+    are_foreign,
+    bearing,
+    in_common,
+    is_name_of,
+    is_other_script,
+    meaning,
 )
 from roleplay_chat.memory.topics import (
     FAMILY,
@@ -62,65 +73,29 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
-_FAMILY = (
-    r"(?:step|half[- ]?|god|foster[- ]?|(?:great[- ]?)?grand)?"
-    r"(?:mother|father|mum|mom|dad|parent|sister|brother|sibling|son|daughter|child|children)s?"
-    r"(?:-in-law|s-in-law)?"
-    r"|in-laws|m[ou]mmy|daddy|mama|papa|gran(?:ny|d?ma|d?pa|dad|dpop)s?|kids|twins?|triplets?"
-    r"|aunt(?:ie|y)?s?|uncles?|cousins?|nieces?|nephews?|relatives|orphan(?:ed|s)?|adopted|family"
-    r"|husbands?|wife|wives|spouses?|married|marriage|engaged(?! in\b)|betrothed|divorced"
-    r"|fianc[eé]{1,2}s?|bride(?:groom)?|widow(?:ed|er)?s?|(?:boy|girl)friends?"
-)
-_NAMES = (
-    r"(?:is|are|was|were) (?:called|named)|(?:wants?|likes?|prefers?) to be called|goes by"
-    r"|names? (?:is|are|was)|(?:nick|sur)names?|pronouns"
-    r"|(?:real|true|full|first|second|middle|last|maiden|birth) name"
-)
-_PROMISES = (
-    r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
-    r"|swears? (?:to|that|never|not)"
-    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
-    r"|agree[sd]? (?:never|not)"
-)
-_LIMITS = (
-    r"(?<!speed )(?<!time )limits?|boundar(?:y|ies)|safe[- ]?words?|off[- ]limits|no[- ]go(?:e?s)?"
-    r"|taboos?|consent(?:s|ed)?|triggered by"
-    r"|must(?: not| never|n['’]t)|should(?: not| never|n['’]t) be"
-    r"|(?:is|are) (?:not allowed|forbidden)"
-    r"|(?:does not|doesn['’]t|do not|don['’]t|never) (?:wants?|consents?|allows?)"
-    r"|(?:does not|doesn['’]t|do not|don['’]t) like (?:being|to be)|wants? (?:no|nobody|nothing)"
-    r"|refuses|hates? (?:being|to be)|uncomfortable (?:with|being|when)|not comfortable with"
-    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:not|never) to"
-    r"|allerg\w+|intoleran\w+|cannot (?:eat|drink)|can['’]t (?:eat|drink)|\w*phobias?"
-    r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
-    r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
-)
-"""Also allergies and illnesses. "Never" alone sets no limit: "Ada has never seen snow"."""
-_LASTING = compiled_later(rf"\b(?:{_FAMILY}|{_NAMES}|{_PROMISES}|{_LIMITS})\b", re.IGNORECASE)
-"""Names, family, promises and limits, in the words of plain English facts."""
-_LIMIT = compiled_later(rf"\b(?:{_LIMITS})\b", re.IGNORECASE)
 _CONFIDED = compiled_later(
-    rf"\b(?:{_PROMISES}|secrets?|secretly|confid(?:e[sd]?|ing|ential)\w*|tell(?:s|ing)?|told"
+    r"\b(?:secrets?|secretly|confid(?:e[sd]?|ing|ential)\w*|tell(?:s|ing)?|told"
     r"|mention(?:s|ed|ing)?|reveal(?:s|ed|ing)?|disclos(?:e[sd]?|ing)|betray(?:s|ed|ing)?"
     r"|whisper(?:s|ed|ing)?|confess(?:es|ed|ing)?|admit(?:s|ted|ting)?"
     r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding)\b",
     re.IGNORECASE,
 )
-"""What somebody promised to one or told one alone, and must perhaps not be known to others."""
+"""What somebody told one character alone, and must perhaps not be known to others."""
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if a model did not rate them."""
 
 
 def importance_of(text: str) -> int:
     """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
-    return LASTING if _LASTING.search(text) else USUAL
+    return LASTING if kinds_of(text) else USUAL
 
 
 def is_for_all(fact: "Fact") -> bool:
     """Whether all who are present must know it: a limit that somebody set. Not a promise, and
     nothing that must not be told."""
-    lasts = fact.importance == LASTING and _LIMIT.search(fact.text)
-    return bool(lasts and not _CONFIDED.search(fact.text))
+    kinds = kinds_of(fact.text)
+    is_limit = fact.importance == LASTING and not kinds.isdisjoint(("limit", "safe word"))
+    return is_limit and "promise" not in kinds and not _CONFIDED.search(fact.text)
 
 
 def _lasts(text: str, importance: int) -> bool:
@@ -313,11 +288,29 @@ class Material:
     def tells_end(self, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that a fact no longer holds."""
         named = self._place(message)
-        return any(
+        is_ended = any(
             is_over(clause, old, self.names)
             for place, clause in self._endings
             if named in (-1, place)
         )
+        return is_ended or any(
+            is_lifted(text, old, self.names)
+            for place, (_, text) in enumerate(self.messages)
+            if named in (-1, place)
+        )
+
+    def speaks_of(self, old: Words, message: int | None) -> bool:
+        """Whether the named message speaks of what an old fact is about, as far as beginnings of
+        words tell in other languages than English; or says of a name in it that something ended."""
+        place = self._place(message)
+        if place < 0:
+            return False
+        told = Words(self.messages[place][1])
+        if are_foreign(told.text, old.text):
+            return bool(in_common(bearing(old, self.names), meaning(told, self.names)))
+        gone = (clause for at, clause in self._endings if at == place and has_ended(clause))
+        named = old.names - self.names - old.owner - {*old.stems[:1]}
+        return any(not named.isdisjoint(clause.bare) for clause in gone)
 
     def bearing(self, words: Words) -> set[str]:
         """The words of a fact other than the names of the two."""
@@ -638,7 +631,8 @@ def meant_by(
     if are_of_others(words, whom(fact.subject, person), old.words, whom(subject, person)):
         return None
     plain = _plainly((fact.text, fact.subject), (old.words.text, subject), person)
-    if plain == "apart" or (fact.action == "withdraw" and not _names_whom(fact, old, material)):
+    is_of_whom = not material.names or fact.action != "withdraw"
+    if plain == "apart" or not (is_of_whom or _names_whom(fact, old, material)):
         return None
     if old.lasts:
         is_meant = (
@@ -653,15 +647,19 @@ def meant_by(
         return old
     shares_half = 2 * len(bearing & new) >= len(bearing) > 0
     is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    return old if shares_half or is_said else None
+    is_meant = shares_half or is_said or material.speaks_of(old.words, fact.message)
+    return old if is_meant else None
 
 
 def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
     """Whether a replacement says the same of another value. There may be several limits and
-    promises: of these, only if a message says that it is a change."""
+    promises: of these, only if a message says that it is a change. Of whom somebody is a relative,
+    only another name of the same relative says."""
     new = Words(fact.text)
-    if fact.action == "withdraw":
+    if fact.action == "withdraw" or new.named_relation != old.named_relation:
         return False
+    if new.named_relation:
+        return likeness(new, old) is None
     is_change = material.tells_change(new, old, fact.message)
     if has_other_value(new, old, material.names):
         return is_change or not is_limit(old)
@@ -701,38 +699,30 @@ def _names_whom(fact: Fact, old: _Known, material: Material) -> bool:
     is neither of the two who talk, and which relative of somebody."""
     named = whom(old.row.subject or "", material.person) or old.words.names
     others = named - material.names
+    if are_foreign(old.words.text, *(text for _, text in material.messages)):
+        # In German, all nouns have capitals.
+        others = {
+            name
+            for name in others
+            if not (is_name_of(name, material.names) or is_other_script(name, material.names))
+            and (name in old.words.stems[:1] or not name.isascii())
+        }
     told = Words(fact.text).bare | material.words_of(fact.message)
     return old.words.relative <= told and (not others or not others.isdisjoint(told))
 
 
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
-    """Whether a note may change one of an earlier request that is not saved yet. Models often
-    number wrongly, so the new fact, or else what was `said`, must have half of its words."""
-    fact, earlier = fact.named, earlier.named
-    slot, old_slot = (slot_of(one.text, one.subject, one.topic) for one in (fact, earlier))
-    if slot and _key(slot) == _key(old_slot):
-        return True
-    words, old_words = Words(fact.text), Words(earlier.text)
-    if are_of_others(words, whom(fact.subject, ""), old_words, whom(earlier.subject, "")):
-        return False
-    plain = _plainly((fact.text, fact.subject), (earlier.text, earlier.subject), "")
-    if plain == "apart":
-        return False
-    if _lasts(earlier.text, earlier.importance):
-        return plain == "alike" or _may_end(fact, old_words, said)
-    old, new = old_words.content, words.content
-    if not new:
-        new = {stem for text in said for stem in Words(text).content}
-    return 2 * len(old & new) >= len(old) > 0
-
-
-def _may_end(fact: Fact, old: Words, said: Iterable[str]) -> bool:
-    """Whether a note, or what was said, may end a fact that outlives everything."""
-    new = Words(fact.text)
-    if fact.action != "withdraw" and has_other_value(new, old, set()) and not is_limit(old):
-        return True
-    told = (clause for text in said for clause in clauses(text))
-    return says_so_too(new, old, set()) or any(is_over(clause, old, set()) for clause in told)
+    """Whether a note may change one of an earlier request that is not saved yet, as `meant_by`
+    decides it. `said` is what the note was drawn from; who talks is not known here."""
+    # Which of the messages it was is not known, either; a note without words names them all.
+    fact = replace(fact.named, known=1, message=None if fact.text else 1)
+    row = FactRow(
+        **{"id": uuid4(), "content": earlier.named.text, "importance": earlier.importance},
+        **{"subject": earlier.subject, "topic": earlier.topic, "written_by": "model"},
+    )
+    material = Material([row], [(1, "\n".join(said))], person="", character="")
+    slot = slot_of(fact.text, fact.subject, fact.topic)
+    return meant_by(fact, _all_known(material), material, slot) is not None
 
 
 def outdated(

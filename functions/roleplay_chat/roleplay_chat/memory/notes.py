@@ -18,6 +18,7 @@ from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts, loose_json
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
+from roleplay_chat.memory.suitability import is_suitable
 from roleplay_chat.memory.topics import MAX_FACT_CHARS
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.messages import Message, Roles
@@ -204,20 +205,16 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
     """The turn with only the memory that its tier allows.
 
     Memory from a conversation with adult turns is allowed in an `sfw` turn only if nothing in it is
-    sexual. A summary that is left out is not continued either. `recall.choose` does the same with
-    messages.
+    sexual, and facts only if they are of a kind that is known to be harmless. A summary that is
+    left out is not continued either. `recall.choose` does the same with messages.
     """
     if tier == "nsfw":
         return begun
-    suitable = [fact for fact in begun.facts if _is_suitable(fact.content, fact.content_tier)]
+    suitable = [fact for fact in begun.facts if is_suitable(fact.content, fact.content_tier)]
     kept = begun.memory
-    if kept and not _is_suitable(kept.text, kept.content_tier):
+    if kept and kept.content_tier == "nsfw" and is_sexual(kept.text):
         kept = kept.model_copy(update={"summary": "", "person_summary": "", "may_write": False})
     return begun.model_copy(update={"facts": suitable, "memory": kept})
-
-
-def _is_suitable(text: str, origin: Tier) -> bool:
-    return origin == "sfw" or not is_sexual(text)
 
 
 def may_be_due(

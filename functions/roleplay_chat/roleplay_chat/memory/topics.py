@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from edge.patterns import compiled_later
+from roleplay_chat.memory.kinds import OTHER_RELATIVES, SEVERAL_RELATIVES, is_limit_of_many
 from roleplay_chat.memory.words import (
     PERSON,
     POSSESSIVES,
@@ -77,6 +78,7 @@ _SLOTS = tuple(
         ("age", rf" is {_AGE}(?: years? old\b|(?: now| today)?\W*$)"),
         ("age", rf" (?:has turned|turned) {_AGE}(?: years? old\b|{_WHEN}\W*$)"),
         ("name", rf"(?:['’]s name is| is called| is named) (?:the )?{_CAPITAL}"),
+        ("pronouns", r"(?:['’]s pronouns are| uses) (?=\w+/\w+\b)"),
         ("spouse", rf" is married to {_CAPITAL}"),
         ("spouse", rf"['’]s (?:husband|wife|spouse) is {_NAME}"),
         ("birthday", r"['’]s birthday is (?!in )(?=[^.;]*\d)"),
@@ -122,12 +124,10 @@ _POSSESSION = compiled_later(
 """The same for "Ada's doctor is Tom", where that is not one of several. A name and a kind ("is a
 Koga") are two things."""
 
-SEVERAL = word_set(
-    """sister brother son daughter child children sibling twin cousin aunt uncle niece nephew
-    grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather friend
-    neighbour neighbor colleague worker teacher student pupil guest roommate cat dog pet horse bird
-    kitten puppy kid baby ex rival enemy coworker classmate client customer hamster rabbit parrot
-    girl boy man woman"""
+SEVERAL = SEVERAL_RELATIVES | word_set(
+    """friend neighbour neighbor colleague worker teacher student pupil guest roommate cat dog pet
+    horse bird kitten puppy kid baby ex rival enemy coworker classmate client customer hamster
+    rabbit parrot girl boy man woman"""
 )
 """Also with "step" in front, and the stepsister or sister-in-law, whom one has beside a sister."""
 
@@ -138,11 +138,12 @@ _TOPICS = {
     "home": word_set("residence city place address lives living lives_in current_home"),
     "job": word_set("occupation profession work career role"),
     "spouse": word_set("partner marriage"),
+    "pronouns": word_set("pronoun"),
 }
 
 _SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}
 
-FAMILY = SEVERAL | word_set("family mother father parent relative husband wife")
+FAMILY = SEVERAL | OTHER_RELATIVES | word_set("family relative")
 
 _MANY = FAMILY | word_set(
     """like dislike preference hobby interest friendship promise vow event fear phobia skill
@@ -157,13 +158,6 @@ _MANY = FAMILY | word_set(
 
 _ONE_OF_MANY = word_set("favourite favorite current best oldest first last next main native")
 """Before one of these there is one answer: "native language"."""
-
-_LIMIT = compiled_later(
-    r"\b(?:must|never|allerg(?:ic|y|ies)|intoleran(?:t|ce)|refuses|hates being|consents?"
-    r"|(?:does not|doesn['’]t|do not|don['’]t) want)\b",
-    re.IGNORECASE,
-)
-"""Whatever topic a model names, there may be several of these."""
 
 Slot = tuple[str, str]
 """A subject and a topic."""
@@ -181,7 +175,7 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
     topic = topic.casefold().strip()
     topic = "" if _is_many(topic) else _SAME_TOPIC.get(topic, topic)
     topic = "" if _is_beside(topic, text) else topic
-    if not topic or _LIMIT.search(text):
+    if not topic or is_limit_of_many(text):
         return _possession(text, person)
     is_relatives = relative(read(words_in(text))[0]) - _bare_words(subject)
     if not subject or _is_of_several(subject, topic) or is_relatives:

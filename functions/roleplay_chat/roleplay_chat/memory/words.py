@@ -45,7 +45,14 @@ MOVABLE = word_set(
 
 _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
 
-_IRREGULAR = {"has": "have", "goe": "go"}
+_SAME = {
+    **{"has": "have", "goe": "go", "named": "called", "reside": "live", "residing": "living"},
+    **{"favorite": "favourite", "color": "colour", "neighbor": "neighbour"},
+    **{"wohnt": "lebt", "habite": "vit"},
+    **{"1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six"},
+    **{"7": "seven", "8": "eight", "9": "nine", "10": "ten", "11": "eleven", "12": "twelve"},
+}
+"""Irregular forms, and words that say the same whatever else is said."""
 
 PRONOUNS = word_set("he she they it")
 """Whom they mean, the words of a fact do not tell."""
@@ -131,7 +138,7 @@ def stemmed(written: str) -> str:
         word = word[:-1]
     if word.endswith("ie") and not written[:1].isupper():
         word = word[:-2] + "y"
-    return _IRREGULAR.get(word, word) + owner
+    return _SAME.get(word, word) + owner
 
 
 def words_in(text: str) -> list[str]:

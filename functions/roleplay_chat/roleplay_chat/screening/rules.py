@@ -27,6 +27,7 @@ from roleplay_chat.screening.word_classes import (
     encode,
     settle,
     settle_unspaced,
+    without_endings,
 )
 
 _SHORT = {
@@ -546,9 +547,14 @@ def detect(text: str) -> Signals:
 
 
 def is_sexual(text: str) -> bool:
-    """Whether anything in a text is sexual, however mildly."""
-    found = detect(text)
-    return bool(found.absolute or found.together or found.explicit or found.soft)
+    """Whether anything in a text is sexual, however mildly, also in inflected words. The hard limit
+    does not depend on these: `detect` takes words as the lexicon has them."""
+    inflected = without_endings(text)
+    texts = (text, inflected) if inflected != text else (text,)
+    return any(
+        found.absolute or found.together or found.explicit or found.soft
+        for found in map(detect, texts)
+    )
 
 
 def _detect(encoded: str, begin: int, end: int) -> Signals:

@@ -54,6 +54,11 @@ def is_scene(text: str) -> bool:
     return _any_scene(words, 0, len(words))
 
 
+def has_word_of_scene(text: str) -> bool:
+    """Whether any word of the text may be part of an explicit scene."""
+    return not _SUSPICIOUS.isdisjoint(_encode(text))
+
+
 class GrowingScene:
     """Detects a scene in a text that grows at its end: the same result however it is split.
 
@@ -157,6 +162,7 @@ _SIGNS = (
 _STRONG = re.compile(f"[{_encode_names('SEX ACT ORGAN ENTERS')}]")
 """All of these are explicit or soft in `rules`, too: without those signals there is no scene."""
 _DEEDS = _encode_names("DEED ENTERS")
+_SUSPICIOUS = frozenset("".join(sign.classes for sign in _SIGNS if sign.weight > 0))
 _PEOPLE = _encode_names("SUBJECT SUBJECT_IS HER THEM POSSESSIVE DATIVE GIRL PERSON WHO")
 
 

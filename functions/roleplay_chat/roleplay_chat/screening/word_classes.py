@@ -35,6 +35,8 @@ REMEMBERED_CHARS = 64
 """Longer words are not cached."""
 LONGEST_TERM = 16
 """The longest term that is searched inside words."""
+MIN_BASE = 5
+"""The shortest word of which forms of verbs are read."""
 
 
 def encode(text: str) -> str:
@@ -56,6 +58,27 @@ def new_chars(text: str) -> int:
 def _may_be_spelled_out(codes: str) -> bool:
     neighbours = codes.replace(COMMA, "").replace(CODE["STOP"], "").count(2 * _ALONE)
     return neighbours >= IN_A_ROW - 1 and bool(_IN_A_ROW.search(codes))
+
+
+def without_endings(text: str) -> str:
+    """The text with the words of the lexicon for "blowjobs" and the like, where it has those
+    without the ending of a plural or an English verb."""
+    return _INFLECTED.sub(lambda word: _without_ending(word[0]), text)
+
+
+def _without_ending(word: str) -> str:
+    folded = fold(word)
+    if _known(folded):
+        return word
+    for ending in _ENDINGS:
+        base = folded.removesuffix(ending)
+        # A shorter one has other words in its forms, such as "cocked".
+        if base == folded or (ending != "s" and len(base) < MIN_BASE):
+            continue
+        for written in (base, base + "e"):
+            if _WORDS.get(written, OTHER) in _INFLECTED_CLASSES:
+                return written
+    return word
 
 
 def _apart(text: str) -> list[str]:
@@ -223,6 +246,9 @@ _STEMS = {fold(w): CODE[name] for name, line in lexicon.STEMS.items() for w in l
 _STEM_LENGTHS = sorted({len(stem) for stem in _STEMS}, reverse=True)
 _STEM_BEGINNINGS = frozenset(stem[: _STEM_LENGTHS[-1]] for stem in _STEMS)
 """Few words begin like a stem."""
+_INFLECTED = re.compile(r"[^\W\d_]{4,24}(?:s|ed|er|ing)\b", re.IGNORECASE)
+_ENDINGS = ("s", "es", "ed", "ing", "er", "ers")
+_INFLECTED_CLASSES = _named("EXPLICIT", "SOFT", "PORN")
 _FRONTS = frozenset(map(fold, lexicon.NUMBER_FRONTS.split()))
 _AGED = tuple(map(fold, lexicon.STEMS["AGED"].split()))
 _ADULT_ENDS = tuple(map(fold, lexicon.ADULT_ENDS.split()))

@@ -1,0 +1,152 @@
+"""Finds out from words of which kind a fact is that outlives everything. Pure.
+
+A limit or a name that is lost does more harm than trivia that are kept, so where words leave a
+doubt, they count.
+"""
+
+import re
+from typing import Literal
+
+from edge.patterns import compiled_later
+from roleplay_chat.memory.words import word_set
+
+Kind = Literal["limit", "promise", "name", "family", "safe word"]
+
+SEVERAL_RELATIVES = word_set(
+    """sister brother sibling son daughter child children cousin twin aunt uncle niece nephew
+    grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather"""
+)
+"""Of which somebody may have several."""
+
+OTHER_RELATIVES = word_set("mother father mum mom dad parent husband wife")
+
+_FAMILY = (
+    r"(?:step|half[- ]?|god|foster[- ]?|(?:great[- ]?)?grand)?"
+    rf"(?:{'|'.join(sorted(SEVERAL_RELATIVES | OTHER_RELATIVES))})s?(?:-in-law|s-in-law)?"
+    r"|in-laws|m[ou]mmy|daddy|mama|papa|gran(?:ny|d?ma|d?pa|dad|dpop)s?|kids|triplets?|auntie"
+    r"|aunty|relatives|orphan(?:ed|s)?|adopted|family|wives|spouses?|married|marriage"
+    r"|engaged(?! in\b)|betrothed|divorced|fianc[eé]{1,2}s?|bride(?:groom)?|widow(?:ed|er)?s?"
+    r"|(?:boy|girl)friends?|(?<=['’]s )ex|(?:has|have|expects?) (?:a|two) (?:bab(?:y|ies)|newborn)"
+    r"|(?<!business )(?<!dance )(?<!dancing )(?<!sparring )(?<!training )partners?"
+    # German, French, Spanish, Portuguese, Italian, Russian.
+    r"|(?:groß|stief|halb|schwieger)?(?:mütter|vater|väter|schwestern?|bruder|brüder|söhne?|sohn"
+    r"|tochter|töchter|eltern|geschwister)|(?-i:[Mm]utter(?! (?:to|about|at)\b)|Kind(?:er)?)|onkel"
+    r"|tanten?|neffen?|nichten?|ehe(?:mann|frau)|verheiratet|verlobt|geschieden|enkel\w*"
+    r"|(?:grand|belle|demi)?-?(?:mère|sœur|soeur)s?|(?:grand|beau|demi)?-?(?:père|frère)s?"
+    r"|fils|(?:son|sa|le|la) (?:mari|fille)|époux|épouse|mariée?s?|oncle|tante|neveux?|nièces?"
+    r"|madre|padre|herman[oa]s?|hij[oa]s?|abuel[oa]s?|marido|espos[oa]s?|casad[oa]s?|novi[oa]s?"
+    r"|divorciad[oa]s?|sobrin[oa]s?|mãe|pai|irmãos?|irmãs?|filh[oa]s?|avó|avô|namorad[oa]|noiv[oa]"
+    r"|sobrinh[oa]s?|fratell[oi]|sorell[ae]|figli[oa]?|nonn[oaie]|moglie|marito|sposat[oa]"
+    r"|fidanzat[oa]|мать|матери|мам[аыуе]|отец|отца|пап[аыуе]|сестр\w*|брат(?:а|у|ом|ья|ьев)?|сын"
+    r"|сына|сыновья|дочь|дочери|бабушк\w*|дедушк\w*|муж(?:а|ем|у)?|жен[аыеу]|замуж\w*|женат\w*"
+    r"|внук\w*|внучк\w*|племянни\w+|невест\w*|жених\w*"
+)
+_NAMES = (
+    r"(?:is|are|was|were) (?:called|named)|(?:wants?|likes?|prefers?) to be called|goes by"
+    r"|names? (?:is|are|was)|(?:nick|sur)names?|pronouns"
+    r"|(?:real|true|full|first|second|middle|last|maiden|birth) name"
+    r"|name['’]s|['’]s name|prefers? the name|introduces? (?:her|him|them)sel(?:f|ves) as|known as"
+    r"|addressed as|non-?binary|genderfluid|agender|transgender|trans (?:wo)?man"
+    # German, French, Spanish, Portuguese, Italian, Russian.
+    r"|heißt|heißen|spitznamen?|genannt werden|pronomen|s['’]appelle|se nomme|surnom\w*|pronoms?"
+    r"|se llama|apodo|nombre (?:es|real)|pronombres|chama-se|se chama|apelido|pronomes|si chiama"
+    r"|soprannome|pronomi|зовут|прозвищ\w*|местоимени\w*"
+)
+_PROMISES = (
+    r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
+    r"|swears? (?:to|that|never|not)"
+    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
+    r"|agree[sd]? (?:never|not|to|that)|assure[sd]?|guarantee[sd]?|will always|owes? (?-i:[A-Z])\w+"
+    r"|committed to"
+    # German, French, Spanish, Portuguese, Italian, Russian.
+    r"|verspr(?:ach|ochen|icht|echen)|schwor|geschworen|promet|a juré|serment|promet(?:e|ió|ido|eu)"
+    r"|promesa|juró|promessa|jurou|promesso|promette|giurato|giurò|(?:по)?обеща\w*|поклял\w*"
+    r"|клятв\w*"
+)
+_LIMITS = (
+    r"(?<!speed )(?<!time )limits?|boundar(?:y|ies)|off[- ]limits|no[- ]go(?:e?s)?"
+    r"|taboos?|consent(?:s|ed)?|triggered by"
+    r"|must(?: not| never|n['’]t)|should(?: not| never|n['’]t) be"
+    r"|(?:is|are) (?:not allowed|forbidden)"
+    r"|(?:does not|doesn['’]t|do not|don['’]t|never) (?:wants?|consents?|allows?)"
+    r"|(?:does not|doesn['’]t|do not|don['’]t) like (?:being|to be)|wants? (?:no|nobody|nothing)"
+    r"|refuses|hates? (?:being|to be)|uncomfortable (?:with|being|when)|not comfortable with"
+    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:not|never) to"
+    r"|allerg\w+|intoleran\w+|cannot (?:eat|drink)|can['’]t (?:eat|drink)|\w*phobias?"
+    r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
+    r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
+    r"|hard no|red lines?|deal[- ]?breakers?|(?:stop|no) means (?:stop|no)|draws? the line"
+    r"|not (?:okay|ok|fine|all right|into)(?: with)?|as far as \w+ goes|stops at \w+ing"
+    r"|(?:cannot|can['’]t|can not) (?:handle|stand|bear|tolerate|cope with|deal with)"
+    r"|prefers? not|dislikes? (?:being|to be|when)|hates? (?:it )?when|avoids?|to be avoided"
+    r"|(?:scared|afraid|terrified) of being|wants? [\w ]{1,30} (?:left|kept) out"
+    r"|(?:does not|doesn['’]t|will not|won['’]t) (?:do|tolerate|accept|permit)|is a trigger"
+    r"|(?:nobody|no one) (?:may|is allowed)|without (?:asking|permission)|forbids?|forbade|insists"
+    r"|no [\w ]{1,30} in the (?:story|scene|game|roleplay)"
+    r"|vegan|vegetarian|teetotal\w*|is (?:deaf|blind|mute)|hard of hearing|wheelchair|ptsd"
+    r"|autis(?:m|tic)|adhd|dyslexi[ac]|disab(?:led|ility)"
+    # German, French, Spanish, Portuguese, Italian, Russian.
+    r"|grenzen?|tabus?|(?:darf|will|möchte) (?:\w+ ){0,2}(?:nicht|nie|niemals|keine?[nmr]?)"
+    r"|verträgt keine?|schwanger|ne (?:veut|doit|supporte) (?:pas|jamais|plus|aucun)|interdite?s?"
+    r"|enceinte|tabous?|limites?|límites?|tabú|no (?:quiere|debe|soporta|puede comer)|al[eé]rgi\w+"
+    r"|embarazada|não (?:quer|deve|suporta|pode comer)|grávida|limiti|tabù"
+    r"|non (?:vuole|deve|sopporta|può mangiare)|incinta|границ\w*|табу"
+    r"|не (?:хочет|должн\w+|переносит)|нельзя|аллерги\w*|беременн\w*"
+)
+"""Also allergies, illnesses and what somebody cannot do. "Never" alone sets no limit: "Ada has
+never seen snow"."""
+
+_SAFE_WORDS = (
+    r"(?:safe|stop)[- ]?words?|sicherheitswort|mot de sécurité|palabra (?:de seguridad|segura)"
+    r"|palavra de segurança|parola di sicurezza|стоп-слов\w+"
+)
+"""A limit of which there is one."""
+
+_WORDS: dict[Kind, str] = {
+    "limit": _LIMITS,
+    "promise": _PROMISES,
+    "name": _NAMES,
+    "family": _FAMILY,
+    "safe word": _SAFE_WORDS,
+}
+_ORDERS: dict[Kind, str] = {
+    "limit": r"(?:please )?(?:do not|don['’]t|never|avoid)",
+    "name": r"(?:please )?call (?:her|him|them|(?-i:[A-Z])\w+) (?-i:[A-Z])",
+}
+"""What a fact may begin with that is written as an order."""
+
+_JAPANESE: dict[Kind, str] = {
+    "limit": "限界|禁止|タブー|されたくない|してほしくない|アレルギー|妊娠",
+    "promise": "約束|誓",
+    "name": "名前|呼ばれたい|と呼ん|あだ名|代名詞",
+    "family": "[母父兄弟姉妹夫妻娘]|息子|結婚|離婚|婚約|家族|両親",
+    "safe word": "セーフワード",
+}
+"""Found inside words, as there are no spaces."""
+
+_KINDS = {
+    kind: compiled_later(
+        rf"\b(?:{words})\b|^(?:{_ORDERS.get(kind, '(?!)')})|{_JAPANESE[kind]}", re.IGNORECASE
+    )
+    for kind, words in _WORDS.items()
+}
+_ALWAYS = compiled_later(r"\b(?:must|never)\b", re.IGNORECASE)
+_RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
+"""What there may be several of, as of limits and promises, also where it hardly matters."""
+
+
+def kinds_of(text: str) -> frozenset[Kind]:
+    """The kinds of a fact that outlives everything; none: it does not."""
+    return frozenset(kind for kind, words in _KINDS.items() if words.search(text))
+
+
+def is_limit_of_many(text: str) -> bool:
+    """Whether it says what somebody must not do, cannot or does not want: whatever topic a model
+    names, there may be several such. Of a promise, the topic tells."""
+    return "limit" in kinds_of(text) or _ALWAYS.search(text) is not None
+
+
+def is_rule(text: str) -> bool:
+    """Whether it says what somebody must not do, does not want or has promised: there may be
+    several such."""
+    return not kinds_of(text).isdisjoint(("limit", "promise")) or bool(_RULES.search(text))

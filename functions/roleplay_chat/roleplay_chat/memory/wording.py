@@ -1,0 +1,74 @@
+"""Brings the commonest ways to say one thing into one order of words. Pure.
+
+Models note the same fact in other words each time. By these forms the database also knows a fact
+that a person turned off or deleted.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+from edge.patterns import compiled_later
+from roleplay_chat.memory.words import JOINING, lacks_spaces
+
+_NAME = "^"
+"""In front of a word that may be a name. No word has it."""
+
+_END = r"(?=$| (?:and|but|who|which|because|as (?:was|i|said|mentioned))\b)"
+"""The end of the fact, or something else that begins."""
+_NAMES = rf"\^\S+(?: \^\S+)*{_END}"
+_SIMPLE = rf"(?!.* (?:{'|'.join(sorted(JOINING))})\b)"
+"""Nothing but one answer follows."""
+
+_RULES = tuple(
+    (compiled_later(said), told)
+    for said, told in (
+        # "Tom is Ada's brother", "Pasta is Ada's favourite food", "Ada has a brother called Tom".
+        (rf"^{_SIMPLE}(\S+(?<!'s)) is (\S+'s) (\S.*)$", r"\2 \3 is \1"),
+        (r"^(\S+(?<!'s)) have (\S+) called (?=\^)", r"\1's \2 is called "),
+        (r"^(\S+(?<!'s)) is married to ", r"\1's spouse is "),
+        (r"^(\S+'s) (?:husband|wife) is ", r"\1 spouse is "),
+        (rf"^(.+)'s name is (?={_NAMES})", r"\1 is "),
+        (rf"(?<= )(is|was) called (?={_NAMES})", r"\1 "),
+        # A home: "has moved to the window" is none, and "moved to Rome" may be long ago.
+        (rf"^(\S+)'s home is (?={_NAMES})", r"\1 live in "),
+        (rf"(?<= )have (?:settled (?:in|at)|moved to) (?={_NAMES})", "live in "),
+        (r"(?<= )(?:is living|live) (?:in|at) (?=\^\S+(?<!'s)(?: |$))", "live in "),
+        # "Works as a nurse, as was said", but not "works as hard as Tom".
+        (r"(?<= )is working (?=\S)", "work "),
+        (r"(?<= )work as (?!\S+ as (?!was ))", "is "),
+        (r"^(\S+)'s (?:job|occupation|profession) is ", r"\1 is "),
+        (rf"(?<= is )(\S+) year old{_END}", r"\1"),
+        (r"^(\S+(?<!'s)) use (\S+ \S+) pronoun$", r"\1's pronoun are \2"),
+        (r"(?<= )is afraid of ", "fear "),
+        (rf"^(\S+(?<!'s)) have (\S+) allergy{_END}", r"\1 is allergic to \2"),
+    )
+)
+"""What is said, and what stands for it, in stems without articles and negations."""
+
+_PAIR = compiled_later(r"^(\^\S+(?<!'s)) and (\^\S+(?<!'s))(?= )")
+"""Two at the beginning, of whom the same is true."""
+
+_POLITE = (
+    (compiled_later(r"(?<=[てで])います$"), "いる"),
+    (compiled_later(r"(?<=い)です$"), ""),
+    (compiled_later(r"(?:です|である)$"), "だ"),
+)
+"""Polite ends of Japanese sentences, and plain ones."""
+
+
+def one_wording(stems: Sequence[str], capitals: AbstractSet[str]) -> list[str]:
+    """The stems of a fact in the order and the words that stand for all that say the same.
+    `capitals` are those that may be names; any may be one in a text without them."""
+    names = capitals & set(stems) or set(stems)
+    text = " ".join(_NAME * (stem in names) + _plain_end(stem) for stem in stems)
+    for said, told in _RULES:
+        text = said.sub(told, text)
+    text = _PAIR.sub(lambda pair: " and ".join(sorted(pair.groups())), text)
+    return [word.removeprefix(_NAME) for word in text.split(" ")]
+
+
+def _plain_end(stem: str) -> str:
+    if lacks_spaces(stem):
+        for polite, plain in _POLITE:
+            stem = polite.sub(plain, stem)
+    return stem
