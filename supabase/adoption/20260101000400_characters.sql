@@ -33,25 +33,29 @@ revoke all on private.character_details from public, anon, authenticated;
 -- The texts of a JSON array, cut to our bounds; anything else has none. Strict: it is not even called
 -- where the product has no such column.
 create function private.texts_of(p_value jsonb) returns text[]
-language sql immutable strict set search_path = '' as $$
-  select coalesce(array_agg(left(t.value #>> '{}', 20000)), '{}')
-  from (
-    select e.value from jsonb_array_elements(case jsonb_typeof(p_value) when 'array' then p_value else '[]' end) e
-    where jsonb_typeof(e.value) = 'string' limit 64) t
-$$;
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(left(t.value #>> '{}', 20000)), '{}')
+    from (
+      select e.value from jsonb_array_elements(case jsonb_typeof(p_value) when 'array' then p_value else '[]' end) e
+      where jsonb_typeof(e.value) = 'string' limit 64) t);
+end $$;
 
 -- The values of a JSON object as "key: value" lines, or a JSON text unchanged.
 create function private.described(p_value jsonb) returns text
-language sql immutable strict set search_path = '' as $$
-  select case jsonb_typeof(p_value)
-    when 'string' then p_value #>> '{}'
-    when 'array' then array_to_string(private.texts_of(p_value), ', ')
-    when 'object' then (
-      select string_agg(replace(e.key, '_', ' ') || ': ' || private.described(e.value), E'\n' order by e.key)
-      from jsonb_each(p_value) e where jsonb_typeof(e.value) in ('string', 'array', 'number'))
-    when 'number' then p_value #>> '{}'
-  end
-$$;
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return (
+    select case jsonb_typeof(p_value)
+      when 'string' then p_value #>> '{}'
+      when 'array' then array_to_string(private.texts_of(p_value), ', ')
+      when 'object' then (
+        select string_agg(replace(e.key, '_', ' ') || ': ' || private.described(e.value), E'\n' order by e.key)
+        from jsonb_each(p_value) e where jsonb_typeof(e.value) in ('string', 'array', 'number'))
+      when 'number' then p_value #>> '{}'
+    end);
+end $$;
 revoke execute on function private.texts_of(jsonb), private.described(jsonb) from public, anon, authenticated;
 
 -- Columns that only some states have are read as JSON. Texts are cut to the lengths of our own

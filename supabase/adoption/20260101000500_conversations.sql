@@ -189,9 +189,10 @@ language sql stable set search_path = '' as $$
 $$;
 
 create function shared.next_position() returns bigint
-language sql volatile set search_path = '' as $$
-  select nextval('private.message_positions')
-$$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return nextval('private.message_positions');
+end $$;
 
 -- A reply is stored as the product's readers know it. A version of a reply takes the time of the
 -- first one: the product orders by time.

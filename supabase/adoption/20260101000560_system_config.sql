@@ -11,16 +11,18 @@ $$;
 -- so its host must be named in workerHosts of our settings: "gpu.example.com", or "*.example.com" for
 -- every host below it.
 create function private.is_worker_allowed(p_url text, p_config jsonb) returns boolean
-language sql stable set search_path = '' as $$
-  select p_url is not null
-    and private.why_address_rejected(p_url, p_config -> 'allowLocalWorkers' = 'true') is null
-    and exists (
-      select from jsonb_array_elements_text(
-        case jsonb_typeof(p_config -> 'workerHosts') when 'array' then p_config -> 'workerHosts' else '[]' end) h (host)
-      where case when h.host like '*.%'
-          then right(private.host_of(p_url), char_length(h.host) - 1) = lower(substr(h.host, 2))
-          else private.host_of(p_url) = lower(h.host) end)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select p_url is not null
+      and private.why_address_rejected(p_url, p_config -> 'allowLocalWorkers' = 'true') is null
+      and exists (
+        select from jsonb_array_elements_text(
+          case jsonb_typeof(p_config -> 'workerHosts') when 'array' then p_config -> 'workerHosts' else '[]' end) h (host)
+        where case when h.host like '*.%'
+            then right(private.host_of(p_url), char_length(h.host) - 1) = lower(substr(h.host, 2))
+            else private.host_of(p_url) = lower(h.host) end));
+end $$;
 
 -- workerRefused is the address that is registered and not allowed.
 create view shared.system_config as

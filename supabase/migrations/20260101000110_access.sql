@@ -14,10 +14,12 @@ grant execute on function private.is_admin() to authenticated, service_role;
 -- The name that somebody gave when they signed up, from auth.users.raw_user_meta_data; null if none.
 -- People write these data themselves when they sign up, so they may contain any value.
 create function private.given_name(p_metadata jsonb) returns text
-language sql immutable set search_path = '' as $$
-  select nullif(btrim(left(btrim(regexp_replace(left(p_metadata ->> 'display_name', 500), '[[:cntrl:][:space:]]+', ' ', 'g')), 80)), '')
-  where jsonb_typeof(p_metadata -> 'display_name') = 'string'
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (
+    select nullif(btrim(left(btrim(regexp_replace(left(p_metadata ->> 'display_name', 500), '[[:cntrl:][:space:]]+', ' ', 'g')), 80)), '')
+    where jsonb_typeof(p_metadata -> 'display_name') = 'string');
+end $$;
 revoke execute on function private.given_name(jsonb) from public, anon, authenticated;
 
 create function private.is_age_verified() returns boolean

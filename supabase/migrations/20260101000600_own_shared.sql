@@ -61,9 +61,10 @@ $$;
 
 -- The position of the next message.
 create function shared.next_position() returns bigint
-language sql volatile set search_path = '' as $$
-  select nextval('public.messages_position_seq')
-$$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return nextval('public.messages_position_seq');
+end $$;
 
 -- Whether a character's message may answer another message than the one before it, although no turn
 -- records that. Here turns record it for all messages.

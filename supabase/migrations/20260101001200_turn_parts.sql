@@ -211,9 +211,10 @@ end $$;
 -- Whether a text with lorebooks has entries that wait for messages or count replies: "delay", "@@activate_only_after",
 -- "@@activate_only_every".
 create function private.has_counting_entries(p_books text) returns boolean
-language sql immutable set search_path = '' as $$
-  select strpos(p_books, 'activate_only_') > 0 or p_books ~ '"delay": "?[1-9]'
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+  return strpos(p_books, 'activate_only_') > 0 or p_books ~ '"delay": "?[1-9]';
+end $$;
 
 -- How many messages, and replies among them, come before a position of a conversation, the newest 1,000 at most:
 -- {"messages", "replies"}. Without the one at p_own, and without hidden ones.

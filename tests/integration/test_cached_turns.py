@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from roleplay_chat import turn_store
 from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.support.answers import reply, text
+from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import Talk
 
@@ -162,6 +163,36 @@ def instance(stack: Stack, user: User, conversation: UUID) -> Instance:
     instance = Instance(stack, user, conversation)
     instance.turn()
     return instance
+
+
+@pytest.mark.installations
+def test_no_statement_of_a_turn_is_planned_in_every_call(
+    postgres: Postgres, instance: Instance, user: User, conversation: UUID
+) -> None:
+    """Before its version 18, Postgres plans the statements of a function in SQL each time it is
+    called, unless they become part of the statement that calls it."""
+    called = (
+        "select s.funcname as name from pg_stat_xact_user_functions s"
+        " join pg_proc p on p.oid = s.funcid join pg_language l on l.oid = p.prolang"
+        " where l.lanname = 'sql'"
+    )
+    turn = {"turn": uuid4(), "user": user.id, "conversation": conversation}
+    with postgres.connect("app", OWNER) as db, db.transaction(force_rollback=True):
+        db.execute("set local track_functions = 'all'")
+        begun = db.execute(
+            "select begin_turn(%(turn)s, %(user)s, 'roleplay', 'send', %(conversation)s,"
+            " p_message => 'Where did Andreas hide the old lamp?') ->> 'outcome' as outcome",
+            turn,
+        ).fetchone()
+        assert begun == {"outcome": "started"}
+        usage = [{"provider": "x", "model_key": "x", "outcome": "ok", "duration_ms": 1}]
+        ended = db.execute(
+            "select finish_turn(%(turn)s, 'complete', 'In the well.', p_usage => %(usage)s,"
+            " p_prompt => '{}') ->> 'outcome' as outcome",
+            turn | {"usage": Jsonb(usage)},
+        ).fetchone()
+        assert ended == {"outcome": "saved"}
+        assert {row["name"] for row in db.execute(called)} == {"most_history_bytes"}
 
 
 def test_the_next_turn_reads_only_the_last_one(instance: Instance) -> None:
