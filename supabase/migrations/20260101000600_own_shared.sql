@@ -158,7 +158,9 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.hold_character(uuid), shared.import_messages(shared.messages[]), shared.most_imported(), shared.edit_character(shared.characters, shared.characters),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.hold_character(uuid),
+  shared.import_messages(shared.messages[]), shared.most_imported(),
+  shared.edit_character(shared.characters, shared.characters),
   shared.delete_character(uuid), shared.set_display_name(uuid, text), shared.given_title(text),
   shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
