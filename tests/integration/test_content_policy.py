@@ -394,7 +394,8 @@ class TestEveryPrompt:
         talk.describe(VENICE, context_tokens=2048)
         talk.stack.upstream.enqueue(text(PLAIN))
 
-        assert talk.reply("Hello")["response"] == PLAIN
+        with talk.stack.serving(MEMORY_ENABLED="false") as url:
+            assert talk.reply("Hello", url=url)["response"] == PLAIN
         assert "12 years" not in str(talk.stack.upstream.calls[-1].json)
 
     def test_trimmed_prompt_is_judged_again(

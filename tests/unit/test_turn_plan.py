@@ -98,15 +98,15 @@ def test_adult_turn_is_sent_only_to_models_that_are_open_to_it() -> None:
 @pytest.mark.parametrize(
     ("models", "remembered"),
     [
-        pytest.param(OPEN, ["Has a cat.", "Asked for sexual stories."], id="adult-turn"),
-        pytest.param(FOR_EVERYBODY, ["Has a cat."], id="adult-turn-without-a-model-for-it"),
+        pytest.param(OPEN, ["Ada lives in Oslo.", "Asked for sexual stories."], id="adult-turn"),
+        pytest.param(FOR_EVERYBODY, ["Ada lives in Oslo."], id="adult-turn-without-a-model-for-it"),
     ],
 )
 def test_turn_is_planned_with_what_its_tier_may_know(
     models: list[Any], remembered: list[str]
 ) -> None:
     facts = [
-        {"content": "Has a cat.", "content_tier": "nsfw"},
+        {"content": "Ada lives in Oslo.", "content_tier": "nsfw"},
         {"content": "Asked for sexual stories.", "content_tier": "nsfw"},
     ]
     planned = plan_turn(accepted(ASKS, models=models, facts=facts))
