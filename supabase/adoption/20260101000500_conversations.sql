@@ -258,9 +258,10 @@ begin
   if v_added < (select count(*) from unnest(p_messages) m where m.is_active) then
     raise exception 'a trigger of public.messages did not let the message in';
   end if;
-  insert into private.message_details (message_id, character_id, parent_id, variant_of)
-  select m.id, m.character_id, m.parent_id, m.variant_of
-  from unnest(p_messages) m where m.is_active and m.sender = 'character';
+  insert into private.message_details (message_id, character_id, existing_character_id, parent_id, variant_of)
+  select m.id, m.character_id, ch.id, m.parent_id, m.variant_of
+  from unnest(p_messages) m left join public.characters ch on ch.id = m.character_id
+  where m.is_active and m.sender = 'character';
   insert into private.set_aside_messages (id, conversation_id, position, sender, character_id, content, message_type,
                                           parent_id, variant_of, created_at)
   select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content,

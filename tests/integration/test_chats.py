@@ -352,6 +352,17 @@ class TestLongChats:
         assert d == ("D", True, ben, "Two", None)
         assert len(stack.all("select from hidden_messages")) == 1
 
+    def test_deleting_a_speaker_closes_the_adult_tier(self, stack: Stack) -> None:
+        """The age of a deleted character can no longer be checked."""
+        user = stack.user("Ada")
+        ben = stack.insert("characters", user_id=user.id, name="Ben")
+        lines = [said("Anybody", "Hi."), said("Ada", "One"), said("Ben", "Two")]
+        made = bring(stack, user, HEADER, *lines)
+        closed = "select always_sfw from conversations where id = %s"
+        assert stack.one(closed, made["conversation_id"]) == {"always_sfw": False}
+        stack.db.execute("delete from public.characters where id = %s", [ben])
+        assert stack.one(closed, made["conversation_id"]) == {"always_sfw": True}
+
     def test_more_than_can_be_imported_are_refused(self, stack: Stack) -> None:
         user = stack.user()
         lines = [said("Ada", str(number)) for number in range(3_001)]
