@@ -16,9 +16,9 @@ MAX_VALUES = 20_000
 """The limits for a response. Values are counted by `value_count_bound`: a list of 100 models has
 500 to 2,000."""
 MAX_VALUES_AT_ONCE = 2_000
-"""A response with more is parsed in a thread: twenty other workers may have such a one, too."""
+"""A response with more values is parsed in a thread: twenty workers may answer at once."""
 SHOWN_BYTES = 1_000
-"""As much is kept of a body that is not JSON."""
+"""Of a body that is not JSON, only this much is kept."""
 
 
 @dataclass(frozen=True)

@@ -299,7 +299,7 @@ class ResponseBody(NamedTuple):
     """The body of a response that is or may be an error, parsed once."""
 
     value: Any
-    """Its JSON, or its beginning if it is none."""
+    """The parsed JSON, or the beginning of the text if it is not JSON."""
     is_page: bool = False
 
     @classmethod

@@ -1,7 +1,6 @@
-"""Finds out from words of which kind a fact is that outlives everything. Pure.
+"""Tells by its words whether a fact outlives all others: a limit, a promise, a name, family. Pure.
 
-A limit or a name that is lost does more harm than trivia that are kept, so where words leave a
-doubt, they count.
+Losing a limit or a name does more harm than keeping trivia, so a doubtful fact counts as one.
 """
 
 import re
@@ -16,7 +15,7 @@ SEVERAL_RELATIVES = word_set(
     """sister brother sibling son daughter child children cousin twin aunt uncle niece nephew
     grandmother grandfather grandparent grandchild grandson granddaughter godmother godfather"""
 )
-"""Of which somebody may have several."""
+"""Relatives of whom a person may have several."""
 
 OTHER_RELATIVES = word_set("mother father mum mom dad parent husband wife")
 
@@ -100,7 +99,7 @@ _SAFE_WORDS = (
     r"(?:safe|stop)[- ]?words?|sicherheitswort|mot de sécurité|palabra (?:de seguridad|segura)"
     r"|palavra de segurança|parola di sicurezza|стоп-слов\w+"
 )
-"""A limit of which there is one."""
+"""A safe word is a limit, and there is only one."""
 
 _WORDS: dict[Kind, str] = {
     "limit": _LIMITS,
@@ -136,7 +135,7 @@ _RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
 
 
 def kinds_of(text: str) -> frozenset[Kind]:
-    """The kinds of a fact that outlives everything; none: it does not."""
+    """The kinds of a fact. One with any kind outlives all facts that have none."""
     return frozenset(kind for kind, words in _KINDS.items() if words.search(text))
 
 

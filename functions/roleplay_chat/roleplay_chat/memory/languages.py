@@ -13,7 +13,7 @@ _ENGLISH = word_set(
     """the my is are has have his she they with and your you this that not it to of for at from by
     i'm i've likes loves wants lives works keeps plays hates fears"""
 )
-"""Words of which an English fact, or the message behind it, has one."""
+"""A fact in English, or the message that it comes from, has at least one of these words."""
 
 _EMPTY = word_set(
     """hat haben habe ist sind у есть была был было были её ее его ai as a est sont son sa ses tiene
