@@ -14,7 +14,8 @@ declare
   -- As in private.terms_in.
   c_unspaced constant text := '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]';
   c_languages constant text[] := '{english,german,french,spanish,portuguese,italian,dutch,swedish,danish,finnish,hungarian,romanian,turkish,russian,greek,arabic,hindi,armenian,tamil}';
-  v_query constant text := replace(private.without_marks(lower(left(p_query, 200))), U&'\200C', '');
+  v_query constant text := private.without_katakana(
+    replace(private.without_marks(lower(left(p_query, 200))), U&'\200C', ''));
   v_spaced constant text := regexp_replace(v_query, c_unspaced || '+', ' ', 'g');
   v_language constant regconfig := private.text_language(v_query);
   v_said text[];
@@ -79,7 +80,13 @@ language sql immutable set search_path = '' as $$
       from jsonb_array_elements(p_parts) part, jsonb_array_elements_text(part) l (lexeme)) w
     where not exists (select from unnest(p_runs) r where position(w.start in r) > 0)
     union all
-    select r, true from unnest(p_runs) r) a
+    -- Hiragana finds Katakana, too: the same letters in the same order, 96 places later.
+    select (
+      select string_agg(case when ascii(l.letter) between 12353 and 12438
+                             then '[' || l.letter || chr(ascii(l.letter) + 96) || ']' else l.letter end, ''
+                        order by l.place)
+      from string_to_table(r, null) with ordinality l (letter, place)), true
+    from unnest(p_runs) r) a
 $$;
 
 -- The place of a text that a pattern finds, about 160 characters of plain text, as pieces:
@@ -132,7 +139,9 @@ begin
         and m.is_active
       limit 300) f
     where f.is_speech and f.conversation_id = p_conversation_id
-      and not exists (select from unnest(p_runs) r where position(r in private.without_marks(lower(f.content))) = 0)
+      and not exists (
+        select from unnest(p_runs) r
+        where position(r in private.without_katakana(private.without_marks(lower(f.content)))) = 0)
     order by f.position desc limit p_most;
 end $$;
 
@@ -196,8 +205,8 @@ begin
                                             'snippet', null) as hit
       where not exists (
         select from unnest(v_query.words) w
-        where position(w in private.without_accents(lower(concat_ws(
-          ' ', v_conversation.own, shared.given_title(v_conversation.given), v_conversation.name)))) = 0)
+        where position(w in private.without_katakana(private.without_accents(lower(concat_ws(
+          ' ', v_conversation.own, shared.given_title(v_conversation.given), v_conversation.name))))) = 0)
       union all
       select row_number() over (order by m.position desc), jsonb_build_object(
         'message_id', m.id, 'position', m.position, 'sender', m.sender, 'said_at', m.said_at,

@@ -285,6 +285,7 @@ FUNCTIONS = {
         private.search_messages private.search_pattern
         private.search_query private.snippet private.stays_deleted
         private.terms_in private.text_language private.without_accents
+        private.without_katakana
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
         private.write_my_character shared.edit_character shared.delete_character

@@ -42,6 +42,8 @@ SAID = {
     "french": ("Ma sœur a deux chiens et une jument.", "chien", "[chiens]"),
     "russian": ("У моей сестры две собаки и кошка.", "собака", "[собаки]"),
     "japanese": ("私の妹は京都でバイオリンを直しています。", "バイオリン", "[バイオリン]"),
+    "hiragana for katakana": ("妹はバイオリンを直します。", "ばいおりん", "[バイオリン]"),
+    "katakana for hiragana": ("妹はらーめんを作る。", "ラーメン", "[らーめん]"),
     "chinese": ("我的妹妹在成都修理小提琴。", "成都", "[成都]"),
     "korean": ("제 여동생은 부산에서 바이올린을 고쳐요.", "바이올린", "[바이올린]"),
     "thai": ("น้องสาวของฉันซ่อมไวโอลินที่เชียงใหม่", "ไวโอลิน", "[ไวโอลิน]"),
@@ -127,6 +129,13 @@ def test_titles_and_names_are_found(stack: Stack, ann: User, api: httpx.Client) 
         (result,) = found(api, query)
         assert (result["conversation_id"], result["message_id"]) == (str(here), None)
         assert result["title"] == "Der Leuchtturm"
+
+
+def test_titles_are_found_by_both_kinds_of_kana(stack: Stack, ann: User, api: httpx.Client) -> None:
+    here = stack.conversation(ann, "Good morning.")
+    row = {"conversation_id": str(here), "title": "ラーメンの話"}
+    api.post("/conversation_entries", json=row, headers=UPSERT)
+    assert [row["conversation_id"] for row in found(api, "らーめん")] == [str(here)]
 
 
 def test_deleted_conversations_are_not_found(stack: Stack, ann: User, api: httpx.Client) -> None:
