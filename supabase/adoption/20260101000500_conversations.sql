@@ -194,6 +194,22 @@ begin
   return nextval('private.message_positions');
 end $$;
 
+-- The type by which the product's readers know a message that is added.
+create function private.type_of_added(p_message shared.messages) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case
+    when p_message.message_type <> 'text' then p_message.message_type
+    when p_message.sender = 'user' then 'text'
+    when p_message.parent_id is not null then 'roleplay_chat'
+    -- A copy is of the type that it has in the conversation that this one branched from.
+    else coalesce((
+      select m.message_type from private.conversation_details d
+      join public.messages m on m.conversation_id = d.parent_conversation_id and m.position = p_message.position
+      where d.conversation_id = p_message.conversation_id and m.sender = 'assistant' limit 1), 'scene_kickoff')
+  end;
+end $$;
+
 -- A reply is stored as the product's readers know it. A version of a reply takes the time of the
 -- first one: the product orders by time.
 create function private.add_message() returns trigger
@@ -210,16 +226,7 @@ begin
     insert into public.messages (id, conversation_id, sender, content, message_type, created_at, position, edited_at)
     values (new.id, new.conversation_id, case new.sender when 'character' then 'assistant' else new.sender end,
             new.content,
-            case when new.message_type <> 'text' then new.message_type
-                 when new.sender = 'user' then 'text'
-                 when new.parent_id is not null then 'roleplay_chat'
-                 -- A copy is of the type that it has in the conversation that this one branched from.
-                 else coalesce((
-                   select m.message_type from private.conversation_details d
-                   join public.messages m on m.conversation_id = d.parent_conversation_id and m.position = new.position
-                   where d.conversation_id = new.conversation_id and m.sender = 'assistant' limit 1), 'scene_kickoff')
-            end,
-            new.created_at, new.position, new.edited_at);
+            private.type_of_added(new), new.created_at, new.position, new.edited_at);
     if not found then
       raise exception 'a trigger of public.messages did not let the message in';
     end if;
@@ -249,10 +256,9 @@ language plpgsql volatile set search_path = '' as $$
 declare
   v_added integer;
 begin
-  insert into public.messages (id, conversation_id, sender, content, message_type, created_at, position)
+  insert into public.messages (id, conversation_id, sender, content, message_type, created_at, position, edited_at)
   select m.id, m.conversation_id, case m.sender when 'character' then 'assistant' else m.sender end, m.content,
-         case when m.sender = 'user' then 'text' when m.parent_id is not null then 'roleplay_chat' else 'scene_kickoff' end,
-         m.created_at, m.position
+         private.type_of_added(m), m.created_at, m.position, m.edited_at
   from unnest(p_messages) m where m.is_active;
   get diagnostics v_added = row_count;
   if v_added < (select count(*) from unnest(p_messages) m where m.is_active) then
@@ -313,7 +319,8 @@ begin
   perform private.forget_variables(old.id);
   return old;
 end $$;
-revoke execute on function shared.next_position(), shared.may_answer_another(uuid), private.add_message(), private.change_message(),
+revoke execute on function shared.next_position(), shared.may_answer_another(uuid), private.type_of_added(shared.messages),
+  private.add_message(), private.change_message(),
   private.remove_message() from public, anon, authenticated;
 create trigger messages_add instead of insert on shared.messages
   for each row execute function private.add_message();

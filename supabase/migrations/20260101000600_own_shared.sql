@@ -48,14 +48,14 @@ select s.id, s.config, s.updated_at from private.system_settings s;
 create function shared.most_imported() returns integer
 language sql immutable set search_path = '' as 'select 10000';
 
--- Adds the messages of a new conversation at once.
+-- Adds the messages of a new conversation at once: of an import or a branch.
 create function shared.import_messages(p_messages shared.messages[]) returns void
 language sql volatile set search_path = '' as $$
   insert into public.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
-                               variant_of, is_active, created_at)
+                               variant_of, is_active, created_at, edited_at)
   overriding system value
   select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content, m.message_type, m.parent_id,
-         m.variant_of, m.is_active, m.created_at
+         m.variant_of, m.is_active, m.created_at, m.edited_at
   from unnest(p_messages) m
 $$;
 

@@ -156,6 +156,23 @@ begin
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
+-- The copies of a message and of those before it, for a branch. The messages that they answer are joined by their
+-- hashes: the planner expects few messages, and then compares each with all others.
+create function private.messages_to_branch(p_branch_id uuid, p_message shared.messages) returns shared.messages[]
+language plpgsql volatile set search_path = '' set enable_nestloop = off as $$
+begin
+  return (
+    with copied as materialized (
+      select m.*, gen_random_uuid() as copy_id from shared.messages m
+      where m.conversation_id = p_message.conversation_id and m.position <= p_message.position
+        -- The branch may end in a version that is not active.
+        and case m.position when p_message.position then m.id = p_message.id else m.is_active end)
+    select array_agg(row(m.copy_id, p_branch_id, m.position, m.sender, m.character_id, m.content, m.message_type,
+                         parent.copy_id, null, true, m.created_at, m.edited_at, m.is_speech)::shared.messages
+                     order by m.position)
+    from copied m left join copied parent on parent.id = m.parent_id);
+end $$;
+
 -- Copies a conversation up to and including a message. Returns conversation_id of the new one, or
 -- rate_limited (with limit, retry_after_seconds): the limits of turns apply to branches as well, and
 -- a limit of the bytes that they copy per day.
@@ -205,17 +222,7 @@ begin
   from shared.conversations c where c.id = v_message.conversation_id
   returning id into v_branch_id;
 
-  with copied as materialized (
-    select m.*, gen_random_uuid() as copy_id from shared.messages m
-    where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
-      -- The branch may end in a version that is not active.
-      and case m.position when v_message.position then m.id = p_message_id else m.is_active end)
-  insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
-                               created_at, edited_at)
-  overriding system value
-  select m.copy_id, v_branch_id, m.position, m.sender, m.character_id, m.content, m.message_type, parent.copy_id,
-         m.created_at, m.edited_at
-  from copied m left join copied parent on parent.id = m.parent_id;
+  perform shared.import_messages(private.messages_to_branch(v_branch_id, v_message));
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;
@@ -236,7 +243,8 @@ end $$;
 
 revoke execute on function public.choose_variant(uuid, uuid),
   public.edit_message(uuid, uuid, text, integer), public.delete_messages(uuid, uuid, boolean),
-  public.hide_message(uuid, uuid, boolean), public.branch_conversation(uuid, uuid, text) from public, anon, authenticated;
+  public.hide_message(uuid, uuid, boolean), public.branch_conversation(uuid, uuid, text),
+  private.messages_to_branch(uuid, shared.messages) from public, anon, authenticated;
 grant execute on function public.choose_variant(uuid, uuid),
   public.edit_message(uuid, uuid, text, integer), public.delete_messages(uuid, uuid, boolean),
   public.hide_message(uuid, uuid, boolean), public.branch_conversation(uuid, uuid, text) to service_role;
