@@ -34,6 +34,10 @@ TakeNotes = Callable[[Mapping[str, Any]], str]
 """A note-taker: the JSON object that it is sent, to its answer."""
 
 
+class RequestRefused(RuntimeError):
+    """The function refused a request: its body, or by the content policy."""
+
+
 def no_notes(_: Mapping[str, Any]) -> str:
     """A note-taker whose answers are unusable."""
     return ""
@@ -77,7 +81,8 @@ class Function:
         )
 
     async def ask(self, user_id: UUID, **body: Any) -> dict[str, Any]:
-        """One request, until nothing of it is left to do. Raises `RuntimeError` if it fails."""
+        """One request, until nothing of it is left to do. Raises `RequestRefused` for a body that
+        the function refuses, and `RuntimeError` if it fails otherwise."""
         self.prompt, self.calls = None, []
         others = asyncio.all_tasks()
         token = self.keys.token(user_id, "HS256")
@@ -86,8 +91,11 @@ class Function:
         )
         if late := asyncio.all_tasks() - others:  # Notes that were not ready with the reply.
             await asyncio.wait(late)
+        said = f"{answer.status_code}: {answer.text[:300]}"
+        if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.FORBIDDEN):
+            raise RequestRefused(said)
         if answer.status_code != httpx.codes.OK:
-            raise RuntimeError(f"{answer.status_code}: {answer.text[:300]}")
+            raise RuntimeError(said)
         return dict(answer.json())
 
     async def say(self, user_id: UUID, conversation_id: UUID, message: str, reply: str) -> Prompt:

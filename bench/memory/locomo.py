@@ -7,6 +7,11 @@ of the history, and earlier ones that were found. Summaries and facts do not cou
 A file has `speaker_a`, `speaker_b`, `sessions` (`date`, and `messages` with `id`, `speaker` and
 `text`) and `qa` (`question`, `category`, and in `evidence` the ids of the messages with the
 answer). Questions of category 5 have no answer and are left out.
+
+Files of the benchmark have odd records. A message without a text is its picture's caption, or left
+out; an id may have another form (`D:1:03`), and a date that cannot be read is the day after the
+session before. A question that nobody could ask, or that the content policy refuses, counts as not
+found.
 """
 
 import json
@@ -24,6 +29,7 @@ from psycopg import sql
 
 from bench.memory.function import (
     Function,
+    RequestRefused,
     make_conversation,
     make_person,
     prepare,
@@ -38,10 +44,13 @@ from tests.support.postgres import Connection
 CONTEXTS = (4_096, 8_192, 32_768)
 MEANING_CONTEXT = 8_192
 """The context that is measured with an embeddings model."""
-ADVERSARIAL = 5
+ADVERSARIAL = "5"
 """The category of questions without an answer."""
-_ID = re.compile(r"D\d+:\d+")
-_DATE = re.compile(r"(\d+):(\d+) ([ap]m) on (\d+) (\w+),? (\d+)")
+MOST_CHARACTERS = 65_536
+"""Of a message in the database."""
+MOST_NAME_CHARACTERS = 80
+_ID = re.compile(r"D:?(\d+):(\d+)", re.IGNORECASE)
+_DATE = re.compile(r"(\d+):(\d+)\s*([ap]m) on (\d+) (\w+),?\s+(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class Conversation:
     character: str
     messages: Sequence[Said]
     questions: Sequence[Question]
+    left_out: int = 0
+    """Further questions, without an answer or without evidence in a message."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class Asked:
     evidence: int
     found: int
     tokens: int
-    """Estimated tokens of the prompt."""
+    """Estimated tokens of the prompt; 0 if the question was refused."""
 
     @property
     def share(self) -> float:
@@ -104,12 +115,13 @@ class Found:
     def from_asked(cls, asked: Sequence[Asked]) -> "Found":
         """Sum up what was asked."""
         evidence = sum(one.evidence for one in asked)
+        tokens = [one.tokens for one in asked if one.tokens]
         return cls(
             questions=len(asked),
             by_question=sum(one.share for one in asked) / len(asked),
             evidence=evidence,
             by_evidence=sum(one.found for one in asked) / evidence,
-            tokens=sum(one.tokens for one in asked) / len(asked),
+            tokens=sum(tokens) / max(1, len(tokens)),
         )
 
 
@@ -141,29 +153,59 @@ def parse(data: Mapping[str, Any]) -> Conversation:
     known = {said.id for said in messages}
     questions = []
     for asked in data["qa"]:
-        named = dict.fromkeys(_ID.findall(" ".join(asked["evidence"])))
-        evidence = [id_ for id_ in named if id_ in known]
-        if evidence and asked["category"] != ADVERSARIAL:
-            questions.append(Question(asked["question"], evidence))
-    return Conversation(data["speaker_a"], data["speaker_b"], messages, questions)
+        evidence = [id_ for id_ in _ids(asked.get("evidence")) if id_ in known]
+        if evidence and str(asked.get("category")) != ADVERSARIAL:
+            questions.append(Question(_text(asked.get("question")), evidence))
+    return Conversation(
+        person=_name(data["speaker_a"]),
+        character=_name(data["speaker_b"]),
+        messages=messages,
+        questions=questions,
+        left_out=len(data["qa"]) - len(questions),
+    )
 
 
 def _messages(sessions: Sequence[Mapping[str, Any]]) -> Iterator[Said]:
+    begun = datetime(2023, 1, 1, tzinfo=UTC)
     for session in sessions:
-        begun = _parse_date(session["date"])
+        begun = _parse_date(session.get("date")) or begun + timedelta(days=1)
         for minute, said in enumerate(session["messages"]):
-            at = begun + timedelta(minutes=minute)
-            yield Said(said["id"], said["speaker"], said["text"], at)
+            text = _text(said.get("text")) or _text(said.get("blip_caption"))
+            if text and (id_ := next(iter(_ids(said["id"])), None)):
+                yield Said(id_, _name(said["speaker"]), text, begun + timedelta(minutes=minute))
 
 
-def _parse_date(text: str) -> datetime:
-    """Parse a date such as "1:56 pm on 8 May, 2023"."""
-    found = _DATE.fullmatch(text.strip())
+def _ids(named: Any) -> list[str]:
+    """The ids in a text or in several, each once, in one form: D1:3."""
+    texts = named if isinstance(named, list) else [named]
+    found = _ID.findall(" ".join(map(str, texts)))
+    return list(dict.fromkeys(f"D{int(session)}:{int(number)}" for session, number in found))
+
+
+def _text(value: Any) -> str:
+    """A text as the database can store it; nothing if it is none."""
+    text = value if isinstance(value, str) else ""
+    text = text.replace("\0", "").encode(errors="replace").decode()
+    return text.strip()[:MOST_CHARACTERS]
+
+
+def _name(value: Any) -> str:
+    return _text(value)[:MOST_NAME_CHARACTERS] or "Somebody"
+
+
+def _parse_date(text: Any) -> datetime | None:
+    """Parse a date such as "1:56 pm on 8 May, 2023"; None for others."""
+    found = _DATE.fullmatch(_text(text))
     if found is None:
-        raise ValueError(f"not a session's date: {text!r}")
+        return None
     hour, minute, half, day, month, year = found.groups()
-    at = datetime.strptime(f"{day} {month} {year}", "%d %B %Y").replace(tzinfo=UTC)
-    return at + timedelta(hours=int(hour) % 12 + 12 * (half == "pm"), minutes=int(minute))
+    try:
+        at = datetime.strptime(f"{day} {month} {year}", "%d %B %Y").replace(tzinfo=UTC)
+        return at + timedelta(
+            hours=int(hour) % 12 + 12 * (half.lower() == "pm"), minutes=int(minute)
+        )
+    except (ValueError, OverflowError):
+        return None
 
 
 def contains(prompt: Prompt, text: str) -> bool:
@@ -213,6 +255,8 @@ async def compare(
     db = function.db
     replayed = [(talk, *replay(db, talk)) for talk in talks]
     db.execute("analyze")
+    asked = sum(len(talk.questions) for talk in talks)
+    say(f"{asked:,} questions to ask, {sum(talk.left_out for talk in talks):,} left out")
     plain, noted = {}, {}
     for context in contexts:
         prepare(db, context)
@@ -309,6 +353,9 @@ async def _ask(
 ) -> Asked:
     texts = {said.id: said.text for said in talk.messages}
     with undone(function):
-        prompt = await function.say(user, conversation, question.text, "I see.")
+        try:
+            prompt = await function.say(user, conversation, question.text, "I see.")
+        except RequestRefused:
+            return Asked(len(question.evidence), 0, 0)
     found = sum(contains(prompt, texts[id_]) for id_ in question.evidence)
     return Asked(len(question.evidence), found, prompt_tokens(prompt))

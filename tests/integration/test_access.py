@@ -295,7 +295,8 @@ FUNCTIONS = {
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.count_before private.has_counting_entries
         private.best_workers
-        private.branch_embeddings private.branch_memory private.messages_to_branch private.branch_personas private.drop_facts
+        private.branch_embeddings private.branch_memory private.branch_personas
+        private.messages_to_branch private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
         private.forget_messages private.lock_memory
         private.has_portraits private.install_portraits private.remove_portrait

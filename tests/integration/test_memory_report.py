@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,6 +126,13 @@ class TestLoCoMo:
         # One of two messages of one of fourteen questions.
         assert found.by_question == pytest.approx(0.5 / 14)
         assert found.by_evidence == pytest.approx(1 / 18)
+
+    def test_question_that_cannot_be_asked_is_not_found(self, db: Connection) -> None:
+        (talk,) = locomo.read_conversations(CONVERSATIONS)
+        asked = [locomo.Question("", ["D1:1"]), locomo.Question("Tea?", ["D1:1"])]
+        talks = [replace(talk, questions=asked)]
+        plain, _ = run(db, lambda f: locomo.compare(f, talks, lambda _: None, contexts=[LARGE]))
+        assert (plain[LARGE].questions, plain[LARGE].by_question) == (2, 0.5)
 
     def test_stored_conversation_has_its_people_and_dates(self, db: Connection) -> None:
         (talk,) = locomo.read_conversations(CONVERSATIONS)

@@ -120,6 +120,38 @@ class TestLoCoMo:
         found = locomo.parse(data).questions
         assert [question.evidence for question in found] == [["D3:3", "D4:13"], ["D1:1"]]
 
+    def test_odd_records_are_read(self) -> None:
+        """As some of the benchmark's files have them."""
+        said = [
+            {"id": "D1:1", "speaker": "Nora", "text": "Hello\0 \ud800"},
+            {"id": "D1:2", "speaker": "Nora", "text": None, "blip_caption": "a red tent"},
+            {"id": "D1:3", "speaker": "Emil", "img_url": []},
+            {"id": "D:1:04", "speaker": "", "text": "x" * 70_000},
+        ]
+        questions = [
+            {"question": "Which?", "evidence": "d1:1; D1:02", "category": 1},
+            {"question": 7, "evidence": ["D:1:4"]},
+            {"question": "Where?", "evidence": None, "category": 2},
+            {"question": "Why?", "evidence": ["D1:1"], "category": "5"},
+        ]
+        data = {"speaker_a": "Nora", "speaker_b": None, "qa": questions}
+        data["sessions"] = [
+            {"date": "1:56 PM on 8 May,  2023", "messages": said[:2]},
+            {"date": "some day", "messages": said[2:]},
+        ]
+        talk = locomo.parse(data)
+        assert [one.id for one in talk.messages] == ["D1:1", "D1:2", "D1:4"]
+        assert [one.text[:12] for one in talk.messages] == ["Hello ?", "a red tent", "x" * 12]
+        assert len(talk.messages[2].text) == locomo.MOST_CHARACTERS
+        assert talk.messages[0].at == datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
+        assert talk.messages[2].at == datetime(2023, 5, 9, 13, 57, tzinfo=UTC)
+        assert (talk.character, talk.messages[2].speaker) == ("Somebody", "Somebody")
+        assert [(one.text, one.evidence) for one in talk.questions] == [
+            ("Which?", ["D1:1", "D1:2"]),
+            ("", ["D1:4"]),
+        ]
+        assert talk.left_out == 2
+
     @pytest.mark.parametrize(
         ("text", "hour"), [("12:05 am on 1 May, 2024", 0), ("12:05 pm on 1 May, 2024", 12)]
     )
@@ -150,6 +182,10 @@ class TestLoCoMo:
     def test_average_is_over_questions_and_over_all_evidence(self) -> None:
         found = Found.from_asked([Asked(1, 1, 100), Asked(3, 0, 300)])
         assert (found.by_question, found.by_evidence, found.tokens) == (0.5, 0.25, 200)
+
+    def test_question_that_was_refused_is_not_found(self) -> None:
+        found = Found.from_asked([Asked(1, 1, 100), Asked(1, 0, 0)])
+        assert (found.by_question, found.by_evidence, found.tokens) == (0.5, 0.5, 100)
 
 
 HOME = Fact(5, "Ada", "home", "I live in {v}.", "Ada lives in {v}.", "Where?", ["Paris", "Oslo"],
