@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.continuation import MOST_OVERLAP_CHARS, MOST_WORD_CHARS, Continuation, joined
 from roleplay_chat.messages import Cast
+from roleplay_chat.reply.continuation import MOST_OVERLAP_CHARS, MOST_WORD_CHARS, Continuation
 from roleplay_chat.reply.filters import Reply
 from tests.support.pieces import shown_in_any_pieces
 from tests.support.work import is_linear
@@ -249,7 +249,7 @@ def test_what_is_said_twice_stays(beginning: str, continuation: str, text: str) 
 def test_space_around_it_goes() -> None:
     assert whole("She nods.", " ") == "She nods."
     assert whole("She nods.", " She sits. \n") == "She nods. She sits."
-    assert joined("", "Sit.") == "Sit."
+    assert whole("", "Sit.") == "Sit."
 
 
 TEXTS = st.text(st.sampled_from("ab .'-\n\"*1é灯はก가"), max_size=30)
@@ -260,7 +260,8 @@ def test_result_does_not_depend_on_the_pieces(beginning: str, text: str, size: i
     join = Continuation(beginning)
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     shown = "".join(join.feed(piece) for piece in pieces) + join.flush()
-    assert beginning + shown == joined(beginning, text)
+    at_once = Continuation(beginning)
+    assert shown == at_once.feed(text) + at_once.flush()
 
 
 @pytest.mark.parametrize(

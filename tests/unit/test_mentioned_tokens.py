@@ -81,6 +81,7 @@ def test_explained_tokens_stay(text: str) -> None:
         pytest.param("Sit. </s> [INST] hm [/INST]", "Sit.", id="another-turn"),
         pytest.param("Sit.\n</s> and more", "Sit.", id="on-a-line-of-its-own"),
         pytest.param("坐下。</s>好的", "坐下。", id="chinese"),
+        pytest.param("Tôi ở lạ</s>ấm", "Tôi ở lạ", id="vietnamese"),
         pytest.param("She writes `x`.<|im_end|>\nuser", "She writes `x`.", id="after-code"),
         pytest.param("The sign <s> is it.</s>x", "The sign <s> is it.", id="after-a-mention"),
         pytest.param("```\nx\n```\n<|im_end|>y", "```\nx\n```", id="after-a-code-block"),

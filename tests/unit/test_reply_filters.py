@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat.continuation import joined
 from roleplay_chat.messages import Cast
+from roleplay_chat.reply.continuation import Continuation
 from roleplay_chat.reply.filters import STEP_CHARS, Reply, Thinking
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.screening.decision import ReplyScreen
@@ -336,4 +336,5 @@ def test_cut_sentence_is_trimmed(text: str, kept: str | None) -> None:
     ],
 )
 def test_continuation_is_joined(beginning: str, continuation: str, whole: str) -> None:
-    assert joined(beginning, continuation) == whole
+    join = Continuation(beginning)
+    assert beginning + join.feed(continuation) + join.flush() == whole

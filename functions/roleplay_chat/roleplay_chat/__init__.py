@@ -24,7 +24,7 @@ sending         sends a response as fast as its client reads
 turn_events     keeps the events of a running turn for its readers
 resume          the stream of a turn that another instance runs
 
-Below these: types (`rows`, `messages`), `message_columns`, `tokens`, `continuation`, `settings`,
+Below these: types (`rows`, `messages`), `message_columns`, `tokens`, `scripts`, `settings`,
 `time_zones`.
 `telemetry` measures.
 Other requests: `message_actions` (choose, edit, delete, hide, branch); `stops` (stop); `account`

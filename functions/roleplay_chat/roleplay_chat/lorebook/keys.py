@@ -23,6 +23,7 @@ from cachetools import LRUCache, cached
 
 from roleplay_chat.lorebook.inflection import forms, plural
 from roleplay_chat.screening.normalize import stream_safe
+from roleplay_chat.scripts import ATTACHING
 
 SEARCH_SECONDS = 0.2
 """CPU time for all keys of one turn. Three thousand ordinary keys need a quarter of it."""
@@ -45,11 +46,7 @@ MAX_INFLECTED_PARTS = 16
 MAX_PLACES = 100
 """The places of a key's rarest word where an inflected key is looked for."""
 
-UNSPACED = (
-    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-)
-"""Scripts without spaces between words. private.named_at treats them the same way."""
-_IN_WORD = rf"[\w--[{UNSPACED}]]"
+_IN_WORD = rf"[\w--[{ATTACHING}]]"
 _EDGE = regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
 _MARK = "\x00"
 """Marks every place where a word may begin or end. Stored text never contains it."""

@@ -7,16 +7,14 @@ import regex
 
 from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
+from roleplay_chat.scripts import UNSPACED
 
 _WORD = regex.compile(r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]")
 """With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
 the signs that may be all that differs: currencies, emoji, "C#", 5 %, -5. `private.plain_words` has
 them, too."""
 
-_WITHOUT_SPACES = compiled_later(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
-)
-"""Thai, Lao, Burmese, Khmer, Japanese and Chinese letters."""
+_UNSPACED = compiled_later(f"[{UNSPACED}]")
 
 
 def word_set(words: str) -> frozenset[str]:
@@ -96,7 +94,7 @@ NO_NAMES = COMMON - NAMES_TOO | PERSON
 
 def lacks_spaces(text: str) -> bool:
     """Whether it has letters of a script without spaces."""
-    return _WITHOUT_SPACES.search(text) is not None
+    return _UNSPACED.search(text) is not None
 
 
 def letter_pairs(stem: str) -> list[str]:

@@ -18,11 +18,11 @@ from itertools import groupby, pairwise
 import regex
 
 from roleplay_chat.api import Tier
-from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import FactRow, RecalledRow
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.screening.rules import is_sexual
+from roleplay_chat.scripts import ATTACHING
 from roleplay_chat.tokens import Tokens
 
 SHARE = 0.17
@@ -58,8 +58,8 @@ MAX_SAID_CHARS = 1_000
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
-_RUN = regex.compile(rf"(?V1)[{UNSPACED}]+|[\w--[{UNSPACED}]]{{3,}}|\d+")
-_UNSPACED = regex.compile(rf"(?V1)[{UNSPACED}]")
+_RUN = regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+")
+_UNSPACED = regex.compile(rf"(?V1)[{ATTACHING}]")
 _FUNCTION_WORDS = _set(
     "about after again all also and any anything are because been before being but can come could"
     " did does doing done else ever every everything few for from get give going gone good got had"

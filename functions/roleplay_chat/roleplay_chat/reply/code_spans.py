@@ -6,6 +6,8 @@ server leaked stands at the beginning of a line, after a sentence, or glued to a
 
 import re
 
+from roleplay_chat.scripts import is_unspaced
+
 _PARTS = re.compile(r"\n|`+|~+|[^\n`~]+")
 _FENCE = 3
 """The least number of back-ticks or tildes that open a code block."""
@@ -58,8 +60,8 @@ class CodeSpans:
             return after[0] in _PAIRS[last] if after else None
         if last.isspace():
             return self._has_mention or self._is_in_sentence(after)
-        if is_glued and _is_unspaced(last):
-            return _is_unspaced(after[0]) if after else None
+        if is_glued and is_unspaced(last):
+            return is_unspaced(after[0]) if after else None
         return False
 
     def _is_in_sentence(self, after: str) -> bool | None:
@@ -111,7 +113,3 @@ class CodeSpans:
             self._fence, self._is_fence_line = run, True
         elif run[0] == "`":
             self._inline = 0 if self._inline == len(run) else self._inline or len(run)
-
-
-def _is_unspaced(char: str) -> bool:
-    return char.isalpha() and char >= "\u0e00" and not "\uac00" <= char <= "\ud7ff"

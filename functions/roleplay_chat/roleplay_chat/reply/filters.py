@@ -26,9 +26,9 @@ from typing import Literal, Protocol
 import regex
 
 from roleplay_chat.api import NO_TEXT
-from roleplay_chat.continuation import Continuation
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.code_spans import CodeSpans
+from roleplay_chat.reply.continuation import Continuation
 from roleplay_chat.reply.labels import WORDS
 from roleplay_chat.reply.model_refusals import (
     is_model_refusal,
