@@ -11,6 +11,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 
 DENO := cd supabase/functions && DENO_NO_UPDATE_CHECK=1 ../../node_modules/.bin/deno
 EDGE_RUNTIME := ../../tests/support/edge_runtime.ts
+BROWSER_CODE := ../../web/js ../../clients/typescript
 
 EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requests.py stop_strings.py \
 	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py memory_facts.py \
@@ -152,7 +153,7 @@ test-existing: $(READY)/test $(PACKAGES) ## Run the suites of turns on adopted d
 test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, including the browser tests
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
-lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge functions and shell scripts
+lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge functions, pages and shell scripts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@# Both functions have a module called main; mypy accepts only one at a time.
@@ -161,7 +162,7 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
 	@$(BIN)/python -m dev.migrations
 	@$(DENO) fmt --check --quiet . $(EDGE_RUNTIME)
-	@$(DENO) lint --quiet . $(EDGE_RUNTIME)
+	@$(DENO) lint --quiet . $(EDGE_RUNTIME) $(BROWSER_CODE)
 	@$(DENO) check --quiet --no-remote */*.ts $(EDGE_RUNTIME)
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 

@@ -7,23 +7,27 @@ whose code is a variable needs one in `_codes_elsewhere`.
 
 import ast
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 
 from dev.docs import data_api
 from dev.options import no_options
 from dev.settings import ROOT
+from edge.clients import Clients
 from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
+from health_check.app import steps_of_run
 from health_check.registration import Registration
-from health_check.steps import Outcome
+from health_check.settings import Settings as HealthCheckSettings
+from health_check.steps import Outcome, Run
 from roleplay_chat import turn_store
 from roleplay_chat.account import CONFIRMATION, DeleteAccountRequest
 from roleplay_chat.admin.handlers import (
@@ -571,29 +575,57 @@ def _events(answer: Schema, chosen: Schema) -> dict[str, Schema]:
     }
 
 
-def _health() -> dict[str, Schema]:
-    of_field = _generated([WorkerHealth], "serialization")["WorkerHealth"]["properties"]
-    record = {
-        "isHealthy": of_field["is_healthy"],
-        "lastCheck": of_field["checked_at"],
-        "lastChecked": of_field["checked_at"],
-        "responseTime": of_field["response_ms"],
-        "responseTimeMs": of_field["response_ms"],
-        "healthError": of_field["error"],
-        "workerUrl": of_field["url"],
-        "probeError": of_field["probe_error"],
-        "failures": of_field["failures"],
-        "since": of_field["since"],
-        "history": of_field["history"],
-        "probesSinceDeep": of_field["probes_since_deep"],
-        "deepCheckedAt": of_field["deep_checked_at"],
-        "deepError": of_field["deep_error"],
-        "wokenAt": of_field["woken_at"],
-    }
+_HEALTH = WorkerHealth(
+    is_healthy=True,
+    checked_at=datetime(2026, 1, 1, tzinfo=UTC),
+    response_ms=1,
+    error="error",
+    url=_ANYWHERE,
+    probe_error="probe error",
+    failures=2,
+    since=datetime(2026, 1, 2, tzinfo=UTC),
+    history=(3,),
+    probes_since_deep=4,
+    deep_checked_at=datetime(2026, 1, 3, tzinfo=UTC),
+    deep_error="deep error",
+    woken_at=datetime(2026, 1, 4, tzinfo=UTC),
+)
+"""No two fields have the same value, so a value shows which field it was written from."""
+
+
+def _health_record() -> dict[str, Schema]:
+    """The properties of a stored health record, each described as its field of `WorkerHealth`."""
+
+    def as_json(value: object) -> str:
+        return json.dumps(value, default=datetime.isoformat)
+
+    described = _generated([WorkerHealth], "serialization")["WorkerHealth"]["properties"]
+    of_value = {as_json(getattr(_HEALTH, one.name)): one.name for one in fields(WorkerHealth)}
+    record = {name: described[of_value[as_json(v)]] for name, v in _HEALTH.to_json().items()}
     # Records always contain the fields that have defaults.
-    record = {
-        name: {k: v for k, v in one.items() if k != "default"} for name, one in record.items()
+    return {name: {k: v for k, v in one.items() if k != "default"} for name, one in record.items()}
+
+
+def _step_names() -> list[str]:
+    """The steps of a run with the default settings."""
+    settings = HealthCheckSettings.model_construct(
+        supabase_url=_ANYWHERE, supabase_secret_key=SecretStr("")
+    )
+    run = Run(Clients(settings), settings, {}, logging.getLogger(__name__), _REQUEST_ID, 0)
+    worker = {
+        "health_key": "<name>",
+        "url": _ANYWHERE,
+        "is_expired": False,
+        "config": {},
+        "secret_name": None,
+        "health": None,
     }
+    chains = steps_of_run({}, [worker], run, {})
+    return [step.name for chain in chains for step in chain]
+
+
+def _health() -> dict[str, Schema]:
+    record = _health_record()
     count = {"type": ["integer", "null"], "minimum": 0}
     answer: Schema = {
         "success": {"const": True},
@@ -604,8 +636,9 @@ def _health() -> dict[str, Schema]:
         | {"description": "Expired cooldowns that were deleted; null: not done."},
         "steps": {
             "type": "object",
-            "description": "The result of each step of the run: `worker:<name>`, `turns`, "
-            "`cooldowns`, `key`, `catalog`, `roll_up`, `retention`.",
+            "description": "The result of each step of the run: "
+            + ", ".join(f"`{name}`" for name in _step_names())
+            + ".",
             "additionalProperties": _ref("StepOutcome"),
         },
         "request_id": {"type": "string"},

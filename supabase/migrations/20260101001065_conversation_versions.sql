@@ -1,23 +1,23 @@
--- What changed in the messages of a conversation, so that an instance of roleplay_chat that has read them
--- knows which it still may use. See private.history.
+-- What changed in the messages of a conversation. An instance of roleplay_chat that has read them learns from it
+-- which of its copies are still valid. See private.history.
 
 create table private.conversation_versions (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
-  -- The last changes other than messages that were added at the end, the newest first. The first one is that the
-  -- row was made. Each has an id of its own, because numbers would come back after a backup is restored, or if
-  -- a conversation is created again with the same id.
+  -- The last changes, newest first. Adding a message at the end is not a change; creating this row is one. Changes
+  -- have random ids, because numbers would repeat after a backup is restored, or if a conversation is created again
+  -- with the same id.
   changes uuid[] not null default array[gen_random_uuid()],
-  -- The last position that a message has had. Messages added after it are not a change.
+  -- The highest position that a message has had. Messages added after it are not a change.
   newest bigint not null,
-  -- The lowest positions of the changes, in the same order. The row that was made has none.
+  -- The lowest position of each change, in the same order. The creation of this row has none.
   changed bigint[] not null default '{}'
 ) with (fillfactor = 70);
 alter table private.conversation_versions enable row level security;
 revoke all on private.conversation_versions from public, anon, authenticated;
 
--- A trigger of statements that write messages, or hide them: `touched` are their rows. The row of the
--- conversation is locked until the end of the transaction, so that a message with a lower position that
--- is committed later counts as a change. With its conversation everything goes anyway.
+-- Trigger of statements that write or hide messages; `touched` has the rows. The conversation's row in
+-- conversation_versions stays locked until the transaction ends: a message that gets a lower position than another
+-- one but is committed later then counts as a change. Deleting the conversation deletes this row.
 create function private.note_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -54,7 +54,7 @@ begin
 end $$;
 revoke execute on function private.note_change() from public, anon, authenticated;
 
--- Nothing that an instance knows of any conversation is true any more.
+-- After a truncation no copy is valid.
 create function private.note_truncation() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -86,8 +86,8 @@ create trigger a_note_truncated after truncate on public.messages
 create trigger hidden_messages_note_truncated after truncate on public.hidden_messages
   for each statement execute function private.note_truncation();
 
--- Lets these triggers run always, also while session_replication_role = replica turns others off. Whoever turns
--- triggers off and on again (alter table ... disable trigger) takes that from them, and calls this afterwards.
+-- Makes these triggers run always, even while session_replication_role = replica turns others off. A trigger that
+-- was disabled and enabled again (alter table ... disable trigger) loses this setting: call this function afterwards.
 create function private.watch_messages() returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -103,8 +103,8 @@ begin
   end loop;
 end $$;
 
--- A sign that is the same as long as every change of messages is noticed: the sum of the ids of the transactions that
--- created or last altered the triggers, which grow. Null while one of them may not run; private.history then relies on nothing.
+-- A fingerprint of the triggers: the sum of the ids of the transactions that created or last altered them, which
+-- only grows. Null if one is off; private.history then uses no copy.
 create function private.watched() returns text
 language plpgsql stable set search_path = '' as $$
 declare

@@ -50,7 +50,9 @@ def started(stack: Stack, *command: str, **changes: str) -> Iterator[subprocess.
         "DRAIN_SECONDS": "60",
     } | changes
     run = [sys.executable, "-I", str(SCRIPT), "--", *(command or SERVER)]
-    process = subprocess.Popen(run, env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        run, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         yield process
     finally:
@@ -103,10 +105,15 @@ def test_server_registers_itself_answers_and_leaves_in_order(stack: Stack) -> No
 
 def test_server_that_ends_takes_no_more_turns(stack: Stack) -> None:
     llama(stack, False)
-    ends = [sys.executable, "-c", "import sys, time; time.sleep(3); sys.exit(3)"]
+    ends = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)"]
     with started(stack, *ends) as process:
+        wait_until(lambda: row(stack)["url"], "the worker to register")
+        assert not row(stack)["wants_to_drain"]
+        assert process.stdin
+        process.stdin.write("end\n")
+        process.stdin.flush()
         assert process.wait(timeout=PATIENCE) == 3
-    assert row(stack)["url"] is None or row(stack)["wants_to_drain"]
+    assert row(stack)["wants_to_drain"]
 
 
 def test_wrong_key_is_told_and_tried_again(stack: Stack) -> None:

@@ -17,7 +17,13 @@ from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
 from roleplay_chat.generation.failover import RequestShape
-from roleplay_chat.generation.routing import Candidates, Target, plan
+from roleplay_chat.generation.routing import (
+    DEFAULT_CONTEXT_TOKENS,
+    DEFAULT_WORKER_TOKENS,
+    Candidates,
+    Target,
+    plan,
+)
 from roleplay_chat.generation.workers import ANY, affinity
 from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.messages import ROLES
@@ -205,6 +211,25 @@ def test_bytes_of_a_history(
     models = json.dumps([{"capabilities": sizes, "token_ratios": ratios}])
     found = stack.one("select * from private.history_bytes(%s, '[]')", models)
     assert found == {"most": most, "short": short}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_worker", "tokens"),
+    [
+        pytest.param("capabilities", False, DEFAULT_CONTEXT_TOKENS, id="model"),
+        pytest.param("config", True, DEFAULT_WORKER_TOKENS, id="worker"),
+    ],
+)
+def test_context_where_none_is_named(
+    stack: Stack, sizes: str, is_worker: bool, tokens: int
+) -> None:
+    def room(named: dict[str, int]) -> dict[str, Any]:
+        rows = json.dumps([{sizes: named}])
+        models, workers = ("[]", rows) if is_worker else (rows, "[]")
+        return stack.one("select * from private.history_bytes(%s, %s)", models, workers)
+
+    assert room({}) == room({"context_tokens": tokens})
+    assert room({})["most"] < room({"context_tokens": tokens + 1})["most"]
 
 
 WORKERS = st.lists(

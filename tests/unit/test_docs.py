@@ -16,6 +16,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMED = re.compile(
     r"`(?:tests/)?((?:unit|integration|existing|e2e|hosting|policy|soak|chaos)/test_\w+\.py)((?:::\w+)*)`"
 )
+ANCHORED = re.compile(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)")
 LINKED = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
 
@@ -45,6 +46,22 @@ def test_what_a_document_names_is_there(document: Path) -> None:
             missing.append(file + name)
     missing += [link for link in LINKED.findall(text) if not (document.parent / link).exists()]
     assert missing == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_headings_that_a_document_links_are_there(document: Path) -> None:
+    gone = []
+    for name, anchor in ANCHORED.findall(document.read_text()):
+        there = document.parent / name if name else document
+        if anchor not in anchors(there):
+            gone.append(f"{name}#{anchor}")
+    assert gone == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

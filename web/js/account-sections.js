@@ -3,14 +3,13 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { unblockAuthor } from "./catalogue.js";
-import { dateFormat, numberFormat, plural, t } from "./language.js";
+import { dateFormat, plural, t } from "./language.js";
 import { describe, warning } from "./limits.js";
 import { PHRASE, currentDownload, deleteAccount, downloadEverything, showDeletion, stopDownload } from "./own-data.js";
 import { doing } from "./page.js";
 import { modal } from "./parts.js";
 
 const day = dateFormat({ dateStyle: "medium" });
-const count = numberFormat();
 
 export const accountSections = (state) => html`${limits(state)}${blocked(state)}${ownData()}`;
 

@@ -42,7 +42,7 @@ export function fieldOf(limits, name) {
 }
 
 /** What holds where a role sets nothing. */
-export function otherwise(role, name, standard) {
+export function otherwise(role, standard) {
   if (role !== "default" && role !== "project") return "as default";
   return standard === null ? "no limit" : String(standard);
 }

@@ -61,7 +61,7 @@ export function roleForm(state) {
         ${limitsOf(row?.role).map(([name, label, standard]) => html`
           <label>${label}
             <input name=${name} inputmode="decimal" autocomplete="off" .value=${fieldOf(row?.limits, name)}
-              placeholder=${otherwise(row?.role, name, standard)} />
+              placeholder=${otherwise(row?.role, standard)} />
           </label>`)}
       </div>
       <p class="quiet">Leave a field empty for what is said in it. “none” means no limit.</p>

@@ -29,7 +29,7 @@ export function sorted(rows, { value }, isDescending) {
 }
 
 // Text that a spreadsheet would read as the beginning of a formula, even after spaces or as full-width characters.
-const FORMULA = /^[\s\u0000-\u001F\uFEFF]*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/u;
+const FORMULA = /^[\s\p{Cc}\uFEFF]*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/u;
 
 /** One value in a CSV file. A text that a spreadsheet could run gets an apostrophe before it. */
 function cell(value) {

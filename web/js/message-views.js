@@ -68,7 +68,7 @@ function tools(state, message, versions, last, answer) {
       <button @click=${doing(() => branch(message))}>${t("Branch")}</button>
       <button title=${t("Models read only what is not hidden")} @click=${doing(() => hide(message, !hidden))}>
         ${hidden ? t("Show to the model") : t("Hide from the model")}</button>
-      <button @click=${doing(() => openAbout("delete", async () => ({ message })))}>${t("Delete")}</button>
+      <button @click=${doing(() => openAbout("delete", () => ({ message })))}>${t("Delete")}</button>
       ${theirs && answer?.model_used && answer.model_used !== GREETING
         ? html`<button @click=${doing(() => showWhy(message))}>${t("Why?")}</button>`
         : nothing}

@@ -18,7 +18,7 @@ export function whereabouts() {
 }
 
 /** Opens a dialog about the open conversation with what `load` resolves to. It closes with the conversation. */
-export function openAbout(name, load = async () => ({})) {
+export function openAbout(name, load = () => ({})) {
   const of = state.conversation.id;
   return openWhenLoaded(name, async () => ({ ...(await load()), of }), () => isOpen(of));
 }

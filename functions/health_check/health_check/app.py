@@ -106,11 +106,7 @@ class App:
         run = self._begin(request_id)
         config, workers = await self._read(run)
         records: dict[str, Any] = {}
-        chains = [
-            *_worker_steps(workers, run, records),
-            *_provider_steps(config, run),
-            *_database_steps(run),
-        ]
+        chains = steps_of_run(config, workers, run, records)
         ended = await asyncio.gather(*(_run_in_order(chain, run) for chain in chains))
         outcomes = {name: outcome for chain in ended for name, outcome in chain.items()}
         return {
@@ -128,6 +124,23 @@ class App:
                 return config, await self._clients.rpc("read_workers")
         except TimeoutError as error:
             raise database_unavailable() from error
+
+
+def steps_of_run(
+    config: Mapping[str, Any],
+    workers: Sequence[Mapping[str, Any]],
+    run: Run,
+    records: dict[str, Any],
+) -> list[list[Step]]:
+    """All steps of a run. Those of one list run in its order, the lists at the same time.
+
+    The steps of workers fill `records` with their health by name.
+    """
+    return [
+        *_worker_steps(workers, run, records),
+        *_provider_steps(config, run),
+        *_database_steps(run),
+    ]
 
 
 def _worker_steps(

@@ -1,7 +1,8 @@
 """One accepted turn: plan, screen, greet or generate, conclude, save, tell.
 
-Contains only the order of the steps. `turn_record` builds what a turn leaves behind, `turn_errors`
-the error when there is no reply.
+Contains the order of the steps, what they need (`Context`) and how others stop a turn
+(`RunningTurn`). `turn_record` builds what a turn leaves behind, `turn_errors` the error when there
+is no reply.
 """
 
 import asyncio
