@@ -42,15 +42,28 @@ alter table private.adopted_objects enable row level security;
 revoke all on private.adoption_steps, private.adopted_objects from public, anon, authenticated;
 """
 
-OBJECTS = (ADOPTION / "objects.sql").read_text()
+OBJECTS = (ADOPTION / "objects.sql").read_text().partition("\n\n")[2].strip()
+NAMES = (ADOPTION / "names.sql").read_text().partition("\n\n")[2].strip()
 
-MADE = """
+_KEY = "(o.catalog::bigint << 48) + (o.id::bigint << 16) + o.place"
+"""An object as one number. Numbers of catalogs are below 2^15, and those of columns below 2^16."""
+
+KEYS = f"select array_agg({_KEY}) as keys from ({OBJECTS}) o"  # noqa: S608 - the project's own
+"""What there is before a step, for `MADE`."""
+
+MADE = f"""
+with
+  listed as materialized (
+    select o.* from ({OBJECTS}) o
+    where not exists (select from unnest({{before}}) b (key) where b.key = {_KEY})),
+  made as ({NAMES})
+insert into private.adopted_objects (kind, name)
 select m.kind, m.name from made m
 where not exists (
   select from made p where p.name = m.parent and p.kind in ('table', 'view', 'materialized view'))
 order by m.kind <> 'table', m.kind, m.name
-"""
-"""Of the objects of a step, those that do not go with another one."""
+"""  # noqa: S608 - all are the project's own
+"""Records the objects that were not there before, except those that go with another one."""
 
 
 class Made(NamedTuple):
@@ -141,20 +154,19 @@ def _in_batches(database: Database, step: AdoptionStep, tell: Tell) -> None:
 def _in_transaction(database: Database, step: AdoptionStep) -> None:
     with database.transaction():
         database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
-        database.execute(f"create temporary table before on commit drop as {OBJECTS}".encode())
+        before = _keys(database)
         database.execute(step.sql.encode())
         if not _there(database, "private.adoption_steps"):
             database.execute(BOOKS.encode())
-        database.execute(_RECORD.encode())
+        database.execute(MADE.format(before=before).encode())
         _write_down(database, step)
 
 
-_RECORD = f"""
-with made as (
-  select o.* from ({OBJECTS}) o
-  where not exists (select from pg_temp.before b where b.kind = o.kind and b.name = o.name))
-insert into private.adopted_objects (kind, name) {MADE}
-"""  # noqa: S608 - both are the project's own
+def _keys(database: Database) -> str:
+    """The literal of `KEYS`: nothing needs to read it here."""
+    query = f"select k.keys::text as keys from ({KEYS}) k"  # noqa: S608 - the project's own
+    row = database.execute(query.encode()).fetchone()
+    return f"'{row['keys']}'::bigint[]" if row else "null"
 
 
 def _build(database: Database, step: AdoptionStep) -> None:
@@ -287,8 +299,9 @@ def _write_down(database: Database, step: AdoptionStep) -> None:
 
 
 def _objects(database: Database) -> list[Made]:
+    query = f"with listed as ({OBJECTS}) select * from ({NAMES}) n"  # noqa: S608 - the project's own
     return [
-        Made(row["kind"], row["name"], row["parent"]) for row in database.execute(OBJECTS.encode())
+        Made(row["kind"], row["name"], row["parent"]) for row in database.execute(query.encode())
     ]
 
 

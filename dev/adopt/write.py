@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dev.adopt.apply import BOOKS, MADE, OBJECTS
+from dev.adopt.apply import BOOKS, KEYS, MADE
 from dev.adopt.steps import AdoptionStep
 
 _VERSION = "%Y%m%d%H%M%S"
@@ -18,7 +18,7 @@ _FILE = """\
 do $adopt$
 declare
   v_path text := current_setting('search_path');
-  v_before text[];
+  v_before bigint[];
 begin
   if to_regclass('private.adoption_steps') is not null then
     if exists (select from private.adoption_steps where name = {quoted}) then
@@ -26,14 +26,11 @@ begin
     end if;
   end if;
   perform set_config('search_path', '', true);
-  select array_agg(o.kind || ' ' || o.name) into v_before from ({objects}) o;
+  v_before := ({keys});
   {run}
   if to_regclass('private.adoption_steps') is null then
     execute $books${books}$books$;
   end if;
-  with made as (
-    select o.* from ({objects}) o where (o.kind || ' ' || o.name = any (v_before)) is not true)
-  insert into private.adopted_objects (kind, name)
   {made};
   insert into private.adoption_steps (name, digest) values ({quoted}, '{digest}');
   perform set_config('search_path', v_path, true);
@@ -70,8 +67,8 @@ def migration(step: AdoptionStep) -> str:
     return _FILE.format(
         name=step.name,
         quoted=quoted,
-        objects=OBJECTS.partition("\n\n")[2].strip(),
-        made=MADE.strip(),
+        keys=KEYS,
+        made=MADE.format(before="v_before").strip(),
         books=BOOKS,
         digest=step.digest,
         run=_run(step),

@@ -15,12 +15,12 @@ from psycopg.rows import dict_row, tuple_row
 
 from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
-from dev.adopt.apply import AdoptionError, apply, done, undo
+from dev.adopt.apply import AdoptionError, apply, done, steady, undo
 from dev.adopt.steps import AdoptionStep, steps
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.existing.database import contents, signature
-from tests.existing.installation import existing_database
+from tests.existing.installation import adopted_database, existing_database
 from tests.existing.requests import PEOPLE
 from tests.support.postgres import OWNER, Connection, Postgres
 
@@ -68,6 +68,19 @@ def theirs(postgres: Postgres, state: str) -> Iterator[Connection]:
         psycopg.connect(postgres.dsn(name), row_factory=dict_row, autocommit=True) as theirs,
     ):
         yield theirs
+
+
+@pytest.fixture
+def adopted(postgres: Postgres, state: str) -> Iterator[Connection]:
+    """The same as an adoption left it, for tests of what comes afterwards."""
+    with (
+        adopted_database(postgres, state) as copy,
+        psycopg.connect(
+            postgres.dsn(copy.info.dbname), row_factory=dict_row, autocommit=True
+        ) as adopted,
+    ):
+        steady(adopted)
+        yield adopted
 
 
 @contextmanager
@@ -173,20 +186,19 @@ def test_buckets_and_policies_of_theirs_stay_as_they_are(theirs: Connection) -> 
 
 
 @ONE_STATE
-def test_bucket_with_pictures_is_left_closed_when_it_is_undone(theirs: Connection) -> None:
+def test_bucket_with_pictures_is_left_closed_when_it_is_undone(adopted: Connection) -> None:
     """Deleting rows of Storage would leave the files. It can be adopted again."""
-    adopt(theirs)
-    theirs.execute(
+    adopted.execute(
         "insert into storage.objects (bucket_id, name) values ('character-portraits', 'a/b/c.webp')"
     )
     told: list[str] = []
-    undo(theirs, told.append)
+    undo(adopted, told.append)
     assert "The bucket character-portraits has files" in told[-1]
-    assert theirs.execute("select from storage.objects").rowcount == 1
+    assert adopted.execute("select from storage.objects").rowcount == 1
     policies = "select from pg_policies where schemaname = 'storage'"
-    assert theirs.execute(policies).rowcount == 0
-    adopt(theirs)
-    assert theirs.execute("select private.has_portraits() as found").fetchone() == {"found": True}
+    assert adopted.execute(policies).rowcount == 0
+    adopt(adopted)
+    assert adopted.execute("select private.has_portraits() as found").fetchone() == {"found": True}
 
 
 @ONE_STATE
@@ -252,10 +264,9 @@ def test_it_can_be_done_again(theirs: Connection) -> None:
 
 
 @ONE_STATE
-def test_nobody_can_use_what_is_added(theirs: Connection) -> None:
+def test_nobody_can_use_what_is_added(adopted: Connection) -> None:
     """But what has policies of its own, and functions that ask whose the rows are."""
-    adopt(theirs)
-    added = theirs.execute(
+    added = adopted.execute(
         "select kind, name from private.adopted_objects where name like 'public.%'"
     ).fetchall()
     functions = [row["name"] for row in added if row["kind"] == "function"]
@@ -265,20 +276,20 @@ def test_nobody_can_use_what_is_added(theirs: Connection) -> None:
     may = (
         "select f from unnest(%s::regprocedure[]) f where has_function_privilege(%s, f, 'execute')"
     )
-    assert theirs.execute(may.encode(), [functions, "anon"]).fetchall() == []
-    people = theirs.execute(may.encode(), [functions, "authenticated"]).fetchall()
+    assert adopted.execute(may.encode(), [functions, "anon"]).fetchall() == []
+    people = adopted.execute(may.encode(), [functions, "authenticated"]).fetchall()
     assert {str(row["f"]).partition("(")[0] for row in people} == FOR_PEOPLE
     unprotected = """
         select c.oid::regclass from pg_class c
         where c.oid = any (%s::regclass[]) and not c.relrowsecurity"""
-    assert theirs.execute(unprotected.encode(), [tables]).fetchall() == []
+    assert adopted.execute(unprotected.encode(), [tables]).fetchall() == []
     visible = """
         select c.oid::regclass
         from pg_class c, unnest(array['anon', 'authenticated', 'service_role']) role
         where c.relnamespace in ('private'::regnamespace, 'shared'::regnamespace)
           and c.relkind in ('r', 'v')
           and has_table_privilege(role, c.oid, 'select, insert, update, delete')"""
-    assert theirs.execute(visible.encode()).fetchall() == []
+    assert adopted.execute(visible.encode()).fetchall() == []
 
 
 def test_messages_get_their_places_while_others_are_written(
@@ -319,20 +330,19 @@ alter table public.messages enable trigger user;
 alter table public.messages enable always trigger a_place_message"""
 
 
-def load(theirs: Connection) -> None:
+def load(adopted: Connection) -> None:
     """Messages that are older than others of a conversation, with triggers off."""
-    theirs.execute("insert into public.conversations (id, user_id) values (%s, %s)", [LATE, ADA])
-    adopt(theirs)
+    adopted.execute("insert into public.conversations (id, user_id) values (%s, %s)", [LATE, ADA])
     for number in range(2):
-        turn(theirs, "send", f"Question {number}.", f"Answer {number}.", LATE)
-    turn(theirs, "regenerate", None, "Another answer.", LATE)
+        turn(adopted, "send", f"Question {number}.", f"Answer {number}.", LATE)
+    turn(adopted, "regenerate", None, "Another answer.", LATE)
     middle = one(
-        theirs,
+        adopted,
         "select max(created_at) as at from public.messages"
         " where conversation_id = %s and sender = 'user'",
         LATE,
     )["at"]
-    with psycopg.ClientCursor(theirs) as cursor:
+    with psycopg.ClientCursor(adopted) as cursor:
         cursor.execute(LOADED, {"talk": LATE, "middle": middle})
 
 
@@ -352,16 +362,16 @@ def in_prompts(theirs: Connection) -> list[str]:
     return list(history["messages"]["content"])
 
 
-def test_messages_that_were_loaded_with_triggers_off_get_their_places(theirs: Connection) -> None:
-    load(theirs)
-    told = one(theirs, "select shared.installation() -> 'without_position' as messages")
+def test_messages_that_were_loaded_with_triggers_off_get_their_places(adopted: Connection) -> None:
+    load(adopted)
+    told = one(adopted, "select shared.installation() -> 'without_position' as messages")
     assert told == {"messages": 2}
-    assert len(in_prompts(theirs)) == 4
+    assert len(in_prompts(adopted)) == 4
     versions = "select position from shared.messages where conversation_id = %s and not is_active"
-    before = one(theirs, versions, LATE)
+    before = one(adopted, versions, LATE)
 
-    assert [line for line in adopt(theirs) if line[0] != " "]
-    assert in_prompts(theirs) == [
+    assert [line for line in adopt(adopted) if line[0] != " "]
+    assert in_prompts(adopted) == [
         "Loaded, the oldest.",
         "Question 0.",
         "Answer 0.",
@@ -370,38 +380,37 @@ def test_messages_that_were_loaded_with_triggers_off_get_their_places(theirs: Co
         "Another answer.",
     ]
     # The version that is not shown is still one of the reply that is.
-    assert one(theirs, versions, LATE) != before
-    reply = one(theirs, "select id from public.messages where content = 'Another answer.'")["id"]
-    at = one(theirs, "select position from public.messages where id = %s", reply)
-    assert one(theirs, versions, LATE) == at
-    assert adopt(theirs) == []
-    index = one(theirs, "select to_regclass('public.messages_without_position') as there")
+    assert one(adopted, versions, LATE) != before
+    reply = one(adopted, "select id from public.messages where content = 'Another answer.'")["id"]
+    at = one(adopted, "select position from public.messages where id = %s", reply)
+    assert one(adopted, versions, LATE) == at
+    assert adopt(adopted) == []
+    index = one(adopted, "select to_regclass('public.messages_without_position') as there")
     assert index == {"there": None}
 
 
-def test_a_dump_that_is_loaded_gets_its_places_at_once(theirs: Connection) -> None:
-    adopt(theirs)
-    with another(theirs, OWNER) as loading:
+def test_a_dump_that_is_loaded_gets_its_places_at_once(adopted: Connection) -> None:
+    with another(adopted, OWNER) as loading:
         loading.execute("set session_replication_role = replica")
         loading.execute(
             "insert into public.messages (conversation_id, sender, content)"
             " values (%s, 'user', 'From a dump.')",
             [TALK],
         )
-    told = one(theirs, "select shared.installation() -> 'without_position' as messages")
+    told = one(adopted, "select shared.installation() -> 'without_position' as messages")
     assert told == {"messages": 0}
 
 
 @ONE_STATE
-def test_a_summary_does_not_cover_what_was_loaded(theirs: Connection) -> None:
-    load(theirs)
-    theirs.execute(
+def test_a_summary_does_not_cover_what_was_loaded(adopted: Connection) -> None:
+    load(adopted)
+    adopted.execute(
         "insert into public.conversation_summaries (conversation_id, content, covers_position)"
         " select %s, 'They met.', max(position) from public.messages",
         [LATE],
     )
-    adopt(theirs)
-    assert len(in_prompts(theirs)) == 6
+    adopt(adopted)
+    assert len(in_prompts(adopted)) == 6
 
 
 KNOWN = """
@@ -447,27 +456,27 @@ union all select array[s.person_covers] from public.conversation_summaries s whe
 
 
 @ONE_STATE
-def test_what_is_known_of_messages_goes_with_them(theirs: Connection) -> None:
-    load(theirs)
+def test_what_is_known_of_messages_goes_with_them(adopted: Connection) -> None:
+    load(adopted)
     at = "select position from public.messages where conversation_id = %s and content = %s"
 
     def known() -> list[list[int | None]]:
-        with psycopg.ClientCursor(theirs, row_factory=tuple_row) as cursor:
+        with psycopg.ClientCursor(adopted, row_factory=tuple_row) as cursor:
             return sorted(row[0] for row in cursor.execute(KNOWN_AT, {"talk": LATE}).fetchall())
 
     def expected() -> list[list[int | None]]:
-        said, before = (one(theirs, at, LATE, m)["position"] for m in ("Question 1.", "Answer 0."))
+        said, before = (one(adopted, at, LATE, m)["position"] for m in ("Question 1.", "Answer 0."))
         facts = [[said, said, None], [before, said, None], [before, before, said]]
         return sorted([*facts, *[[said]] * 5])
 
-    with psycopg.ClientCursor(theirs) as cursor:
+    with psycopg.ClientCursor(adopted) as cursor:
         cursor.execute(KNOWN, {"talk": LATE, "ada": ADA})
     before = known()
     assert before == expected()
-    adopt(theirs)
+    adopt(adopted)
     assert known() == expected()
     assert known() != before
-    assert theirs.execute("select from public.turn_prompts").fetchall() == []
+    assert adopted.execute("select from public.turn_prompts").fetchall() == []
 
 
 @ONE_STATE
@@ -618,12 +627,11 @@ def test_where_others_hold_a_table_all_the_time_it_says_so(theirs: Connection) -
 
 
 @ONE_STATE
-def test_a_step_that_was_changed_since_is_refused(theirs: Connection) -> None:
-    adopt(theirs)
+def test_a_step_that_was_changed_since_is_refused(adopted: Connection) -> None:
     todo = steps()
     todo[3] = replace(todo[3], sql=f"{todo[3].sql}\n-- and more")
     with pytest.raises(AdoptionError, match=todo[3].name):
-        adopt(theirs, todo)
+        adopt(adopted, todo)
 
 
 @ONE_STATE
@@ -667,14 +675,13 @@ def test_two_runs_at_once_are_one(theirs: Connection, run: Callable[..., Any]) -
     ],
 )
 def test_what_would_go_too_keeps_an_adoption_from_being_undone(
-    theirs: Connection, statement: str, named: str
+    adopted: Connection, statement: str, named: str
 ) -> None:
-    adopt(theirs)
-    theirs.execute(statement.encode())
-    before = trace(theirs)
+    adopted.execute(statement.encode())
+    before = trace(adopted)
     with pytest.raises(AdoptionError, match=named):
-        undo(theirs, lambda line: None)
-    assert trace(theirs) == before
+        undo(adopted, lambda line: None)
+    assert trace(adopted) == before
 
 
 @ONE_STATE

@@ -19,8 +19,6 @@ from tests.support.stack import Stack, User
 from tests.support.talk import Talk
 from tests.support.waiting import PATIENCE
 
-pytestmark = pytest.mark.installations
-
 
 @pytest.fixture
 def user(stack: Stack) -> User:
@@ -38,6 +36,7 @@ def client(program: Program) -> Iterator[openai.OpenAI]:
         yield client
 
 
+@pytest.mark.installations
 class TestPython:
     def test_models(self, client: openai.OpenAI) -> None:
         found = {one.id: one for one in client.models.list()}

@@ -43,7 +43,9 @@ def work(function: Callable[..., object], *arguments: object) -> int:
     return done
 
 
-def is_linear(function: Callable[[Any], object], make: Callable[[int], object], n: int) -> bool:
-    """Whether ten times the input takes about ten times the work, after a warm-up."""
+def is_linear(
+    function: Callable[[Any], object], make: Callable[[int], object], n: int, most: float = 15
+) -> bool:
+    """Whether ten times the input takes at most `most` times the work, after a warm-up."""
     function(make(10 * n))
-    return work(function, make(10 * n)) < 15 * work(function, make(n))
+    return work(function, make(10 * n)) < most * work(function, make(n))
