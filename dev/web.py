@@ -22,28 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dev.docs import openapi_page
 from dev.options import no_options
 from dev.settings import ENV_FILE, ROOT, read_env_file
-from dev.web_modules import preloads
+from dev.web_scripts import BundleError, Scripts, bundle
 
 WEB = ROOT / "web"
 DIST = ROOT / "dist/web"
 PAGES = {"/": "index.html", "/index.html": "index.html", "/console.html": "console.html"}
 VERBS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
-VENDOR = {
-    "supabase.js": "@supabase/supabase-js/dist/umd/supabase.js",
-    "marked.js": "marked/lib/marked.esm.js",
-    "purify.js": "dompurify/dist/purify.min.js",
-    "uplot.js": "uplot/dist/uPlot.iife.min.js",
-    "uplot.css": "uplot/dist/uPlot.min.css",
-    "lit/lit-html.js": "lit-html/lit-html.js",
-    "lit/directive.js": "lit-html/directive.js",
-    "lit/directive-helpers.js": "lit-html/directive-helpers.js",
-    "lit/directives/live.js": "lit-html/directives/live.js",
-    "lit/directives/repeat.js": "lit-html/directives/repeat.js",
-}
-"""The libraries: their paths in vendor/ and in node_modules."""
-CLIENT = {"roleplay-chat.js": ROOT / "clients/typescript/index.js"}
-"""Our own client, which pages load like a library."""
-LIBRARIES = CLIENT | {name: ROOT / "node_modules" / path for name, path in VENDOR.items()}
+VENDOR = {"vendor/uplot.css": ROOT / "node_modules/uplot/dist/uPlot.min.css"}
+"""Files of libraries that are not part of a script, by their paths on the pages."""
 
 
 class Config(BaseModel):
@@ -102,16 +88,7 @@ class Config(BaseModel):
 
     def page(self, name: str) -> str:
         """A page with the policy in its head, for hosts that do not send the header."""
-        text = (WEB / name).read_text()
-        return text.replace("{{policy}}", self.policy()).replace(
-            "{{modules}}", preloads(text, _read)
-        )
-
-
-def _read(path: str) -> str:
-    """The text of a page's file, by its address."""
-    folder, _, name = path.partition("/")
-    return (LIBRARIES[name] if folder == "vendor" else WEB / path).read_text()
+        return (WEB / name).read_text().replace("{{policy}}", self.policy())
 
 
 def _origin(url: str) -> str:
@@ -134,14 +111,6 @@ class Files(StaticFiles):
             return response  # It was not modified.
         content = Path(full_path).read_bytes()
         return Response(content, response.status_code, dict(response.headers))
-
-
-class Libraries(Files):
-    """The libraries, by their paths in vendor/."""
-
-    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        file = LIBRARIES.get(path)
-        return (str(file), file.stat()) if file else ("", None)
 
 
 class Headers:
@@ -207,6 +176,9 @@ def application(config: Config, database_url: str) -> ASGIApp:
     async def script(_: Request) -> Response:
         return Response(config.script(), media_type="text/javascript")
 
+    async def library(request: Request) -> Response:
+        return FileResponse(VENDOR[request.url.path.lstrip("/")])
+
     return Starlette(
         routes=[
             *(Route(path, page) for path in PAGES),
@@ -216,7 +188,8 @@ def application(config: Config, database_url: str) -> ASGIApp:
                 Route(path, database.answer, methods=VERBS)
                 for path in ("/auth/v1/{_:path}", "/rest/v1/{_:path}")
             ),
-            Mount("/vendor", Libraries(directory=WEB)),
+            Route("/js/{name}", Scripts().answer),
+            *(Route(f"/{path}", library) for path in VENDOR),
             Mount("/", Files(directory=WEB)),
         ],
         middleware=[Middleware(Headers, policy=config.policy()), Middleware(GZipMiddleware)],
@@ -224,14 +197,15 @@ def application(config: Config, database_url: str) -> ASGIApp:
 
 
 def build(config: Config, target: Path = DIST) -> None:
-    """Assemble all files for a static host in one folder."""
+    """Assemble all files for a static host in one folder. Raises `BundleError`."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(WEB, target)
+    shutil.copytree(WEB, target, ignore=shutil.ignore_patterns("js"))
+    bundle(target / "js")
     for name in set(PAGES.values()):
         (target / name).write_text(config.page(name))
     (target / "config.js").write_text(config.script())
-    for name, source in LIBRARIES.items():
-        path = target / "vendor" / name
+    for name, source in VENDOR.items():
+        path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, path)
 
@@ -243,7 +217,11 @@ def main(target: Path = DIST) -> int:
     except ValueError as error:
         print(f"{error}. docs/deploying.md says what they are.", file=sys.stderr)
         return 1
-    build(config, target)
+    try:
+        build(config, target)
+    except BundleError as error:
+        print(error, file=sys.stderr)
+        return 1
     print(os.path.relpath(target))
     return 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.test_web_comfort import serious
 from tests.support import patient
+from tests.support.axe import serious
 from tests.support.person import MARA, Person
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.test_web_comfort import serious
+from tests.support.axe import serious
 from tests.support.person import Person, operator
 from tests.support.waiting import wait_until
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
+from tests.support.axe import serious
 from tests.support.person import MARA, PASSWORD, Person, operator
-from tests.support.postgres import ROOT
-
-AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 
 
 def titled(person: Person, title: str) -> None:
@@ -81,16 +79,6 @@ class TestCopy:
         )
         person.press("Copy")
         expect(person.page.get_by_role("alert")).to_contain_text("copy it yourself")
-
-
-SERIOUS = """axe.run().then(({ violations }) => violations
-  .filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id }) => id))"""
-
-
-def serious(page: Page) -> list[str]:
-    """The serious issues that axe-core finds on the page."""
-    page.evaluate(AXE)
-    return list(page.evaluate(SERIOUS))
 
 
 class TestAppearance:

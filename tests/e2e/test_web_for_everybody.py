@@ -10,12 +10,12 @@ import random
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.answers import stream, text
+from tests.support.axe import serious, serious_in_both_schemes
 from tests.support.browser import drawn
 from tests.support.person import GREETING, MARA, PASSWORD, SCRIPTED, Person, operator
 from tests.support.postgres import ROOT
@@ -32,44 +32,30 @@ WIDE = [
     ("user", "> > > > > > > > quoted\n\n1. one\n   1. two\n      1. three\n         1. four"),
 ]
 """Messages that are wider than a phone."""
-AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 
 
 class TestForEverybody:
-    def serious(self, page: Page) -> list[str]:
-        """The issues that axe-core finds on the page."""
-        page.evaluate(AXE)
-        found = page.evaluate("axe.run().then(({ violations }) => violations)")
-        return [
-            f"{each['id']}: {node['html'][:200]}"
-            for each in found
-            if each["impact"] in ("serious", "critical")
-            for node in each["nodes"]
-        ]
-
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_axe_finds_no_serious_issue(self, admin: Person, scheme: Any) -> None:
+    def test_axe_finds_no_serious_issue(self, admin: Person) -> None:
         page = admin.page
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        issues = self.serious(page)
+        issues = serious_in_both_schemes(page)
         for name in ("Characters", "Memory", "Settings", "Delete"):
             admin.press(name)
             expect(page.get_by_role("dialog")).to_be_visible()
-            issues += self.serious(page)
+            issues += serious_in_both_schemes(page)
             page.keyboard.press("Escape")
         admin.open("/console.html")
         expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
-        issues += self.serious(page)
+        issues += serious_in_both_schemes(page)
         admin.open("/console.html?page=models")
         for name in ("Add a model", "Add a provider", "Edit OpenRouter"):
             page.get_by_role("button", name=name).first.click()
             expect(page.get_by_role("dialog")).to_be_visible()
-            issues += self.serious(page)
+            issues += serious_in_both_schemes(page)
             page.keyboard.press("Escape")
             expect(page.get_by_role("dialog")).to_have_count(0)
         admin.press("Sign out")
         expect(page.get_by_label("Email")).to_be_visible()
-        issues += self.serious(page)
+        issues += serious_in_both_schemes(page)
         assert issues == []
 
     def test_dark_scheme_has_dark_colours(self, person: Person) -> None:
@@ -148,7 +134,7 @@ class TestForEverybody:
         expect(dialog.get_by_text("The lorebook")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
         assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
-        assert self.serious(page) == []
+        assert serious(page) == []
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Why?")).to_be_focused()
 
@@ -167,12 +153,10 @@ class TestForEverybody:
         expect(dialog.get_by_label("The fact")).to_be_visible()
         assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_lorebooks_are_for_everybody(self, person: Person, scheme: Any) -> None:
+    def test_lorebooks_are_for_everybody(self, person: Person) -> None:
         """On a phone, by keyboard, with long words."""
         page, word = person.page, "Donaudampfschifffahrt" * 5
         person.begin()
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": 320, "height": 740})
         entry = {"keys": [word * 3], "name": word * 2, "content": word * 9, "enabled": False}
         row = {"user_id": person.user_id, "name": word, "content": {"entries": [entry, entry]}}
@@ -184,7 +168,7 @@ class TestForEverybody:
             expect(dialog).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") <= 320
             assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
-            issues.extend(self.serious(page))
+            issues.extend(serious_in_both_schemes(page))
             return dialog
 
         page.get_by_role("button", name="Conversations and characters").press("Enter")

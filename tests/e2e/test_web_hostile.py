@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import ceil
 
 import pytest
 from playwright.sync_api import Browser, Request, expect
 
 from tests.support.answers import text
+from tests.support.node import evaluate
 from tests.support.person import PASSWORD, Person
 from tests.support.upstream import Upstream, running_upstream
 
-FIRST_LOAD_BYTES = 300_000
+FIRST_LOAD_BYTES = 200_000
 
 
-@pytest.mark.parametrize("path", ["/", "/console.html"])
-def test_first_load_is_small_and_strict(person: Person, path: str) -> None:
-    loaded: list[int] = []
-    person.page.on(
-        "requestfinished", lambda request: loaded.append(request.sizes()["responseBodySize"])
-    )
+@pytest.mark.parametrize(("path", "bundle"), [("/", "chat"), ("/console.html", "console")])
+def test_first_load_is_small_and_strict(person: Person, path: str, bundle: str) -> None:
+    loaded: dict[str, int] = {}
+
+    def count(request: Request) -> None:
+        loaded[request.url.removeprefix(person.url)] = request.sizes()["responseBodySize"]
+
+    person.page.on("requestfinished", count)
     answer = person.page.goto(f"{person.url}{path}", wait_until="networkidle")
     assert answer is not None
 
     expect(person.page.get_by_label("Email")).to_be_visible()
-    assert len(loaded) > 8
-    assert 20_000 < sum(loaded) < FIRST_LOAD_BYTES
+    scripts = {name for name in loaded if name.endswith(".js")}
+    assert scripts == {"/theme.js", "/config.js", f"/js/{bundle}.js"}
+    assert 20_000 < sum(loaded.values()) < FIRST_LOAD_BYTES
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
@@ -126,26 +131,26 @@ class TestWords:
         self.harmless(person)
         assert elsewhere == []
 
-    @pytest.mark.parametrize("markup", HOSTILE)
-    def test_every_kind_of_markup(self, person: Person, elsewhere: list[str], markup: str) -> None:
+    def test_every_kind_of_markup(self, person: Person, elsewhere: list[str]) -> None:
         """Including text that the reply filters would have cut off."""
         person.open()
         expect(person.page.get_by_label("Email")).to_be_visible()
-        person.page.evaluate(
-            """async (text) => {
-              await import("/js/prose.js");
-              const prose = document.createElement("rp-prose");
-              prose.text = text;
-              document.body.append(prose);
-            }""",
-            markup,
-        )
-        prose = person.page.locator("rp-prose")
-        assert prose.locator(FORBIDDEN).count() == 0
-        assert prose.locator("xpath=.//@*").count() == 0
-        assert prose.inner_text().strip()
-        assert person.page.evaluate("window.hit") is None
-        assert elsewhere == []
+        for markup in HOSTILE:
+            person.page.evaluate(
+                """(text) => {
+                  document.querySelector("rp-prose")?.remove();
+                  const prose = document.createElement("rp-prose");
+                  prose.text = text;
+                  document.body.append(prose);
+                }""",
+                markup,
+            )
+            prose = person.page.locator("rp-prose")
+            assert prose.locator(FORBIDDEN).count() == 0, markup
+            assert prose.locator("xpath=.//@*").count() == 0, markup
+            assert prose.inner_text().strip(), markup
+            assert person.page.evaluate("window.hit") is None, markup
+            assert elsewhere == [], markup
 
     def test_card_of_a_hostile_author(self, person: Person, elsewhere: list[str]) -> None:
         person.begin()
@@ -250,11 +255,17 @@ class TestNothingStopsThePage:
         self, person: Person, scripted: Upstream
     ) -> None:
         person.expected = ["Shown as plain text"]
+        # DOMPurify is the only one who calls this.
+        person.page.add_init_script("""
+          const walk = Document.prototype.createNodeIterator;
+          Document.prototype.createNodeIterator = function (...given) {
+            if (window.isTooDeep) throw new RangeError("too deep");
+            return walk.apply(this, given);
+          };
+        """)
         person.begin()
         person.ask_the_scripted_model()
-        person.page.evaluate(
-            "() => { DOMPurify.sanitize = () => { throw new RangeError('too deep'); }; }"
-        )
+        person.page.evaluate("window.isTooDeep = true")
         scripted.enqueue(text("She *waits*."))
         person.say("Hello.")
         person.answered(3)
@@ -272,8 +283,7 @@ class TestNothingStopsThePage:
             + "x_y_" * 999
         )
         [stayed, grown, whole, other] = person.page.evaluate(
-            """async (text) => {
-              await import("/js/prose.js");
+            """(text) => {
               const drawn = (words) => {
                 const prose = document.createElement("rp-prose");
                 prose.text = words;
@@ -301,17 +311,17 @@ class TestNothingStopsThePage:
         """The rest is plain text; later texts are drawn as usual."""
         person.open()
         expect(person.page.get_by_label("Email")).to_be_visible()
+        text = "*ab* cdefghijklmn " * 400 + "the end"
+        all_there_is_time_for = "module.DRAW_WORK / module.parsedWork(module.sections(given))"
+        enough = ceil(evaluate("sections.js", all_there_is_time_for, text))
         [formatted, shown, later] = person.page.evaluate(
-            """async (text) => {
-              const { DRAW_WORK } = await import("/js/prose.js");
-              const { parsedWork, sections } = await import("/js/sections.js");
+            """async ([text, count]) => {
               const drawn = () => {
                 const prose = document.createElement("rp-prose");
                 prose.text = text;
                 return prose;
               };
-              const each = parsedWork(sections(text));
-              const many = Array.from({ length: 4 * Math.ceil(DRAW_WORK / each) }, drawn);
+              const many = Array.from({ length: count }, drawn);
               await new Promise((resolve) => setTimeout(resolve));
               return [
                 many.filter((prose) => prose.querySelector("em")).length / many.length,
@@ -319,7 +329,7 @@ class TestNothingStopsThePage:
                 drawn().querySelector("em") !== null,
               ];
             }""",
-            "*ab* cdefghijklmn " * 400 + "the end",
+            [text, 4 * enough],
         )
         assert 0 < formatted < 0.5
         assert shown

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dev.languages import DICTIONARIES
-from tests.e2e.test_web_comfort import serious
+from tests.support.axe import serious
 from tests.support.person import PASSWORD, Person
 
 

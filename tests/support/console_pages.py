@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.support.postgres import ROOT
+from tests.support.axe import serious_in_both_schemes
 
 PAGES = {
     "overview": "Activity",
@@ -24,10 +24,6 @@ PAGES = {
 }
 """By their names in addresses: the titles of the window."""
 WIDTHS = (320, 390, 768, 1280)
-AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
-SERIOUS = """axe.run().then(({ violations }) => violations
-  .filter(({ impact }) => ["serious", "critical"].includes(impact))
-  .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`)))"""
 TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BEYOND = """() => [...document.querySelectorAll("body *")]
@@ -45,7 +41,8 @@ def open_page(page: Page, origin: str, name: str) -> None:
 
 
 def issues(page: Page) -> list[str]:
-    """What is wrong on the open page at any width: sideways scrolling, and serious issues."""
+    """What is wrong on the open page at any width: sideways scrolling, and serious issues in light
+    and dark colours."""
     found = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
@@ -61,6 +58,5 @@ def issues(page: Page) -> list[str]:
         if width < 800 and page.evaluate(inside):
             found.append(f"a table of {name} scrolls sideways at {width} px")
         if width in (320, 1280):
-            page.evaluate(AXE)
-            found += [f"{name} at {width} px: {one}" for one in page.evaluate(SERIOUS)]
+            found += [f"{name} at {width} px, {one}" for one in serious_in_both_schemes(page)]
     return found

@@ -19,6 +19,9 @@ MARA = "Mara Voss"
 GREETING = "The lamp hisses"
 SCRIPTED = "scripted/one:free"
 """The model whose replies are scripted."""
+TOOLS = "button[aria-controls=tools]"
+"""The button of a phone's menu. To find it by its name, a browser would have to name all buttons,
+which are hundreds in a long conversation."""
 REPLY_MS = 900_000
 """Timeout for a reply of the real model on a busy machine."""
 
@@ -50,7 +53,7 @@ class Person:
 
     def use(self, name: str) -> None:
         """Presses a tool of the open conversation, which a phone has in a menu."""
-        tools = self.page.get_by_role("button", name="Tools", exact=True)
+        tools = self.page.locator(TOOLS)
         if tools.is_visible():
             tools.click()
         self.page.locator("#tools").get_by_role("button", name=name, exact=True).click()
@@ -137,7 +140,7 @@ class Person:
 
     def ask_the_scripted_model(self) -> None:
         """Selects the scripted model."""
-        tools = self.page.get_by_role("button", name="Tools", exact=True)
+        tools = self.page.locator(TOOLS)
         is_phone = tools.is_visible()
         if is_phone:
             tools.click()

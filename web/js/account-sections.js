@@ -1,7 +1,7 @@
 // The sections of the account dialog other than name, email and password: limits, blocked authors, download, deletion.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { unblockAuthor } from "./catalogue.js";
 import { dateFormat, plural, t } from "./language.js";
 import { describe, warning } from "./limits.js";

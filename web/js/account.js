@@ -1,6 +1,6 @@
 // A person's own account: name, email and password, and the way back in without the password.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { accountSections } from "./account-sections.js";
 import { showApiKeys } from "./api-keys.js";
 import { UserError, data, supabase } from "./backend.js";

@@ -1,7 +1,7 @@
 // API keys, for other programs: the dialog in which a person makes, copies and revokes them.
 
+import { html, nothing } from "lit-html";
 import { config } from "../config.js";
-import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError, data, supabase } from "./backend.js";
 import { copy } from "./copying.js";
 import { dateFormat, t } from "./language.js";

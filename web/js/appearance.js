@@ -1,6 +1,6 @@
 // The language, the theme and the size of text: kept on this device. theme.js applies the last two.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html } from "lit-html";
 import { LANGUAGES, chooseLanguage, language, t } from "./language.js";
 import { openDialog } from "./page.js";
 import { modal } from "./parts.js";

@@ -1,14 +1,13 @@
 // The two services behind the pages: Supabase (sign-in and rows) and the functions.
 
+import { createClient, isAuthError } from "@supabase/supabase-js";
+import { ChatClient, ChatError, ConnectionLost } from "../../clients/typescript/index.js";
 import { config } from "../config.js";
-import { ChatClient, ChatError, ConnectionLost } from "../vendor/roleplay-chat.js";
 import { t } from "./language.js";
 
 const FAILED = t("That did not work. Try again in a moment, or reload the page.");
 const SIGNED_OUT = t("You are signed out. Sign in again to continue.");
 const UNREACHABLE = t("The service cannot be reached. Check your connection, then try again.");
-
-const { createClient, isAuthError } = globalThis.supabase;
 
 export const supabase = createClient(
   config.supabaseUrl || location.origin,

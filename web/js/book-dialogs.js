@@ -1,8 +1,8 @@
 // The dialogs of lorebooks: the list, one book with its entries, and the question before deleting.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import { titleOf } from "./conversation-views.js";
 import { lookingBack, shownEntries, withLookingBack } from "./entries.js";
 import { entryForm } from "./entry-form.js";

@@ -1,7 +1,7 @@
 // The dialogs of the catalogue of public characters, and of a report.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import * as catalogue from "./catalogue.js";
 import { rating, showCharacter } from "./character-dialogs.js";
 import { talkWith } from "./conversations.js";

@@ -1,8 +1,8 @@
 // The dialogs of characters: the person's own, one with its details, and the question before deleting.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import { blockAuthor, ownReport, resumeCatalogue, unblockAuthor } from "./catalogue.js";
 import { editCharacter } from "./character-editor.js";
 import * as characters from "./characters.js";

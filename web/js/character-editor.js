@@ -1,7 +1,7 @@
 // The form in which a person writes a character.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
 import { UserError } from "./backend.js";
 import { MOST_GREETINGS, TEXTS, formOf, isChanged, problem } from "./character-rows.js";
 import * as characters from "./characters.js";

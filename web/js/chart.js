@@ -1,5 +1,7 @@
 // <rp-chart>: one uPlot chart in the page's colours, as wide as its container.
 
+import uPlot from "uplot";
+
 const HEIGHT = 180;
 const DAY = 86_400;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });

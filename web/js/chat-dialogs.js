@@ -1,7 +1,7 @@
 // The chat's dialogs.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { account } from "./account.js";
 import { ACCOUNT_VIEWS } from "./account-sections.js";
 import { apiKeys } from "./api-keys.js";

@@ -1,8 +1,8 @@
 // The chat's page, made from its state.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import { choices, standard, workersHealth } from "./availability.js";
 import { dialog } from "./chat-dialogs.js";
 import { composer } from "./composer-views.js";

@@ -1,8 +1,8 @@
 // The templates of the message box.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import { limitsLine } from "./account-sections.js";
 import { choices, standard } from "./availability.js";
 import { changeDraft, undoDraft } from "./drafts.js";

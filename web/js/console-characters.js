@@ -1,6 +1,6 @@
 // The pages "Characters", their ratings and declared ages, and "Reports", what people reported of them.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { UserError } from "./backend.js";
 import { go } from "./console-data.js";
 import { at } from "./console-formats.js";

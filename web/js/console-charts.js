@@ -1,6 +1,6 @@
 // A chart with its numbers as a table, which can be exported.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import "./chart.js";
 import { at, compact } from "./console-formats.js";
 import { dataTable } from "./console-tables.js";

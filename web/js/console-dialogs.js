@@ -1,6 +1,6 @@
 // The console's dialogs, by name.
 
-import { nothing } from "../vendor/lit/lit-html.js";
+import { nothing } from "lit-html";
 import { ageForm } from "./console-characters.js";
 import { knownProviderForm, modelForm, providerForm } from "./console-forms.js";
 import { roleForm } from "./console-limits.js";

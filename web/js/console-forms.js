@@ -1,6 +1,6 @@
 // The forms for models and providers.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { UserError } from "./backend.js";
 import { state } from "./console-data.js";
 import { askToDelete, askToDeleteProvider } from "./console-questions.js";

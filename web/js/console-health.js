@@ -1,6 +1,6 @@
 // The pages "Health", with the problems that the database reports, and "Workers".
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { workerHealth } from "./availability.js";
 import { PAGES } from "./console-address.js";
 import { chart } from "./console-charts.js";

@@ -1,6 +1,6 @@
 // The page "Limits": limits and budgets of everybody, of roles, and of the project.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { UserError } from "./backend.js";
 import { dollars } from "./console-formats.js";
 import { ALWAYS, fieldOf, knownIn, limitsIn, limitsOf, otherwise } from "./console-limit.js";

@@ -1,6 +1,6 @@
 // The page "Models": models by task, and providers.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { askToDelete, switchProvider } from "./console-questions.js";
 import * as panel from "./console-models-data.js";
 import { commands, section, updated } from "./console-parts.js";

@@ -1,6 +1,6 @@
 // The page "Activity": what turns did in a period.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { localTime, utcTime } from "./console-address.js";
 import { chart } from "./console-charts.js";
 import { go } from "./console-data.js";

@@ -1,6 +1,6 @@
 // Small templates that several pages of the console use.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { address } from "./console-address.js";
 import { timeOfDay } from "./console-formats.js";
 

@@ -1,6 +1,6 @@
 // The page "People": whose age is verified, and who has a role. Both are changed by commands.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html } from "lit-html";
 import { commands, link, section, updated } from "./console-parts.js";
 import { dataTable } from "./console-tables.js";
 

@@ -1,6 +1,6 @@
 // Questions before a change that others notice.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html } from "lit-html";
 import * as panel from "./console-models-data.js";
 import { formButtons } from "./console-parts.js";
 import { closeDialog, doing, once, openDialog, submitting } from "./page.js";

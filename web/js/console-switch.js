@@ -1,6 +1,6 @@
 // The page "Switch": in an adopted installation, who is answered by which function, and how both do.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html } from "lit-html";
 import { at, dollars, seconds, whole } from "./console-formats.js";
 import { commands, facts, section, updated } from "./console-parts.js";
 import { dataTable } from "./console-tables.js";

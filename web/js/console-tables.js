@@ -3,7 +3,7 @@
 // A column is {title, value, cell, numeric}: `value` is what is sorted, searched and exported; `cell` is what is
 // shown, by default the value.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { csv, matching, sorted } from "./console-rows.js";
 import { state } from "./console-data.js";
 import { set } from "./page.js";

@@ -1,6 +1,6 @@
 // The page "Templates": prompt templates, and the prompt that one makes.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { whole } from "./console-formats.js";
 import { commands, link, section, updated } from "./console-parts.js";
 import { previewPrompt } from "./console-people-data.js";

@@ -1,7 +1,7 @@
 // The pages "Turns", a filtered list, and "Turn", one of them. Neither has anybody's words.
 
-import { repeat } from "../vendor/lit/directives/repeat.js";
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { repeat } from "lit-html/directives/repeat.js";
+import { html, nothing } from "lit-html";
 import { localTime, STATUSES, utcTime } from "./console-address.js";
 import { go } from "./console-data.js";
 import { at, dollars, seconds, whole } from "./console-formats.js";

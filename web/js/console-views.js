@@ -1,6 +1,6 @@
 // The console's frame: its header, and the page of the address.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { address, PAGES } from "./console-address.js";
 import { charactersPage, reportsPage } from "./console-characters.js";
 import * as panel from "./console-data.js";

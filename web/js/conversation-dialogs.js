@@ -1,7 +1,7 @@
 // The dialogs of listed conversations: to rename one, and to restore deleted ones.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { rename, restoreListed } from "./conversation-actions.js";
 import { pictureOf, titleOf, when } from "./conversation-views.js";
 import { t } from "./language.js";

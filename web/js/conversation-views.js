@@ -1,7 +1,7 @@
 // The templates of the listed conversations and of their menu.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { exportChat, pin, remove, showDeleted, showRename } from "./conversation-actions.js";
 import { showMoreConversations } from "./conversation-list.js";
 import { choose } from "./conversations.js";

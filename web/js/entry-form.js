@@ -1,7 +1,7 @@
 // The form of an entry of a lorebook.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
 import { read } from "./entries.js";
 import { t } from "./language.js";
 import * as books from "./lorebooks.js";

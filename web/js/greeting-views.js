@@ -1,6 +1,6 @@
 // The greetings with which a character can begin, as they are, one at a time.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { t } from "./language.js";
 import { excerpt } from "./legible.js";
 import { doing, set } from "./page.js";

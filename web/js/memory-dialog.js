@@ -1,8 +1,8 @@
 // The dialog of a conversation's memory: its summary, its facts, and the forms that change them.
 
-import { html, noChange, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, noChange, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import { day } from "./facts.js";
 import { t } from "./language.js";
 import * as facts from "./memory.js";

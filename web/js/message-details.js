@@ -1,6 +1,6 @@
 // The details of a message: when it was said, and what its reply took.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { data, supabase } from "./backend.js";
 import { dateFormat, numberFormat, plural, t } from "./language.js";
 import { doing } from "./page.js";

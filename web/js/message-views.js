@@ -1,6 +1,6 @@
 // The templates of messages and of the reply that is being written.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { GREETING, modelName } from "./availability.js";
 import { branch } from "./conversations.js";
 import { copy } from "./copying.js";

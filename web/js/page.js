@@ -1,6 +1,6 @@
 // A page's state, and the only way to change and draw it. Both pages start with `show`.
 
-import { render } from "../vendor/lit/lit-html.js";
+import { render } from "lit-html";
 import { UserError } from "./backend.js";
 import { t } from "./language.js";
 

@@ -1,6 +1,6 @@
 // Small templates that several views use.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { t } from "./language.js";
 import { dismissDialog, set } from "./page.js";
 import { endSession } from "./session.js";

@@ -1,8 +1,8 @@
 // The dialogs of personas: the list, the form of one, and what is asked before one is deleted.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import { t } from "./language.js";
 import { excerpt } from "./legible.js";
 import { changeDialog, doing, submitting } from "./page.js";

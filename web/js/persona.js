@@ -1,7 +1,7 @@
 // The choice of the character that the person plays in the open conversation.
 
-import { html } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
+import { html } from "lit-html";
+import { live } from "lit-html/directives/live.js";
 import { changeConversation } from "./conversations.js";
 import { t } from "./language.js";
 import { doing, set } from "./page.js";

@@ -1,7 +1,7 @@
 // Pictures of characters: shown where the person may see them, the first letter of the name elsewhere.
 // They are read with the person's token, so a picture that is private again is not shown any more.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { UserError, act, data, supabase } from "./backend.js";
 import { t } from "./language.js";
 import { doing, redraw, set } from "./page.js";

@@ -2,16 +2,15 @@
 // and images become words (an image would tell its host who reads it), and the result passes
 // DOMPurify. Text that is too complex to parse is shown as plain text.
 
-import { Marked, Tokenizer } from "../vendor/marked.js";
+import DOMPurify from "dompurify";
+import { Marked, Tokenizer } from "marked";
 import { isBeside, withLetters } from "./emphasis.js";
 import { t } from "./language.js";
-import { parsedWork, sections } from "./sections.js";
+import { DRAW_WORK, parsedWork, sections } from "./sections.js";
 
 const TAGS = ["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li"];
 const TABLES = ["table", "thead", "tbody", "tr", "th", "td"];
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-
-export const DRAW_WORK = 40_000_000; // for all texts that are drawn at once, about 1 s
 
 const escaped = (text) => text.replace(/[&<>"]/g, (char) => ENTITIES[char]);
 
@@ -102,7 +101,7 @@ function showPlain(part, text) {
 }
 
 const formatted = (text) =>
-  globalThis.DOMPurify.sanitize(marked.parse(text), {
+  DOMPurify.sanitize(marked.parse(text), {
     ALLOWED_TAGS: [...TAGS, ...TABLES],
     ALLOWED_ATTR: ["start"],
     RETURN_DOM_FRAGMENT: true,

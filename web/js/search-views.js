@@ -1,7 +1,7 @@
 // The templates of the search field and of what was found.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
 import { pictureOf, titleOf, when } from "./conversation-views.js";
 import { t } from "./language.js";
 import { doing } from "./page.js";

@@ -10,6 +10,7 @@ const NESTING = 16;
 export const WORK = 4_000_000; // limit for all parsed sections of a text, about 0.1 s
 const SECTION_WORK = 2_000_000; // limit for one, parsed again for each piece of a reply
 const ELEMENT = 800; // cost of an element in the same unit
+export const DRAW_WORK = 40_000_000; // limit for all texts that are drawn at once, about 1 s
 
 const LINES = /(?<=\n)/;
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;

@@ -1,6 +1,6 @@
 // Signing in, up and out, for both pages.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { config } from "../config.js";
 import { data, supabase } from "./backend.js";
 import { forgetDraftsOf } from "./device.js";

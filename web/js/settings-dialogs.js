@@ -1,7 +1,7 @@
 // The settings of a conversation: title, persona, content, memory, author's note and generation.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { live } from "../vendor/lit/directives/live.js";
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
 import { exportChat, remove, rename } from "./conversation-actions.js";
 import * as settingsOf from "./conversation-settings.js";
 import { changeConversation } from "./conversations.js";

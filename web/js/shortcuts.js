@@ -1,6 +1,6 @@
 // Keys for what is done often, and the list of them.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html } from "lit-html";
 import { choosePartner } from "./conversations.js";
 import { beginEdit } from "./edits.js";
 import { t } from "./language.js";

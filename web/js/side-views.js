@@ -1,7 +1,7 @@
 // The templates of the list at the side.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
-import { repeat } from "../vendor/lit/directives/repeat.js";
+import { html, nothing } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { showAccount } from "./account.js";
 import { showAppearance } from "./appearance.js";
 import { showCatalogue } from "./catalogue.js";

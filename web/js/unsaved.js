@@ -1,7 +1,7 @@
 // Forms that were closed without being saved: what was typed is kept on this device, by person and by what the form is
 // about, until it is saved, discarded, or its person signs out.
 
-import { html, nothing } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "lit-html";
 import { formKey, keepText, keptJson } from "./device.js";
 import { t } from "./language.js";
 import { set } from "./page.js";

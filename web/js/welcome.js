@@ -1,6 +1,6 @@
 // What a first visit says: what this is, and what is kept.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html } from "lit-html";
 import { t } from "./language.js";
 
 export const introduction = html`
