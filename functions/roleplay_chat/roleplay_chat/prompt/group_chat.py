@@ -19,8 +19,8 @@ def is_group_chat(begun: BegunTurn) -> bool:
     """Whether characters other than the speaker are or were in the conversation."""
     if begun.character is None:
         return False
-    own = begun.character.id
-    return bool(begun.others) or any(row.character_id not in (None, own) for row in begun.history)
+    speakers = {row.character_id for row in begun.history}
+    return bool(begun.others) or not speakers <= {None, begun.character.id}
 
 
 def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
