@@ -173,7 +173,7 @@ class TestNextBatches:
         self, lengths: list[int], room: int, room_to_read: int
     ) -> None:
         history = [
-            row.model_copy(update={"content": "x" * length})
+            replace(row, content="x" * length)
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
         batches = due(history, room=room, capacity=room_to_read)

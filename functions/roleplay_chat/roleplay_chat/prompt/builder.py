@@ -692,7 +692,7 @@ def _kept(spec: PromptSpec, frame: _Frame, cost: int) -> Sequence[MessageRow]:
     # With several people, a name stands before what was said.
     name = newest.content.removesuffix(said)
     end = _end(said, limit - spec.tokens.count(name), spec.tokens)
-    return [newest.model_copy(update={"content": name + end})] if end else []
+    return [replace(newest, content=name + end)] if end else []
 
 
 def _end(text: str, limit: int, tokens: Tokens) -> str:
