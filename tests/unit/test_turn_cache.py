@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -11,7 +13,7 @@ import pytest
 
 from edge.json_text import dumps
 from roleplay_chat.api import Task
-from roleplay_chat.rows import MessageRow
+from roleplay_chat.rows import BegunTurn, MessageRow
 from roleplay_chat.turn_cache import (
     MAX_BYTES,
     MAX_BYTES_EACH,
@@ -141,6 +143,17 @@ class TestKeeping:
 class TestCompleting:
     def test_what_is_kept_comes_before_what_is_new(self) -> None:
         assert whole(copy_of("a", "b"), row(8), row(9)) == [1, 2, 8, 9]
+
+    def test_what_is_kept_is_taken_as_it_is_and_cannot_be_changed(self) -> None:
+        copy = copy_of("a")
+        begun = begun_with(row(9), kept=kept())
+        next_copy = complete(begun, copy)
+        more = {"now": datetime.now(UTC), "turn": {"id": ADA}, "user": {}}
+        read = BegunTurn.model_validate(begun | more).history
+        assert [one.content for one in read] == ["a", "Hello."]
+        assert read[0] is copy.rows[0] is next_copy.rows[0]
+        with pytest.raises(FrozenInstanceError):
+            read[0].content = "b"  # type: ignore[misc]
 
     def test_only_what_holds_is_used(self) -> None:
         copy = copy_of("a", "b", "c", "d", "e")
