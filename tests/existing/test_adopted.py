@@ -96,7 +96,7 @@ class Product:
         """The history that a turn of ours puts into the prompt, and the message it is about."""
         begun = self.begin("What now?")
         self.finish(begun, "Now this.")
-        said = [f"{row['sender']}: {row['content']}" for row in begun["history"]]
+        said = [f"{row.sender}: {row.content}" for row in begun["history"]]
         return [*said, f"user: {begun['turn']['message']}"]
 
 
@@ -219,7 +219,7 @@ def test_a_message_that_repeats_an_earlier_one_is_the_one_that_is_answered(
     begun = product.turn("Yes.", "Here we are.")
 
     said = ["Yes.", "Then come."]
-    assert [row["content"] for row in begun["history"]][-2:] == said
+    assert [row.content for row in begun["history"]][-2:] == said
     assert [line.split(": ")[1] for line in product.everything()][-4:] == [
         *said,
         "Yes.",
@@ -238,7 +238,7 @@ def test_a_switch_and_back_loses_no_word_on_either_side(product: Product) -> Non
 
     product.client_writes("How much?")
     begun = product.turn("How much?", "A whole sea of it.")
-    assert [row["content"] for row in begun["history"]] == [line.split(": ")[1] for line in said]
+    assert [row.content for row in begun["history"]] == [line.split(": ")[1] for line in said]
     said += ["user: How much?", "assistant: A whole sea of it."]
     assert product.old_function_reads() == said
 

@@ -17,6 +17,7 @@ from psycopg import Rollback
 from psycopg.types.json import Jsonb
 
 from roleplay_chat import turn_store
+from roleplay_chat.rows import MessageRow
 from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.support.answers import reply, text
 from tests.support.postgres import OWNER, Postgres
@@ -128,14 +129,14 @@ class Instance:
         return [row["id"] for row in rows]
 
 
-def _memory(begun: dict[str, Any]) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def _memory(begun: dict[str, Any]) -> tuple[dict[str, Any] | None, list[MessageRow]]:
     """The memory of a turn, and the messages that are in no summary. The position of the turn's own
     message differs from call to call."""
     memory, own = begun["memory"], begun["turn"]["position"]
     if memory is None:
         return None, []
     backlog = [
-        {**row, "position": "own"} if row["position"] == own else row for row in memory["backlog"]
+        replace(row, position=-1) if row.position == own else row for row in memory["backlog"]
     ]
     return {**memory, "backlog": None}, backlog
 
@@ -636,7 +637,7 @@ def test_messages_without_a_summary_are_those_of_today_s_characters(
         stack.insert("messages", **spoken, content=f"{number}. {'lorem ipsum ' * 400}")
     instance = Instance(stack, user, conversation)
     instance.turn()
-    speakers = [row.get("speaker") for row in instance.begin()["memory"]["backlog"]]
+    speakers = [row.speaker for row in instance.begin()["memory"]["backlog"]]
     assert speakers == [None, "Bo", *["Mara"] * 62]
     stack.db.execute(
         "update turns set status = 'failed', finished_at = now() where status = 'running'"

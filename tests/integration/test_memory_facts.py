@@ -121,7 +121,7 @@ def step(
     conversation = conversation or talk.conversation
     _, covered = summary(talk, conversation)
     rows = [
-        MessageRow.model_validate(row)
+        MessageRow(**row)
         for row in talk.stack.all(
             "select position, sender, content from messages where conversation_id = %s"
             " and is_active and position > %s order by position",
@@ -3179,7 +3179,7 @@ def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
     """A step whose model was told a person's words."""
     _, covered = summary(talk)
     rows = [
-        MessageRow.model_validate(row)
+        MessageRow(**row)
         for row in talk.stack.all(
             "select position, sender, content from messages where conversation_id = %s"
             " and position > %s order by position",

@@ -153,8 +153,9 @@ class TestNextBatches:
             history = rows(count, chars=chars)
             room = {"room": 10**7, "capacity": 10**6}
             batches = next_batches(MAY_WRITE, history, most_bytes=most_bytes, **room)
+            cost = sum(UNCALIBRATED.count(row.content) + TOKENS_PER_MESSAGE for row in history)
             is_seen = may_be_due(
-                MAY_WRITE, history, min_room=10**7, most_bytes=most_bytes, tokens=UNCALIBRATED
+                MAY_WRITE, history, cost=cost, min_room=10**7, most_bytes=most_bytes
             )
             assert is_seen == bool(batches)
             if batches:
@@ -172,7 +173,7 @@ class TestNextBatches:
         self, lengths: list[int], room: int, room_to_read: int
     ) -> None:
         history = [
-            row.model_copy(update={"content": "x" * length})
+            replace(row, content="x" * length)
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
         batches = due(history, room=room, capacity=room_to_read)

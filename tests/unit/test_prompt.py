@@ -18,6 +18,7 @@ from roleplay_chat.prompt.builder import (
     SHARES,
     Message,
     PromptSpec,
+    _cost_at_most,
     _recent,
     build,
     history_room,
@@ -178,7 +179,10 @@ def test_history_that_the_database_cut_begins_at_the_same_message_for_some_turns
         for n in range(200)
     ]
     read = [rows[newest - 19 : newest] for newest in range(60, 160)]
-    kept = [_recent(history, room, 100, UNCALIBRATED, is_cut=True) for history in read]
+    kept = [
+        _recent(history, room, 100, _cost_at_most(history, UNCALIBRATED), UNCALIBRATED, is_cut=True)
+        for history in read
+    ]
     firsts = [history[0].position for history in kept]
     assert firsts == sorted(firsts)
     assert len(set(firsts)) <= 30
@@ -196,7 +200,7 @@ def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list
     turn, limits = begun(history=history), {"context_tokens": 4096, "max_tokens": 400}
     room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     cost = {row.position: UNCALIBRATED.count(row.content) + 4 for row in history}
-    kept = list(_recent(history, room, 500, UNCALIBRATED))
+    kept = list(_recent(history, room, 500, _cost_at_most(history, UNCALIBRATED), UNCALIBRATED))
     spent = sum(cost[row.position] for row in kept)
     assert kept == history[len(history) - len(kept) :]
     assert spent <= room

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -11,6 +13,7 @@ import pytest
 
 from edge.json_text import dumps
 from roleplay_chat.api import Task
+from roleplay_chat.rows import BegunTurn, MessageRow
 from roleplay_chat.turn_cache import (
     MAX_BYTES,
     MAX_BYTES_EACH,
@@ -24,6 +27,7 @@ from roleplay_chat.turn_cache import (
 
 TASK: Task = "roleplay"
 ADA, BEN = UUID(int=1), UUID(int=2)
+MARA, TOM, GONE = UUID(int=3), UUID(int=4), UUID(int=5)
 STAMP = {"change": "a", "newest_id": "b", "upto": 100, "is_cut": False, "most": 1000}
 
 
@@ -31,8 +35,13 @@ def row(position: int, content: str = "Hello.", **more: Any) -> dict[str, Any]:
     return {"sender": "user", "content": content, "position": position} | more
 
 
+def message(position: int, content: str = "Hello.", **more: Any) -> MessageRow:
+    return MessageRow(**row(position, content, **more))
+
+
 def copy_of(*contents: str) -> CachedTurn:
-    return CachedTurn([row(number, content) for number, content in enumerate(contents, 1)], STAMP)
+    rows = [message(number, content) for number, content in enumerate(contents, 1)]
+    return CachedTurn(rows, STAMP)
 
 
 def rows(copies: TurnCache, user: UUID, conversation: UUID | None) -> int:
@@ -67,7 +76,7 @@ def whole(copy: CachedTurn, *new: dict[str, Any], **changed: Any) -> list[int]:
     """The positions of the history that a turn has."""
     begun = begun_with(*new, kept=kept(**changed))
     complete(begun, copy)
-    return [one["position"] for one in begun["history"]]
+    return [one.position for one in begun["history"]]
 
 
 class TestKeeping:
@@ -97,9 +106,9 @@ class TestKeeping:
         copy = copy_of(content * 1000)
         (row,) = copy.rows
         before = copy.size
-        dumps(row["content"])  # makes the UTF-8
-        assert copy.size == before
-        assert before == pytest.approx(sys.getsizeof(row["content"]), abs=1000)
+        dumps(row.content)  # makes the UTF-8
+        assert copy_of(row.content).size == before
+        assert before == pytest.approx(sys.getsizeof(row.content), abs=1000)
 
     @pytest.mark.parametrize("max_bytes", [0, 100])
     def test_an_instance_without_memory_keeps_nothing(self, max_bytes: int) -> None:
@@ -135,6 +144,17 @@ class TestCompleting:
     def test_what_is_kept_comes_before_what_is_new(self) -> None:
         assert whole(copy_of("a", "b"), row(8), row(9)) == [1, 2, 8, 9]
 
+    def test_what_is_kept_is_taken_as_it_is_and_cannot_be_changed(self) -> None:
+        copy = copy_of("a")
+        begun = begun_with(row(9), kept=kept())
+        next_copy = complete(begun, copy)
+        more = {"now": datetime.now(UTC), "turn": {"id": ADA}, "user": {}}
+        read = BegunTurn.model_validate(begun | more).history
+        assert [one.content for one in read] == ["a", "Hello."]
+        assert read[0] is copy.rows[0] is next_copy.rows[0]
+        with pytest.raises(FrozenInstanceError):
+            read[0].content = "b"  # type: ignore[misc]
+
     def test_only_what_holds_is_used(self) -> None:
         copy = copy_of("a", "b", "c", "d", "e")
         assert whole(copy, row(9), after=1, before=5, without=3) == [2, 4, 9]
@@ -144,18 +164,19 @@ class TestCompleting:
         assert whole(copy_of("aaaa", "ä", "bb"), row(9, "cccccc"), most=most) == positions
 
     def test_what_is_left_out_is_counted_before_the_history(self) -> None:
-        rows = [row(1, sender="character"), row(2), row(3, sender="character"), row(4)]
+        senders = ("character", "user", "character", "user")
+        rows = [message(place, sender=sender) for place, sender in enumerate(senders, 1)]
         begun = begun_with(row(9), kept=kept(most=12), preceding={"messages": 7, "replies": 3})
         complete(begun, CachedTurn(rows, STAMP))
-        assert [one["position"] for one in begun["history"]] == [4, 9]
+        assert [one.position for one in begun["history"]] == [4, 9]
         assert begun["preceding"] == {"messages": 10, "replies": 5}
 
     def test_speakers_have_the_names_of_today(self) -> None:
-        copy = CachedTurn([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)
-        begun = begun_with(kept=kept(), names={"x": "Mira"})
+        copy = CachedTurn([message(1, character_id=MARA, speaker="Mara"), message(2)], STAMP)
+        begun = begun_with(kept=kept(), names={str(MARA): "Mira"})
         complete(begun, copy)
-        assert [one.get("speaker") for one in begun["history"]] == ["Mira", None]
-        assert copy.rows[0]["speaker"] == "Mara"
+        assert [one.speaker for one in begun["history"]] == ["Mira", None]
+        assert copy.rows[0].speaker == "Mara"
 
     def test_what_is_recalled_of_the_copy_has_its_text(self) -> None:
         recalled = [row(2, score=1.5) | {"content": None}, row(50, "far", score=1)]
@@ -167,18 +188,17 @@ class TestCompleting:
         said = [
             row(1),
             row(2, sender="character"),
-            row(3, sender="character", character_id="y"),
-            row(4, sender="character", character_id="gone"),
+            row(3, sender="character", character_id=str(TOM)),
+            row(4, sender="character", character_id=str(GONE)),
         ]
-        begun = begun_with(
-            *said, names={"x": "Mara", "y": "Tom"}, conversation={"character_id": "x"}
-        )
+        names = {str(MARA): "Mara", str(TOM): "Tom"}
+        begun = begun_with(*said, names=names, conversation={"character_id": str(MARA)})
         complete(begun, CachedTurn())
         assert begun["history"] == [
-            row(1),
-            row(2, sender="character", character_id="x", speaker="Mara"),
-            row(3, sender="character", character_id="y", speaker="Tom"),
-            row(4, sender="character", character_id="gone", speaker="Somebody"),
+            message(1),
+            message(2, sender="character", character_id=MARA, speaker="Mara"),
+            message(3, sender="character", character_id=TOM, speaker="Tom"),
+            message(4, sender="character", character_id=GONE, speaker="Somebody"),
         ]
 
     PERSONAS: ClassVar = [
@@ -197,30 +217,32 @@ class TestCompleting:
             recalled=[row(8, sender="character", score=1), row(4, score=1)],
             memory={"backlog": [row(4)]},
         )
-        next_rows = complete(begun, CachedTurn(said[:2], STAMP)).rows
-        named = {one["position"]: one["speaker"] for one in begun["history"] if "speaker" in one}
+        copy = CachedTurn([MessageRow(**one) for one in said[:2]], STAMP)
+        next_rows = complete(begun, copy).rows
+        named = {one.position: one.speaker for one in begun["history"] if one.speaker}
         # Before all that is known it was the first one.
         assert named == {1: "Ben Lind", 4: "Ben Lind", 7: "Cleo"}
         assert [one.get("speaker") for one in begun["recalled"]] == [None, "Ben Lind"]
-        assert begun["memory"]["backlog"][0]["speaker"] == "Ben Lind"
+        assert begun["memory"]["backlog"][0].speaker == "Ben Lind"
         assert begun["turn"]["speaker"] == "Cleo"
-        assert all("speaker" not in one for one in next_rows)
+        assert not any(one.speaker for one in next_rows)
 
     def test_messages_without_a_summary_have_their_speakers(self) -> None:
-        backlog = [row(1, character_id=None), row(2, sender="character", character_id="y")]
-        begun = begun_with(row(3), names={"y": "Tom"}, memory={"backlog": backlog})
+        tom = str(TOM)
+        backlog = [row(1, character_id=None), row(2, sender="character", character_id=tom)]
+        begun = begun_with(row(3), names={tom: "Tom"}, memory={"backlog": backlog})
         next_copy = complete(begun, CachedTurn())
-        assert (next_copy.known["backlog"], next_copy.known["backlog_speakers"]) == (2, ["y"])
-        assert [one.get("speaker") for one in begun["memory"]["backlog"]] == [None, "Tom"]
-        again = begun_with(names={"y": "Tim"}, memory={"backlog": None})
+        assert (next_copy.known["backlog"], next_copy.known["backlog_speakers"]) == (2, [tom])
+        assert [one.speaker for one in begun["memory"]["backlog"]] == [None, "Tom"]
+        again = begun_with(names={tom: "Tim"}, memory={"backlog": None})
         complete(again, next_copy)
-        assert [one.get("speaker") for one in again["memory"]["backlog"]] == [None, "Tim"]
+        assert [one.speaker for one in again["memory"]["backlog"]] == [None, "Tim"]
 
     def test_messages_that_may_change_without_notice_are_not_kept(self) -> None:
         begun = begun_with(row(1), row(101), memory={"backlog": [row(1), row(2), row(101)]})
         copy = complete(begun, CachedTurn())
-        assert [one["position"] for one in copy.rows] == [1]
-        assert [one["position"] for one in copy.backlog] == [1, 2]
+        assert [one.position for one in copy.rows] == [1]
+        assert [one.position for one in copy.backlog] == [1, 2]
         assert complete(begun_with(row(1), copy=None), CachedTurn()).rows == ()
 
     def test_parts_that_are_the_same_are_left_out_and_put_back(self) -> None:

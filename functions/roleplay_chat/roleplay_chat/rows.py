@@ -1,6 +1,7 @@
 """Types for the result of begin_turn. Field names are the database's."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -131,8 +132,13 @@ class CastRow(Row):
     content_rating: Tier = "sfw"
 
 
-class MessageRow(Row):
-    """A message of the history. Positions increase."""
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message of the history. Positions increase.
+
+    Not a model, because an instance keeps thousands of them (`turn_cache`), and a model takes four
+    times the memory.
+    """
 
     sender: Literal["user", "character"]
     content: str
@@ -154,6 +160,7 @@ class PrecedingRow(Row):
     replies: int = 0
 
 
+@dataclass(frozen=True, slots=True)
 class RecalledRow(MessageRow):
     """A message that relates to what the person says; it may also be in the history."""
 

@@ -7,8 +7,9 @@ for the person whose turn it is, and only as far as it is unchanged.
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from cachetools import TTLCache
 from edge.json_text import dumps, loads
 from roleplay_chat.api import Task
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, message_rows, speaker_name
+from roleplay_chat.rows import MessageRow
 
 MAX_BYTES = 16 * 2**20
 """Of all cached turns of an instance."""
@@ -29,8 +31,10 @@ SECONDS = 900.0
 """A cached turn is dropped after this time without another."""
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where containers find the limit of their memory."""
-_ROW_BYTES = 300
+_ROW_BYTES = 150
 """The memory of a message in Python without its text."""
+_PART_BYTES = 300
+"""That of a part without its data, and of a cached turn."""
 
 Row = dict[str, Any]
 
@@ -55,28 +59,28 @@ class Part:
     """As JSON, which takes less memory, and which nobody can change."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CachedTurn:
     """What a turn has read, and its task's configuration."""
 
-    rows: Sequence[Row] = ()
+    rows: Sequence[MessageRow] = ()
     """The messages of the history up to a position, oldest first."""
     stamp: Mapping[str, Any] = field(default_factory=dict)
     """`copy` of the result of begin_turn."""
-    backlog: Sequence[Row] = ()
+    backlog: Sequence[MessageRow] = ()
     """The oldest messages that are in no summary."""
     parts: Mapping[str, Part] = field(default_factory=dict)
     """Characters and books, facts and summary, and what else `_PARTS` names."""
     task_config: Part | None = None
     """Models and templates of the turn's task."""
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The memory that it takes without the task configuration, in bytes."""
         rows = (*self.rows, *self.backlog)
-        texts = sum(text_memory(row["content"]) + _ROW_BYTES for row in rows)
-        parts = sum(len(part.data) + _ROW_BYTES for part in self.parts.values())
-        return texts + parts + _ROW_BYTES
+        texts = sum(text_memory(row.content) + _ROW_BYTES for row in rows)
+        parts = sum(len(part.data) + _PART_BYTES for part in self.parts.values())
+        return texts + parts + _PART_BYTES
 
     @property
     def known(self) -> Row:
@@ -89,13 +93,13 @@ class CachedTurn:
         known = {
             **self.stamp,
             **digests,
-            "first": self.rows[0]["position"],
+            "first": self.rows[0].position,
             "messages": len(self.rows),
             "bytes": sum(map(_length, self.rows)),
             "speakers": _speakers(self.rows),
         }
         if self.backlog:
-            known["backlog"] = self.backlog[-1]["position"]
+            known["backlog"] = self.backlog[-1].position
             known["backlog_speakers"] = _speakers(self.backlog)
         return known
 
@@ -127,8 +131,9 @@ class TurnCache:
             return
         key = user_id, conversation_id
         self._turns.pop(key, None)
-        if copy.size <= self._max_bytes_each:
-            self._turns[key] = replace(copy, task_config=None)
+        kept = replace(copy, task_config=None)
+        if kept.size <= self._max_bytes_each:
+            self._turns[key] = kept
 
 
 def most_bytes(limit: int | None) -> int:
@@ -151,8 +156,8 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
     row; return the next copy."""
     names = begun.get("names") or {}
     first_character_id = (begun.get("conversation") or {}).get("character_id")
-    for part in ("history", "recalled"):
-        begun[part] = message_rows(begun[part], names, first_character_id)
+    begun["history"] = _typed(message_rows(begun["history"], names, first_character_id))
+    begun["recalled"] = message_rows(begun["recalled"], names, first_character_id)
     task_config = _part(begun, _TASK_CONFIG, copy.task_config)
     found = {
         name: _part(begun, name, copy.parts.get(name)) for name in _PARTS if name != _TASK_CONFIG
@@ -168,17 +173,17 @@ def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
     if memory := begun.get("memory"):
         memory |= begun.get("summary_texts") or {}
         new = memory.get("backlog")
-        memory["backlog"] = _renamed(copy.backlog if new is None else new, names)
+        memory["backlog"] = _renamed(copy.backlog if new is None else _typed(new), names)
     next_copy = _next_copy(begun, parts, task_config)
     _name_personas(begun)
     return next_copy
 
 
-def _count_too(begun: Row, left_out: Sequence[Row]) -> None:
+def _count_too(begun: Row, left_out: Sequence[MessageRow]) -> None:
     """Add messages to those that come before the history, if they are counted."""
     if preceding := begun.get("preceding"):
         preceding["messages"] += len(left_out)
-        preceding["replies"] += sum(row["sender"] == "character" for row in left_out)
+        preceding["replies"] += sum(row.sender == "character" for row in left_out)
 
 
 def _next_copy(begun: Row, parts: Mapping[str, Part], task_config: Part | None) -> CachedTurn:
@@ -187,7 +192,7 @@ def _next_copy(begun: Row, parts: Mapping[str, Part], task_config: Part | None) 
         return CachedTurn(parts=parts, task_config=task_config)
     backlog = (begun.get("memory") or {}).get("backlog") or ()
     rows, backlog = (
-        [row for row in part if row["position"] <= stamp["upto"]]
+        [row for row in part if row.position <= stamp["upto"]]
         for part in (begun["history"], backlog)
     )
     return CachedTurn(rows, stamp, backlog, parts, task_config)
@@ -199,17 +204,20 @@ def _name_personas(begun: Row) -> None:
         return
     starts = [persona["from"] for persona in personas]
 
-    def name_at(position: int) -> str | None:
+    def name_at(position: int, sender: str = "user") -> str | None:
         name = personas[max(bisect_right(starts, position) - 1, 0)]["name"]
-        return name and " ".join(name.split())
+        return " ".join(name.split()) if name and sender == "user" else None
 
-    def named(row: Row) -> Row:
-        name = name_at(row["position"]) if row["sender"] == "user" else None
-        return {**row, "speaker": name} if name else row
+    def named(row: MessageRow) -> MessageRow:
+        name = name_at(row.position, row.sender)
+        return replace(row, speaker=name) if name else row
 
-    for holder, part in ((begun, "history"), (begun, "recalled"), (begun.get("memory"), "backlog")):
+    for holder, part in ((begun, "history"), (begun.get("memory"), "backlog")):
         if holder:
             holder[part] = [named(row) for row in holder[part]]
+    for row in begun["recalled"]:
+        if name := name_at(row["position"], row["sender"]):
+            row["speaker"] = name
     if position := begun["turn"].get("position"):
         begun["turn"]["speaker"] = name_at(position)
 
@@ -235,28 +243,47 @@ def _add_states(begun: Row) -> None:
         worker |= state
 
 
-def _held(rows: Sequence[Row], kept: Row) -> list[Row]:
-    """The rows after one position and before another, without that of the turn's own message."""
-    after, before, own = kept["after"], kept["before"], kept["without"]
-    return [row for row in rows if after < row["position"] < before and row["position"] != own]
-
-
-def _renamed(rows: Sequence[Row], names: Mapping[str, str]) -> list[Row]:
-    """The rows with their speakers' names of today."""
+def _typed(rows: Iterable[Row]) -> list[MessageRow]:
+    ids = cache(UUID)  # So that all messages of a character have one.
     return [
-        row
-        if row.get("speaker") == (name := speaker_name(row.get("character_id"), names))
-        else {**row, "speaker": name}
+        MessageRow(
+            sender=row["sender"],
+            content=row["content"],
+            position=row["position"],
+            character_id=ids(id_) if (id_ := row.get("character_id")) else None,
+            speaker=row.get("speaker"),
+        )
         for row in rows
     ]
 
 
-def _speakers(rows: Sequence[Row]) -> list[str]:
+def _held(rows: Sequence[MessageRow], kept: Row) -> list[MessageRow]:
+    """The rows after one position and before another, without that of the turn's own message."""
+    after, before, own = kept["after"], kept["before"], kept["without"]
+    return [row for row in rows if after < row.position < before and row.position != own]
+
+
+def _renamed(rows: Sequence[MessageRow], names: Mapping[str, str]) -> list[MessageRow]:
+    """The rows with their speakers' names of today."""
+    today: dict[UUID | None, str | None] = {
+        id_: speaker_name(str(id_), names) for id_ in _speaker_ids(rows)
+    }
+    return [
+        row if row.speaker == (name := today.get(row.character_id)) else replace(row, speaker=name)
+        for row in rows
+    ]
+
+
+def _speakers(rows: Sequence[MessageRow]) -> list[str]:
     """The ids of the characters who wrote any of them."""
-    return sorted({row["character_id"] for row in rows if row.get("character_id")})
+    return sorted(map(str, _speaker_ids(rows)))
 
 
-def _newest(rows: list[Row], most: int) -> list[Row]:
+def _speaker_ids(rows: Sequence[MessageRow]) -> set[UUID]:
+    return {row.character_id for row in rows if row.character_id}
+
+
+def _newest(rows: list[MessageRow], most: int) -> list[MessageRow]:
     """The newest rows with at most `most` bytes, and the newest one however long it is."""
     left = most
     for number, row in enumerate(reversed(rows)):
@@ -266,11 +293,11 @@ def _newest(rows: list[Row], most: int) -> list[Row]:
     return rows
 
 
-def _filled_in(recalled: Sequence[Row], held: Sequence[Row]) -> Sequence[Row]:
+def _filled_in(recalled: Sequence[Row], held: Sequence[MessageRow]) -> Sequence[Row]:
     """The recalled messages with their text, which the copy has of those that came without it."""
     if all(row["content"] is not None for row in recalled):
         return recalled
-    contents = {row["position"]: row["content"] for row in held}
+    contents = {row.position: row.content for row in held}
     filled = [
         row if row["content"] is not None else {**row, "content": contents.get(row["position"])}
         for row in recalled
@@ -287,6 +314,6 @@ def text_memory(text: str) -> int:
     return sys.getsizeof(text + " ") + len(text.encode())
 
 
-def _length(row: Row) -> int:
-    content = row["content"]
+def _length(row: MessageRow) -> int:
+    content = row.content
     return len(content) if content.isascii() else len(content.encode())

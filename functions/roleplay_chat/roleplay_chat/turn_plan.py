@@ -1,7 +1,7 @@
 """Plans an accepted turn: the content tier, and which targets to try. Pure."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -141,7 +141,7 @@ def _with_local_days(begun: BegunTurn, time_zone: str | None) -> BegunTurn:
         return begun
     zone = parse_time_zone(time_zone)
     recalled = [
-        row.model_copy(update={"said_at": row.said_at.astimezone(zone)}) if row.said_at else row
+        replace(row, said_at=row.said_at.astimezone(zone)) if row.said_at else row
         for row in begun.recalled
     ]
     facts = [

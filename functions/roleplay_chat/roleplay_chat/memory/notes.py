@@ -221,26 +221,24 @@ def may_be_due(
     memory: MemoryRow | None,
     history: Sequence[MessageRow],
     *,
+    cost: int,
     min_room: int,
     most_bytes: int,
-    tokens: Tokens,
 ) -> bool:
-    """A cheap check whether to call `next_batches`. `history` is as the prompt has it, `min_room`
-    the least room that it has there, in tokens."""
+    """A cheap check whether to call `next_batches`. `cost` is what the history costs in the prompt
+    at most, `min_room` the least room that it has there, both in tokens."""
     if memory is None or not memory.may_write:
         return False
     if memory.backlog:
         return True
-    said = tokens.count("".join(row.content for row in history))
-    cost = said + (TOKENS_PER_MESSAGE + 1) * len(history)
     return cost > START_SHARE * min_room or _share_read(history, most_bytes) > START_SHARE
 
 
 def _share_read(history: Sequence[MessageRow], most_bytes: int) -> float:
     """The history's share of the most that the database reads: of its bytes or of its messages,
     whichever is larger."""
-    said = sum(len(row.content.encode(errors="surrogatepass")) for row in history)
-    return max(said / most_bytes, len(history) / MAX_HISTORY_MESSAGES)
+    said = "".join([row.content for row in history]).encode(errors="surrogatepass")
+    return max(len(said) / most_bytes, len(history) / MAX_HISTORY_MESSAGES)
 
 
 def next_batches(

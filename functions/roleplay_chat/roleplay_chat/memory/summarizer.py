@@ -7,7 +7,6 @@ is saved is saved in the same call, a later one by a call of its own.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import cached_property
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
@@ -24,8 +23,8 @@ from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Batch, Fault, Written, next_try
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
-from roleplay_chat.prompt.group_chat import as_heard
-from roleplay_chat.prompt.macros import build_macros, user_name
+from roleplay_chat.prompt.composition import Ingredients
+from roleplay_chat.prompt.macros import build_macros
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import (
@@ -80,6 +79,8 @@ class Summarizer:
         self._ids = ids
         self._signals: Sequence[PartSignals] = ()
         self._lore: Sequence[Entry] = ()
+        self._heard: Sequence[MessageRow] = ()
+        """The history as the prompt has it."""
         self._batches: Sequence[Batch] = ()
         self._done = 0
         """How many of them were noted."""
@@ -108,30 +109,27 @@ class Summarizer:
         reply: Target | None,
         signals: Sequence[PartSignals],
         lore: Sequence[Entry],
+        prompt: Ingredients | None,
         room: int,
     ) -> None:
         """Start a summary if one is due.
 
         `reply` is the target that is tried first for the reply, `signals` the signals in the turn's
-        texts, `lore` the book entries that the turn activates, `room` the tokens that the prompt of
-        the reply has for the history.
+        texts, `lore` the book entries that the turn activates, `prompt` and `room` the ingredients
+        of its prompt and the tokens that this has for the history.
         """
-        if not self._settings.memory_enabled or reply is None:
+        if not self._settings.memory_enabled or reply is None or prompt is None:
             return
+        self._heard = prompt.history
         if notes.may_be_due(
             self._begun.memory,
-            self._heard,
+            self._begun.history,
+            cost=prompt.history_cost,
             min_room=max(builder.min_history_room(RequestShape.for_target(reply).budget), room),
             most_bytes=self._begun.most_bytes,
-            tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
             self._task = asyncio.create_task(self._write(reply))
-
-    @cached_property
-    def _heard(self) -> Sequence[MessageRow]:
-        """The history as the prompt has it."""
-        return as_heard(self._begun, user_name(self._begun)).history
 
     async def to_save(self) -> dict[str, Any] | None:
         """The result to save with the finished reply; None if there is none."""

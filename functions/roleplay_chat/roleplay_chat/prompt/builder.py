@@ -189,7 +189,8 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    kept = _kept(spec, frame)
+    cost = _cost_at_most(frame.history, spec.tokens)
+    kept = _kept(spec, frame, cost)
     recalled = _recalled(spec, kept, frame)
     spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
@@ -208,6 +209,7 @@ def build(spec: PromptSpec) -> Prompt:
         facts_left_out=frame.memory.left_out,
         summary=frame.memory.summary,
         history=frame.history,
+        history_cost=cost,
         kept=kept,
         recalled_facts=recalled.facts,
         recalled=recalled.rows,
@@ -676,11 +678,11 @@ def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
     return Piece.from_runs([(part, f"## {title}\n"), *piece.runs]) if piece.runs else NO_WORDS
 
 
-def _kept(spec: PromptSpec, frame: _Frame) -> Sequence[MessageRow]:
+def _kept(spec: PromptSpec, frame: _Frame, cost: int) -> Sequence[MessageRow]:
     """The messages of the history that are sent, oldest first: at least the newest one, or its end
-    if it is longer than the room."""
+    if it is longer than the room. The whole history costs at most `cost` tokens."""
     reserve = min(recall.budget(spec.budget), int(frame.room * RECALL_SHARE))
-    kept = _recent(frame.history, frame.room, reserve, spec.tokens, is_cut=spec.begun.is_cut)
+    kept = _recent(frame.history, frame.room, reserve, cost, spec.tokens, is_cut=spec.begun.is_cut)
     if kept or not frame.history:
         return kept
     newest, said = frame.history[-1], spec.begun.history[-1].content
@@ -690,7 +692,7 @@ def _kept(spec: PromptSpec, frame: _Frame) -> Sequence[MessageRow]:
     # With several people, a name stands before what was said.
     name = newest.content.removesuffix(said)
     end = _end(said, limit - spec.tokens.count(name), spec.tokens)
-    return [newest.model_copy(update={"content": name + end})] if end else []
+    return [replace(newest, content=name + end)] if end else []
 
 
 def _end(text: str, limit: int, tokens: Tokens) -> str:
@@ -710,14 +712,15 @@ def _recent(
     history: Sequence[MessageRow],
     room: int,
     reserve: int,
+    cost: int,
     tokens: Tokens,
     *,
     is_cut: bool = False,
 ) -> Sequence[MessageRow]:
-    """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
-    are left for recalled ones. A history that the database has cut (`is_cut`) begins with another
-    message in every turn, so it is cut here even if it fits."""
-    cost = _cost_at_most(history, tokens)
+    """The newest messages that fit in `room` tokens, oldest first, of those that cost at most
+    `cost`. If not all do, `reserve` tokens are left for recalled ones. A history that the database
+    has cut (`is_cut`) begins with another message in every turn, so it is cut here even if it
+    fits."""
     if cost <= room and not is_cut:
         return history
     return history[_first_kept(history, min(room - reserve, cost), tokens) :]

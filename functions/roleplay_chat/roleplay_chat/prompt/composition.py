@@ -56,7 +56,9 @@ class Ingredients:
     summary: str
     """The beginning of the summary that was sent."""
     history: Sequence[MessageRow]
-    """The messages that were read."""
+    """The messages that were read, as the speaker heard them."""
+    history_cost: int
+    """The tokens that they have at most."""
     kept: Sequence[MessageRow]
     """The newest of them, which fit. If not even the last one does, a row with its end."""
     recalled_facts: Sequence[FactRow]

@@ -4,6 +4,7 @@ The database chooses the speaker (private.speaker): see docs/several-characters.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from uuid import UUID
 
@@ -19,8 +20,8 @@ def is_group_chat(begun: BegunTurn) -> bool:
     """Whether characters other than the speaker are or were in the conversation."""
     if begun.character is None:
         return False
-    own = begun.character.id
-    return bool(begun.others) or any(row.character_id not in (None, own) for row in begun.history)
+    speakers = {row.character_id for row in begun.history}
+    return bool(begun.others) or not speakers <= {None, begun.character.id}
 
 
 def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
@@ -79,7 +80,7 @@ def _heard(row: MessageRow, own: UUID | None, names: Mapping[str, str]) -> Messa
         return row
     name = row.speaker or names[row.sender]
     sender = row.sender if own is None else "character" if row.character_id == own else "user"
-    return row.model_copy(update={"sender": sender, "content": f"{name}: {row.content}"})
+    return replace(row, sender=sender, content=f"{name}: {row.content}")
 
 
 def introduction(begun: BegunTurn, macros: Macros) -> str:

@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import date
 from itertools import groupby, pairwise
 
@@ -125,7 +126,7 @@ def choose(
         if cost > left >= heading + LEAST_EXCERPT and excerpts < MAX_EXCERPTS:
             excerpts += 1
             room = left - heading - tokens.count(f"{_speaker(row, names)}: \n")
-            shown = row.model_copy(update={"content": _excerpt(row.content, stems, room, tokens)})
+            shown = replace(row, content=_excerpt(row.content, stems, room, tokens))
             cost = heading + tokens.count(f"{_line(shown, names)}\n")
         # Last, because it takes the longest.
         if shown.content and cost <= left and (tier == "nsfw" or not is_sexual(row.content)):

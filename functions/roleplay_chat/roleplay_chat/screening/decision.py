@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
+from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
 from edge.errors import ApiError
@@ -280,9 +281,8 @@ def _hashes_of_beginnings(
     passages: Sequence[Passage], most: int, least: int
 ) -> tuple[bytes, bytes]:
     """Hash the first `most` and the first `least` passages."""
-    encoded = [
-        _encoded((_ORDER[part], text, age, is_seam)) for part, text, age, is_seam in passages[:most]
-    ]
+    # One by one, so that a beginning has the same bytes wherever the rest begins.
+    encoded = list(map(marshal.dumps, map(tuple, passages[:most]), repeat(MARSHAL_VERSION)))
     hashing = blake2b(b"".join(encoded[:least]), digest_size=HASH_BYTES)
     of_least = hashing.digest()
     hashing.update(b"".join(encoded[least:]))

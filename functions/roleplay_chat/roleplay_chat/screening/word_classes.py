@@ -7,7 +7,7 @@ douze ans". `lexicon` has the words, `normalize` undoes disguises. Linear in the
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import groupby, takewhile
+from itertools import filterfalse, groupby, takewhile
 from string import ascii_letters
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def encode(text: str) -> str:
 def new_chars(text: str) -> int:
     """The number of characters in words that were not encoded lately: they take most of the
     time."""
-    return sum([len(word) for word in text.split() if word not in _codes])
+    return sum(map(len, filterfalse(_codes.__contains__, text.split())))
 
 
 def _may_be_spelled_out(codes: str) -> bool:
