@@ -480,7 +480,7 @@ class TestBranch:
             dialog.do("branch", "Two")
         answer = dialog.request(**dialog.body("branch", "Two"))
         refused(answer, 429, "rate_limited")
-        assert answer.headers["retry-after"] == "60"
+        assert 1 <= int(answer.headers["retry-after"]) <= 60  # what is left of the minute
 
 
 class TestEveryChange:

@@ -417,7 +417,7 @@ class TestFailure:
 
         body = answer.json()
         assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "15"
+        assert 1 <= int(answer.headers["retry-after"]) <= 15  # the cooldown that is left
         assert (body["success"], body["code"]) == (False, "no_model_available")
         assert "upstream" not in answer.text
         assert stack.said(conversation) == [("user", "Hello")]
