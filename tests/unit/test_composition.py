@@ -180,8 +180,12 @@ def test_book_of_any_shape_is_described(book: list[Any], said: str) -> None:
 
 def largest() -> dict[str, Any]:
     """More entries, facts and recalled messages than are listed, with ids that are long."""
-    quotes = '"\\' * (MAX_ID_CHARS // 2)
-    entry = {"keys": ["hello"], "secondary_keys": ["hello"], "selective": True, "id": quotes}
+    entry = {
+        "keys": ["hello"],
+        "secondary_keys": ["hello"],
+        "selective": True,
+        "id": "x" * MAX_ID_CHARS,
+    }
     entries = [entry | {"content": "Oh. " * (1 if n < 90 else 5000)} for n in range(1_000)]
     return composed(
         prompt(
