@@ -379,7 +379,7 @@ $$;
 --   digest         SHA-256 of their texts, joined by newlines, in hex
 --   person_digest  the same of the user's part of the summary, which the model was told
 --   facts          what private.with_noted and private.note_fact take
---   seen           the texts of the facts that these name, by their ids
+--   seen           the texts of the facts that these and `used` name, by their ids
 --   read           users' own facts, as private.read_own_facts takes them
 --   used           ids of facts that these messages speak of
 -- A summary is saved only if it continues the current one and its messages are unchanged. A fact
@@ -439,7 +439,8 @@ begin
   update public.memory_facts f set last_used_at = now()
   from public.memories m
   where m.id = f.memory_id and m.user_id = v_conversation.user_id
-    and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id));
+    and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id))
+    and (f.written_by = 'model' or f.content = coalesce(p_memory -> 'seen' ->> f.id::text, f.content));
   perform private.read_own_facts(v_conversation.user_id, p_memory -> 'read');
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
     begin

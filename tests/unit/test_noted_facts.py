@@ -1570,7 +1570,7 @@ class TestAnswer:
             ("Ada's sister is called Tilda.", 1, 5),
             ("Mara promised to wait.", 4, 5),
             ("Ada likes tea.", 1, 1),
-            ("Ada likes tea.", 5, 5),
+            ("Ada likes tea.", 5, 4),
         ],
     )
     def test_names_family_promises_and_limits_are_rated_no_lower(

@@ -679,13 +679,15 @@ def read_since(known: Sequence[FactRow]) -> list[dict[str, Any]]:
     ]
 
 
-def seen(known: Sequence[FactRow], changes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The texts of the person's facts that changes name, by their ids."""
+def seen(
+    known: Sequence[FactRow], changes: Sequence[Mapping[str, Any]], used: Sequence[str]
+) -> dict[str, str]:
+    """The texts of the known facts that changes name, or that are used, by their ids."""
     named = {
         str(one)
         for change in changes
         for one in (change.get("same_as"), change.get("extends"), *change.get("replaces", ()))
-    }
+    }.union(used)
     return {str(row.id): row.content for row in known if str(row.id) in named}
 
 

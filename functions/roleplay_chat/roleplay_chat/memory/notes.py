@@ -781,7 +781,7 @@ def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) ->
     """The result in the format of private.remember."""
     material, (_, new) = _material_of(batch, begun, macros), _sentences(written, begun)
     person_summary = begun.memory.person_summary if begun.memory else ""
-    changes = facts.resolve(written.facts, material, new)
+    changes, used = facts.resolve(written.facts, material, new), facts.used(material)
     return {
         "summary": written.summary,
         "from": batch.covers,
@@ -789,7 +789,7 @@ def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) ->
         "digest": batch.digest,
         "person_digest": hashlib.sha256(person_summary.encode()).hexdigest(),
         "facts": [change | {"gist": Words(change["content"]).gist} for change in changes],
-        "seen": facts.seen(begun.facts, changes),
+        "seen": facts.seen(begun.facts, changes, used),
         "read": facts.read_since(begun.facts),
-        "used": facts.used(material),
+        "used": used,
     }
