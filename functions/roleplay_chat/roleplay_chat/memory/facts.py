@@ -112,7 +112,13 @@ def weighed(known: Sequence[FactRow], person: str) -> list[FactRow]:
 def _by_its_words(row: FactRow) -> FactRow:
     if not row.is_unread or row.is_rated:
         return row
-    return row.model_copy(update={"importance": max(row.importance, importance_of(row.content))})
+    return row.model_copy(update={"importance": max(row.importance, _told_by(row.content))})
+
+
+@lru_cache(maxsize=1_000)
+def _told_by(text: str) -> int:
+    # Each turn asks it again, until notes are taken.
+    return importance_of(text)
 
 
 def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:
