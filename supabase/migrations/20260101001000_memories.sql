@@ -512,7 +512,8 @@ begin
     raise exception 'The id of a fact never changes.' using errcode = 'PT400', detail = 'id';
   elsif (tg_op = 'INSERT' or new.memory_id is distinct from old.memory_id) and not exists (
       select from public.memories m where m.id = new.memory_id and m.user_id = auth.uid()) then
-    raise exception 'There is no such memory.' using errcode = 'PT403', detail = 'memory_id';
+    -- As the policy refuses it, in a sentence.
+    raise exception 'There is no such memory.' using errcode = '42501', detail = 'memory_id';
   end if;
   return new;
 end $$;
