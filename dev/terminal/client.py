@@ -51,6 +51,8 @@ class Chat:
             )
         self.character_id = env["DEMO_CHARACTER_ID"]
         self.conversation_id = env["DEMO_CONVERSATION_ID"]
+        self.seen_summary = ("", 0)
+        """The conversation whose summary was shown last, and the last message that it covered."""
         self._key = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
         self._user_id = ""
         self._user: dict[str, str] = {}

@@ -42,36 +42,48 @@ def _change(chat: Chat, order: str, number: str, more: str) -> None:
         raise CommandFailed(f"There is no fact {number}. /memory lists them.")
     fact = facts[int(number) - 1]
     path = f"memory_facts?id=eq.{fact['id']}"
+    if order == "move" and more not in TIERS:
+        raise CommandFailed(f"There is no tier {more}. Use {', '.join(TIERS)}.")
     if order == "forget":
         chat.data("DELETE", path)
-    elif order == "pin":
-        chat.data("PATCH", path, {"pinned": not fact["pinned"]})
-    elif order in ("on", "off"):
-        chat.data("PATCH", path, {"is_active": order == "on"})
-    elif order == "rate":
-        chat.data("PATCH", path, {"importance": int(more)})
-    elif order == "change":
-        chat.data("PATCH", path, {"content": more})
-    elif more in TIERS:
-        chat.data("PATCH", path, {"memory_id": _memory(chat, more)})
-    else:
-        raise CommandFailed(f"There is no tier {more}. Use {', '.join(TIERS)}.")
+    elif not chat.data("PATCH", path, _changes(chat, order, fact, more)):
+        raise CommandFailed("This fact is gone. /memory lists them.")
     _show(chat)
 
 
+def _changes(chat: Chat, order: str, fact: dict[str, Any], more: str) -> dict[str, Any]:
+    """The columns of a fact that a command changes."""
+    if order == "pin":
+        return {"pinned": not fact["pinned"]}
+    if order in ("on", "off"):
+        return {"is_active": order == "on"}
+    if order == "rate":
+        return {"importance": int(more)}
+    return {"content": more} if order == "change" else {"memory_id": _memory(chat, more)}
+
+
 def _show(chat: Chat) -> None:
-    columns = "person_content,content"
+    columns = "person_content,content,covers_position"
     query = f"conversation_summaries?select={columns}&conversation_id=eq.{chat.conversation_id}"
-    for row in chat.data("GET", query):
-        for part in filter(None, row.values()):
+    rows = chat.data("GET", query)
+    for row in rows:
+        for part in filter(None, (row["person_content"], row["content"])):
             tell(part)
+    chat.seen_summary = (
+        chat.conversation_id,
+        rows[0]["covers_position"] if rows else 0,
+    )
     facts = _facts(chat)
+    hidden = {one: fact["content"] for fact in facts if fact["is_active"] for one in fact["hides"]}
     for number, fact in enumerate(facts, 1):
         pin = " (pinned)" if fact["pinned"] else ""
         off = "" if fact["is_active"] else " (off)"
         since = f" (since {fact['since'][:10]})" if fact["since"] else ""
         tier = fact["memories"]["tier"]
-        tell(f"{number:3} {fact['content']}{since}{pin}{off}  [{tier}]")
+        is_fixed = fact["pinned"] or fact["written_by"] == "person"
+        newer = None if is_fixed else hidden.get(fact["id"])
+        here = f" (not here: replaced by {newer})" if newer else ""
+        tell(f"{number:3} {fact['content']}{since}{pin}{off}{here}  [{tier}]")
     if not facts:
         tell("There are no facts.", "dim")
 
@@ -83,7 +95,8 @@ def _facts(chat: Chat) -> list[dict[str, Any]]:
         "tier.eq.profile)"
     )
     query = (
-        "memory_facts?select=id,content,pinned,is_active,since,memories!inner(tier)"
+        "memory_facts?select=id,content,pinned,is_active,since,written_by,hides"
+        ",memories!inner(tier)"
         "&replaced_by=is.null&is_withdrawal=is.false"
     )
     found: list[dict[str, Any]] = chat.data(
@@ -107,10 +120,13 @@ def _memory(chat: Chat, tier: str) -> str:
 
 
 def _write_summary(chat: Chat, words: str) -> None:
-    """Replace the summary; without words, a model rewrites it."""
-    row = {"conversation_id": chat.conversation_id, "person_content": words}
+    """Replace the summary, as /memory showed it last; without words, a model rewrites it."""
+    conversation_id, position = chat.seen_summary
+    seen = position if conversation_id == chat.conversation_id else None
+    changes = {"person_content": words, "seen_position": seen}
+    row = {"conversation_id": chat.conversation_id} | changes
     path = f"conversation_summaries?conversation_id=eq.{chat.conversation_id}"
-    if not chat.data("PATCH", path, {"person_content": words}):
+    if not chat.data("PATCH", path, changes):
         chat.data("POST", "conversation_summaries", row)
     tell("Saved.", "dim")
 

@@ -6,10 +6,11 @@ with noted as (
   from public.conversations c
   join auth.users u on u.id = c.user_id
   cross join lateral (
-    select distinct left(btrim(e.value #>> '{}'), 2000) as content
+    select distinct left(btrim(e.value #>> '{}', E' \t\n\r'), 2000) as content
     from jsonb_array_elements(
       case jsonb_typeof(c.memory_data -> 'key_facts') when 'array' then c.memory_data -> 'key_facts' else '[]' end) e
-    where jsonb_typeof(e.value) = 'string' and btrim(e.value #>> '{}') <> '') f),
+    where jsonb_typeof(e.value) = 'string') f
+  where not private.is_blank(f.content)),
 reached as (
   insert into public.memories as m (user_id, tier, conversation_id)
   select distinct n.user_id, 'conversation', n.id from noted n

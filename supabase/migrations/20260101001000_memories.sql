@@ -46,6 +46,17 @@ $$;
 revoke execute on function private.is_blank(text) from public, anon, authenticated;
 grant execute on function private.is_blank(text) to authenticated, service_role;
 
+-- Whether a text is a list or an object in JSON: what the Data API makes of one that stands in the place of a text.
+create function private.is_list_or_object(p_text text) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_text ~ '^\s*[[{].*[]}]\s*$' and jsonb_typeof(p_text::jsonb) in ('array', 'object');
+exception
+  when data_exception or program_limit_exceeded then
+    return false;
+end $$;
+revoke execute on function private.is_list_or_object(text) from public, anon, authenticated;
+
 create table public.memory_facts (
   id uuid primary key default gen_random_uuid(),
   memory_id uuid not null references public.memories (id) on delete cascade,
@@ -64,10 +75,14 @@ create table public.memory_facts (
   -- nsfw: from a conversation that had turns in the adult tier.
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
   -- 5: names, family, promises, limits, which are dropped last; 1: of little use later.
-  importance integer not null default 3 check (importance between 1 and 5),
-  -- A user moved it, chose its importance or turned it off: no model changes that, or notes it in a
-  -- wider tier.
-  is_shaped boolean not null default false,
+  -- Null in a request: the user does not choose it.
+  importance integer not null check (importance between 1 and 5),
+  -- The user chose the importance: no model changes it.
+  is_rated boolean not null default false,
+  -- The user moved it: no model notes it in a wider tier.
+  is_moved boolean not null default false,
+  -- The user wrote this text, and no notes were taken since: a turn tells its importance by its words.
+  is_unread boolean not null default false,
   -- Whom it is about, and in what respect, such as "Ada" and "home": both have one current fact.
   subject text check (char_length(subject) between 1 and 80),
   topic text check (char_length(topic) between 1 and 80),
@@ -98,8 +113,8 @@ create table public.memory_facts (
 create unique index memory_facts_current on public.memory_facts (memory_id, digest)
   where replaced_by is null and not is_withdrawal;
 create index memory_facts_by_memory on public.memory_facts (memory_id);
-create index memory_facts_shaped on public.memory_facts (digest) where is_shaped or not is_active;
-create index memory_facts_shaped_gist on public.memory_facts (gist) where is_shaped or not is_active;
+create index memory_facts_shaped on public.memory_facts (digest) where is_moved or is_rated or not is_active;
+create index memory_facts_shaped_gist on public.memory_facts (gist) where is_moved or is_rated or not is_active;
 create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
 create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
@@ -123,10 +138,13 @@ create table private.forgotten_facts (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   digest text not null,
-  -- Null: the user deleted it, reworded it or turned it off, and models do not store it again. Else they moved
-  -- or rated it, and models store it in this tier (of the character, if it is that) and with this importance.
+  -- The user deleted it, reworded it or turned it off: models do not store it again, unless the user says it after
+  -- this time. Null: they moved or rated it.
+  unwanted_until timestamptz,
+  -- They moved it: models store it in this tier (of the character, if it is that).
   tier text check (tier in ('conversation', 'character', 'profile')),
   character_id uuid,
+  -- They rated it: models store it with this importance.
   importance integer,
   -- The user deleted or reworded it in this conversation's own memory. Others may store it, a branch for example, but
   -- only for themselves.
@@ -164,27 +182,52 @@ begin
 end $$;
 revoke execute on function private.lock_memory(uuid) from public, anon, authenticated;
 
--- A hash that a user's fact shares with texts of the same words, in another order or with another article.
+-- A hash that a user's fact shares with texts of the same words: with another article, an adverb at another place, the
+-- last two things in another order ("likes tea and coffee"), or the end first ("In Oslo Ada lives"). Else their order
+-- counts: who hates whom.
 create function private.plain_gist(p_text text) returns text
-language sql immutable strict set search_path = '' as $$
-  select md5(string_agg(w.word, ' ' order by w.word))
-  from regexp_split_to_table(private.plain_words(p_text), ' ') w (word)
-  where w.word <> all ('{"",a,an,the,now,currently,still,also,very,really,just,do,does,did}')
-$$;
+language plpgsql immutable strict set search_path = '' as $$
+declare
+  -- As in memory/words.py.
+  c_skipped constant text[] := '{"",a,an,the,now,currently,still,also,very,really,just,do,does,did}';
+  c_adverbs constant text[] := '{often,always,sometimes,usually,yesterday,today,tomorrow,tonight,alone,again,together}';
+  c_joining constant text[] := '{with,in,on,at,for,or,but,because,from,since,near,of,to,by,as,while,after,before}';
+  v_words text[];
+  v_adverbs text[];
+  v_last integer;
+  v_first integer;
+begin
+  select coalesce(array_agg(w.word order by w.place) filter (where w.word <> all (c_adverbs)), '{}'),
+         coalesce(array_agg(w.word order by w.word) filter (where w.word = any (c_adverbs)), '{}')
+  into v_words, v_adverbs
+  from regexp_split_to_table(private.plain_words(p_text), ' ') with ordinality w (word, place)
+  where w.word <> all (c_skipped);
+  v_last := cardinality(v_words);
+  if v_words[v_last - 1] = 'and' and (v_last = 5 or v_words[v_last - 3] = any (c_joining)) then
+    v_words := v_words[:v_last - 3] || array[least(v_words[v_last - 2], v_words[v_last]), 'and',
+                                             greatest(v_words[v_last - 2], v_words[v_last])];
+  end if;
+  select w.place into v_first from unnest(v_words) with ordinality w (word, place) order by w.word, w.place limit 1;
+  return md5(nullif(array_to_string(v_words[v_first:] || v_words[:v_first - 1] || v_adverbs, ' '), ''));
+end $$;
 
 -- Keeps what a user chose for a fact that goes: that models do not store it again, or where they had it.
 create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
 language sql set search_path = '' as $$
-  insert into private.forgotten_facts as g (user_id, digest, tier, character_id, importance, conversation_id)
-  -- Of words in alphabetical order both are the same.
-  select distinct m.user_id, d.digest, case when not p_is_unwanted then m.tier end, m.character_id, p_fact.importance,
+  insert into private.forgotten_facts as g (
+    user_id, digest, unwanted_until, tier, character_id, importance, conversation_id)
+  select distinct m.user_id, d.digest,
+         -- What was off stays off.
+         case when p_is_unwanted and p_fact.is_active then now() when p_is_unwanted then 'infinity' end,
+         case when p_fact.is_moved and not p_is_unwanted then m.tier end, m.character_id,
+         case when p_fact.is_rated and not p_is_unwanted then p_fact.importance end,
          -- What a user turned off, or moved there, they want nowhere.
-         case when p_is_unwanted and p_fact.is_active and not p_fact.is_shaped then m.conversation_id end
+         case when p_is_unwanted and p_fact.is_active and not p_fact.is_moved then m.conversation_id end
   from public.memories m cross join unnest(array[p_fact.digest, p_fact.gist]) d (digest)
   where m.id = p_fact.memory_id and d.digest is not null
   on conflict (user_id, digest, conversation_id) do update
-  set tier = case when g.tier is not null then excluded.tier end, character_id = excluded.character_id,
-      importance = excluded.importance
+  set unwanted_until = greatest(g.unwanted_until, excluded.unwanted_until), tier = excluded.tier,
+      character_id = excluded.character_id, importance = excluded.importance
 $$;
 
 -- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their memory or
@@ -196,6 +239,17 @@ declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
   v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.digest;
 begin
+  if tg_op = 'INSERT' then
+    new.is_rated := new.is_rated or v_is_users and new.importance is not null;
+    new.importance := coalesce(new.importance, 3);
+    new.is_unread := new.is_unread or v_is_users;
+  elsif v_is_reworded then
+    new.is_unread := true;
+    -- A model rated the old text.
+    if not new.is_rated then
+      new.importance := 3;
+    end if;
+  end if;
   -- A client may send the same text again.
   if tg_op = 'UPDATE' and v_is_users and new.content <> old.content then
     new.written_by := 'person';
@@ -204,11 +258,11 @@ begin
     new.is_withdrawal := false;
   end if;
   if v_is_reworded then
-    -- Those of the old text. Plain ones of the new text are found where facts are compared.
+    -- Those of the old text. Plain ones of the new text are found where facts are compared. What it hides stays hidden
+    -- until the next notes.
     new.subject := null;
     new.topic := null;
     new.since := null;
-    new.hides := '{}';
     new.replaced_by := null;
   end if;
   if tg_op = 'INSERT' and v_is_users or v_is_reworded then
@@ -222,7 +276,7 @@ begin
   end if;
   -- Without a withdrawal, what it withdrew holds again.
   if not old.is_withdrawal
-     and (tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_shaped) or v_is_reworded) then
+     and (tg_op = 'DELETE' and (v_is_users or not old.is_active or old.is_moved or old.is_rated) or v_is_reworded) then
     perform private.keep_choice(old, v_is_users or not old.is_active);
   end if;
   return case tg_op when 'DELETE' then old else new end;
@@ -235,14 +289,24 @@ create trigger memory_facts_touch before insert or update of content or delete o
 create function private.shape_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1
-     and (new.memory_id, new.importance, new.is_active) is distinct from (old.memory_id, old.importance, old.is_active) then
-    new.is_shaped := true;
+  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1 then
+    new.is_moved := old.is_moved or new.memory_id <> old.memory_id;
+    if new.importance is null then
+      -- The user chooses none any longer.
+      new.importance := 3;
+      new.is_rated := false;
+      new.is_unread := new.written_by = 'person' or new.content <> old.content;
+    -- A client may send the same importance again with something else.
+    elsif new.importance <> old.importance
+       or (new.memory_id, new.content, new.pinned, new.is_active)
+          is not distinct from (old.memory_id, old.content, old.pinned, old.is_active) then
+      new.is_rated := true;
+    end if;
   end if;
   return new;
 end $$;
 revoke execute on function private.shape_fact() from public, anon, authenticated;
-create trigger memory_facts_shape before update of memory_id, importance, is_active on public.memory_facts
+create trigger memory_facts_shape before update of memory_id, importance on public.memory_facts
   for each row execute function private.shape_fact();
 
 -- Whether a fact says the same as another in the same words, perhaps with more after them.
@@ -311,6 +375,8 @@ create trigger memory_facts_narrow after update of memory_id on public.memory_fa
 create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
+  -- Not in the statement, which may read each row of the memory.
+  v_digest constant text := md5(private.plain_words(new.content));
   v_other public.memory_facts;
 begin
   if pg_trigger_depth() > 1 or new.replaced_by is not null or new.is_withdrawal then
@@ -318,7 +384,7 @@ begin
   end if;
   select f.* into v_other from public.memory_facts f join public.memories m on m.id = f.memory_id
   where f.memory_id = new.memory_id and m.user_id = auth.uid() and f.id <> new.id
-    and f.digest = md5(private.plain_words(new.content)) and f.replaced_by is null and not f.is_withdrawal;
+    and f.digest = v_digest and f.replaced_by is null and not f.is_withdrawal;
   if not found then
     return new;
   elsif tg_op = 'INSERT' and v_other.written_by = 'person' then
@@ -349,11 +415,20 @@ begin
     return null;
   end if;
   -- The user does not delete the other one.
-  update public.memory_facts f set replaced_by = new.id, is_active = true, is_shaped = false where f.id = v_other.id;
+  update public.memory_facts f
+  set replaced_by = new.id, is_active = true, is_moved = false, is_rated = false
+  where f.id = v_other.id;
   update public.memory_facts f
   set replaced_by = null, pinned = f.pinned or v_other.pinned,
+      importance = case
+        when f.is_rated then f.importance when v_other.is_rated then v_other.importance
+        else greatest(f.importance, v_other.importance) end,
+      is_rated = f.is_rated or v_other.is_rated, is_moved = f.is_moved or v_other.is_moved,
+      subject = coalesce(f.subject, v_other.subject), topic = coalesce(f.topic, v_other.topic),
+      since = coalesce(f.since, v_other.since),
       content = case when o.is_theirs then v_other.content else f.content end,
       gist = case when o.is_theirs then v_other.gist else f.gist end,
+      is_unread = f.is_unread and v_other.is_unread,
       written_by = case when o.is_theirs then 'person' else f.written_by end,
       content_tier = case when v_other.content_tier = 'nsfw' then 'nsfw' else f.content_tier end,
       said_at = case when o.is_theirs then v_other.said_at else f.said_at end
@@ -362,7 +437,10 @@ begin
   returning f.* into v_new;
   update public.memory_facts f set replaced_by = new.id where f.replaced_by = v_other.id;
   update public.memory_facts f
-  set hides = array(select unnest(f.hides) union select unnest(v_other.hides) except select v_other.id order by 1)
+  -- What a text hid that the user has reworded since does not count.
+  set hides = array(
+    select unnest(case when new.is_unread then '{}' else f.hides end)
+    union select unnest(v_other.hides) except select v_other.id order by 1)
   where f.id = new.id;
   perform private.hide_too(array[v_other.id], new.id, true);
   if v_new.written_by = 'model' then
@@ -421,23 +499,54 @@ language plpgsql security definer set search_path = '' as $$
 begin
   if private.is_blank(new.content) is not false or char_length(new.content) > 2000 then
     raise exception 'A fact needs a text of at most 2000 characters.' using errcode = 'PT400', detail = 'content';
-  elsif new.importance is null or new.importance not between 1 and 5 then
+  elsif private.is_list_or_object(new.content) then
+    raise exception 'A fact is a text.' using errcode = 'PT400', detail = 'content';
+  elsif new.importance not between 1 and 5 then
     raise exception 'The importance of a fact is a number from 1 to 5.' using errcode = 'PT400', detail = 'importance';
   elsif new.pinned is null then
     raise exception 'A fact is pinned or not: true or false.' using errcode = 'PT400', detail = 'pinned';
   elsif new.is_active is null then
     raise exception 'A fact is on or off: true or false.' using errcode = 'PT400', detail = 'is_active';
   end if;
-  if tg_op = 'UPDATE' and new.memory_id = old.memory_id then
-    return new;
-  elsif (select count(*) from public.memory_facts f where f.memory_id = new.memory_id) >= 2000 then
-    raise exception 'You have reached the maximum number of facts here. Please delete one first.'
-      using errcode = 'PT409', hint = 'The maximum is 2000 facts.';
+  if tg_op = 'UPDATE' and new.id <> old.id then
+    raise exception 'The id of a fact never changes.' using errcode = 'PT400', detail = 'id';
+  elsif (tg_op = 'INSERT' or new.memory_id is distinct from old.memory_id) and not exists (
+      select from public.memories m where m.id = new.memory_id and m.user_id = auth.uid()) then
+    -- As the policy refuses it, in a sentence.
+    raise exception 'There is no such memory.' using errcode = '42501', detail = 'memory_id';
   end if;
   return new;
 end $$;
-create trigger memory_facts_total before insert or update on public.memory_facts
+create trigger memory_facts_check before insert or update on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_facts();
+
+-- Once per statement, after it: counting takes as long as the memory is large.
+create function private.count_facts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_memories uuid[];
+begin
+  if pg_trigger_depth() > 1 then
+    return null;
+  elsif tg_op = 'INSERT' then
+    v_memories := array(select distinct n.memory_id from added n);
+  else
+    v_memories := array(select distinct n.memory_id from added n join gone g on g.id = n.id and g.memory_id <> n.memory_id);
+  end if;
+  if exists (
+      select from unnest(v_memories) m (id)
+      where (select count(*) from public.memory_facts f where f.memory_id = m.id) > 2000) then
+    raise exception 'You have reached the maximum number of facts here. Please delete one first.'
+      using errcode = 'PT409', hint = 'The maximum is 2000 facts.';
+  end if;
+  return null;
+end $$;
+create trigger memory_facts_total after insert on public.memory_facts
+  referencing new table as added for each statement
+  when (current_setting('role', true) = 'authenticated') execute function private.count_facts();
+create trigger memory_facts_total_moved after update on public.memory_facts
+  referencing old table as gone new table as added for each statement
+  when (current_setting('role', true) = 'authenticated') execute function private.count_facts();
 
 -- The same for a memory.
 create function private.check_memory() returns trigger
@@ -455,7 +564,21 @@ begin
 end $$;
 create trigger memories_check before insert on public.memories
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_memory();
-revoke execute on function private.check_facts(), private.check_memory() from public, anon, authenticated;
+
+-- Of an existing memory nothing changes: a client may send one again that may be there.
+create function private.keep_memory() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if (new.id, new.user_id, new.tier, new.conversation_id, new.character_id)
+     is distinct from (old.id, old.user_id, old.tier, old.conversation_id, old.character_id) then
+    raise exception 'A memory does not change. Move its facts to another one.' using errcode = 'PT400';
+  end if;
+  return new;
+end $$;
+create trigger memories_keep before update on public.memories
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.keep_memory();
+revoke execute on function private.check_facts(), private.count_facts(), private.check_memory(), private.keep_memory()
+  from public, anon, authenticated;
 
 -- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
 -- current fact with the same text, or a later one of the same subject and topic. A withdrawal of the replacement
@@ -501,7 +624,7 @@ begin
       select c.id from public.memory_facts c
       where c.memory_id = f.memory_id and c.id <> f.id and c.replaced_by is null and not c.is_withdrawal
         and (c.digest = f.digest
-             or c.slot = f.slot and f.written_by = 'model' and not f.pinned and private.is_later(c, f))
+             or c.slot = f.slot and c.is_active and f.written_by = 'model' and not f.pinned and private.is_later(c, f))
       order by c.digest = f.digest desc, c.id limit 1))
     where f.id = v_freed.id;
     perform private.hide_too(v_freed.gone, v_freed.id, true);
@@ -515,7 +638,8 @@ create trigger memory_facts_restore after delete on public.memory_facts
 alter table public.memories enable row level security;
 revoke all on public.memories from anon, authenticated;
 grant select, delete on public.memories to authenticated;
-grant insert (id, user_id, tier, conversation_id, character_id) on public.memories to authenticated;
+grant insert (id, user_id, tier, conversation_id, character_id),
+      update (id, user_id, tier, conversation_id, character_id) on public.memories to authenticated;
 create policy memories_select on public.memories for select to authenticated
   using (user_id = (select auth.uid()));
 create policy memories_insert on public.memories for insert to authenticated
@@ -524,6 +648,8 @@ create policy memories_insert on public.memories for insert to authenticated
               and (conversation_id is null
                    or exists (select 1 from public.conversations c
                               where c.id = conversation_id and c.user_id = (select auth.uid()))));
+create policy memories_update on public.memories for update to authenticated
+  using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
 create policy memories_delete on public.memories for delete to authenticated
   using (user_id = (select auth.uid()));
 
@@ -532,7 +658,7 @@ revoke all on public.memory_facts from anon, authenticated;
 grant select, delete on public.memory_facts to authenticated;
 -- A user moves a fact to another of their memories.
 grant insert (id, memory_id, content, pinned, importance, is_active),
-      update (memory_id, content, pinned, importance, is_active)
+      update (id, memory_id, content, pinned, importance, is_active)
   on public.memory_facts to authenticated;
 create policy memory_facts_all on public.memory_facts for all to authenticated
   using (exists (select 1 from public.memories m

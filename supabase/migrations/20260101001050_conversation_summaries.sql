@@ -10,6 +10,8 @@ create table public.conversation_summaries (
   person_covers bigint not null default 0,
   -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
+  -- Only in a request of the user's: the covers_position that they saw when they wrote person_content. Null: all of it.
+  seen_position bigint,
   -- nsfw: the conversation had turns in the adult tier.
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
   -- The earliest time for the next try: a summary is being written, or the last try failed.
@@ -36,14 +38,25 @@ create table private.summary_versions (
 alter table private.summary_versions enable row level security;
 revoke all on private.summary_versions from public, anon, authenticated;
 
--- A user's words replace all that models wrote so far; the messages that it retold stay covered. Without
--- words there is no summary, and a new one is written. The same words again, as a client may send them, change
--- nothing.
+-- A user's words replace all that models wrote so far; the messages that it retold stay covered. If the user had seen
+-- less of it (seen_position), what a model wrote since goes, too, but the messages that it retold are summarised again.
+-- Without words there is no summary, and a new one is written. The same words again, as a client may send them,
+-- change nothing.
 create function private.take_person_summary() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_seen constant bigint := new.seen_position;
 begin
+  if tg_op = 'UPDATE' then
+    new.seen_position := null;
+    if new.conversation_id <> old.conversation_id then
+      raise exception 'A summary stays with its conversation.' using errcode = 'PT400', detail = 'conversation_id';
+    end if;
+  end if;
   if private.is_blank(new.person_content) is not false then
     new.person_content := '';
+  elsif private.is_list_or_object(left(new.person_content, 4001)) then
+    raise exception 'Your part of a summary is a text.' using errcode = 'PT400', detail = 'person_content';
   elsif char_length(new.person_content) > 4000 then
     raise exception 'Your part of a summary has at most 4000 characters.'
       using errcode = 'PT400', detail = 'person_content';
@@ -61,14 +74,34 @@ begin
     new.person_covers := 0;
     delete from private.summary_versions v where v.conversation_id = new.conversation_id;
   else
-    new.person_covers := greatest(old.person_covers, old.covers_position);
+    new.covers_position := least(old.covers_position, case when v_seen is not null then greatest(v_seen, 0) end);
+    new.person_covers := case
+      when v_seen is null then greatest(old.person_covers, old.covers_position)
+      else greatest(least(old.person_covers, v_seen), new.covers_position) end;
+    if new.covers_position < old.covers_position then
+      new.tried_to := 0;
+      delete from private.summary_versions v
+      where v.conversation_id = new.conversation_id and v.covers_position > new.covers_position;
+    end if;
     update private.summary_versions v set content = '' where v.conversation_id = new.conversation_id;
   end if;
   return new;
 end $$;
-revoke execute on function private.take_person_summary() from public, anon, authenticated;
-create trigger conversation_summaries_person before insert or update of person_content on public.conversation_summaries
+create trigger conversation_summaries_person
+  before insert or update of conversation_id, person_content, seen_position on public.conversation_summaries
   for each row when (current_setting('role', true) = 'authenticated') execute function private.take_person_summary();
+
+-- Not before: an upsert has to find there what a request says.
+create function private.forget_seen_position() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.conversation_summaries s set seen_position = null where s.conversation_id = new.conversation_id;
+  return null;
+end $$;
+revoke execute on function private.take_person_summary(), private.forget_seen_position()
+  from public, anon, authenticated;
+create trigger conversation_summaries_seen after insert on public.conversation_summaries
+  for each row when (new.seen_position is not null) execute function private.forget_seen_position();
 
 -- A summary that a user deletes is forgotten with all its versions. The row of an adult conversation stays
 -- without words: in a branch nothing else says that its messages are adult.
@@ -90,8 +123,8 @@ create trigger conversation_summaries_forget before delete on public.conversatio
 alter table public.conversation_summaries enable row level security;
 revoke all on public.conversation_summaries from anon, authenticated;
 grant select, delete on public.conversation_summaries to authenticated;
-grant insert (conversation_id, person_content), update (person_content) on public.conversation_summaries
-  to authenticated;
+grant insert (conversation_id, person_content, seen_position), update (conversation_id, person_content, seen_position)
+  on public.conversation_summaries to authenticated;
 create policy conversation_summaries_all on public.conversation_summaries for all to authenticated
   using (exists (select 1 from public.conversations c
                  where c.id = conversation_id and c.user_id = (select auth.uid())))
@@ -278,6 +311,10 @@ begin
     returning r.fact_id)
   select array_agg(u.fact_id) into v_unsaid from unsaid u;
   v_moved := private.move_sources(p_conversation_id, p_position);
+  -- Nothing says what the user pinned any longer: it is their own, also when it is pinned no more.
+  update public.memory_facts f set written_by = 'person'
+  where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
+    and f.written_by = 'model' and f.pinned and not f.is_withdrawal and f.replaced_by is null;
   delete from public.memory_facts f
   where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
     and f.written_by = 'model' and not f.pinned;

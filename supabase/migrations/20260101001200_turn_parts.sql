@@ -250,10 +250,13 @@ begin
     where someone.id is not null);
 end $$;
 
--- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
--- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
--- "subject", "topic", "said_at", "since", "position"}], without those that are null; "position" is that
--- of the last message that said it, if its message is in this conversation. A wider memory tier includes the
+-- The current facts for a turn, those that matter most first: pinned ones, then by importance, users' own
+-- before others, last use, tier and age. What users wrote since the last notes may have any importance: the function
+-- tells it by the words (facts.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
+-- "written_by", "is_unread", "is_rated", "hides", "subject", "topic", "said_at", "since", "position"}], without those
+-- that are null; "position" is that of the last message that said it, if its message is in this conversation.
+-- "is_unread" is true for what a user wrote since the last notes, with "is_rated" and "hides": the function leaves these
+-- out of prompts, and the notes compare them. A wider memory tier includes the
 -- narrower ones. More than a prompt of usual size has room for are left out, because each takes some
 -- microseconds of every turn.
 --
@@ -297,8 +300,9 @@ begin
              or m.tier = 'profile' and p_tier = 'profile'))
     select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
     from (
-      select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by, f.subject, f.topic,
-             f.said_at, f.since,
+      select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by,
+             nullif(f.is_unread, false) as is_unread, case when f.is_unread then f.is_rated end as is_rated,
+             case when f.is_unread then nullif(f.hides, '{}') end as hides, f.subject, f.topic, f.said_at, f.since,
              case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
                                     else r.position end as position
       from known f
@@ -307,8 +311,9 @@ begin
         where r.conversation_id = p_conversation_id group by r.fact_id) r on r.fact_id = f.id
       where not f.is_withdrawal
         and (f.pinned or f.written_by = 'person' or f.id <> all (array(
-          select unnest(h.hides) from known h where h.hides <> '{}')))
-      order by f.pinned desc, f.importance desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id
+          select unnest(h.hides) from known h where h.hides <> '{}' and not h.is_unread)))
+      order by f.pinned desc, case when f.is_unread and not f.is_rated then 5 else f.importance end desc,
+               f.written_by = 'person' desc, f.last_used_at desc, f.tier = 'conversation', f.created_at, f.id
       limit 120) f);
 end $$;
 

@@ -41,8 +41,9 @@ $$;
 --   is_withdrawal   nothing holds in their place
 -- A fact that was said later wins. One of a narrower tier replaces none of a wider one, which holds
 -- elsewhere: it hides it where both are known. Pinned facts and those that a user wrote are not changed.
--- What a user turned off or deleted is not noted in any memory, and what they moved or rated is not lifted
--- into a wider one, or rated again. If its message is gone, it comes back where the user had it.
+-- What a user turned off or deleted is not noted in any memory (unless they say it in a message after they deleted it),
+-- what they moved is not lifted into a wider one, and what they rated, or its replacement, not rated again. If its
+-- message is gone, it comes back where the user had it.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
@@ -73,23 +74,31 @@ begin
   select * into v_note from jsonb_to_record(p_note) as (
     tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
     in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean);
+  -- A product's message may have any time, or none.
+  select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01') as said_at,
+         case when count(*) = 1 then min(m.id::text)::uuid end as message_id,
+         count(*) = 1 and bool_and(m.sender = 'user') as is_users
+  into v_source from shared.messages m
+  where m.conversation_id = p_conversation.id and m.is_active and m.is_speech
+    and m.position between v_note."from" and v_note."to";
   if not v_is_withdrawal then
     select bool_or(s.is_off), min(array_position(v_tiers, s.tier)), min(s.importance),
            min(array_position(v_tiers, s.tier)) filter (where s.comes_back)
     into v_is_off, v_widest, v_importance, v_least
     from (
-      select not f.is_active as is_off, case when f.is_shaped then m.tier end as tier,
-             case when f.is_shaped then f.importance end as importance, false as comes_back
+      select not f.is_active as is_off, case when f.is_moved then m.tier end as tier,
+             case when f.is_rated then f.importance end as importance, false as comes_back
       from public.memory_facts f join public.memories m on m.id = f.memory_id
-      where m.user_id = p_conversation.user_id and not f.is_withdrawal and (f.is_shaped or not f.is_active)
+      where m.user_id = p_conversation.user_id and not f.is_withdrawal
+        and (f.is_moved or f.is_rated or not f.is_active)
         and (f.digest = v_digest or f.gist in (v_note.gist, v_plain_gist) or f.id = v_note.extends)
       union all
-      select g.tier is null and coalesce(g.conversation_id = p_conversation.id, true),
+      select g.unwanted_until is not null and coalesce(g.conversation_id = p_conversation.id, true),
              case when g.conversation_id is null then g.tier else 'conversation' end,
-             case when g.tier is not null then g.importance end,
-             g.tier = 'profile' or g.character_id = p_character_id
+             g.importance, g.tier = 'profile' or g.character_id = p_character_id
       from private.forgotten_facts g
-      where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)) s;
+      where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)
+        and (g.unwanted_until is null or not v_source.is_users or (v_source.said_at > g.unwanted_until) is not true)) s;
     v_note.tier := v_tiers[least(greatest(array_position(v_tiers, v_note.tier), v_least), v_widest)];
     v_note.importance := coalesce(v_importance, v_note.importance);
   end if;
@@ -99,12 +108,6 @@ begin
        select from public.memory_facts f where f.id = v_note.same_as and f.written_by = 'person' and f.is_active) then
     return;
   end if;
-  -- A product's message may have any time, or none.
-  select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01') as said_at,
-         case when count(*) = 1 then min(m.id::text)::uuid end as message_id
-  into v_source from shared.messages m
-  where m.conversation_id = p_conversation.id and m.is_active and m.is_speech
-    and m.position between v_note."from" and v_note."to";
   insert into public.memories as m (user_id, tier, conversation_id, character_id)
   values (p_conversation.user_id, v_note.tier, case v_note.tier when 'conversation' then p_conversation.id end,
           case v_note.tier when 'character' then p_character_id end)
@@ -125,7 +128,7 @@ begin
         and v_known.source_conversation_id = p_conversation.id and v_note."to" < v_known.source_from;
       update public.memory_facts f
       set last_used_at = now(),
-          importance = case when f.is_shaped then f.importance else greatest(f.importance, v_note.importance) end,
+          importance = case when f.is_rated then f.importance else greatest(f.importance, v_note.importance) end,
           said_at = case when v_is_repeated then greatest(f.said_at, v_source.said_at) else f.said_at end,
           repeated_to = case
             when v_is_earlier then greatest(f.repeated_to, f.source_to)
@@ -177,12 +180,13 @@ begin
     end if;
 
     insert into public.memory_facts (
-      memory_id, content, gist, written_by, content_tier, importance, is_shaped, subject, topic, source_conversation_id,
-      source_message_id, source_from, source_to, said_at, is_withdrawal,
+      memory_id, content, gist, written_by, content_tier, importance, is_rated, is_moved, subject, topic,
+      source_conversation_id, source_message_id, source_from, source_to, said_at, is_withdrawal,
       -- It has a replacement until all others are replaced: there is one current fact with a text.
       replaced_by)
     values (v_memory_id, v_note.content, v_note.gist, 'model', p_tier, coalesce(v_note.importance, 3),
-            v_widest is not null, nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
+            v_importance is not null, v_widest is not null, nullif(btrim(left(v_note.subject, 80)), ''),
+            nullif(btrim(left(v_note.topic, 80)), ''),
             p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
             gen_random_uuid())
     returning * into v_fact;
@@ -201,7 +205,8 @@ begin
            array_position(v_tiers, m.tier) < array_position(v_tiers, own.tier) as is_narrower) o
   where m.user_id = p_conversation.user_id
     and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
-    and f.id <> v_fact.id and f.replaced_by is null and f.written_by = 'model' and not f.pinned
+    -- What is off stays off, and as it is.
+    and f.id <> v_fact.id and f.replaced_by is null and f.is_active and f.written_by = 'model' and not f.pinned
     and case
       -- It was withdrawn later. An older withdrawal says nothing of what is said now.
       when f.is_withdrawal then not v_is_same and o.is_later and (f.digest = v_digest or f.gist = v_note.gist)
@@ -253,6 +258,12 @@ begin
         then f.said_at
         else (select e.since from public.memory_facts e where e.id = v_note.extends) end
   where f.id = v_fact.id and (not v_is_same or v_hidden <> '{}');
+  -- What takes the place of a fact that the user rated matters as much to them.
+  update public.memory_facts f set importance = o.importance, is_rated = true
+  from (
+    select o.importance from public.memory_facts o
+    where o.id = any (v_replaced || v_hidden) and o.is_rated order by o.said_at desc nulls last, o.id limit 1) o
+  where f.id = v_fact.id and not v_is_same and not v_is_withdrawal and not f.is_rated;
 end $$;
 
 -- The other characters of the conversation heard what p_character_id did. Whoever has a fact of their own that the
@@ -315,19 +326,47 @@ end $$;
 
 -- p_note with the ids of facts that the same answer noted before it, which it names by their gists: replaces_noted and
 -- extends_noted, as `replaces` and `extends`.
-create function private.with_noted(p_user_id uuid, p_note jsonb) returns jsonb
+--
+-- What a user reworded since the model saw it (p_seen: texts by ids) says something else: it is not repeated, extended
+-- or replaced.
+create function private.with_noted(p_user_id uuid, p_note jsonb, p_seen jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   with noted as materialized (
     select f.id, f.gist, f.replaced_by is null as is_current, f.created_at
     from public.memory_facts f join public.memories m on m.id = f.memory_id
     where p_note ?| array['replaces_noted', 'extends_noted'] and m.user_id = p_user_id and f.written_by = 'model'
-      and not f.is_withdrawal and (p_note -> 'replaces_noted' ? f.gist or f.gist = p_note ->> 'extends_noted'))
-  select p_note || jsonb_strip_nulls(jsonb_build_object(
-    'replaces', coalesce(p_note -> 'replaces', '[]') || coalesce((
+      and not f.is_withdrawal and (p_note -> 'replaces_noted' ? f.gist or f.gist = p_note ->> 'extends_noted')),
+  reworded as materialized (
+    select array_agg(f.id::text) as ids
+    from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_user_id and f.written_by = 'person' and f.content <> p_seen ->> f.id::text
+      and f.id in (
+        select s.id::uuid from jsonb_array_elements_text(coalesce(p_note -> 'replaces', '[]')) s (id)
+        union all values ((p_note ->> 'same_as')::uuid), ((p_note ->> 'extends')::uuid))),
+  known as (
+    select p_note - case when p_note ->> 'same_as' = any (r.ids) then 'same_as' else '' end
+                  - case when p_note ->> 'extends' = any (r.ids) then 'extends' else '' end
+           || jsonb_build_object('replaces', coalesce(p_note -> 'replaces', '[]') - coalesce(r.ids, '{}')) as note
+    from reworded r)
+  select k.note || jsonb_strip_nulls(jsonb_build_object(
+    'replaces', k.note -> 'replaces' || coalesce((
       select jsonb_agg(n.id) from noted n where p_note -> 'replaces_noted' ? n.gist), '[]'),
-    'extends', coalesce(p_note -> 'extends', (
+    'extends', coalesce(k.note -> 'extends', (
       select to_jsonb(n.id) from noted n where n.gist = p_note ->> 'extends_noted'
       order by n.is_current desc, n.created_at desc, n.id limit 1))))
+  from known k
+$$;
+
+-- What a user wrote has been compared with the facts that the notes knew: it has the importance that its words tell,
+-- and hides only what the notes say. p_read is [{"id", "content", "importance": null if the user rated it}].
+create function private.read_own_facts(p_user_id uuid, p_read jsonb) returns void
+language sql set search_path = '' as $$
+  update public.memory_facts f
+  set is_unread = false, hides = '{}',
+      importance = case when f.is_rated then f.importance else coalesce(r.importance, f.importance) end
+  from jsonb_to_recordset(p_read) r (id uuid, content text, importance integer)
+  join public.memories m on m.user_id = p_user_id
+  where f.id = r.id and f.memory_id = m.id and f.is_unread and f.content = r.content
 $$;
 
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
@@ -340,6 +379,8 @@ $$;
 --   digest         SHA-256 of their texts, joined by newlines, in hex
 --   person_digest  the same of the user's part of the summary, which the model was told
 --   facts          what private.with_noted and private.note_fact take
+--   seen           the texts of the facts that these and `used` name, by their ids
+--   read           users' own facts, as private.read_own_facts takes them
 --   used           ids of facts that these messages speak of
 -- A summary is saved only if it continues the current one and its messages are unchanged. A fact
 -- that cannot be saved does not affect the others. Returns whether anything changed.
@@ -398,10 +439,12 @@ begin
   update public.memory_facts f set last_used_at = now()
   from public.memories m
   where m.id = f.memory_id and m.user_id = v_conversation.user_id
-    and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id));
+    and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id))
+    and (f.written_by = 'model' or f.content = coalesce(p_memory -> 'seen' ->> f.id::text, f.content));
+  perform private.read_own_facts(v_conversation.user_id, p_memory -> 'read');
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
     begin
-      v_note := private.with_noted(v_conversation.user_id, v_note);
+      v_note := private.with_noted(v_conversation.user_id, v_note, p_memory -> 'seen');
       perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
       perform private.note_for_listeners(v_conversation, v_character_id, v_tier, v_note);
     exception
@@ -437,7 +480,7 @@ revoke execute on function private.place_in(uuid, public.memory_facts),
   private.is_later(public.memory_facts, public.memory_facts, uuid),
   private.note_fact(shared.conversations, uuid, text, jsonb),
   private.note_for_listeners(shared.conversations, uuid, text, jsonb),
-  private.with_noted(uuid, jsonb),
+  private.with_noted(uuid, jsonb, jsonb), private.read_own_facts(uuid, jsonb),
   private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 

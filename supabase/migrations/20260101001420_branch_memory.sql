@@ -68,11 +68,11 @@ begin
     where r.conversation_id <> p_parent_id or r.position <= p_position
     on conflict do nothing)
   insert into public.memory_facts (
-    id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_shaped, subject,
-    topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at,
+    id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_rated, is_moved, is_unread,
+    subject, topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at,
     since, replaced_by, hides, is_withdrawal, created_at)
   select f.copy_id, v_memory_id, f.content, f.gist, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance,
-         f.is_shaped, f.subject, f.topic,
+         f.is_rated, f.is_moved, f.is_unread, f.subject, f.topic,
          case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
          case when f.source_conversation_id = p_parent_id then f.source_copy_id else f.source_message_id end,
          f.source_from, f.source_to,
@@ -98,8 +98,8 @@ begin
     -- More of them make no difference.
     and (select count(*) from private.fact_repeats o where o.fact_id = f.id) < 20;
   -- What the user did not want there they do not want in the branch, either.
-  insert into private.forgotten_facts (user_id, digest, importance, conversation_id)
-  select g.user_id, g.digest, g.importance, p_branch_id from private.forgotten_facts g
+  insert into private.forgotten_facts (user_id, digest, unwanted_until, conversation_id)
+  select g.user_id, g.digest, g.unwanted_until, p_branch_id from private.forgotten_facts g
   where g.conversation_id = p_parent_id;
   perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;

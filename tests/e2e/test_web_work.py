@@ -384,6 +384,73 @@ class TestDraft:
         dialog.get_by_role("button", name="Change this summary").click()
         expect(dialog.get_by_role("button", name="Discard it")).to_have_count(0)
 
+    def test_draft_of_a_summary_leaves_what_a_model_wrote_since(self, person: Person) -> None:
+        """The messages that it retold are summarised again, after the person's words."""
+        person.begin()
+        page, dialog = person.page, person.page.get_by_role("dialog")
+        whose = f"conversation_id=eq.{person.conversation_id}"
+        person.press("Memory")
+        dialog.get_by_role("button", name="Write a summary").click()
+        dialog.get_by_label("What happened so far").fill("Much happened.")
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        row = {"conversation_id": person.conversation_id, "content": "More.", "covers_position": 1}
+        operator(person.copy, "POST", "/rest/v1/conversation_summaries", row)
+        page.reload()
+        person.press("Memory")
+        expect(dialog.get_by_text("More.")).to_be_visible()
+        dialog.get_by_role("button", name="Change this summary").click()
+        person.hears("This is what you did not save last time.")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_text("Much happened.")).to_be_visible()
+        columns = "person_content,content,covers_position,person_covers"
+        [saved] = person.copy.rows(f"conversation_summaries?select={columns}&{whose}")
+        assert saved == {
+            **{"person_content": "Much happened.", "content": ""},
+            **{"covers_position": 0, "person_covers": 0},
+        }
+
+    def test_fact_that_is_gone_is_not_changed(self, person: Person) -> None:
+        person.begin()
+        page, dialog = person.page, person.page.get_by_role("dialog")
+        person.press("Memory")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        expect(dialog.get_by_label("Importance: Likes tea")).to_have_value("")
+        dialog.get_by_role("button", name="Change: Likes tea").click()
+        dialog.locator("#changing").get_by_role("button", name="Save").click()
+        expect(dialog.locator("#changing")).to_have_count(0)
+        expect(page.get_by_role("status").filter(has_text="The fact was changed.")).to_have_count(0)
+        dialog.get_by_role("button", name="Change: Likes tea").click()
+        dialog.get_by_label("The fact").fill("Likes black tea")
+        operator(person.copy, "DELETE", "/rest/v1/memory_facts?content=eq.Likes%20tea", None)
+        dialog.locator("#changing").get_by_role("button", name="Save").click()
+        expect(dialog.get_by_text("This fact is gone. Copy what you need")).to_be_visible()
+        expect(dialog.get_by_label("The fact")).to_have_value("Likes black tea")
+        dialog.get_by_role("button", name="Cancel").click()
+        dialog.get_by_role("button", name="Pin", exact=True).click()
+        expect(dialog.get_by_text("This fact is gone.")).to_be_visible()
+        expect(dialog.get_by_text("There are no facts.")).to_be_visible()
+
+    def test_fact_that_holds_only_elsewhere_is_marked(self, person: Person) -> None:
+        person.begin()
+        dialog = person.page.get_by_role("dialog")
+        person.press("Memory")
+        for fact, place in (("Lives in Paris", "profile"), ("Lives in Oslo", "conversation")):
+            dialog.get_by_label("A fact to remember").fill(fact)
+            dialog.locator("form.add").get_by_role("combobox").select_option(place)
+            dialog.get_by_role("button", name="Add", exact=True).click()
+            expect(dialog.get_by_role("button", name=f"Change: {fact}")).to_be_visible()
+        [paris] = person.copy.rows("memory_facts?select=id&content=eq.Lives%20in%20Paris")
+        changes = {"Paris": {"written_by": "model"}, "Oslo": {"hides": [paris["id"]]}}
+        for place, change in changes.items():
+            path = f"/rest/v1/memory_facts?content=eq.Lives%20in%20{place}"
+            operator(person.copy, "PATCH", path, change)
+        person.page.reload()
+        person.press("Memory")
+        old = dialog.get_by_role("listitem").filter(has_text="all my conversations")
+        expect(old).to_contain_text("not here: replaced by “Lives in Oslo”")
+
 
 def drafted(person: Person) -> bool:
     return "A model's words." in person.page.evaluate("Object.values(localStorage)")

@@ -81,10 +81,11 @@ insert into public.conversations
    'active', 'aaaaaaaa-0000-4000-8000-000000000011', 'aaaaaaaa-0000-4000-8000-000000000014', 'character',
    '{"scene_id": "95000000-0000-4000-8000-000000000001", "scene_name": "The night ferry", "user_role": "passenger",
      "user_character_id": "aaaaaaaa-0000-4000-8000-000000000014"}', '2026-01-05', '2026-01-05'),
-  -- key_facts as a hand wrote them; not all of them are texts.
+  -- key_facts as a hand wrote them; not all of them are texts, and some have nothing to see.
   ('bbbbbbbb-0000-4000-8000-000000000012', '11111111-1111-4111-8111-111111111111', null, '', 'character_roleplay', 'archived',
    'aaaaaaaa-0000-4000-8000-000000000001', null, 'profile',
-   '{"key_facts": ["Robin owes Mara a compass.", "", 7, null, {"a": 1}, "Robin owes Mara a compass."]}', '2026-01-06', '2026-01-06'),
+   '{"key_facts": ["Robin owes Mara a compass.", "", " \n\t", "\u200b\u00a0", 7, null, {"a": 1},
+     "Robin owes Mara a compass.\n"]}', '2026-01-06', '2026-01-06'),
   ('bbbbbbbb-0000-4000-8000-000000000013', '55555555-5555-4555-8555-555555555555', null, repeat('A long title ', 50),
    'character_roleplay', 'active', 'aaaaaaaa-0000-4000-8000-000000000012', null, null,
    '{"key_facts": "not a list"}', '2026-01-07', '2026-01-07'),

@@ -138,8 +138,8 @@ conversation_entries: insert(conversation_id, is_deleted, is_pinned, title)
 conversation_entries: select
 conversation_entries: update(conversation_id, is_deleted, is_pinned, title)
 conversation_summaries: delete, select
-conversation_summaries: insert(conversation_id, person_content)
-conversation_summaries: update(person_content)
+conversation_summaries: insert(conversation_id, person_content, seen_position)
+conversation_summaries: update(conversation_id, person_content, seen_position)
 conversation_memory: select
 conversation_memory: update(remembers)
 conversation_settings: delete, select
@@ -160,9 +160,10 @@ lorebooks: insert(content, conversation_id, id, is_enabled, name, persona_id, us
 lorebooks: update(content, conversation_id, is_enabled, name, persona_id)
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
+memories: update(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
 memory_facts: insert(content, id, importance, is_active, memory_id, pinned)
-memory_facts: update(content, importance, is_active, memory_id, pinned)
+memory_facts: update(content, id, importance, is_active, memory_id, pinned)
 messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
@@ -211,7 +212,7 @@ conversation_characters_all
 health_check_steps_select
 hidden_messages_select
 lorebooks_all
-memories_select memories_insert memories_delete
+memories_select memories_insert memories_update memories_delete
 memory_facts_all
 messages_select messages_insert
 model_cooldowns_select
@@ -314,6 +315,8 @@ FUNCTIONS = {
         private.note_for_listeners private.with_noted
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
+        private.count_facts private.keep_memory private.is_list_or_object private.read_own_facts
+        private.forget_seen_position
         private.shape_fact
         private.absorb_fact private.lock_facts private.unite_facts
         private.take_person_summary

@@ -117,6 +117,45 @@ def test_why_says_what_the_prompt_was_made_of(terminal: Terminal) -> None:
     assert "Facts:\n  - (deleted since)\n" in terminal.type("/why")[1]
 
 
+def test_memory_says_what_holds_only_elsewhere_and_what_is_gone(terminal: Terminal) -> None:
+    db = terminal.stack.db
+    terminal.type("/memory add Lives in Oslo.")
+    memory = (
+        "with m as (insert into memories (user_id, tier)"
+        " select m.user_id, 'profile' from memories m limit 1 returning id)"
+        " insert into memory_facts (memory_id, content, written_by)"
+        " select id, 'Lives in Paris.', 'model' from m returning id"
+    )
+    paris = db.execute(memory).fetchone()
+    assert paris is not None
+    hiding = "update memory_facts set hides = %s where content = 'Lives in Oslo.'"
+    db.execute(hiding, ([paris["id"]],))
+    told = "\n".join(terminal.type("/memory"))
+    assert "Lives in Paris. (not here: replaced by Lives in Oslo.)  [profile]" in told
+    assert "Lives in Oslo.  [conversation]" in told
+
+
+def test_summary_that_is_written_leaves_what_a_model_wrote_since(terminal: Terminal) -> None:
+    db = terminal.stack.db
+    terminal.type("/memory")
+    db.execute(
+        "insert into conversation_summaries (conversation_id, content, covers_position)"
+        " select distinct conversation_id, 'More.', 2 from messages"
+    )
+    terminal.type("/memory summary Much happened.")
+    row = terminal.stack.one(
+        "select person_content, covers_position from conversation_summaries"
+        " where person_content <> ''"
+    )
+    assert row == {"person_content": "Much happened.", "covers_position": 0}
+    terminal.type("/memory")
+    db.execute("update conversation_summaries set content = 'More.', covers_position = 2")
+    terminal.type("/memory")
+    terminal.type("/memory summary All of it.")
+    row = terminal.stack.one("select covers_position from conversation_summaries")
+    assert row == {"covers_position": 2}
+
+
 def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:
     with pytest.raises(CommandFailed, match="not known"):
         terminal.type("/why")

@@ -949,7 +949,8 @@ class TestLasting:
         )
         say(told, "And then?", "Nothing.")
         step(told, {"text": "Ada came by boat."})
-        assert {"Her sister is called Tilda.", "Ada came by boat."} <= texts(told)
+        noted = {row["content"] for row in told.stack.all("select content from memory_facts")}
+        assert {"Her sister is called Tilda.", "Ada came by boat."} <= noted
 
     def test_what_was_replaced_does_not_come_back_when_room_is_made(self, told: Talk) -> None:
         live_in_oslo(told)
@@ -966,12 +967,12 @@ class TestLasting:
         assert not {PARIS, OSLO} & content
 
     def test_what_hides_a_fact_counts_as_much_as_that(self, told: Talk) -> None:
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 5})
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile", "importance": 4})
         say(told, MOVED, "Far away.")
-        step(told, {"text": OSLO, "said": MOVED, "importance": 3})
+        step(told, {"text": OSLO, "said": MOVED, "importance": 2})
         told.stack.db.execute(
             "insert into memory_facts (memory_id, content, written_by, importance)"
-            " select id, 'Thing ' || n || ' is here.', 'model', 4"
+            " select id, 'Thing ' || n || ' is here.', 'model', 3"
             " from memories, generate_series(1, 300) n where tier = 'conversation'"
         )
         say(told, "Go on.", "Aye, aye.")
@@ -1885,7 +1886,7 @@ class TestBranch:
     def test_fact_that_a_person_does_not_want_in_one_is_noted_again_in_the_other(
         self, told: Talk, how: str, tier: str
     ) -> None:
-        """Only there, whatever the tier."""
+        """Only there, whatever the tier. What a character says does not bring it back."""
         step(told, {"text": PARIS, "said": STORY[2]})
         branch = act(told, "branch", STORY[5])["conversation_id"]
         memory = told.stack.one("select id from memories where conversation_id = %s", branch)
@@ -1903,7 +1904,7 @@ class TestBranch:
         step(told, {"text": PARIS, "said": said, "tier": tier})
         once_more = act(told, "branch", STORY[5], within=branch)["conversation_id"]
         for conversation in (branch, once_more):
-            say(told, said, conversation=conversation)
+            say(told, "Who am I?", said, conversation=conversation)
             step(told, {"text": PARIS, "said": said, "tier": tier}, conversation=conversation)
         own = {"Ada is here."} if how == "reworded" else set()
         assert texts(told) == {PARIS}
@@ -2330,7 +2331,9 @@ class TestPerson:
             ("memory_facts", {"content": "x" * 2001}, "content"),
             ("memory_facts", {"content": None}, "content"),
             ("memory_facts", {"importance": 9}, "importance"),
-            ("memory_facts", {"importance": None}, "importance"),
+            ("memory_facts", {"content": ["Ada"]}, "content"),
+            ("memory_facts", {"content": {"text": "Ada"}}, "content"),
+            ("conversation_summaries", {"person_content": ["Ada"]}, "person_content"),
             ("memory_facts", {"pinned": None}, "pinned"),
             ("memory_facts", {"is_active": None}, "is_active"),
             ("memories", {"tier": "forever"}, "tier"),
@@ -2615,8 +2618,8 @@ class TestPerson:
                 else api.patch("/memory_facts", params=whose, json={"is_active": False})
             )
         assert all(answer.is_success for answer in done)
-        said = "I live in Oslo now."
-        say(told, said, "Aye.")
+        said = "You live in Oslo now."
+        say(told, "Where do I live?", said)
         step(told, {"text": again, "said": said})
         assert texts(told) == set()
 
@@ -2930,8 +2933,8 @@ class TestPerson:
             its = {"content": f"eq.{before.get('content', holds)}"}
             assert api.delete("/memory_facts", params=its).is_success
         assert told.stack.all("select from memory_facts") == []
-        say(told, "I live in Paris.", "I know.")
-        step(told, {"text": PARIS, "said": "I live in Paris."})
+        say(told, "Where do I live?", "You live in Paris.")
+        step(told, {"text": PARIS, "said": "You live in Paris."})
         assert texts(told) == set()
 
     @pytest.mark.parametrize(
@@ -3098,8 +3101,8 @@ class TestPerson:
         step(told, {"text": PARIS, "said": STORY[2], "importance": 2})
         say(told, "As I said, I live in Paris.")
         step(told, {"text": PARIS, "importance": 4, "tier": "profile"})
-        rows = told.stack.all("select importance, is_shaped from memory_facts")
-        assert {row["is_shaped"] for row in rows} == {False}
+        rows = told.stack.all("select is_rated, is_moved from memory_facts")
+        assert {row["is_rated"] or row["is_moved"] for row in rows} == {False}
         assert [fact["importance"] for fact in current(told)] == [4]
 
     @pytest.mark.parametrize("change", ["edit", "delete"])
@@ -3165,7 +3168,7 @@ class TestPerson:
         assert texts(told) == {"Ada fears gulls."}
 
     @pytest.mark.parametrize(
-        "column", ["written_by", "source_message_id", "replaced_by", "since", "is_shaped", "hides"]
+        "column", ["written_by", "source_message_id", "replaced_by", "since", "is_rated", "hides"]
     )
     def test_a_person_writes_no_provenance(self, told: Talk, column: str) -> None:
         step(told, {"text": "Ada fears gulls."})
@@ -3173,6 +3176,492 @@ class TestPerson:
             its = {"content": "eq.Ada fears gulls."}
             answer = api.patch("/memory_facts", params=its, json={column: None})
         assert answer.status_code == 403
+
+
+NUTS = "Ada is allergic to nuts."
+MERGE = {"Prefer": "resolution=merge-duplicates,return=representation"}
+
+
+def memory_of(talk: Talk, tier: str = "conversation") -> str:
+    """The id of a memory of the user's, which is created if there is none."""
+    row = {"user_id": talk.user.id, "tier": tier}
+    if tier == "conversation":
+        row["conversation_id"] = talk.conversation
+    found = talk.stack.all(
+        "select id from memories where user_id = %s and tier = %s"
+        " and conversation_id is not distinct from %s",
+        *(talk.user.id, tier, row.get("conversation_id")),
+    )
+    return str(found[0]["id"] if found else talk.stack.insert("memories", **row))
+
+
+def add(talk: Talk, content: str, tier: str = "conversation", **columns: Any) -> None:
+    """Adds a fact, as the page does."""
+    row = {"memory_id": memory_of(talk, tier), "content": content, **columns}
+    with talk.stack.data_api(talk.user) as api:
+        answer = api.post("/memory_facts", json=row)
+    assert answer.is_success, answer.text
+
+
+def patch(talk: Talk, fact: str, **columns: Any) -> None:
+    with talk.stack.data_api(talk.user) as api:
+        answer = api.patch("/memory_facts", params={"content": f"eq.{fact}"}, json=columns)
+    assert answer.is_success, answer.text
+
+
+def forget(talk: Talk, fact: str) -> None:
+    with talk.stack.data_api(talk.user) as api:
+        assert api.delete("/memory_facts", params={"content": f"eq.{fact}"}).is_success
+
+
+def rated(talk: Talk) -> list[tuple[str, int]]:
+    return [(fact["content"], fact["importance"]) for fact in current(talk)]
+
+
+def prompted(talk: Talk, said: str = "Hm?", **request: Any) -> str:
+    """The prompt of the next turn."""
+    talk.reply(said, **request)
+    return str(prompts(talk.stack.upstream)[-1])
+
+
+class TestImportance:
+    """How much facts matter that a person wrote or rated."""
+
+    def gulls(self, told: Talk, number: int, importance: int) -> None:
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance, last_used_at)"
+            " select %s, format('The gull number %%s sat on rock %%s all evening.', n, n),"
+            " 'model', %s, now() + interval '1 minute' from generate_series(1, %s) n",
+            [memory_of(told), importance, number],
+        )
+
+    @pytest.mark.parametrize("importance", [3, 4])
+    def test_limit_that_a_person_writes_is_in_a_crowded_prompt(
+        self, told: Talk, importance: int
+    ) -> None:
+        told.have_only(VENICE)
+        told.describe(VENICE, context_tokens=4096)
+        self.gulls(told, 119, importance)
+        add(told, NUTS)
+        add(told, "Red line: never describe spiders.")
+        prompt = prompted(told, "What shall we eat?")
+        assert NUTS in prompt
+        assert "spiders" in prompt
+        assert prompt.count("gull number") < 119
+
+    def test_limit_that_a_person_makes_of_another_fact_is_in_it(self, told: Talk) -> None:
+        told.have_only(VENICE)
+        told.describe(VENICE, context_tokens=4096)
+        step(told, {"text": "Ada likes nuts.", "said": STORY[4], "importance": 1})
+        self.gulls(told, 119, 4)
+        patch(told, "Ada likes nuts.", content=NUTS)
+        assert NUTS in prompted(told)
+
+    def test_next_notes_store_the_importance_of_what_a_person_wrote(self, told: Talk) -> None:
+        step(told, {"text": "Ada likes nuts.", "said": STORY[4], "importance": 1})
+        patch(told, "Ada likes nuts.", content=NUTS)
+        add(told, "Ada likes tea.")
+        add(told, "Ada is allergic to bees.", importance=2)
+        self.take_notes(told)
+        assert sorted(rated(told)) == [
+            ("Ada is allergic to bees.", 2),
+            (NUTS, 5),
+            ("Ada likes tea.", 3),
+        ]
+        assert not any("is_unread" in fact for fact in current(told))
+
+    def take_notes(self, told: Talk) -> None:
+        """In a real turn: the function tells the importance."""
+        told.have_only(VENICE)
+        shorten_prompts(told)
+        fill(told, MESSAGES)
+        assert take_turn(told, text(json.dumps({"summary": "They met.", "facts": []})))[
+            "memory_updated"
+        ]
+
+    def test_of_equal_ones_those_of_the_person_come_first(self, told: Talk) -> None:
+        self.gulls(told, 119, 3)
+        add(told, "Ada has a boat.", importance=3)
+        assert current(told)[0]["content"] == "Ada has a boat."
+
+    @pytest.mark.parametrize("given", [{"importance": None}, {}])
+    def test_none_that_is_chosen_is_told_by_the_words(
+        self, told: Talk, given: dict[str, Any]
+    ) -> None:
+        add(told, "Ada has a dog.", **given)
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 4})
+        assert rated(told) == [("Ada has a dog.", 4)]
+
+    @pytest.mark.parametrize("chosen", [1, 3])
+    def test_one_that_is_chosen_at_once_stays(self, told: Talk, chosen: int) -> None:
+        add(told, "Ada has a dog.", importance=chosen)
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 4})
+        assert rated(told) == [("Ada has a dog.", chosen)]
+
+    def test_choice_is_taken_back(self, told: Talk) -> None:
+        add(told, "Ada has a dog.", importance=1)
+        patch(told, "Ada has a dog.", importance=None)
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 4})
+        assert rated(told) == [("Ada has a dog.", 4)]
+
+    def test_same_importance_is_chosen_if_nothing_else_changes(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 2})
+        patch(told, "Ada has a dog.", importance=2, pinned=True)
+        row = "select is_rated from memory_facts"
+        assert told.stack.one(row) == {"is_rated": False}
+        patch(told, "Ada has a dog.", importance=2)
+        assert told.stack.one(row) == {"is_rated": True}
+
+    def test_person_who_writes_what_a_model_noted_keeps_what_is_known_of_it(
+        self, told: Talk
+    ) -> None:
+        live_in_oslo(told)
+        told.stack.db.execute("update memory_facts set importance = 4 where content = %s", [OSLO])
+        (noted,) = current(told)
+        add(told, OSLO)
+        (own,) = current(told)
+        assert own["written_by"] == "person"
+        kept = ("importance", "subject", "topic", "since")
+        assert {name: own[name] for name in kept} == {name: noted[name] for name in kept}
+
+    def test_chosen_importance_outlives_writing_and_moving_the_same(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "tier": "profile"})
+        patch(told, "Ada has a dog.", importance=1)
+        add(told, "Ada has a dog!", "profile")
+        assert rated(told) == [("Ada has a dog!", 1)]
+        add(told, "Ada has a dog?", importance=5)
+        move(told, "Ada has a dog?", "profile")
+        assert rated(told) == [("Ada has a dog?", 5)]
+
+    def test_rating_does_not_keep_a_fact_in_its_tier(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, importance=4)
+        say(told, "As I said, I live in Paris.", "Yes.")
+        step(told, {"text": PARIS, "said": "As I said, I live in Paris.", "tier": "profile"})
+        assert [(fact["tier"], fact["importance"]) for fact in current(told)] == [("profile", 4)]
+
+    def test_what_replaces_a_fact_that_was_rated_matters_as_much(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, importance=5)
+        for said, fact in ((MOVED, OSLO), ("I live in London now.", LONDON)):
+            say(told, said, "Far.")
+            step(told, {"text": fact, "said": said, "importance": 2})
+        assert rated(told) == [(LONDON, 5)]
+
+
+class TestForgotten:
+    """What a person deleted, corrected or turned off."""
+
+    @pytest.mark.parametrize("how", ["deleted", "corrected"])
+    def test_may_become_true_again(self, told: Talk, how: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        if how == "deleted":
+            forget(told, PARIS)
+        else:
+            patch(told, PARIS, content="Ada likes tea.")
+        said = "I have moved back to Paris now."
+        say(told, said, "Oh.")
+        step(told, {"text": PARIS, "said": said})
+        assert PARIS in texts(told)
+
+    def test_may_become_true_again_in_another_conversation(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        forget(told, PARIS)
+        other, third = (
+            told.stack.conversation(told.user, character_id=DEMO_CHARACTER) for _ in range(2)
+        )
+        say(told, "I live in Paris again.", "Oh.", conversation=other)
+        again = {"text": PARIS, "said": "I live in Paris again.", "tier": "profile"}
+        step(told, again, conversation=other)
+        assert texts(told, third) == {PARIS}
+
+    @pytest.mark.parametrize("said", ["earlier", "by the character", "in no message"])
+    def test_stays_so_where_the_person_says_nothing_new(self, told: Talk, said: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        if said == "earlier":
+            say(told, "Paris is where I live.", "Nice.")
+        forget(told, PARIS)
+        if said == "by the character":
+            say(told, "Hm.", "You live in Paris.")
+        message = {"earlier": "Paris is where I live.", "by the character": "You live in Paris."}
+        step(told, {"text": PARIS} | ({"said": message[said]} if said in message else {}))
+        assert texts(told) == set()
+
+    def test_fact_that_was_off_does_not_become_true_again(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, is_active=False)
+        forget(told, PARIS)
+        say(told, "I live in Paris again.", "Oh.")
+        step(told, {"text": PARIS, "said": "I live in Paris again."})
+        assert texts(told) == set()
+
+    @pytest.mark.parametrize(
+        ("fact", "opposite"),
+        [
+            ("Ben hates Ada.", "Ada hates Ben."),
+            ("Tom is older than Ada.", "Ada is older than Tom."),
+            ("Ada loves Tom and Ben hates Eve.", "Ada loves Ben and Tom hates Eve."),
+        ],
+    )
+    @pytest.mark.parametrize("how", ["deleted", "off"])
+    def test_says_nothing_of_its_opposite(
+        self, told: Talk, fact: str, opposite: str, how: str
+    ) -> None:
+        add(told, fact)
+        if how == "deleted":
+            forget(told, fact)
+        else:
+            patch(told, fact, is_active=False)
+        step(told, {"text": opposite, "said": STORY[4]})
+        assert texts(told) == {opposite}
+
+    @pytest.mark.parametrize(
+        ("fact", "again"),
+        [
+            ("Ada often walks alone.", "Ada walks alone often."),
+            ("Ada likes tea and coffee.", "Ada likes coffee and tea."),
+            ("Ada lives in Oslo.", "In Oslo Ada lives."),
+            ("Ada knows a song of rain and wind.", "Ada knows the song of wind and rain."),
+        ],
+    )
+    def test_is_not_noted_in_another_order_of_words(
+        self, told: Talk, fact: str, again: str
+    ) -> None:
+        add(told, fact)
+        forget(told, fact)
+        step(told, {"text": again, "said": STORY[4]})
+        assert texts(told) == set()
+
+    def test_fact_that_is_off_stays_so_when_a_newer_value_is_noted(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, is_active=False)
+        say(told, MOVED, "Far.")
+        step(told, {"text": OSLO, "said": MOVED})
+        (oslo,) = current(told)
+        assert (oslo["content"], "since" in oslo) == (OSLO, False)
+        patch(told, PARIS, is_active=True)
+        assert texts(told) == {PARIS, OSLO}
+
+
+class TestBeforeNotes:
+    """What a person wrote, in a conversation without notes or until the next ones."""
+
+    @pytest.fixture(autouse=True)
+    def model(self, told: Talk) -> None:
+        told.have_only(VENICE)
+
+    def test_newer_value_of_the_person_stands_alone_in_prompts(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        add(told, OSLO, "profile")
+        told.conversation = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        prompt = prompted(told, "Where do I live?", memory_tier="profile")
+        assert OSLO in prompt
+        assert PARIS not in prompt
+
+    def test_what_a_text_hid_stays_hidden_when_it_is_reworded(self, told: Talk) -> None:
+        big = "Ada practises the big harp at dawn."
+        say(told, SAID_FLUTE, "Nice.")
+        step(told, {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"})
+        say(told, SAID_HARP, "Nice, too.", "Go on.", "Aye, aye.")
+        step(told, {"action": "replace", "of": FLUTE, "text": HARP, "said": SAID_HARP})
+        assert texts(told) == {HARP}
+        patch(told, HARP, content=big)
+        prompt = prompted(told, "Hm?", memory_tier="profile")
+        assert big in prompt
+        assert f"- {FLUTE}" not in prompt
+
+    def test_same_sentence_is_in_a_prompt_once(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "tier": "profile"})
+        add(told, "Ada has a dog!")
+        prompt = prompted(told, memory_tier="profile")
+        assert prompt.count("- Ada has a dog") == 1
+        assert "- Ada has a dog!" in prompt
+
+
+class TestMeanwhile:
+    """A step of notes, and what the person does while it runs."""
+
+    def saved(self, told: Talk, *noted: dict[str, Any]) -> dict[str, Any]:
+        rows = [
+            MessageRow.model_validate(row)
+            for row in told.stack.all(
+                "select position, sender, content from messages where conversation_id = %s"
+                " and is_active and position > %s order by position",
+                *(told.conversation, summary(told)[1]),
+            )
+        ]
+        begun = BegunTurn.model_validate(
+            {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
+            | {"facts": current(told)}
+        )
+        answer = notes.parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
+        assert answer is not None
+        batch = notes.Batch(rows, summary(told)[1])
+        return notes.to_save(batch, answer, begun, {"user": "Ada", "char": "Mara"})
+
+    def test_text_that_the_model_did_not_see_is_not_rated(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 2})
+        say(told, "I still have a dog.", "Good.")
+        saved = self.saved(told, {"text": "Ada has a dog.", "message": 1, "importance": 4})
+        patch(told, "Ada has a dog.", content="Ada has a boat.")
+        last_used = (
+            "select last_used_at, importance from memory_facts where content like '%%boat%%'"
+        )
+        before = told.stack.one(last_used)
+        assert remember(told, saved)
+        assert told.stack.one(last_used) == before
+
+    def test_text_that_the_person_wrote_and_reworded_is_not_rated(self, told: Talk) -> None:
+        add(told, "Ada has a dog.")
+        saved = self.saved(told, {"text": "Ada has a dog.", "said": 5, "importance": 4})
+        patch(told, "Ada has a dog.", content="Ada has a boat.")
+        assert remember(told, saved)
+        assert rated(told) == [("Ada has a boat.", 3)]
+
+
+class TestSummaryMeanwhile:
+    def test_what_a_model_wrote_since_is_summarised_again(self, told: Talk) -> None:
+        told.have_only(VENICE)
+        step(told, retold="They met.", upto=STORY[1])
+        _, seen = summary(told)
+        step(told, retold="They met. Ada told of her dog.", upto=STORY[5])
+        say(told, "More.", "Yes.")
+        self.write(told, "They met in fog.", seen)
+        row = "select person_content, content, covers_position, person_covers, seen_position"
+        assert told.stack.one(f"{row} from conversation_summaries") == {
+            **{"person_content": "They met in fog.", "content": "", "covers_position": seen},
+            **{"person_covers": seen, "seen_position": None},
+        }
+        prompt = prompted(told)
+        assert all(said in prompt for said in ("They met in fog.", *STORY[2:], "More."))
+        assert STORY[0] not in prompt
+
+    def test_words_for_all_of_it_cover_all_of_it(self, told: Talk) -> None:
+        step(told, retold="They met.", upto=STORY[3])
+        _, seen = summary(told)
+        self.write(told, "They met in fog.", seen)
+        assert (shown(told), summary(told)[1]) == (("They met in fog.", ""), seen)
+
+    def test_first_words_and_their_position_are_not_kept_for_later(self, told: Talk) -> None:
+        self.write(told, "They met in fog.", 0)
+        step(told, retold="Ada told of her dog.", upto=STORY[3])
+        _, covered = summary(told)
+        write_summary(told, "They met in rain.")
+        assert (shown(told), summary(told)[1]) == (("They met in rain.", ""), covered)
+
+    def test_branch_from_before_has_what_covers_its_messages(self, told: Talk) -> None:
+        step(told, retold="They met.", upto=STORY[1])
+        _, seen = summary(told)
+        step(told, retold="They met. Ada told of her dog.", upto=STORY[5])
+        self.write(told, "They met in fog.", seen)
+        branch = act(told, "branch", STORY[3])["conversation_id"]
+        assert (shown(told, branch), summary(told, branch)[1]) == (("They met in fog.", ""), seen)
+
+    def write(self, told: Talk, words: str, seen: int) -> None:
+        """As the page does."""
+        row = {"conversation_id": str(told.conversation), "person_content": words}
+        with told.stack.data_api(told.user) as api:
+            answer = api.post(
+                "/conversation_summaries", json=row | {"seen_position": seen}, headers=MERGE
+            )
+        assert answer.is_success, answer.text
+
+
+class TestSentAgain:
+    """Rows that a client sends whether they are there or not."""
+
+    def test_summary(self, told: Talk) -> None:
+        row = {"conversation_id": str(told.conversation), "person_content": "One."}
+        with told.stack.data_api(told.user) as api:
+            for words in ("One.", "Two."):
+                sent = row | {"person_content": words}
+                answer = api.post("/conversation_summaries", json=sent, headers=MERGE)
+                assert answer.is_success, answer.text
+        assert shown(told) == ("Two.", "")
+
+    def test_summary_stays_with_its_conversation(self, told: Talk) -> None:
+        write_summary(told, "One.")
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        with told.stack.data_api(told.user) as api:
+            answer = api.patch(
+                "/conversation_summaries",
+                params={"conversation_id": f"eq.{told.conversation}"},
+                json={"conversation_id": str(other)},
+            )
+        assert (answer.status_code, answer.json()["details"]) == (400, "conversation_id")
+
+    def test_fact(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        row = told.stack.one("select id::text, memory_id::text from memory_facts")
+        with told.stack.data_api(told.user) as api:
+            answer = api.post("/memory_facts", json=row | {"content": OSLO}, headers=MERGE)
+            assert answer.is_success, answer.text
+            its = {"id": f"eq.{row['id']}"}
+            refused = api.patch("/memory_facts", params=its, json={"id": str(UUID(int=9))})
+        assert texts(told) == {OSLO}
+        assert (refused.status_code, refused.json()["details"]) == (400, "id")
+
+    def test_memory(self, told: Talk) -> None:
+        row = {"user_id": str(told.user.id), "tier": "profile"}
+        unique = {"on_conflict": "user_id,tier,conversation_id,character_id"}
+        with told.stack.data_api(told.user) as api:
+            sent = [api.post("/memories", params=unique, json=row, headers=MERGE) for _ in range(2)]
+            assert [answer.is_success for answer in sent] == [True, True]
+            assert sent[0].json() == sent[1].json()
+            whose = {"id": f"eq.{sent[0].json()[0]['id']}"}
+            refused = api.patch("/memories", params=whose, json={"id": str(UUID(int=9))})
+        assert (refused.status_code, refused.json()["code"]) == (400, "PT400")
+
+
+class TestManyFacts:
+    def fill(self, told: Talk, number: int, tier: str = "conversation") -> None:
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content)"
+            " select %s, format('Thing %%s of %%s.', n, %s::text) from generate_series(1, %s) n",
+            [memory_of(told, tier), tier, number],
+        )
+
+    @pytest.mark.parametrize(("there", "status"), [(1000, 204), (1001, 409)])
+    def test_many_facts_move_at_once_where_there_is_room(
+        self, told: Talk, there: int, status: int
+    ) -> None:
+        self.fill(told, 1000)
+        self.fill(told, there, "profile")
+        its = {"memory_id": f"eq.{memory_of(told)}"}
+        target = {"memory_id": memory_of(told, "profile")}
+        with told.stack.data_api(told.user) as api:
+            answer = api.patch("/memory_facts", params=its, json=target)
+        assert answer.status_code == status, answer.text
+        counted = told.stack.all("select count(*) from memory_facts group by memory_id")
+        if status == 204:
+            assert counted == [{"count": 2000}]
+        else:
+            assert answer.json()["hint"] == "The maximum is 2000 facts."
+
+    def test_fact_of_a_memory_that_has_too_many_is_still_changed(self, told: Talk) -> None:
+        self.fill(told, 2001)
+        patch(told, "Thing 7 of conversation.", pinned=True)
+        patch(told, "Thing 7 of conversation.", content="Ada has a boat.")
+        assert current(told)[0]["content"] == "Ada has a boat."
+
+
+class TestPinned:
+    @pytest.mark.parametrize("change", ["edit", "delete"])
+    def test_fact_whose_message_goes_is_the_persons_own(self, told: Talk, change: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, pinned=True)
+        act(told, change, STORY[2], **({"message": "I am Ada."} if change == "edit" else {}))
+        patch(told, PARIS, pinned=False)
+        (fact,) = current(told)
+        assert (fact["content"], fact["written_by"]) == (PARIS, "person")
+
+
+def test_memory_of_others_is_none(told: Talk) -> None:
+    theirs = str(told.stack.insert("memories", user_id=told.stack.user().id, tier="profile"))
+    with told.stack.data_api(told.user) as api:
+        row = {"memory_id": theirs, "content": PARIS}
+        answer = api.post("/memory_facts", json=row)
+    assert (answer.status_code, answer.json()["message"]) == (403, "There is no such memory.")
 
 
 def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:

@@ -162,6 +162,29 @@ BOOK = st.lists(
 )
 
 
+@pytest.mark.parametrize(
+    ("given_id", "told"),
+    [
+        (7, 7),
+        ("7", "7"),
+        ("entry_7-a", "entry_7-a"),
+        ("1f0c9a52-6f2e-4a54-9d3c-0e4d9f1f7a10", "1f0c9a52-6f2e-4a54-9d3c-0e4d9f1f7a10"),
+        ("x" * MAX_ID_CHARS, "x" * MAX_ID_CHARS),
+        ("x" * (MAX_ID_CHARS + 1), None),
+        ("Mara is the murderer.", None),
+        ("käse", None),
+        ("a\n", None),
+        ("", None),
+        (2**53, None),
+    ],
+)
+def test_id_that_may_say_something_is_left_out(given_id: Any, told: Any) -> None:
+    book = [{"id": given_id, "keys": [], "constant": True, "content": "Fog."}]
+    character = MARA.model_copy(update={"character_book": {"entries": book}})
+    (entry,) = composed(prompt(character=character))["entries"]
+    assert entry.get("id") == told
+
+
 @settings(max_examples=200, deadline=None)
 @given(book=BOOK, said=st.text(max_size=40))
 def test_book_of_any_shape_is_described(book: list[Any], said: str) -> None:
@@ -180,8 +203,12 @@ def test_book_of_any_shape_is_described(book: list[Any], said: str) -> None:
 
 def largest() -> dict[str, Any]:
     """More entries, facts and recalled messages than are listed, with ids that are long."""
-    quotes = '"\\' * (MAX_ID_CHARS // 2)
-    entry = {"keys": ["hello"], "secondary_keys": ["hello"], "selective": True, "id": quotes}
+    entry = {
+        "keys": ["hello"],
+        "secondary_keys": ["hello"],
+        "selective": True,
+        "id": "x" * MAX_ID_CHARS,
+    }
     entries = [entry | {"content": "Oh. " * (1 if n < 90 else 5000)} for n in range(1_000)]
     return composed(
         prompt(

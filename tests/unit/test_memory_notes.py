@@ -880,6 +880,8 @@ def test_saved_with_what_tells_whether_it_still_fits() -> None:
                 "to": 11,
             }
         ],
+        "seen": {},
+        "read": [],
         "used": [],
     }
 

@@ -40,6 +40,30 @@ def test_same_text_is_not_shown_as_earlier() -> None:
     assert shown(*rows) == [("Paris.", ["Oslo."])]
 
 
+@pytest.mark.parametrize(
+    ("hidden", "hiding", "members", "by"),
+    [
+        ({}, {}, 1, "Oslo."),
+        ({"pinned": True}, {}, 1, None),
+        ({"written_by": "person"}, {}, 1, None),
+        ({}, {"is_active": False}, 1, None),
+        ({}, {"replaced_by": 3}, 1, None),
+        ({}, {"memories": {"tier": "character"}}, 1, "Oslo."),
+        ({}, {"memories": {"tier": "character"}}, 2, None),
+    ],
+)
+def test_fact_that_holds_only_elsewhere_says_what_takes_its_place(
+    hidden: dict[str, Any], hiding: dict[str, Any], members: int, by: str | None
+) -> None:
+    columns = {"is_active": True, "hides": [], "memories": {"tier": "conversation"}}
+    rows = [
+        row(1, "Paris.", **columns | hidden),
+        row(2, "Oslo.", **columns | {"hides": [1]} | hiding),
+    ]
+    found = evaluate("facts.js", f"module.sorted(given, {members}).facts", rows)
+    assert found[0]["hiddenBy"] == by
+
+
 @pytest.mark.parametrize("newer", [1, 2, 9])
 def test_rows_that_point_anywhere_end(newer: int) -> None:
     rows = [row(1, "One.", replaced_by=newer), row(2, "Two.", replaced_by=1), row(3, "Three.")]

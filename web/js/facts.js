@@ -7,8 +7,12 @@ export function joined(summary) {
   return summary ? [summary.person_content, summary.content].filter(Boolean).join("\n") : "";
 }
 
-/** Facts that hold now, each with the texts that it replaced, the newest first. */
-export function sorted(rows) {
+/**
+ * Facts that hold now, each with `earlier`, the texts that it replaced, the newest first, and `hiddenBy`, the text that
+ * takes its place in this conversation, if it holds only elsewhere. Where several characters take part (`members`), what
+ * one of them knows hides nothing from the others.
+ */
+export function sorted(rows, members = 1) {
   const byNewer = new Map();
   for (const row of rows.filter((row) => row.replaced_by)) {
     const older = byNewer.get(row.replaced_by) ?? [];
@@ -16,7 +20,16 @@ export function sorted(rows) {
     byNewer.set(row.replaced_by, older);
   }
   const isCurrent = (row) => !row.replaced_by && !row.is_withdrawal;
-  return { facts: rows.filter(isCurrent).map((row) => ({ ...row, earlier: replacedBy(row, byNewer) })) };
+  const current = rows.filter(isCurrent);
+  const hiding = current.filter((row) => row.is_active && row.hides?.length && (row.memories.tier === "conversation" || members === 1));
+  return {
+    facts: current.map((row) => ({ ...row, earlier: replacedBy(row, byNewer), hiddenBy: hiddenBy(row, hiding) })),
+  };
+}
+
+function hiddenBy(row, hiding) {
+  if (row.pinned || row.written_by === "person") return null;
+  return hiding.find(({ hides }) => hides.includes(row.id))?.content ?? null;
 }
 
 function replacedBy(row, byNewer) {

@@ -67,14 +67,21 @@ function summaryForm(form) {
 
 const IMPORTANCE = { 5: t("Never forget"), 4: t("Important"), 3: t("Normal"), 2: t("Low"), 1: t("Trivial") };
 
+/** Whether nobody rated it, and no notes were taken since it was written: turns tell its importance by its words. */
+const isByItsWords = (fact) => fact.is_unread && !fact.is_rated;
+
+const importance = (fact) => (isByItsWords(fact) ? "" : String(fact.importance));
+
 const shownFact = (fact) => html`
-  <span dir="auto" class=${fact.is_active ? "" : "quiet"}>${fact.content}
+  <span dir="auto" class=${fact.is_active && !fact.hiddenBy ? "" : "quiet"}>${fact.content}
     <small>${origin(fact).filter(Boolean).join(" · ")}</small>
+    ${fact.hiddenBy ? html`<small dir="auto">${t("not here: replaced by “{fact}”", { fact: fact.hiddenBy })}</small>` : nothing}
     ${fact.earlier.length ? html`<small dir="auto">${t("Earlier: {texts}", { texts: fact.earlier.join(" ") })}</small>` : nothing}</span>
-  <select aria-label=${t("Importance: {fact}", { fact: fact.content })} .value=${live(String(fact.importance))}
+  <select aria-label=${t("Importance: {fact}", { fact: fact.content })} .value=${live(importance(fact))}
     @change=${({ target }) => doing(() => facts.rateFact(fact, Number(target.value)))()}>
+    ${isByItsWords(fact) ? html`<option value="" selected>${t("By its words")}</option>` : nothing}
     ${Object.entries(IMPORTANCE).reverse().map(([value, text]) => html`
-      <option value=${value} ?selected=${Number(value) === fact.importance}>${text}</option>`)}
+      <option value=${value} ?selected=${value === importance(fact)}>${text}</option>`)}
   </select>
   <button aria-label=${fact.is_active ? t("Turn off: {name}", { name: fact.content }) : t("Turn on: {name}", { name: fact.content })}
     @click=${doing(() => facts.switchFact(fact))}>${fact.is_active ? t("Turn off") : t("Turn on")}</button>

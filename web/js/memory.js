@@ -1,6 +1,6 @@
 // Loads and changes the summary and the facts of a conversation.
 
-import { data, supabase } from "./backend.js";
+import { UserError, data, supabase } from "./backend.js";
 import { joined, sorted } from "./facts.js";
 import { t } from "./language.js";
 import { set } from "./page.js";
@@ -29,11 +29,11 @@ async function loadMemory(saved = null) {
   const reach = [`conversation_id.eq.${id}`, "tier.eq.profile"];
   if (members.length) reach.push(`character_id.in.(${members})`);
   const [summary, facts] = await Promise.all([
-    data(supabase.from("conversation_summaries").select("content, person_content").eq("conversation_id", id).maybeSingle()),
+    data(supabase.from("conversation_summaries").select("content, person_content, covers_position").eq("conversation_id", id).maybeSingle()),
     data(
       supabase
         .from("memory_facts")
-        .select("id, memory_id, content, pinned, is_active, importance, written_by, said_at, since, replaced_by, is_withdrawal, memories!inner(tier, character_id)")
+        .select("id, memory_id, content, pinned, is_active, importance, is_rated, is_unread, written_by, said_at, since, replaced_by, is_withdrawal, hides, memories!inner(tier, character_id)")
         .or(reach.join(","), { referencedTable: "memories" })
         .order("pinned", { ascending: false })
         .order("importance", { ascending: false })
@@ -44,12 +44,15 @@ async function loadMemory(saved = null) {
   answered = mine;
   const { changing = null, form = null } = state.memory ?? {};
   const isDone = changing === saved;
-  set({ memory: { summary: joined(summary), ...sorted(facts), changing: isDone ? null : changing, form: isDone ? null : form } });
+  const shown = { summary: joined(summary), covers: summary?.covers_position ?? 0, ...sorted(facts, members.length) };
+  set({ memory: { ...shown, changing: isDone ? null : changing, form: isDone ? null : form } });
 }
 
 /** Opens the form of the fact with this id, or of the "summary", with what was not saved last time; null closes it. */
 export function change(changing) {
-  set({ memory: { ...state.memory, changing, form: changing && openForm(subject(changing), saved(changing)) } });
+  // A draft of the summary knows up to which message the one that its writer saw told.
+  const version = changing === "summary" ? state.memory.covers : null;
+  set({ memory: { ...state.memory, changing, form: changing && openForm(subject(changing), saved(changing), version) } });
 }
 
 const subject = (changing) => (changing === "summary" ? `summary ${state.conversation.id}` : `fact ${changing}`);
@@ -99,21 +102,31 @@ export async function addFact(content, tier, character_id) {
   await loadMemory();
 }
 
-/** Changes the text of a fact, or moves it to another tier, or both. */
+/** Changes the text of a fact, or moves it to another tier, or both. One that is gone keeps its form, with what was typed. */
 export async function changeFact(fact, content, tier, character_id) {
   const changes = {};
   if (content !== fact.content) changes.content = content;
   const memory_id = await findMemory(tier, character_id);
   if (memory_id !== fact.memory_id) changes.memory_id = memory_id;
-  if (Object.keys(changes).length) await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
+  const isChanged = Object.keys(changes).length > 0;
+  if (isChanged && !(await update(fact, changes))) {
+    throw new UserError(t("This fact is gone. Copy what you need and close the form."));
+  }
   forget({ subject: subject(fact.id) });
-  set({ said: t("The fact was changed.") });
+  if (isChanged) set({ said: t("The fact was changed.") });
   await loadMemory(fact.id);
 }
 
+/** Whether the fact was still there. */
+async function update(fact, changes) {
+  const changed = await data(supabase.from("memory_facts").update(changes).eq("id", fact.id).select("id"));
+  return changed.length > 0;
+}
+
 async function markFact(fact, changes) {
-  await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
+  const isThere = await update(fact, changes);
   await loadMemory();
+  if (!isThere) throw new UserError(t("This fact is gone."));
 }
 
 export const pinFact = (fact) => markFact(fact, { pinned: !fact.pinned });
@@ -131,13 +144,12 @@ export async function forgetFact(fact) {
   await loadMemory();
 }
 
-/** Writes a summary that no model changes; models go on after it. */
+/** Writes a summary that no model changes; models go on after what it was written for. */
 export async function writeSummary(person_content) {
   const conversation_id = state.conversation.id;
   const { form } = state.memory;
-  const summaries = () => supabase.from("conversation_summaries");
-  const changed = await data(summaries().update({ person_content }).eq("conversation_id", conversation_id).select("conversation_id"));
-  if (!changed.length) await data(summaries().insert({ conversation_id, person_content }));
+  const seen_position = form.since ?? 0;
+  await data(supabase.from("conversation_summaries").upsert({ conversation_id, person_content, seen_position }));
   forget(form);
   set({ said: t("The summary was changed.") });
   await loadMemory("summary");

@@ -174,7 +174,9 @@ class FactRow(Row):
 
     `importance` is 1 to 5. With `subject` and `topic` it is the only one about them. `said_at` is
     the time of the message that it was drawn from, `since` the same where it replaced another fact
-    that did not agree. `content_tier` is that of its source.
+    that did not agree. `content_tier` is that of its source. `is_unread`: the person wrote it, and
+    no notes were taken since; then `is_rated` tells whether they chose its importance, and `hides`
+    what the text before hid.
     """
 
     id: UUID | None = None
@@ -190,6 +192,11 @@ class FactRow(Row):
     since: datetime | None = None
     position: int | None = None
     """That of the last message that said it, if its own message is in this conversation."""
+    is_unread: bool = False
+    is_rated: bool = False
+    hides: list[UUID] = Field(default_factory=list)
+    is_shown: bool = True
+    """Whether prompts have it. Notes compare all."""
 
     @property
     def is_fixed(self) -> bool:
@@ -352,6 +359,11 @@ class BegunTurn(Row):
     """Embeddings models, if messages can be found by meaning."""
     workers: list[WorkerRow] = Field(default_factory=list)
     cooldowns: list[CooldownRow] = Field(default_factory=list)
+
+    @property
+    def shown_facts(self) -> list[FactRow]:
+        """Those that prompts have."""
+        return [fact for fact in self.facts if fact.is_shown]
 
     @property
     def key(self) -> str:

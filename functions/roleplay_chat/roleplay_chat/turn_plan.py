@@ -10,10 +10,12 @@ from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
 from roleplay_chat.memory.embedder import Query
+from roleplay_chat.memory.facts import weighed
 from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.prompt.group_chat import build_cast
+from roleplay_chat.prompt.macros import user_name
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.time_zones import parse_time_zone
 
@@ -129,9 +131,15 @@ def plan_turn(accepted: Accepted) -> Planned:
     if tier == "nsfw" and not (targets.targets or targets.last_resort):
         tier, tier_notice = "sfw", NO_ADULT_MODEL
         targets = plan(request.model_provider, candidates._replace(tier=tier))
-    begun = _with_local_days(for_tier(begun, tier), request.time_zone)
+    begun = _with_local_days(_weighed(for_tier(begun, tier)), request.time_zone)
     cast = build_cast(begun, impersonates=request.action == "impersonate")
     return Planned(tier, allowed, targets, begun, cast, tier_notice)
+
+
+def _weighed(begun: BegunTurn) -> BegunTurn:
+    if not begun.facts:
+        return begun
+    return begun.model_copy(update={"facts": weighed(begun.facts, user_name(begun))})
 
 
 def _with_local_days(begun: BegunTurn, time_zone: str | None) -> BegunTurn:

@@ -8,7 +8,7 @@ lost.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -82,12 +82,95 @@ _CONFIDED = compiled_later(
 )
 """What somebody told one character alone, and must perhaps not be known to others."""
 LASTING, USUAL = 5, 3
-"""The importance of these, and of other facts, if a model did not rate them."""
+"""The importance of these, and of other facts, if nobody rated them."""
+MOST_RATED = 4
+"""The most that a model's rating counts: one that rates everything 5 would push out what lasts."""
 
 
-def importance_of(text: str) -> int:
-    """The importance of a fact that a model did not rate; for facts that last, also the minimum."""
-    return LASTING if kinds_of(text) else USUAL
+def importance_of(text: str, rating: int | None = None) -> int:
+    """The importance of a fact that a model rated, or nobody: facts that last are known by their
+    words alone."""
+    if kinds_of(text):
+        return LASTING
+    return USUAL if rating is None else min(rating, MOST_RATED)
+
+
+def weighed(known: Sequence[FactRow], person: str) -> list[FactRow]:
+    """The facts of a turn in the order of their importance, the person's before a model's.
+
+    What the person wrote since the last notes, and did not rate, has the importance that its words
+    tell. A model's fact is not shown if it does not agree with what the person wrote later; neither
+    is the same sentence twice.
+    """
+    rows = list(known)
+    if any(row.is_unread for row in rows):
+        rows = [_by_its_words(row) for row in rows]
+        rows.sort(key=lambda row: (not row.pinned, -row.importance, row.written_by != "person"))
+    return _each_once(_without_overruled(rows, person))
+
+
+def _by_its_words(row: FactRow) -> FactRow:
+    if not row.is_unread or row.is_rated:
+        return row
+    return row.model_copy(update={"importance": max(row.importance, _told_by(row.content))})
+
+
+@lru_cache(maxsize=1_000)
+def _told_by(text: str) -> int:
+    # Each turn asks it again, until notes are taken.
+    return importance_of(text)
+
+
+def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:
+    """The facts, of which those are not shown that do not agree with what the person wrote later,
+    or did not agree with the text that this replaced: the next notes compare them."""
+    written = [row for row in rows if row.written_by == "person" and row.said_at is not None]
+    if not written:
+        return list(rows)
+    hidden = {one for row in written for one in row.hides}
+    latest = max(row.said_at for row in written if row.said_at is not None)
+    by_slot: dict[Slot | None, list[_Known]] = {}
+    by_negation: dict[bool, list[_Known]] = {True: [], False: []}
+    for own in (_parts(row, person) for row in written):
+        by_slot.setdefault(_key(own.slot), []).append(own)
+        by_negation[own.words.is_negated].append(own)
+
+    def is_overruled(row: FactRow) -> bool:
+        if row.is_fixed or row.id in hidden:
+            return not row.is_fixed
+        if row.said_at is None or row.said_at >= latest:
+            return False
+        old = _parts(row, person)
+        same_slot = by_slot.get(_key(old.slot), []) if old.slot else []
+        rivals = [*same_slot, *by_negation[not old.words.is_negated]]
+        return any(_overrules(own, old) for own in rivals)
+
+    return [
+        row.model_copy(update={"is_shown": False}) if is_overruled(row) else row for row in rows
+    ]
+
+
+def _each_once(rows: Sequence[FactRow]) -> list[FactRow]:
+    """The facts, of which each text is shown once: the person's, else the first one."""
+    by_text: dict[str, list[FactRow]] = {}
+    for row in rows:
+        if row.is_shown:
+            by_text.setdefault(_plain(row.content), []).append(row)
+    if len(by_text) == len(rows):
+        return list(rows)
+    kept: dict[int, FactRow] = {}
+    for same in by_text.values():
+        first = min(same, key=lambda row: row.written_by != "person")
+        most = {
+            "pinned": any(row.pinned for row in same),
+            "importance": max(row.importance for row in same),
+        }
+        kept[id(first)] = first if len(same) == 1 else first.model_copy(update=most)
+    return [kept.get(id(row)) or row.model_copy(update={"is_shown": False}) for row in rows]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(" .!?…")
 
 
 def is_for_all(fact: "Fact") -> bool:
@@ -99,8 +182,8 @@ def is_for_all(fact: "Fact") -> bool:
 
 
 def _lasts(text: str, importance: int) -> bool:
-    """Whether a fact outlives everything, as it was rated or as its words tell."""
-    return max(importance, importance_of(text)) == LASTING
+    """Whether a fact outlives everything, as the person rated it or as its words tell."""
+    return importance == LASTING or importance_of(text) == LASTING
 
 
 @dataclass(frozen=True)
@@ -563,11 +646,7 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
         replaced = [
             old.go(last)
             for old in known
-            if old.is_current
-            and not old.row.is_fixed
-            and old.row.said_at is not None
-            and old.row.said_at < own.row.said_at
-            and (contradicts(own.words, old.words) or _answers_otherwise(own.words, own.slot, old))
+            if old.is_current and not old.row.is_fixed and _overrules(own, old)
         ]
         if replaced:
             yield {
@@ -575,6 +654,47 @@ def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator
                 **{"importance": own.row.importance, "same_as": str(own.row.id)},
                 **{"from": first, "to": last},
             }
+
+
+def _overrules(own: _Known, old: _Known) -> bool:
+    """Whether a fact of the person was said later than another, and does not agree with it."""
+    if own.row.said_at is None or old.row.said_at is None or old.row.said_at >= own.row.said_at:
+        return False
+    return contradicts(own.words, old.words) or _answers_otherwise(own.words, own.slot, old)
+
+
+def _parts(row: FactRow, person: str) -> _Known:
+    """What is compared of a fact where no messages are known."""
+    words, slot = _read(row.content, row.subject or "", row.topic or "", person)
+    return _Known(row, words, slot, is_current=True)
+
+
+@lru_cache(maxsize=1_000)
+def _read(content: str, subject: str, topic: str, person: str) -> tuple[Words, Slot | None]:
+    # Turns of a conversation compare the same facts again.
+    text = by_name(content, subject)
+    return Words(text), slot_of(text, subject, topic, person)
+
+
+def read_since(known: Sequence[FactRow]) -> list[dict[str, Any]]:
+    """What the person wrote since the last notes, in the format of private.read_own_facts."""
+    return [
+        {"id": str(row.id), "content": row.content, "importance": row.importance}
+        for row in known
+        if row.is_unread
+    ]
+
+
+def seen(
+    known: Sequence[FactRow], changes: Sequence[Mapping[str, Any]], used: Sequence[str]
+) -> dict[str, str]:
+    """The texts of the known facts that changes name, or that are used, by their ids."""
+    named = {
+        str(one)
+        for change in changes
+        for one in (change.get("same_as"), change.get("extends"), *change.get("replaces", ()))
+    }.union(used)
+    return {str(row.id): row.content for row in known if str(row.id) in named}
 
 
 def _all_known(material: Material) -> list[_Known]:

@@ -680,13 +680,13 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
     action = _action(entry.get("action"))
     if known is None if action == "withdraw" else not text:
         return None
-    importance, least = _number(entry.get("importance")) or 0, facts.importance_of(text)
+    rating = _number(entry.get("importance")) or 0
     return Fact(
         _narrower(entry.get("tier"), reach),
         text,
         action,
         known,
-        importance if 1 <= importance <= 5 and least < facts.LASTING else least,
+        facts.importance_of(text, rating if 1 <= rating <= 5 else None),
         _text(entry.get("subject"), MAX_NAME_CHARS),
         _text(entry.get("topic"), MAX_NAME_CHARS),
         _number(entry.get("message")),
@@ -779,15 +779,15 @@ def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) ->
     """The result in the format of private.remember."""
     material, (_, new) = _material_of(batch, begun, macros), _sentences(written, begun)
     person_summary = begun.memory.person_summary if begun.memory else ""
+    changes, used = facts.resolve(written.facts, material, new), facts.used(material)
     return {
         "summary": written.summary,
         "from": batch.covers,
         "to": batch.upto,
         "digest": batch.digest,
         "person_digest": hashlib.sha256(person_summary.encode()).hexdigest(),
-        "facts": [
-            change | {"gist": Words(change["content"]).gist}
-            for change in facts.resolve(written.facts, material, new)
-        ],
-        "used": facts.used(material),
+        "facts": [change | {"gist": Words(change["content"]).gist} for change in changes],
+        "seen": facts.seen(begun.facts, changes, used),
+        "read": facts.read_since(begun.facts),
+        "used": used,
     }

@@ -552,14 +552,15 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     important before the rest.
     """
     summary = begun.memory.text if begun.memory else ""
-    if not begun.facts and not summary:
+    facts = begun.shown_facts
+    if not facts and not summary:
         return _Memory()
-    kept = [fact for fact in begun.facts if _is_kept(fact)]
+    kept = [fact for fact in facts if _is_kept(fact)]
     first, rest = _fact_lines(kept, budget // 2, tokens)
     budget -= tokens.count("\n".join([*first, ""]))
     fitting = tokens.beginning(summary, max(budget, 0))
     budget -= tokens.count(f"{fitting}\n")
-    others = rest + [fact for fact in begun.facts if not _is_kept(fact)]
+    others = rest + [fact for fact in facts if not _is_kept(fact)]
     more, left_out = _fact_lines(others, budget, tokens)
     text = "\n".join(filter(None, [fitting, *first, *more]))
     return _Memory(text, left_out, fitting)
@@ -769,7 +770,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
     left = min(left, recall.budget(spec.budget))
     facts = recall.choose_facts(
-        frame.memory.left_out, spec.begun.facts, said=said, budget=left // 2, tokens=tokens
+        frame.memory.left_out, spec.begun.shown_facts, said=said, budget=left // 2, tokens=tokens
     )
     written = recall.written_facts(facts)
     rows = recall.choose(

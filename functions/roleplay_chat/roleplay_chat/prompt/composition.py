@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from edge.patterns import compiled_later
 from roleplay_chat.lorebook.entries import Book, Entry
 from roleplay_chat.lorebook.sources import books_of
 from roleplay_chat.prompt.passages import Piece
@@ -20,6 +21,8 @@ T = TypeVar("T")
 MAX_ENTRIES, MAX_LISTED = 40, 120
 """The most entries, and facts or messages, in one list; further ones are only counted."""
 MAX_ID_CHARS = 40
+_NAME = compiled_later(rf"[A-Za-z0-9_-]{{1,{MAX_ID_CHARS}}}")
+"""An id as programs write them, such as a UUID. Other texts may say anything."""
 MAX_ID = 2**53
 """Larger numbers are not exact in every program."""
 
@@ -133,7 +136,7 @@ def _lists(made_of: Ingredients) -> dict[str, _List]:
     return {
         "entries": entries(made_of.lore),
         "left_out_entries": entries(_others(made_of.found, made_of.lore)),
-        "facts": facts(_others(made_of.begun.facts, made_of.facts_left_out)),
+        "facts": facts(_others(made_of.begun.shown_facts, made_of.facts_left_out)),
         "recalled_facts": facts(made_of.recalled_facts),
         "left_out_facts": facts(_others(made_of.facts_left_out, made_of.recalled_facts)),
         "recalled_messages": _List.from_rows(
@@ -230,10 +233,9 @@ def _entry(entry: Entry, books: Sequence[Book]) -> dict[str, Any]:
 
 
 def _short_id(value: object) -> int | str | None:
-    """The id, if it is a number or a short name, as programs write them."""
+    """The id, if it is a number or a short name."""
     if isinstance(value, str):
-        is_name = len(value) <= MAX_ID_CHARS and value.isascii() and value.isprintable()
-        return value if is_name else None
+        return value if _NAME.fullmatch(value) else None
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if abs(value) < MAX_ID else None
