@@ -1654,6 +1654,8 @@ class TestAnswer:
             ("Mara promised to wait.", 4, 5),
             ("Ada likes tea.", 1, 1),
             ("Ada likes tea.", 5, 4),
+            ("아다는 땅콩을 먹으면 안 된다.", 5, 5),
+            ("Ada fıstık yiyemez.", 5, 5),
         ],
     )
     def test_names_family_promises_and_limits_are_rated_no_lower(

@@ -84,15 +84,19 @@ _CONFIDED = compiled_later(
 LASTING, USUAL = 5, 3
 """The importance of these, and of other facts, if nobody rated them."""
 MOST_RATED = 4
-"""The most that a model's rating counts: one that rates everything 5 would push out what lasts."""
+"""The most that a model's rating of an English fact counts: one that rates everything 5 would push
+out what lasts. In other languages, whose words `kinds` knows in part or not at all, it may say
+more than the words."""
 
 
 def importance_of(text: str, rating: int | None = None) -> int:
-    """The importance of a fact that a model rated, or nobody: facts that last are known by their
-    words alone."""
+    """The importance of a fact that a model rated, or nobody: English facts that last are known by
+    their words alone."""
     if kinds_of(text):
         return LASTING
-    return USUAL if rating is None else min(rating, MOST_RATED)
+    if rating is None:
+        return USUAL
+    return min(rating, LASTING if are_foreign(text) else MOST_RATED)
 
 
 def weighed(known: Sequence[FactRow], person: str) -> list[FactRow]:
