@@ -91,7 +91,8 @@ class Surroundings:
 
     def forget(self) -> None:
         """Reset the database to its state before the first turn."""
-        self.db.execute("truncate memories, model_cooldowns, private.spent_daily cascade")
+        self.db.execute("truncate memories, model_cooldowns cascade")
+        self.db.execute("truncate private.spent_daily, private.spent_by_person")
         self.db.execute("delete from turns where created_at > %s", [PAST])
         self.db.execute("delete from usage_events where created_at > %s", [PAST])
         self.db.execute("delete from messages where position > %s", [PEOPLE * HISTORY])

@@ -817,7 +817,7 @@ export interface components {
             turns_closed: number | null;
             /** @description Expired cooldowns that were deleted; null: not done. */
             cooldowns_cleared: number | null;
-            /** @description The result of each step of the run: `worker:<name>`, `turns`, `cooldowns`, `key`, `catalog`, `roll_up`, `retention`. */
+            /** @description The result of each step of the run: `worker:<name>`, `approval`, `key`, `catalog`, `turns`, `cooldowns`, `portraits`, `roll_up`, `retention`, `purge`. */
             steps: {
                 [key: string]: components["schemas"]["StepOutcome"];
             };

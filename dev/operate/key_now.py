@@ -12,6 +12,7 @@ from dev.operate.project import Project
 from edge.clients import Clients
 from health_check.keys import check_key
 from health_check.providers import OPENROUTER, Provider
+from health_check.records import Records
 from health_check.settings import Settings as HealthCheck
 from health_check.steps import Found, Run, StepFailed
 
@@ -57,7 +58,7 @@ async def _ask(
     log = logging.getLogger("verify")
     deadline = asyncio.get_running_loop().time() + 2 * settings.provider_timeout_seconds
     try:
-        run = Run(clients, settings, environ, log, "verify", deadline)
+        run = Run(clients, settings, environ, log, "verify", deadline, Records(clients))
         await check_key(provider, run, found, datetime.now(UTC))
     except StepFailed as failed:
         return {"error": str(failed)} if failed.alert else None

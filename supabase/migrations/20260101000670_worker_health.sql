@@ -1,22 +1,34 @@
 -- The workers' health records and the chat worker's address.
 
--- Stores one worker's health record. Only its key is replaced, so overlapping writers never
--- overwrite each other, and an earlier probe does not replace the result of a later one. Times are
--- compared as text: all are UTC in ISO 8601. A time in the future is ignored.
-create function public.record_worker_health(p_worker text, p_record jsonb) returns void
-language sql security definer set search_path = '' as $$
-  update private.system_settings
-  set config = jsonb_set(config, '{workerHealthCache}',
-                         coalesce(config -> 'workerHealthCache', '{}') || jsonb_build_object(p_worker, p_record))
-  where id = 1
-    and not coalesce(
-      config #>> array['workerHealthCache', p_worker, 'workerUrl'] = p_record ->> 'workerUrl'
-      and (config #>> array['workerHealthCache', p_worker, 'lastChecked']) collate "C" > p_record ->> 'lastChecked'
-      and (config #>> array['workerHealthCache', p_worker, 'lastChecked']) collate "C"
-          <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00', false)
+-- The records that are to be stored: those of other workers than the known ones, of other addresses, or of later
+-- probes. Times are compared as text: all are UTC in ISO 8601. A known time in the future is ignored.
+create function private.newer_health(p_known jsonb, p_records jsonb) returns jsonb
+language sql volatile set search_path = '' as $$
+  select coalesce(jsonb_object_agg(r.worker, r.record), '{}')
+  from jsonb_each(p_records) r (worker, record)
+  cross join lateral (select p_known -> r.worker as record) known
+  where not coalesce(
+    known.record ->> 'workerUrl' = r.record ->> 'workerUrl'
+    and (known.record ->> 'lastChecked') collate "C" > r.record ->> 'lastChecked'
+    and (known.record ->> 'lastChecked') collate "C"
+        <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00', false)
 $$;
-revoke execute on function public.record_worker_health(text, jsonb) from public, anon, authenticated;
-grant execute on function public.record_worker_health(text, jsonb) to service_role;
+
+-- Stores health records, {"<worker>": record}. Each call makes the row of settings new for everybody who reads it, so
+-- health_check stores many records with one call. Only the keys of these workers are replaced, so overlapping
+-- writers never overwrite each other, and an earlier probe does not replace the result of a later one.
+create function public.record_worker_health(p_records jsonb) returns void
+language sql security definer set search_path = '' as $$
+  update private.system_settings s
+  set config = jsonb_set(
+    s.config, '{workerHealthCache}',
+    coalesce(s.config -> 'workerHealthCache', '{}')
+      || private.newer_health(s.config -> 'workerHealthCache', p_records))
+  where s.id = 1 and private.newer_health(s.config -> 'workerHealthCache', p_records) <> '{}'
+$$;
+revoke execute on function private.newer_health(jsonb, jsonb), public.record_worker_health(jsonb)
+  from public, anon, authenticated;
+grant execute on function public.record_worker_health(jsonb) to service_role;
 
 -- Registers (or, with null, removes) the chat worker's address. The health record of the old
 -- address is deleted. The server at this address gets the worker's key and the chats, so only https

@@ -40,6 +40,8 @@ create table public.turns (
   -- As in responses and logs.
   request_id text,
   created_at timestamptz not null default now(),
+  -- Which of the person's turns of its day (UTC) it is, from 1. Null: not counted when it began.
+  number_of_day integer,
   finished_at timestamptz,
   constraint turns_end check ((status = 'running') = (finished_at is null))
 );
@@ -53,6 +55,8 @@ create index turns_by_time on public.turns using brin (created_at) with (autosum
 create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';
+-- For the number of a person's turns in progress. Entries of turns that ended are beyond the range of live leases.
+create index turns_running on public.turns (user_id, lease_expires_at) where status = 'running';
 -- For the retention.
 create index turns_with_result on public.turns (finished_at) where result is not null;
 create index turns_orphaned on public.turns (finished_at) where is_orphaned;

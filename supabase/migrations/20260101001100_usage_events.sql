@@ -24,9 +24,6 @@ create table public.usage_events (
   created_at timestamptz not null default now()
 );
 create index usage_events_by_user on public.usage_events (user_id, created_at desc);
--- For the spending of a user: only rows with a cost.
-create index usage_events_spent on public.usage_events (user_id, created_at) include (cost_usd)
-  where cost_usd > 0;
 create index usage_events_by_turn on public.usage_events (turn_id);
 create index usage_events_by_time on public.usage_events (created_at);
 

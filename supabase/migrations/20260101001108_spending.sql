@@ -1,5 +1,5 @@
--- What the paid calls of all people cost on a day (UTC), for the budget of the project. Adding up the day's
--- events would make turns slower with every turn of the day.
+-- What paid calls cost on a day (UTC), for the budgets of the project and of each person. Adding up the day's events
+-- would make turns slower with every turn of the day.
 
 -- A day's sum is divided among rows, so that turns do not wait for each other: each transaction adds to a row that no
 -- other one holds. There are 32 as long as no more than 32 transactions add at the same time.
@@ -12,6 +12,19 @@ create table private.spent_daily (
 alter table private.spent_daily enable row level security;
 revoke all on private.spent_daily from public, anon, authenticated;
 
+-- The same for each person, in the same parts: who may add to a part of the project may add to everybody's.
+create table private.spent_by_person (
+  user_id uuid references auth.users (id) on delete cascade,
+  day date,
+  part integer check (part >= 0),
+  cost_usd numeric not null,
+  primary key (user_id, day, part)
+) with (fillfactor = 50);
+-- For the retention.
+create index spent_by_person_by_day on private.spent_by_person (day);
+alter table private.spent_by_person enable row level security;
+revoke all on private.spent_by_person from public, anon, authenticated;
+
 -- A trigger of events with a cost. What was paid stays paid: deleting an event takes nothing back.
 create function private.note_spending() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -20,6 +33,7 @@ declare
   -- own: no other one has its process id.
   v_own constant integer := pg_backend_pid();
   v_part integer := v_own + 32;
+  v_day constant date := (new.created_at at time zone 'utc')::date;
 begin
   for v_try in 0..31 loop
     -- Not a lock of the row: where it does not exist yet, an insert would wait for another transaction's.
@@ -29,8 +43,13 @@ begin
     end if;
   end loop;
   insert into private.spent_daily as s (day, part, cost_usd)
-  values ((new.created_at at time zone 'utc')::date, v_part, new.cost_usd)
+  values (v_day, v_part, new.cost_usd)
   on conflict (day, part) do update set cost_usd = s.cost_usd + excluded.cost_usd;
+  if new.user_id is not null then
+    insert into private.spent_by_person as s (user_id, day, part, cost_usd)
+    values (new.user_id, v_day, v_part, new.cost_usd)
+    on conflict (user_id, day, part) do update set cost_usd = s.cost_usd + excluded.cost_usd;
+  end if;
   return null;
 end $$;
 revoke execute on function private.note_spending() from public, anon, authenticated;
@@ -43,4 +62,14 @@ language sql stable set search_path = '' as $$
   select coalesce(sum(s.cost_usd), 0) from private.spent_daily s
   where s.day = (p_now at time zone 'utc')::date
 $$;
-revoke execute on function private.spent_by_all(timestamptz) from public, anon, authenticated;
+
+-- What was spent by one person on the day of p_now.
+create function private.spent_by(p_user_id uuid, p_now timestamptz) returns numeric
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select coalesce(sum(s.cost_usd), 0) from private.spent_by_person s
+    where s.user_id = p_user_id and s.day = (p_now at time zone 'utc')::date);
+end $$;
+revoke execute on function private.spent_by_all(timestamptz), private.spent_by(uuid, timestamptz)
+  from public, anon, authenticated;

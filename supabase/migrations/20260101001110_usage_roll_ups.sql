@@ -98,7 +98,8 @@ end $$;
 --
 -- Events are deleted once their day and a later one are rolled up. Turns only lose their result, but
 -- turns of deleted conversations are deleted like events. Compositions of prompts are deleted after
--- prompt_days (default 7), and count as turn_results, too. Messages are never deleted.
+-- prompt_days (default 7), and count as turn_results, too, as do the sums of what people spent on past days. Messages
+-- are never deleted.
 create function public.apply_retention(p_limit integer default 1000) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -110,6 +111,7 @@ declare
   v_orphans integer;
   v_prompt_days numeric;
   v_prompts integer;
+  v_spent integer;
 begin
   select (s.config #>> '{retention,usage_days}')::numeric, (s.config #>> '{retention,result_days}')::numeric,
          case when s.config -> 'retention' ? 'prompt_days' then (s.config #>> '{retention,prompt_days}')::numeric
@@ -152,6 +154,11 @@ begin
     for update skip locked));
   get diagnostics v_prompts = row_count;
   delete from private.spent_daily where day < (now() at time zone 'utc')::date - 1;
+  delete from private.spent_by_person where ctid = any (array(
+    select s.ctid from private.spent_by_person s where s.day < (now() at time zone 'utc')::date - 1
+    order by s.day limit p_limit - v_results - v_orphans - v_prompts
+    for update skip locked));
+  get diagnostics v_spent = row_count;
 
   -- Counters of past days no longer limit anything.
   with past as materialized (
@@ -161,7 +168,7 @@ begin
     for update skip locked)
   delete from private.counters c using past where (c.user_id, c.kind) = (past.user_id, past.kind);
 
-  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans + v_prompts);
+  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans + v_prompts + v_spent);
 end $$;
 
 revoke execute on function private.usage_sums(text, timestamptz, timestamptz), public.roll_up_usage(date),

@@ -32,39 +32,67 @@ begin
     from private.system_settings s);
 end $$;
 
--- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null.
-create function private.reached_limit(p_user_id uuid, p_now timestamptz) returns jsonb
+-- How many turns a person has begun on the day of p_now (UTC): the number of the newest one. Turns without a number
+-- were stored in another way; the day's are counted until the next one has a number.
+create function private.turns_begun(p_user_id uuid, p_now timestamptz) returns bigint
+language plpgsql stable set search_path = '' as $$
+declare
+  v_today constant timestamptz := date_trunc('day', p_now, 'UTC');
+  v_number bigint;
+begin
+  select t.number_of_day into v_number from public.turns t
+  where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '1 day'
+  order by t.created_at desc limit 1;
+  if not found then
+    return 0;
+  end if;
+  return coalesce(v_number, (
+    select count(*) from public.turns t
+    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '1 day'));
+end $$;
+
+-- How many turns of a person are in progress, in all conversations.
+create function private.turns_running(p_user_id uuid, p_now timestamptz) returns bigint
 language plpgsql stable set search_path = '' as $$
 begin
   return (
-    with limits as (
-      select (l ->> 'turns_per_minute')::numeric as per_minute, (l ->> 'turns_per_day')::numeric as per_day,
-             (l ->> 'running')::numeric as running, date_trunc('day', p_now, 'UTC') as today
-      from private.limits_for(p_user_id) l),
-    -- One hour covers the last minute and the longest lease.
-    begun as (
-      select t.created_at, t.status = 'running' and t.lease_expires_at > p_now as is_running
-      from limits l, public.turns t
-      where t.user_id = p_user_id and t.created_at >= least(l.today, p_now - interval '1 hour')),
-    counted as (
-      select count(*) filter (where b.created_at >= l.today) as day,
-             count(*) filter (where b.created_at > p_now - interval '1 minute') as minute,
-             count(*) filter (where b.is_running) as running,
-             -- The time at which enough turns are older than a minute for a new one to be allowed.
-             (array_agg(b.created_at order by b.created_at desc)
-                filter (where b.created_at > p_now - interval '1 minute')
-             )[least(ceil(l.per_minute), 1000)::integer] + interval '1 minute' as minute_over
-      from limits l left join begun b on true
-      group by l.today, l.per_minute)
-    select case
-      when c.day >= l.per_day then jsonb_build_object(
-        'limit', 'turns_per_day', 'retry_after_seconds', extract(epoch from l.today + interval '1 day' - p_now))
-      when c.minute >= l.per_minute then jsonb_build_object(
-        'limit', 'turns_per_minute', 'retry_after_seconds', coalesce(extract(epoch from c.minute_over - p_now), 60))
-      -- Most turns end long before their lease expires.
-      when c.running >= l.running then jsonb_build_object('limit', 'running', 'retry_after_seconds', 5)
-    end
-    from counted c, limits l);
+    select count(*) from public.turns t
+    where t.user_id = p_user_id and t.status = 'running' and t.lease_expires_at > p_now);
+end $$;
+
+-- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null. The rows that it reads do not become
+-- more with the turns of the day.
+create function private.reached_limit(p_user_id uuid, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_limits constant jsonb := private.limits_for(p_user_id);
+  v_per_minute constant numeric := v_limits ->> 'turns_per_minute';
+  v_oldest timestamptz;
+begin
+  if private.turns_begun(p_user_id, p_now) >= (v_limits ->> 'turns_per_day')::numeric then
+    return jsonb_build_object(
+      'limit', 'turns_per_day',
+      'retry_after_seconds', extract(epoch from date_trunc('day', p_now, 'UTC') + interval '1 day' - p_now));
+  end if;
+
+  if v_per_minute is not null then
+    -- When this one is older than a minute, a new one is allowed.
+    select t.created_at into v_oldest from public.turns t
+    where t.user_id = p_user_id and t.created_at > p_now - interval '1 minute'
+    order by t.created_at desc offset greatest(least(ceil(v_per_minute), 1000000) - 1, 0)::integer limit 1;
+    if v_oldest is not null or v_per_minute <= 0 then
+      return jsonb_build_object(
+        'limit', 'turns_per_minute',
+        'retry_after_seconds', case when v_per_minute > 0
+          then extract(epoch from v_oldest + interval '1 minute' - p_now) else 60 end);
+    end if;
+  end if;
+
+  if private.turns_running(p_user_id, p_now) >= (v_limits ->> 'running')::numeric then
+    -- Most turns end long before their lease expires.
+    return jsonb_build_object('limit', 'running', 'retry_after_seconds', 5);
+  end if;
+  return null;
 end $$;
 
 -- Whether the daily budget of the user or the project is spent; then only free models are used.
@@ -73,19 +101,14 @@ create function private.is_spent(p_user_id uuid, p_now timestamptz) returns bool
 language plpgsql stable set search_path = '' as $$
 begin
   return (
-    select coalesce(case when l.own is not null then
-             l.own <= (select coalesce(sum(u.cost_usd), 0) from public.usage_events u
-                       where u.user_id = p_user_id and u.cost_usd > 0 and u.created_at >= l.today)
-           end, false)
-        or coalesce(case when l.project is not null then
-             l.project <= private.spent_by_all(p_now)
-           end, false)
+    select coalesce(case when l.own is not null then l.own <= private.spent_by(p_user_id, p_now) end, false)
+        or coalesce(case when l.project is not null then l.project <= private.spent_by_all(p_now) end, false)
     from (
       select (private.limits_for(p_user_id) ->> 'usd_per_day')::numeric as own,
-             (s.config #>> '{limits,project,usd_per_day}')::numeric as project,
-             date_trunc('day', p_now, 'UTC') as today
+             (s.config #>> '{limits,project,usd_per_day}')::numeric as project
       from private.system_settings s) l);
 end $$;
 
-revoke execute on function private.limits_for(uuid), private.reached_limit(uuid, timestamptz),
-  private.is_spent(uuid, timestamptz) from public, anon, authenticated;
+revoke execute on function private.limits_for(uuid), private.turns_begun(uuid, timestamptz),
+  private.turns_running(uuid, timestamptz), private.reached_limit(uuid, timestamptz), private.is_spent(uuid, timestamptz)
+  from public, anon, authenticated;

@@ -191,13 +191,13 @@ begin
   end if;
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
                             lease_expires_at, character_id, user_character_id, user_message_id, replaces_message_id,
-                            worker, created_at)
+                            worker, created_at, number_of_day)
   values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
           started_at + make_interval(secs => p_lease_seconds), speaker.id, persona.id, accepted.user_message_id,
           accepted.replaces_message_id,
           case when p_worker is not null then private.preferred_worker(
             p_worker, coalesce(p_conversation_id, p_turn_id)::text, p_turn_id, started_at) end,
-          started_at)
+          started_at, private.turns_begun(p_user_id, started_at) + 1)
   returning * into accepted;
 end $$;
 

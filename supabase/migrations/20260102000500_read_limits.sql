@@ -30,27 +30,18 @@ $$;
 create function private.used_turns(p_user_id uuid, p_limits jsonb, p_now timestamptz)
 returns table (name text, used numeric, resets_at timestamptz)
 language sql stable set search_path = '' as $$
-  with today as (select date_trunc('day', p_now, 'UTC') as begins),
-  begun as (
-    select t.created_at, t.status = 'running' and t.lease_expires_at > p_now as is_running
-    from today d, public.turns t
-    where t.user_id = p_user_id and t.created_at >= least(d.begins, p_now - interval '1 hour')),
-  counted as (
-    select count(*) filter (where b.created_at >= d.begins) as on_day,
-           count(*) filter (where b.is_running) as running,
-           coalesce(array_agg(b.created_at order by b.created_at)
-                    filter (where b.created_at > p_now - interval '1 minute'), '{}') as recent
-    from today d left join begun b on true)
   select u.name, u.used, u.resets_at
-  from counted c, today d
+  from (
+    select date_trunc('day', p_now, 'UTC') + interval '1 day' as tomorrow,
+           array(select t.created_at from public.turns t
+                 where t.user_id = p_user_id and t.created_at > p_now - interval '1 minute'
+                 order by t.created_at) as recent) c
   cross join lateral (values
     ('turns_per_minute', cardinality(c.recent)::numeric,
      private.minute_over(c.recent, (p_limits ->> 'turns_per_minute')::numeric)),
-    ('turns_per_day', c.on_day, d.begins + interval '1 day'),
-    ('running', c.running, null),
-    ('usd_per_day', (
-       select coalesce(sum(u.cost_usd), 0) from public.usage_events u
-       where u.user_id = p_user_id and u.cost_usd > 0 and u.created_at >= d.begins), d.begins + interval '1 day')
+    ('turns_per_day', private.turns_begun(p_user_id, p_now), c.tomorrow),
+    ('running', private.turns_running(p_user_id, p_now), null),
+    ('usd_per_day', private.spent_by(p_user_id, p_now), c.tomorrow)
   ) u (name, used, resets_at)
 $$;
 

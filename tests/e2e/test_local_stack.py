@@ -176,7 +176,7 @@ class LongConversation:
         self.copy.write("POST", "rpc/set_chat_worker_url", at)
         now = datetime.now(UTC).isoformat()
         record = {"isHealthy": True, "lastCheck": now, "workerUrl": url}
-        known = {"p_worker": "chatWorker", "p_record": record}
+        known = {"p_records": {"chatWorker": record}}
         self.copy.write("POST", "rpc/record_worker_health", known)
 
     def say(self, turn: int) -> dict[str, Any]:

@@ -410,7 +410,7 @@ def checked(minute: int, **more: Any) -> dict[str, Any]:
 def test_an_old_copy_of_the_object_brings_no_older_record_back(product: Product) -> None:
     morning = config(product)
     record = checked(30, workerUrl="https://worker.example.com")
-    call = {"p_worker": "chatWorker", "p_record": record}
+    call = {"p_records": {"chatWorker": record}}
     product.send("service", "POST", "rpc/record_worker_health", call)
     assert config(product)["workerHealthCache"]["chatWorker"] == record
 
@@ -440,7 +440,7 @@ def test_what_is_no_dated_record_replaces_none(product: Product, odd: object) ->
 def test_a_record_of_the_future_keeps_none_away(product: Product, time: str) -> None:
     ahead = config(product) | {"workerHealthCache": {"chatWorker": {"lastChecked": time}}}
     product.send("admin", "PATCH", "system_config?id=eq.1", {"config": ahead})
-    call = {"p_worker": "chatWorker", "p_record": checked(30)}
+    call = {"p_records": {"chatWorker": checked(30)}}
     product.send("service", "POST", "rpc/record_worker_health", call)
     assert config(product)["workerHealthCache"]["chatWorker"] == checked(30)
 
@@ -451,7 +451,7 @@ def test_the_object_may_be_anything(product: Product, odd: object) -> None:
     change = {"config": odd} if odd is not None else {"config": {}}
     product.send("admin", "PATCH", "system_config?id=eq.1", change)
     product.api.owner.execute("update public.system_config set config = 'null'")
-    call = {"p_worker": "chatWorker", "p_record": checked(1)}
+    call = {"p_records": {"chatWorker": checked(1)}}
     product.send("service", "POST", "rpc/record_worker_health", call)
     assert product.begin("Hello.")["outcome"] == "started"
 
@@ -509,7 +509,7 @@ def test_a_registered_worker_is_used_if_its_host_is_allowed(
 def test_records_of_two_writers_both_stay(product: Product) -> None:
     def record(worker: str) -> None:
         for minute in range(30):
-            call = {"p_worker": worker, "p_record": checked(minute)}
+            call = {"p_records": {worker: checked(minute)}}
             product.send("service", "POST", "rpc/record_worker_health", call)
 
     def save() -> None:

@@ -377,7 +377,8 @@ class TestSettings:
         with adopted.transaction(force_rollback=True):
             before = one(adopted, "select config from public.system_config")["config"]
             record = '{"isHealthy": true, "lastChecked": "2999-01-01T00:00:00+00:00"}'
-            adopted.execute("select public.record_worker_health('chatWorker', %s::jsonb)", [record])
+            records = f'{{"chatWorker": {record}}}'
+            adopted.execute("select public.record_worker_health(%s::jsonb)", [records])
             after = one(adopted, "select config from public.system_config")["config"]
             assert after["workerHealthCache"]["chatWorker"]["isHealthy"] is True
             del before["workerHealthCache"], after["workerHealthCache"]

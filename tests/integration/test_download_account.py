@@ -37,6 +37,7 @@ ELSEWHERE = {
     "memory_locks": "has nothing but the user",
     "turn_prompts": "in prompts",
     "usage_events": "in usage",
+    "spent_by_person": "sums of usage, which is kept longer",
     "character_reports": "in reports",
 }
 """Tables that are no section of their own name."""

@@ -1,7 +1,9 @@
 """The health check, against scripted workers."""
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +11,7 @@ import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
+from health_check import records
 from tests.support import patient
 from tests.support.answers import (
     error,
@@ -28,7 +31,7 @@ from tests.support.gateway import JWKS_PATH
 from tests.support.keys import Algorithm, Keys
 from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack
 from tests.support.upstream import Answer, refusing
-from tests.support.waiting import Gate
+from tests.support.waiting import Gate, wait_until
 
 SCHEDULER = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
 
@@ -157,7 +160,7 @@ def test_overlapping_runs_and_a_registration_do_not_undo_each_other(stack: Stack
         run.start()
     stack.worker.wait_for(lambda worker: len(worker.calls) == 4)
 
-    stack.db.execute("select record_worker_health('other', '{\"isHealthy\": true}')")
+    stack.db.execute('select record_worker_health(\'{"other": {"isHealthy": true}}\')')
     gate.open()
     for run in runs:
         run.join()
@@ -182,9 +185,73 @@ def test_later_health_record_is_not_overwritten(stack: Stack, age: float, kept: 
     probed = datetime.now(UTC) - timedelta(seconds=5)
     record = {"workerUrl": stack.worker.url, "lastChecked": probed.isoformat(), "late": True}
 
-    stack.db.execute("select record_worker_health('chatWorker', %s)", (Jsonb(record),))
+    stack.db.execute("select record_worker_health(%s)", (Jsonb({"chatWorker": record}),))
 
     assert ("late" not in cache(stack)["chatWorker"]) is kept
+
+
+@pytest.mark.installations
+def test_of_many_records_each_replaces_only_an_older_one(stack: Stack) -> None:
+    """Two runs may overlap, and each stores records of many workers with one call."""
+    now = datetime.now(UTC)
+
+    def record(seconds_ago: float, run: str) -> dict[str, Any]:
+        checked = (now - timedelta(seconds=seconds_ago)).isoformat()
+        return {"workerUrl": "https://w.example", "lastChecked": checked, "run": run}
+
+    def store(**records: dict[str, Any]) -> None:
+        stack.db.execute("select record_worker_health(%s)", (Jsonb(records),))
+
+    store(a=record(2, "first"), b=record(4, "first"), c=record(2, "first"))
+    store(a=record(3, "second"), b=record(3, "second"), d=record(3, "second"))
+    version = "select xmin::text from private.system_settings"
+    before = stack.one(version)
+    store(a=record(9, "late"), d=record(9, "late"))
+    assert stack.one(version) == before  # Nothing is written where nothing is newer.
+    config = stack.one("select config from system_config")["config"]
+    found = {name: config["workerHealthCache"][name]["run"] for name in "abcd"}
+    assert found == {"a": "first", "b": "second", "c": "first", "d": "second"}
+
+
+@pytest.mark.installations
+class TestMany:
+    """The row of settings is written a few times in a run, however many workers there are."""
+
+    STORE = "POST /rest/v1/rpc/record_worker_health"
+
+    def add(self, stack: Stack, count: int) -> None:
+        for number in range(count):
+            url = f"{stack.worker.url}/{number}"
+            stack.add_worker(f"w{number}", url, healthy=None, protocol="chat_worker")
+            stack.worker.always(worker_healthy(), to=f"/{number}/health")
+
+    def test_calls_do_not_grow_with_the_workers(self, stack: Stack) -> None:
+        self.add(stack, 60)
+        began = time.monotonic()
+        assert stack.health_check().status_code == 200
+        took = time.monotonic() - began
+        calls = stack.gateway.calls.count(self.STORE)
+        assert 1 <= calls <= 2 + took / records.PAUSE_SECONDS
+        found = {name: record["isHealthy"] for name, record in cache(stack).items()}
+        assert found == {f"w{number}": True for number in range(60)}
+
+    def test_what_is_found_is_known_while_others_are_still_probed(self, stack: Stack) -> None:
+        """So a worker that died gets no more turns, and a run that is cut off has not been in
+        vain."""
+        self.add(stack, 5)
+        gate = Gate()
+        stack.worker.enqueue(held(gate, worker_healthy()), to="/0/health")
+        with refusing() as url, ThreadPoolExecutor() as pool:
+            stack.add_worker("dead", url, healthy=None, protocol="chat_worker")
+            stack.worker_health("dead", workerUrl=url, failures=1)
+            run = pool.submit(stack.health_check)
+            known = {f"w{number}" for number in range(1, 5)} | {"dead"}
+            wait_until(lambda: cache(stack).keys() == known, "the records of the others")
+            wait_until(lambda: not cache(stack)["dead"]["isHealthy"], "the dead worker's record")
+            assert not run.done()
+            gate.open()
+            assert run.result().status_code == 200
+        assert cache(stack)["w0"]["isHealthy"] is True
 
 
 class TestFlapping:

@@ -49,10 +49,23 @@ def limit(stack: Stack, role: str = "default", **limits: float | None) -> None:
 def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
     """Inserts a turn of this user that started at a time, given in SQL."""
     ended = {"status": "failed", "finished_at": datetime.now(UTC)}
-    row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended
+    row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended | columns
     turn = stack.insert("turns", **row, lease_expires_at=datetime.now(UTC))
     query = f"update turns set created_at = {when} where id = %s"  # noqa: S608
     stack.db.execute(query.encode(), (turn,))
+
+
+def pay(stack: Stack, user: User | None, usd: float | None, when: str = "now()") -> None:
+    """Inserts a model call of this user at a time, given in SQL."""
+    at = stack.one(f"select {when} as at")["at"]
+    row = {
+        "user_id": user and user.id,
+        "provider": "openrouter",
+        "model_key": PAID,
+        "cost_usd": usd,
+    }
+    tokens = {"prompt_tokens": 70, "completion_tokens": 7}
+    stack.insert("usage_events", **row, **tokens, outcome="ok", duration_ms=1, created_at=at)
 
 
 def say(stack: Stack, user: User, **body: Any) -> httpx.Response:
@@ -254,12 +267,6 @@ class TestSpending:
         stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
         return stack.user()
 
-    def spend(self, stack: Stack, user: User, usd: float | None, when: str = "now()") -> None:
-        row = {"user_id": user.id, "provider": "openrouter", "model_key": PAID}
-        event = stack.insert("usage_events", **row, outcome="ok", duration_ms=1, cost_usd=usd)
-        query = f"update usage_events set created_at = {when} where id = %s"  # noqa: S608
-        stack.db.execute(query.encode(), (event,))
-
     def asked(self, stack: Stack, user: User) -> str:
         """The model that answered."""
         stack.upstream.enqueue(text("Yes."))
@@ -269,16 +276,16 @@ class TestSpending:
 
     def test_below_the_ceiling_the_chosen_model_answers(self, stack: Stack, user: User) -> None:
         limit(stack, usd_per_day=0.02)
-        self.spend(stack, user, 0.0199)
-        self.spend(stack, user, None)
-        self.spend(stack, user, 5, "date_trunc('day', now(), 'UTC') - interval '1 second'")
-        self.spend(stack, stack.user(), 5)
+        pay(stack, user, 0.0199)
+        pay(stack, user, None)
+        pay(stack, user, 5, "date_trunc('day', now(), 'UTC') - interval '1 second'")
+        pay(stack, stack.user(), 5)
         assert self.asked(stack, user) == PAID
 
     def test_free_model_answers_once_the_budget_is_spent(self, stack: Stack, user: User) -> None:
         limit(stack, usd_per_day=0.02)
-        self.spend(stack, user, 0.015)
-        self.spend(stack, user, 0.005)
+        pay(stack, user, 0.015)
+        pay(stack, user, 0.005)
         stack.upstream.enqueue(text("Yes."))
 
         body = say(stack, user, model_provider=PAID).json()
@@ -295,15 +302,15 @@ class TestSpending:
 
     def test_ceiling_of_the_project_is_for_everybody(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"project": {"usd_per_day": 1}})
-        self.spend(stack, stack.user(), 0.6)
+        pay(stack, stack.user(), 0.6)
         assert self.asked(stack, user) == PAID
-        self.spend(stack, stack.user(), 0.4)
+        pay(stack, stack.user(), 0.4)
         assert self.asked(stack, user) == VENICE
 
     def test_project_pays_for_deleted_people_and_events_too(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"project": {"usd_per_day": 1}})
         leaving = stack.user()
-        self.spend(stack, leaving, 1)
+        pay(stack, leaving, 1)
         stack.db.execute("delete from usage_events")
         stack.db.execute("delete from auth.users where id = %s", (leaving.id,))
         assert self.asked(stack, user) == VENICE
@@ -392,7 +399,7 @@ class TestSpending:
         self, stack: Stack, user: User, streamed: bool
     ) -> None:
         limit(stack, usd_per_day=0.02)
-        self.spend(stack, user, 0.02)
+        pay(stack, user, 0.02)
         stack.db.execute("update api_models set is_active = model_key = %s", (PAID,))
 
         answer = say(stack, user, model_provider=PAID, stream=streamed)
@@ -533,11 +540,13 @@ class TestWhatWasDeleted:
         conversation = stack.conversation(user, "Hello")
         stack.chat(user, action="delete", message_id=first_message(stack, conversation))
         say(stack, user)
-        assert stack.all("select from private.counters")
+        counts = ("turns", "private.counters", "private.spent_by_person")
+        pay(stack, user, 0.5)
+        assert all(stack.all(f"select from {table}") for table in counts)
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
-        for table in ("turns", "private.counters"):
+        for table in counts:
             assert stack.all(f"select from {table}") == []
-        assert [row["user_id"] for row in stack.all("select * from usage_events")] == [None]
+        assert {row["user_id"] for row in stack.all("select * from usage_events")} == {None}
 
 
 def first_message(stack: Stack, conversation: UUID) -> str:

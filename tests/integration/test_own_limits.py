@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_limits import begun, limit
+from tests.integration.test_limits import begun, limit, pay
 from tests.support.answers import text
 from tests.support.stack import Stack, User
 
@@ -26,15 +26,6 @@ def limits(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
 def used(stack: Stack, user: User, name: str) -> tuple[float, float, float]:
     one = limits(stack, user)[name]
     return one["limit"], one["used"], one["left"]
-
-
-def spent(stack: Stack, user: User | None, usd: float, when: str = "now()") -> None:
-    row = {"user_id": user and user.id, "provider": "p", "model_key": "m", "outcome": "ok"}
-    event = stack.insert(
-        "usage_events", **row, duration_ms=1, cost_usd=usd, prompt_tokens=70, completion_tokens=7
-    )
-    query = f"update usage_events set created_at = {when} where id = %s"  # noqa: S608
-    stack.db.execute(query.encode(), (event,))
 
 
 @pytest.mark.installations
@@ -99,19 +90,19 @@ class TestLimits:
     def test_budget_of_a_day_is_what_was_spent(self, stack: Stack) -> None:
         limit(stack, usd_per_day=0.5)
         user = stack.user()
-        spent(stack, user, 0.2)
-        spent(stack, user, 5, "date_trunc('day', now(), 'UTC') - interval '1 second'")
-        spent(stack, stack.user(), 3)
+        pay(stack, user, 0.2)
+        pay(stack, user, 5, "date_trunc('day', now(), 'UTC') - interval '1 second'")
+        pay(stack, stack.user(), 3)
         answer = read(stack, user)
         assert used(stack, user, "usd_per_day") == (0.5, 0.2, 0.3)
         assert answer["free_only"] is False
         assert answer["tokens_today"] == {"prompt": 70, "completion": 7}
-        spent(stack, user, 0.3)
+        pay(stack, user, 0.3)
         assert read(stack, user)["free_only"] is True
 
     def test_spent_budget_of_the_project_is_told_without_its_sum(self, stack: Stack) -> None:
         stack.configure(limits={"default": {}, "project": {"usd_per_day": 1}})
-        spent(stack, stack.user(), 1)
+        pay(stack, stack.user(), 1)
         answer = read(stack, stack.user())
         assert answer["free_only"] is True
         assert "usd_per_day" not in {one["name"] for one in answer["limits"]}

@@ -355,7 +355,7 @@ class TestSystemConfig:
                 "p_action": "send",
             },
             "finish_turn": {"p_turn_id": str(uuid4()), "p_status": "complete"},
-            "record_worker_health": {"p_worker": "chatWorker", "p_record": {}},
+            "record_worker_health": {"p_records": {}},
         }
         assert refused(api.post(f"/rpc/{name}", json=arguments[name]))
 

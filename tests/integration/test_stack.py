@@ -294,7 +294,7 @@ class TestGateway:
 
         def record(url: str) -> httpx.Response:
             with stack.data_api(key=SECRET_KEY) as api:
-                arguments = {"p_worker": "w", "p_record": {"url": url}}
+                arguments = {"p_records": {"w": {"url": url}}}
                 return api.post("/rpc/record_worker_health", json=arguments)
 
         def recorded() -> Any:

@@ -142,6 +142,23 @@ def test_spending_waits_for_nobody_however_many_pay_at_once(
     assert spent(stack) == 40 * 2 * 0.25
 
 
+def test_payments_of_one_person_wait_for_each_other_neither(
+    stack: Stack, postgres: Postgres
+) -> None:
+    """Embeddings of a message are paid while another turn of its writer ends."""
+    user = stack.user()
+    with ExitStack() as opened:
+        for _ in range(40):
+            paying = opened.enter_context(connect(postgres, "app"))
+            paying.execute("set lock_timeout = '1s'")
+            opened.enter_context(paying.transaction())
+            paying.execute(
+                "select record_query(gen_random_uuid(), %s, %s)", (user.id, Jsonb([PAID]))
+            )
+    spent_by = stack.one("select private.spent_by(%s, now()) as usd", user.id)
+    assert float(spent_by["usd"]) == pytest.approx(40 * PAID["cost_usd"])
+
+
 def spent(stack: Stack) -> float:
     return float(stack.one("select private.spent_by_all(now()) as usd")["usd"])
 

@@ -214,7 +214,7 @@ class Stack:
             "healthError": None if healthy else "it is down",
             "workerUrl": self.worker.url,
         } | more
-        self.db.execute("select record_worker_health(%s, %s)", (worker, Jsonb(record)))
+        self.db.execute("select record_worker_health(%s)", (Jsonb({worker: record}),))
 
     @contextmanager
     def serving(self, function: str = "roleplay_chat", **changes: str) -> Iterator[str]:

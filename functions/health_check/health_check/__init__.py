@@ -4,6 +4,7 @@ app            checks the caller, runs all steps at once, responds with their ou
 caller         authenticates the scheduler, by secret or service account
 steps          runs each step on its own, within the run's time budget
 workers        keeps each worker's health record from one probe to the next
+records        stores these records, many with one call
 registration   lets workers register themselves with keys of their own
 probe          probes one worker
 providers      OpenRouter's row, and requests to its account endpoints

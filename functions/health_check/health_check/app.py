@@ -27,6 +27,7 @@ from health_check.housekeeping import (
 from health_check.keys import check_key
 from health_check.probe import Worker
 from health_check.providers import openrouter
+from health_check.records import Records
 from health_check.registration import Registrar, registering
 from health_check.settings import Settings
 from health_check.steps import Found, Outcome, Run, Step, run_step
@@ -81,6 +82,7 @@ class App:
         if stored["is_moved"]:
             rows = [row for row in await self._clients.rpc("read_workers") if row["name"] == name]
             outcomes = [await run_step(step, run) for [step] in _worker_steps(rows, run, {})]
+            await run.records.finish()
             healthy = next((outcome.found.get("healthy") for outcome in outcomes), None)
             fields = {"request_id": request_id, "worker": name, "healthy": healthy}
             self._log.info("worker registered", extra={"fields": fields})
@@ -99,6 +101,7 @@ class App:
             self._log,
             request_id,
             asyncio.get_running_loop().time() + self._settings.run_budget_seconds,
+            Records(self._clients),
         )
 
     async def _run(self, request_id: str) -> dict[str, Any]:
@@ -107,7 +110,10 @@ class App:
         config, workers = await self._read(run)
         records: dict[str, Any] = {}
         chains = steps_of_run(config, workers, run, records)
-        ended = await asyncio.gather(*(_run_in_order(chain, run) for chain in chains))
+        try:
+            ended = await asyncio.gather(*(_run_in_order(chain, run) for chain in chains))
+        finally:
+            await run.records.finish()
         outcomes = {name: outcome for chain in ended for name, outcome in chain.items()}
         return {
             "workers": records,

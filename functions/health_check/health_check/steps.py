@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from health_check.records import Records
 from health_check.settings import Settings
 
 Found = dict[str, Any]
@@ -40,6 +41,7 @@ class Run:
     log: logging.Logger
     request_id: str
     deadline: float
+    records: Records
 
     async def begin(self, step: str, every: float, retry: float) -> Found | None:
         """Begin a step and return its last report; None if it is not due. Times in seconds."""

@@ -109,8 +109,7 @@ async def check_worker(worker: Worker, previous: object, run: Run, found: Found)
         if found["woken"]:
             record = replace(record, woken_at=now)
     found |= {"healthy": record.is_healthy, "error": result.error, "deep": result.deep}
-    parameters = {"p_worker": worker.name, "p_record": record.to_json()}
-    await run.clients.rpc("record_worker_health", parameters)
+    await run.records.store(worker.name, record)
     return record
 
 
