@@ -25,6 +25,7 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
 from health_check.app import steps_of_run
+from health_check.records import Records
 from health_check.registration import Registration
 from health_check.settings import Settings as HealthCheckSettings
 from health_check.steps import Outcome, Run
@@ -611,7 +612,8 @@ def _step_names() -> list[str]:
     settings = HealthCheckSettings.model_construct(
         supabase_url=_ANYWHERE, supabase_secret_key=SecretStr("")
     )
-    run = Run(Clients(settings), settings, {}, logging.getLogger(__name__), _REQUEST_ID, 0)
+    clients, log = Clients(settings), logging.getLogger(__name__)
+    run = Run(clients, settings, {}, log, _REQUEST_ID, 0, Records(clients))
     worker = {
         "health_key": "<name>",
         "url": _ANYWHERE,
