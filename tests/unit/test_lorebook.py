@@ -31,6 +31,8 @@ from roleplay_chat.lorebook.keys import (
 from roleplay_chat.lorebook.matching import (
     MAX_GROWTH,
     SMALL_ENTRIES,
+    SMALL_SEARCHED,
+    are_small,
     broken_patterns,
     is_small,
     match_entries,
@@ -488,6 +490,24 @@ class TestSmall:
     )
     def test_is_what_takes_no_time(self, entries: Any, expected: bool) -> None:
         assert is_small({"entries": entries}) is expected
+
+    @pytest.mark.parametrize(
+        ("depths", "chars", "expected"),
+        [
+            ([None], SMALL_SEARCHED, True),
+            ([1, 100], SMALL_SEARCHED // 100, True),
+            ([1, 2], SMALL_SEARCHED // 2 + 1, False),
+            ([100], SMALL_SEARCHED // 100 + 1, False),
+            ([1], SMALL_SEARCHED, True),
+            ([], SMALL_SEARCHED, True),
+        ],
+    )
+    def test_depends_on_what_it_searches(
+        self, depths: list[int | None], chars: int, expected: bool
+    ) -> None:
+        entries = [entry("Found.", "sea", extensions={"scan_depth": depth}) for depth in depths]
+        said = ["a" * chars] * (1 if depths == [None] else 100)
+        assert are_small([{"entries": entries}], said) is expected
 
 
 class TestRealBooks:

@@ -117,7 +117,9 @@ class PromptScreen:
         """
         begun, first = self._begun, self._planned.first
         self.lore = await self._clients.in_thread_unless(
-            are_small(book.content for book in books_of(begun)),
+            are_small(
+                (book.content for book in books_of(begun)), [row.content for row in begun.history]
+            ),
             activated_entries,
             begun,
             self._request,
