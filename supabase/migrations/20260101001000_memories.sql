@@ -312,13 +312,16 @@ create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_other public.memory_facts;
+  v_digest text;
 begin
   if pg_trigger_depth() > 1 or new.replaced_by is not null or new.is_withdrawal then
     return new;
   end if;
+  -- Here, and not in the query: a plan that was made for few facts computes it again for each.
+  v_digest := md5(private.plain_words(new.content));
   select f.* into v_other from public.memory_facts f join public.memories m on m.id = f.memory_id
   where f.memory_id = new.memory_id and m.user_id = auth.uid() and f.id <> new.id
-    and f.digest = md5(private.plain_words(new.content)) and f.replaced_by is null and not f.is_withdrawal;
+    and f.digest = v_digest and f.replaced_by is null and not f.is_withdrawal;
   if not found then
     return new;
   elsif tg_op = 'INSERT' and v_other.written_by = 'person' then
