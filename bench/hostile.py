@@ -171,6 +171,7 @@ class _Attacker:
             "120 facts of 1,900 characters": self._facts(),
             "120 adult facts of 1,900 characters, in a turn for everybody": self._adult_facts(),
             "history of three messages of combining marks": self._history(MARKS),
+            "recalled messages of 4,000 sentences": self._recalled(),
             "book entry of combining marks": self._book({"keys": ["a"], "content": MARKS}),
             "book entry after 240,000 blank lines": self._book(
                 {"keys": ["a"], "content": "\n" * 240_000 + "x"}
@@ -213,13 +214,7 @@ class _Attacker:
     def _new_conversation(self) -> None:
         """A turn in a conversation that the instance does not know, after its first words."""
         person = next(self._people)
-        said = [str(uuid4()), *["a"] * 1_999]
-        self._around.db.execute(
-            "insert into messages (conversation_id, sender, content)"
-            " select %s, case n %% 2 when 1 then 'user' else 'character' end, words"
-            " from unnest(%s::text[]) with ordinality said (words, n) order by n",
-            [person.conversation_id, said],
-        )
+        self._say(person, [str(uuid4()), *["a"] * 1_999])
         self._turn(person)
 
     def _completion(self) -> None:
@@ -277,6 +272,23 @@ class _Attacker:
         )
         return lambda: self._turn(person)
 
+    def _recalled(self) -> Callable[[], object]:
+        person = next(self._people)
+        said = [
+            *(f"zebra {number} {'1. ' * 2_600}" for number in range(3)),
+            *(f"Round {number} of dominoes. " * 40 for number in range(200)),
+        ]
+        self._say(person, said)
+        return lambda: self._turn(person, message="zebra 1 ?")
+
+    def _say(self, person: Person, said: Sequence[str]) -> None:
+        self._around.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, case n %% 2 when 1 then 'user' else 'character' end, words"
+            " from unnest(%s::text[]) with ordinality said (words, n) order by n",
+            [person.conversation_id, list(said)],
+        )
+
     def _book(
         self, *entries: Mapping[str, Any], person: Person | None = None
     ) -> Callable[[], object]:
@@ -295,12 +307,7 @@ class _Attacker:
 
     def _deep_book(self) -> Callable[[], object]:
         person = next(self._people)
-        self._around.db.execute(
-            "insert into messages (conversation_id, sender, content)"
-            " select %s, case n %% 2 when 1 then 'user' else 'character' end, words"
-            " from unnest(%s::text[]) with ordinality said (words, n) order by n",
-            [person.conversation_id, [f"{number} {'мой дом ' * 20}" for number in range(100)]],
-        )
+        self._say(person, [f"{number} {'мой дом ' * 20}" for number in range(100)])
         entries = [
             {
                 "keys": [f"мой дом {number}"],
