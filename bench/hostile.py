@@ -178,6 +178,9 @@ class _Attacker:
             ),
             "book of 2,000 patterns": self._book(*_patterns()),
             "book of 49 phrases, each with another depth": self._deep_book(),
+            "book of 49 entries full of dice": self._book(
+                *[{"keys": ["a"], "content": "{{roll:99d999}}" * 60, "constant": True}] * 49
+            ),
             "card full of macros": self._card("{{pick::a,b,c,d}}"),
             "card full of dice": self._card("{{roll:99d999}}"),
             "card in Thai, as long as possible": self._card("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"),

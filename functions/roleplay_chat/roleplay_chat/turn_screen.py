@@ -23,6 +23,7 @@ from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.prompt.passages import written_for
+from roleplay_chat.prompt.recall import MAX_SAID_CHARS
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
     ContentRefused,
@@ -52,6 +53,9 @@ FIRMER = (
 MANY_MACROS = 1_000
 """Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
 ten microseconds."""
+MANY_FACT_CHARS = 40_000
+"""Prompts with longer facts are built in a thread: those that do not fit are searched for the words
+of the person's message, which takes up to four milliseconds for 10,000 characters."""
 MANY_MESSAGES = 1_000
 """Prompts with more messages are built in a thread: each takes some ten microseconds."""
 
@@ -67,6 +71,7 @@ class PromptScreen:
         self._is_simple = (
             len(planned.begun.history) <= MANY_MESSAGES
             and _macro_signs(planned.begun, request) <= MANY_MACROS
+            and _fact_chars(planned.begun) <= MANY_FACT_CHARS
             and _may_recall_at_once(planned)
         )
         self._written: list[PartSignals] = []
@@ -239,6 +244,11 @@ def _macro_signs(begun: BegunTurn, request: ChatRequest) -> int:
         begun.settings.note if begun.settings else "",
     ]
     return sum([text.count("{") + text.count("<") for text in texts])
+
+
+def _fact_chars(begun: BegunTurn) -> int:
+    """How much of the facts may be searched for words."""
+    return sum([min(len(fact.content), MAX_SAID_CHARS) for fact in begun.facts])
 
 
 def _may_recall_at_once(planned: Planned) -> bool:

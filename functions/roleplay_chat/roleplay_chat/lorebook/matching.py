@@ -39,6 +39,10 @@ SMALL_CHARS = 50_000
 SMALL_SEARCHED = 8_000
 """The same of the messages that they search, in characters. With letters, case and ends of words as
 some entries want them, 1,000 of them take up to three milliseconds."""
+SMALL_MACRO_SIGNS = 1_000
+"""The same of brackets that may begin or end a macro: each takes some ten microseconds."""
+DICE_SIGNS = 250
+"""As how many of them a text counts that may roll dice: it rolls up to a thousand."""
 MAX_GROWTH = 200_000
 """Characters that macros may add to all entries of a turn together."""
 _OF_SILLYTAVERN = frozenset(
@@ -155,6 +159,8 @@ def are_small(books: Iterable[Mapping[str, Any]], said: Sequence[str] = ()) -> b
     keys = sum(map(_keys, entries))
     if keys > SMALL_KEYS or sum(map(_chars, entries)) > SMALL_CHARS:
         return False
+    if sum(map(_macro_signs, entries)) > SMALL_MACRO_SIGNS:
+        return False
     return sum(map(len, said)) <= SMALL_SEARCHED or _searched(books, said) <= SMALL_SEARCHED
 
 
@@ -199,6 +205,23 @@ def _chars(entry: object) -> int:
         return 0
     texts = entry.get("content"), *_lists_of_keys(entry)
     return sum(len(text) for text in texts if isinstance(text, str))
+
+
+def _macro_signs(entry: object) -> int:
+    """The brackets that may begin or end a macro. Those of keys count several times, because each
+    round expands them anew."""
+    if not isinstance(entry, dict):
+        return 0
+    said = entry.get("content")
+    texts = [said] if isinstance(said, str) else []
+    for keys in _lists_of_keys(entry):
+        listed = keys if isinstance(keys, list) else [keys]
+        texts += [key for key in listed if isinstance(key, str)] * (1 + MAX_ROUNDS)
+    return sum(
+        text.count("{") + text.count("<") + (DICE_SIGNS if "roll" in text.casefold() else 0)
+        for text in texts
+        if "{" in text or "<" in text
+    )
 
 
 def _lists_of_keys(entry: Mapping[str, Any]) -> tuple[object, object]:
