@@ -116,6 +116,21 @@ async def test_recalled_messages_of_new_words() -> None:
     assert await in_threads(ChatRequest(kickoff=True), **rows) == []
 
 
+@pytest.mark.parametrize(
+    ("count", "chars", "in_thread"),
+    [(3, 8_000, [build, greeting_for]), (1, 8_000, []), (20, 1_000, [])],
+)
+async def test_recalled_messages_that_are_read_as_a_whole(
+    count: int, chars: int, in_thread: list[Any]
+) -> None:
+    recalled = [
+        {"sender": "user", "content": "a " * (chars // 2), "position": place}
+        for place in range(1, 1 + count)
+    ]
+    rows = {"recalled": recalled, "history": [{"sender": "user", "content": "a", "position": 99}]}
+    assert await in_threads(ChatRequest(kickoff=True), **rows) == in_thread
+
+
 async def test_many_long_facts() -> None:
     facts = [{"content": "Ада живёт в Осло. " * 100}] * (MANY_FACT_CHARS // 1_000 + 1)
     assert await in_threads(ChatRequest(kickoff=True), facts=facts) == [build, greeting_for]

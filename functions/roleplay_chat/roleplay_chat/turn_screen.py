@@ -53,6 +53,8 @@ FIRMER = (
 MANY_MACROS = 1_000
 """Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
 ten microseconds."""
+LONG_CHARS = 2_000
+"""A recalled message that is longer is read as a whole, and a part of it is shown."""
 MANY_FACT_CHARS = 40_000
 """Prompts with longer facts are built in a thread: those that do not fit are searched for the words
 of the person's message, which takes up to four milliseconds for 10,000 characters."""
@@ -253,10 +255,12 @@ def _fact_chars(begun: BegunTurn) -> int:
 
 def _may_recall_at_once(planned: Planned) -> bool:
     """Whether the recalled messages, which are screened while a prompt is built for the `sfw` tier,
-    have few new words."""
+    have few new words. Of short ones, only as many are read as are shown."""
     texts = [row.content for row in planned.begun.recalled]
     if planned.tier == "nsfw" or sum(map(len, texts)) <= NEW_AT_ONCE_CHARS:
         return True
+    if sum([len(text) for text in texts if len(text) > LONG_CHARS]) > READ_AT_ONCE_CHARS:
+        return False
     return sum(map(new_chars, texts)) <= NEW_AT_ONCE_CHARS
 
 
