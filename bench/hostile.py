@@ -169,12 +169,18 @@ class _Attacker:
                 for name, faults in FAULTS.items()
             },
             "120 facts of 1,900 characters": self._facts(),
+            "120 adult facts of 1,900 characters, in a turn for everybody": self._adult_facts(),
             "history of three messages of combining marks": self._history(MARKS),
+            "recalled messages of 4,000 sentences": self._recalled(),
             "book entry of combining marks": self._book({"keys": ["a"], "content": MARKS}),
             "book entry after 240,000 blank lines": self._book(
                 {"keys": ["a"], "content": "\n" * 240_000 + "x"}
             ),
             "book of 2,000 patterns": self._book(*_patterns()),
+            "book of 49 phrases, each with another depth": self._deep_book(),
+            "book of 49 entries full of dice": self._book(
+                *[{"keys": ["a"], "content": "{{roll:99d999}}" * 60, "constant": True}] * 49
+            ),
             "card full of macros": self._card("{{pick::a,b,c,d}}"),
             "card full of dice": self._card("{{roll:99d999}}"),
             "card in Thai, as long as possible": self._card("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"),
@@ -211,13 +217,7 @@ class _Attacker:
     def _new_conversation(self) -> None:
         """A turn in a conversation that the instance does not know, after its first words."""
         person = next(self._people)
-        said = [str(uuid4()), *["a"] * 1_999]
-        self._around.db.execute(
-            "insert into messages (conversation_id, sender, content)"
-            " select %s, case n %% 2 when 1 then 'user' else 'character' end, words"
-            " from unnest(%s::text[]) with ordinality said (words, n) order by n",
-            [person.conversation_id, said],
-        )
+        self._say(person, [str(uuid4()), *["a"] * 1_999])
         self._turn(person)
 
     def _completion(self) -> None:
@@ -236,20 +236,35 @@ class _Attacker:
 
     def _facts(self) -> Callable[[], object]:
         person = next(self._people)
+        self._remember(person, [_disguised(1_900, NEW_WORDS) for _ in range(120)], "sfw")
+        return lambda: self._turn(person)
+
+    def _adult_facts(self) -> Callable[[], object]:
+        """Each time others, of a kind that is shown if nothing in them is sexual."""
+        person = next(self._people)
+
+        def send() -> None:
+            self._around.db.execute(
+                "delete from memory_facts f using memories m"
+                " where m.id = f.memory_id and m.user_id = %s",
+                [person.user_id],
+            )
+            words = (_disguised(1_880, NEW_WORDS) for _ in range(120))
+            self._remember(person, [f"Ada promised {one}" for one in words], "nsfw")
+            self._turn(person, content_tier="sfw")
+
+        return send
+
+    def _remember(self, person: Person, facts: Sequence[str], tier: str) -> None:
         self._around.db.execute(
             "with remembered as (insert into memories (user_id, tier, conversation_id)"
             " values (%s, 'conversation', %s)"
             " on conflict (user_id, tier, conversation_id, character_id)"
             " do update set tier = excluded.tier returning id)"
-            " insert into memory_facts (memory_id, content, pinned)"
-            " select id, words, true from remembered, unnest(%s::text[]) words",
-            [
-                person.user_id,
-                person.conversation_id,
-                [_disguised(1_900, NEW_WORDS) for _ in range(120)],
-            ],
+            " insert into memory_facts (memory_id, content, pinned, content_tier)"
+            " select id, words, true, %s from remembered, unnest(%s::text[]) words",
+            [person.user_id, person.conversation_id, tier, list(facts)],
         )
-        return lambda: self._turn(person)
 
     def _history(self, text: str) -> Callable[[], object]:
         person = next(self._people)
@@ -260,8 +275,27 @@ class _Attacker:
         )
         return lambda: self._turn(person)
 
-    def _book(self, *entries: Mapping[str, Any]) -> Callable[[], object]:
+    def _recalled(self) -> Callable[[], object]:
         person = next(self._people)
+        said = [
+            *(f"zebra {number} {'1. ' * 2_600}" for number in range(3)),
+            *(f"Round {number} of dominoes. " * 40 for number in range(200)),
+        ]
+        self._say(person, said)
+        return lambda: self._turn(person, message="zebra 1 ?")
+
+    def _say(self, person: Person, said: Sequence[str]) -> None:
+        self._around.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, case n %% 2 when 1 then 'user' else 'character' end, words"
+            " from unnest(%s::text[]) with ordinality said (words, n) order by n",
+            [person.conversation_id, list(said)],
+        )
+
+    def _book(
+        self, *entries: Mapping[str, Any], person: Person | None = None
+    ) -> Callable[[], object]:
+        person = person or next(self._people)
         book = {"entries": [{"enabled": True, **entry} for entry in entries]}
         character = str(uuid4())
         self._around.db.execute(
@@ -273,6 +307,20 @@ class _Attacker:
             [character, person.conversation_id],
         )
         return lambda: self._turn(person, character_id=character, message="a word")
+
+    def _deep_book(self) -> Callable[[], object]:
+        person = next(self._people)
+        self._say(person, [f"{number} {'мой дом ' * 20}" for number in range(100)])
+        entries = [
+            {
+                "keys": [f"мой дом {number}"],
+                "content": "x",
+                "case_sensitive": number % 2 == 0,
+                "extensions": {"scan_depth": 2 * number + 1},
+            }
+            for number in range(49)
+        ]
+        return self._book(*entries, person=person)
 
     def _card(self, text: str) -> Callable[[], object]:
         """A turn with a character whose texts consist of one, as long as they may be."""

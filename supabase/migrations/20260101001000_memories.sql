@@ -378,10 +378,13 @@ declare
   -- Not in the statement, which may read each row of the memory.
   v_digest constant text := md5(private.plain_words(new.content));
   v_other public.memory_facts;
+  v_digest text;
 begin
   if pg_trigger_depth() > 1 or new.replaced_by is not null or new.is_withdrawal then
     return new;
   end if;
+  -- Here, and not in the query: a plan that was made for few facts computes it again for each.
+  v_digest := md5(private.plain_words(new.content));
   select f.* into v_other from public.memory_facts f join public.memories m on m.id = f.memory_id
   where f.memory_id = new.memory_id and m.user_id = auth.uid() and f.id <> new.id
     and f.digest = v_digest and f.replaced_by is null and not f.is_withdrawal;

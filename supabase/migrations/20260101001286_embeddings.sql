@@ -51,7 +51,7 @@ begin
       conversation_id uuid not null,
       position bigint not null,
       model text not null,
-      -- Null: this model must not read the message.
+      -- Null: this model must not or cannot read the message. All others of a conversation and a model have one size.
       embedding %1$I.halfvec
     )$table$, v_schema);
   create index if not exists message_embeddings_by_conversation
@@ -130,12 +130,13 @@ end $$;
 --
 -- p_model is the model's private.vector_space. p_embeddings has rows of {"message_id", "digest", "embedding"}:
 -- the MD5 of the content that was embedded, and a list of numbers, or null for a message that the model must not
--- read. p_usage has all calls of this turn for embeddings, also those of an earlier call of this function.
+-- or cannot read. p_usage has all calls of this turn for embeddings, also those of an earlier call of this function.
 create function public.embed_messages(
   p_turn_id uuid, p_model text, p_embeddings jsonb, p_usage jsonb, p_limit integer) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_turn public.turns;
+  v_model constant text := left(p_model, 300);
 begin
   perform private.hold_account(t.user_id) from public.turns t where t.id = p_turn_id;
   select * into v_turn from public.turns t where t.id = p_turn_id;
@@ -143,8 +144,23 @@ begin
   if v_turn.conversation_id is null or not private.has_embeddings() then
     return '[]';
   end if;
+  -- A server may change the size of its embeddings. Those of another size cannot be compared, so they are made anew.
+  if exists (
+      select from (
+        select jsonb_array_length(g.embedding) as size
+        from jsonb_to_recordset(p_embeddings) g (embedding jsonb)
+        where jsonb_typeof(g.embedding) = 'array' limit 1) given
+      cross join (
+        select jsonb_array_length(e.embedding::text::jsonb) as size
+        from private.message_embeddings e
+        where e.conversation_id = v_turn.conversation_id and e.model = v_model and e.embedding is not null
+        order by e.position desc limit 1) stored
+      where given.size <> stored.size) then
+    delete from private.message_embeddings e
+    where e.conversation_id = v_turn.conversation_id and e.model = v_model and e.embedding is not null;
+  end if;
   insert into private.message_embeddings as e (message_id, conversation_id, position, model, embedding)
-  select m.id, m.conversation_id, m.position, left(p_model, 300), given.embedding
+  select m.id, m.conversation_id, m.position, v_model, given.embedding
   from jsonb_array_elements(p_embeddings) row (columns)
   cross join lateral jsonb_populate_record(null::private.message_embeddings, row.columns) given
   join shared.messages m on m.id = given.message_id
@@ -165,7 +181,7 @@ begin
         and m.position <> all (array(
           select h.position from public.hidden_messages h where h.conversation_id = v_turn.conversation_id))
         and not exists (
-          select from private.message_embeddings e where e.message_id = m.id and e.model = left(p_model, 300))
+          select from private.message_embeddings e where e.message_id = m.id and e.model = v_model)
       order by m.position desc limit p_limit) n);
 end $$;
 

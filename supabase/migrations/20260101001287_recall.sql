@@ -19,8 +19,10 @@ declare
   v_query constant text := case when char_length(p_query) <= 1000 then p_query
                                 else left(p_query, 500) || ' ' || right(p_query, 500) end;
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
-  -- Of all of them. A message that is longer alone is left out.
+  -- Of all short ones, and of all long ones: of these a prompt shows little, and a few would leave nothing for others.
+  -- A message that is longer alone is left out.
   v_most_bytes integer := 24576;
+  c_long constant integer := 2048;
   v_language regconfig;
   v_spoken regconfig;
   v_terms bigint[];
@@ -59,7 +61,10 @@ begin
   with read as (
     select m.sender, m.position, m.created_at, f.score, m.content,
            case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id,
-           row_number() over best as place, sum(octet_length(m.content)) over best as bytes
+           row_number() over best as place,
+           sum(octet_length(m.content)) over (
+             partition by octet_length(m.content) > c_long
+             order by f.score desc, m.position desc rows unbounded preceding) as bytes
     from unnest(v_positions, v_scores) f (position, score)
     -- One by one: the planner would rather read all messages of the conversation.
     cross join lateral (
@@ -67,7 +72,7 @@ begin
       where m.conversation_id = p_conversation_id and m.position = f.position and m.is_active and m.is_speech
         and octet_length(m.content) <= v_most_bytes
       limit 1) m
-    window best as (order by f.score desc, m.position desc rows unbounded preceding))
+    window best as (order by f.score desc, m.position desc))
   select case when count(*) > 0 then json_build_object(
       'content', json_agg(case when p_kept @> r.position then null else r.content end order by r.place),
       'position', json_agg(r.position order by r.place),

@@ -1044,6 +1044,28 @@ class TestAtOnce:
             assert stack.chat(user, url=url, **edit, message="a").status_code == 404
             assert say(stack, user, url=url).status_code == 200
 
+    @pytest.mark.usefixtures("yes")
+    def test_much_that_adult_turns_left_is_read_in_a_thread(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user)
+        hello = {"message": "Hello", "conversation_id": str(conversation)}
+        assert stack.chat(user, **hello).status_code == 200
+        stack.db.execute(
+            "insert into memory_facts (memory_id, content, content_tier)"
+            " select m.id, 'Ada promised to wait for ' || n || repeat(' or more', 40) || ' days.',"
+            " 'nsfw' from memories m, generate_series(1, 20) n where m.conversation_id = %s",
+            [conversation],
+        )
+        with monkeypatch.context() as none_is_free:
+            none_is_free.setattr(clients, "_THREADS", 0)
+            none_is_free.setattr(clients, "_WAIT_SECONDS", 0.01)
+            with stack.serving() as url:
+                refused(stack.chat(user, url=url, **hello), 503, "busy")
+        # The conversation is free again.
+        assert stack.chat(user, **hello).status_code == 200
+
     def test_too_many_values_are_not_read(self, stack: Stack) -> None:
         body = '{"action":"import_card","card":{"name":"a","x":[' + "{}," * 200_000 + "{}]}}"
         answer = self.send(stack, stack.function_url("roleplay_chat"), body)

@@ -382,6 +382,37 @@ class TestNoting:
         gists = told.stack.one("select count(distinct gist) from memory_facts")
         assert gists == {"count": 4}
 
+    def test_words_of_a_new_fact_are_read_as_often_however_many_there_are(self, told: Talk) -> None:
+        step(told, {"text": "Ada likes tea.", "said": STORY[2]})
+        memory, db = told.stack.one("select id from memories")["id"], told.stack.db
+        add = "insert into memory_facts (memory_id, content) values (%s, %s)"
+        several = add.replace("values (%s, %s)", "select %s, 'Ada likes ' || n from {} n")
+        with db.transaction(force_rollback=True):
+            words = "select prosrc from pg_proc where oid = 'private.plain_words'::regproc"
+            source = told.stack.one(words)["prosrc"].strip()
+            db.execute("create sequence public.readings")
+            db.execute("grant usage on sequence public.readings to public")
+            db.execute(
+                "create or replace function private.plain_words(p_content text) returns text"
+                " language plpgsql immutable set search_path = '' as $$ begin"
+                f" perform nextval('public.readings'); return ({source}); end $$".encode()
+            )
+            # A plan that is kept, as one of a connection that is used again and again.
+            db.execute("set local plan_cache_mode = force_generic_plan")
+            claims = json.dumps({"sub": str(told.user.id), "role": "authenticated"})
+            db.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+            counts = []
+            for there in (0, 2, 50):
+                db.execute(several.format(f"generate_series({there}, {2 * there})"), [memory])
+                before = told.stack.one("select nextval('public.readings')")["nextval"]
+                db.execute("set local role authenticated")
+                db.execute(add, [memory, f"Ada lives in house {there}."])
+                db.execute("reset role")
+                counts.append(
+                    told.stack.one("select nextval('public.readings')")["nextval"] - before
+                )
+        assert len(set(counts)) == 1
+
     @pytest.mark.parametrize(
         ("one", "other"),
         [

@@ -244,6 +244,20 @@ def test_message_that_is_too_long_to_recall_hides_no_other(long: Talk) -> None:
     assert "Wenzel" in recalled(long, "What did the heron of Tolvane do with the key?")
 
 
+def test_a_few_long_messages_leave_room_for_others(long: Talk) -> None:
+    """Each of them is longer than what a prompt shows, and begins with the same sentence."""
+    begin = "My brother likes the harbour and the lighthouse."
+    rest = " We walked and spoke of nothing else for hours and hours." * 135
+    say(long, *[f"{begin}{rest} {number}" for number in range(4)])
+    said = "The name of my brother at the harbour is Torvald."
+    say(long, said)
+    chatter(long)
+    shown = recalled(long, "What is my brother called, who likes the harbour and the lighthouse?")
+    assert said in shown
+    # Two people said it.
+    assert shown.count(begin) == 2
+
+
 def test_a_conversation_that_hardly_does_not_fit_is_searched(talk: Talk) -> None:
     """Of many short messages, beside a long card, for a worker that does not say its context."""
     talk.have_only()

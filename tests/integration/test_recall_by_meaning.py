@@ -17,6 +17,7 @@ from tests.support.plans import explained, nodes
 from tests.support.postgres import OWNER, ROOT, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import VENICE, Talk
+from tests.support.upstream import Exchange
 from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.installations
@@ -186,6 +187,42 @@ def test_what_failed_is_tried_again_later(long: Talk) -> None:
         long.url = url
         long.reply("Hello again")
         wait_until(lambda: stored(long) == 48, "all messages to be embedded")
+
+
+@pytest.mark.parametrize("status", [400, 413, 500])
+def test_text_that_the_server_refuses_keeps_nothing_else_from_being_found(
+    long: Talk, status: int
+) -> None:
+    async def answer(exchange: Exchange) -> None:
+        if any("refuse" in one for one in exchange.call.json["input"]):
+            why = "the request exceeds the available context size"
+            await reply(status, {"error": {"message": why, "code": status}})(exchange)
+        else:
+            await embeddings()(exchange)
+
+    said = "I refuse. " * 20
+    long.stack.insert("messages", conversation_id=long.conversation, sender="user", content=said)
+    long.stack.upstream.always(answer, to=PATH)
+    long.reply("Hello")
+    wait_until(lambda: stored(long) == 47, "all messages to be embedded")
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
+    refused = "select count(*) from private.message_embeddings where embedding is null"
+    assert long.stack.one(refused) == {"count": 1}
+    assert ANSWER in shown(long, QUESTION)
+
+
+def test_all_is_embedded_again_if_a_server_changes_its_dimensions(
+    long: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded(long)
+    whole = meanings.vector
+    monkeypatch.setattr(meanings, "vector", lambda said: whole(said)[:128])
+    long.reply("Hello")
+    counted = "select count(*) as of_128 from private.message_embeddings"
+    counted += " where extensions.vector_dims(embedding) = 128"
+    wait_until(lambda: long.stack.one(counted)["of_128"] == 48, "all to be embedded again")
+    assert stored(long) == 48
+    assert ANSWER in shown(long, QUESTION)
 
 
 def test_calls_are_usage_with_their_cost(long: Talk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -25,8 +26,10 @@ from roleplay_chat.generation.embeddings import (
     parse_vectors,
     unit,
 )
+from roleplay_chat.generation.error_classifier import Failure
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.memory import embedder
-from roleplay_chat.memory.embedder import MAX_QUERIES_A_MINUTE, Embedder, may_read
+from roleplay_chat.memory.embedder import MAX_CALLS, MAX_QUERIES_A_MINUTE, Embedder, may_read
 from roleplay_chat.rows import BegunTurn, ModelRow, ProviderRow
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, Signals, detect
 from roleplay_chat.settings import Settings
@@ -284,3 +287,118 @@ def test_what_is_sexual_is_read_by_models_for_adults_alone(
     adult = embedding_target(row(capabilities={"nsfw": True}))
     assert may_read(embedding_target(row()), text, tier) == by_any
     assert may_read(adult, text, tier) == by_adult
+
+
+class TestRefusal:
+    """A text that the model refuses keeps no other from being embedded."""
+
+    @pytest.fixture
+    def server(self, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Server:
+        return Server(instance, monkeypatch)
+
+    @pytest.mark.parametrize("policy", ["bad_request", "context_too_long", "unreadable"])
+    @pytest.mark.parametrize("place", [0, 7, 15])
+    def test_others_of_its_batch_are_embedded(
+        self, server: Server, policy: str, place: int
+    ) -> None:
+        server.refuses("bad ", policy)
+        server.index(*["good"] * place, "bad " * 20, *["good"] * (15 - place))
+        assert server.saved == [[1.0]] * place + [None] + [[1.0]] * (15 - place)
+        assert server.is_asked_by_others()
+
+    def test_one_that_is_too_long_is_embedded_by_its_beginning(self, server: Server) -> None:
+        server.refuses_longer_than(100)
+        server.index("word " * 30)
+        assert server.saved == [[1.0]]
+        assert server.is_asked_by_others()
+
+    def test_newest_message_alone(self, server: Server) -> None:
+        server.refuses("bad", "bad_request")
+        server.index("bad " * 20)
+        assert server.saved == [None]
+        assert server.is_asked_by_others()
+
+    def test_nothing_is_given_up_where_the_model_refuses_everything(self, server: Server) -> None:
+        """Its row may have a wrong parameter."""
+        server.refuses("", "bad_parameters")
+        server.index(*["good"] * 16)
+        assert server.saved == []
+        assert len(server.asked) < MAX_CALLS
+        assert not server.is_asked_by_others()
+
+    @pytest.mark.parametrize("policy", ["rate_limited", "server_error", "timed_out", "unreachable"])
+    def test_nothing_is_given_up_in_an_outage(self, server: Server, policy: str) -> None:
+        server.refuses("", policy)
+        server.index("good")
+        assert server.saved == []
+        assert len(server.asked) == 1
+        assert not server.is_asked_by_others()
+
+    def test_a_turn_makes_few_calls(self, server: Server) -> None:
+        server.refuses("bad", "bad_request")
+        server.index(*["bad " * 20, "good"] * 8)
+        assert len(server.asked) == MAX_CALLS
+        assert [1.0] in server.saved
+        assert None in server.saved
+
+    def test_question_that_is_refused_is_searched_by_words(self, server: Server) -> None:
+        server.refuses("bad", "bad_request")
+        server.instance.embedder.learn(begun_turn(), UUID(int=1))
+        request = ChatRequest(message="bad", conversation_id=CONVERSATION)
+        query = asyncio.run(server.instance.embedder.query(request, UUID(int=1)))
+        assert query
+        assert query.embedding is None
+        assert server.is_asked_by_others()
+
+
+class Server:
+    """An embeddings server that refuses some texts, and a conversation that is embedded."""
+
+    def __init__(self, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.instance = instance
+        self.asked: list[list[str]] = []
+        self.saved: list[list[float] | None] = []
+        self._rows: list[dict[str, Any]] = []
+        self._refuses: Callable[[str], bool] = lambda text: False
+        self._policy = ""
+        monkeypatch.setattr(embedder, "embed", self._embed)
+        monkeypatch.setattr(embedder.turn_store, "embed_messages", self._embed_messages)
+
+    def refuses(self, words: str, policy: str) -> None:
+        self._refuses, self._policy = (lambda text: words in text), policy
+
+    def refuses_longer_than(self, chars: int) -> None:
+        self._refuses, self._policy = (lambda text: len(text) > chars), "context_too_long"
+
+    def index(self, *texts: str) -> None:
+        """Index a conversation with these messages."""
+        self._rows = [
+            {"id": place, "speaker": "Ada", "content": text, "digest": "d"}
+            for place, text in enumerate(texts)
+        ]
+        begun = begun_turn()
+        self.instance.embedder.learn(begun, UUID(int=1))
+        asyncio.run(self.instance.embedder.index(begun, None, "sfw"))
+
+    def is_asked_by_others(self) -> bool:
+        """Whether the model is asked for the next message of another user."""
+        self._refuses = lambda text: False
+        self.instance.embedder.learn(begun_turn(), UUID(int=2))
+        request = ChatRequest(message="Where is my hound?", conversation_id=CONVERSATION)
+        query = asyncio.run(self.instance.embedder.query(request, UUID(int=2)))
+        return query is not None and query.embedding is not None
+
+    async def _embed(self, *arguments: Any, **_: Any) -> tuple[list[list[float]] | None, Attempt]:
+        target, texts = arguments[2], arguments[3]
+        self.asked.append(texts)
+        if any(map(self._refuses, texts)):
+            return None, Attempt(target, 1, failure=Failure(ERROR_POLICIES[self._policy]))
+        return [[1.0]] * len(texts), Attempt(target, 1)
+
+    async def _embed_messages(self, *arguments: Any, limit: int) -> list[dict[str, Any]]:
+        rows = {row["id"]: row for row in self._rows}
+        for one in arguments[3]:
+            self.saved.append(one["embedding"])
+            del rows[one["message_id"]]
+        self._rows = list(rows.values())
+        return self._rows[:limit]

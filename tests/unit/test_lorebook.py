@@ -31,6 +31,8 @@ from roleplay_chat.lorebook.keys import (
 from roleplay_chat.lorebook.matching import (
     MAX_GROWTH,
     SMALL_ENTRIES,
+    SMALL_SEARCHED,
+    are_small,
     broken_patterns,
     is_small,
     match_entries,
@@ -483,11 +485,38 @@ class TestSmall:
             pytest.param([entry("@@depth 4\n" * 9_000)], False, id="many-decorators"),
             pytest.param([entry("@@exclude_keys " + "a," * 30_000)], False, id="keys-in-a-text"),
             pytest.param([{"keys": "a," * 30_000, "content": "x"}], False, id="keys-as-a-text"),
+            pytest.param([entry("{{time}}" * 10, "sea")] * 40, True, id="macros"),
+            pytest.param([entry("{{time}}" * 100, "sea")] * 6, False, id="many-macros"),
+            pytest.param([entry("<user>" * 1_001, "sea")], False, id="many-old-macros"),
+            pytest.param([entry("Found.", *["{{time}}" * 10] * 20)], False, id="macros-in-keys"),
+            pytest.param([{"keys": "{{time}}" * 300, "content": "x"}], False, id="in-keys-as-text"),
+            pytest.param([entry("{{roll:d6}}", "sea")], True, id="dice"),
+            pytest.param([entry("{{Roll:99d999}}", "sea")] * 5, False, id="many-dice"),
+            pytest.param([entry("Found.", "{{roll:99d999}}")], False, id="dice-in-a-key"),
+            pytest.param([entry("A troll rolls dice.", "sea")] * 49, True, id="word-for-dice"),
             pytest.param([entry("word " * 300)] * SMALL_ENTRIES, False, id="much-to-say"),
         ],
     )
     def test_is_what_takes_no_time(self, entries: Any, expected: bool) -> None:
         assert is_small({"entries": entries}) is expected
+
+    @pytest.mark.parametrize(
+        ("depths", "chars", "expected"),
+        [
+            ([None], SMALL_SEARCHED, True),
+            ([1, 100], SMALL_SEARCHED // 100, True),
+            ([1, 2], SMALL_SEARCHED // 2 + 1, False),
+            ([100], SMALL_SEARCHED // 100 + 1, False),
+            ([1], SMALL_SEARCHED, True),
+            ([], SMALL_SEARCHED, True),
+        ],
+    )
+    def test_depends_on_what_it_searches(
+        self, depths: list[int | None], chars: int, expected: bool
+    ) -> None:
+        entries = [entry("Found.", "sea", extensions={"scan_depth": depth}) for depth in depths]
+        said = ["a" * chars] * (1 if depths == [None] else 100)
+        assert are_small([{"entries": entries}], said) is expected
 
 
 class TestRealBooks:

@@ -91,6 +91,43 @@ class TestChoice:
         assert first.content == "… The lamp is in the cellar. … A lamp, said Tom."
         assert second.content == "Aye, 2."
 
+    def test_sentence_that_several_long_ones_begin_with_is_shown_once(self) -> None:
+        begin, rest = "My brother likes the harbour. ", "We walked for hours and hours. " * 60
+        answer = f"{rest}{begin}At the harbour his name is Torvald."
+        rows = [
+            *[found(place, 9 - place, f"{begin}{rest}{place}") for place in range(1, 5)],
+            found(5, 1, answer),
+            found(6, 0.5, "My brother likes the harbour."),
+        ]
+        limits = {"before": 100, "tier": "sfw", "names": NAMES, "tokens": UNCALIBRATED}
+        said = "What is my brother at the harbour called?"
+        chosen = recall.choose(rows, said=said, budget=300, **limits)
+        assert [row.content for row in chosen] == [
+            begin.strip(),
+            "… At the harbour his name is Torvald.",
+        ]
+
+    def test_sentence_of_somebody_else_is_shown(self) -> None:
+        long = "My brother likes the harbour. " + "We walked for hours and hours. " * 60
+        rows = [found(1, 9, long), found(2, 8, f"{long}2", sender="user")]
+        assert choose(rows, said="What does my brother like?", budget=300) == [1, 2]
+
+    @pytest.mark.parametrize("sentence", ["1. ", "1\n", "Жук. ", "中。"])
+    def test_of_very_many_sentences_few_are_read(
+        self, sentence: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = []
+        stems = recall._stems
+        monkeypatch.setattr(recall, "_stems", lambda text: read.append(text) or stems(text))
+        rows = [found(place, 9, f"zebra {place} " + sentence * 4_000) for place in range(1, 9)]
+        choose(rows, said=f"zebra {sentence}", budget=600)
+        assert 0 < len(read) <= 6 * recall.MAX_SENTENCES
+        read.clear()
+        many = "".join(f"{number}. " for number in range(4_000))
+        choose([found(1, 9, many)], said="3999 zebras", budget=600)
+        assert 0 < len(read) <= recall.MAX_SENTENCES + 1
+        assert "3999." in "".join(read)
+
     def test_of_a_long_one_in_which_nothing_is_about_it_nothing_is_taken(self) -> None:
         rows = [found(1, 9, "Nothing of the kind. " * 400), found(2, 1)]
         assert choose(rows, budget=200) == [2]

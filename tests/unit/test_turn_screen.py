@@ -18,7 +18,7 @@ from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, READ_AT_ONCE_CHARS, detect
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.turn_plan import Accepted, plan_turn
-from roleplay_chat.turn_screen import MANY_MACROS, MANY_MESSAGES, PromptScreen
+from roleplay_chat.turn_screen import MANY_FACT_CHARS, MANY_MACROS, MANY_MESSAGES, PromptScreen
 
 ID = UUID(int=1)
 PROVIDER = {"name": "openrouter", "base_url": "https://openrouter.ai/api/v1"}
@@ -114,6 +114,27 @@ async def test_recalled_messages_of_new_words() -> None:
     assert await in_threads(ChatRequest(kickoff=True), **rows) == [build, greeting_for]
     detect(words)
     assert await in_threads(ChatRequest(kickoff=True), **rows) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "chars", "in_thread"),
+    [(3, 8_000, [build, greeting_for]), (1, 8_000, []), (20, 1_000, [])],
+)
+async def test_recalled_messages_that_are_read_as_a_whole(
+    count: int, chars: int, in_thread: list[Any]
+) -> None:
+    recalled = [
+        {"sender": "user", "content": "a " * (chars // 2), "position": place}
+        for place in range(1, 1 + count)
+    ]
+    rows = {"recalled": recalled, "history": [{"sender": "user", "content": "a", "position": 99}]}
+    assert await in_threads(ChatRequest(kickoff=True), **rows) == in_thread
+
+
+async def test_many_long_facts() -> None:
+    facts = [{"content": "Ада живёт в Осло. " * 100}] * (MANY_FACT_CHARS // 1_000 + 1)
+    assert await in_threads(ChatRequest(kickoff=True), facts=facts) == [build, greeting_for]
+    assert await in_threads(ChatRequest(kickoff=True), facts=facts[1:]) == []
 
 
 async def test_ordinary_card_needs_no_thread() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from roleplay_chat.generation.error_classifier import UpstreamError
 from roleplay_chat.generation.providers.event_stream import BodyDecoder
 from roleplay_chat.generation.providers.openai_compatible import ReplyReader
+from roleplay_chat.lorebook import keys
 from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import facts, notes
@@ -293,6 +294,56 @@ def test_what_stands_in_text_without_spaces_is_found_wherever_it_stands(filler: 
 def test_pieces_of_a_text_are_joined_without_being_read_again() -> None:
     depths = [work(_searched, depth) for depth in (10, 100)]
     assert depths[1] < 15 * depths[0]
+
+
+@pytest.fixture
+def split(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that are split into words."""
+    texts: list[str] = []
+    tokens = keys._tokens
+
+    def noted(marked: str) -> list[str]:
+        texts.append(marked)
+        return tokens(marked)
+
+    monkeypatch.setattr(keys, "_tokens", noted)
+    return texts
+
+
+@pytest.mark.parametrize("key", ["walk to the sea", "сестра"])
+@pytest.mark.parametrize("also", [(), ("description",)])
+def test_each_message_is_split_once_for_all_depths(
+    key: str, also: tuple[str, ...], split: list[str]
+) -> None:
+    scope = Scope([f"a few words {number}" for number in range(100)], describe=lambda _: "x")
+    for depth in (*range(1, 100, 2), *range(50)):
+        assert not _has(scope, key, depth=depth, also=also)
+    of_messages = [text for text in split if "few" in text]
+    assert len(of_messages) == len(set(of_messages)) == 99
+
+
+def test_only_messages_that_are_searched_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(keys, "_ready", lambda text, form: texts.append(text) or text)
+    scope = Scope([f"a few words {number}" for number in range(100)])
+    assert not _has(scope, "a long walk to the sea where nobody has been for a year or more")
+    assert {text for text in texts if "few" in text} == {f"a few words {n}" for n in range(4)}
+
+
+def test_phrase_of_one_common_word_is_looked_for_at_few_places() -> None:
+    def searched(words: int) -> Callable[[str], bool]:
+        scope = Scope([f", {'a ' * words}"])
+        assert _has(scope, "b a") is False
+        return lambda key: _has(scope, key)
+
+    few, many = (work(searched(words), "a a a, a a a") for words in (1_000, 8_000))
+    assert many < 2 * few
+
+
+def _has(scope: Scope, key: str, *, depth: int = 4, also: tuple[str, ...] = ()) -> bool:
+    return scope.has(
+        key, depth=depth, case_sensitive=False, whole_words=True, as_pattern=False, also=also
+    )
 
 
 def _searched(depths: int) -> None:

@@ -13,7 +13,7 @@ from logging import ERROR, INFO, getLogger
 from typing import Any
 
 from edge.clients import Clients
-from edge.errors import internal_error
+from edge.errors import ApiError, internal_error
 from edge.timing import Timing
 from roleplay_chat import turn_errors, turn_store
 from roleplay_chat.api import (
@@ -35,7 +35,7 @@ from roleplay_chat.memory.summarizer import Summarizer
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
-from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
+from roleplay_chat.turn_plan import Accepted, Planned, decide
 from roleplay_chat.turn_record import (
     Outcome,
     alerts,
@@ -101,7 +101,8 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
     Raises nothing, because nobody could catch it.
     """
     try:
-        planned = plan_turn(accepted)
+        decided = decide(accepted)
+        planned = await context.clients.in_thread_unless(decided.is_quick, decided.planned)
         memory = _memory(context, accepted, planned)
         outcome = await _reply(context, accepted, planned, running, memory)
         answer = build_answer(accepted, planned, outcome)
@@ -114,12 +115,13 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         _log_turn(accepted, planned, outcome, saved=saved is not None)
         running.end()
         context.emit(_last_event(accepted, outcome, answer, saved))
-    except Exception:
-        # A bug of ours: tell the person and unlock the conversation.
-        _log.exception("turn failed", extra={"fields": accepted.ids})
+    except Exception as error:
+        # A bug of ours, or no thread is free: tell the person and unlock the conversation.
+        if not isinstance(error, ApiError):
+            _log.exception("turn failed", extra={"fields": accepted.ids})
         await turn_store.abandon(context.clients, accepted.begun.turn.id)
         running.end()
-        context.emit(Failed(internal_error()))
+        context.emit(Failed(error if isinstance(error, ApiError) else internal_error()))
         if context.embedder:
             await context.embedder.record(accepted.query)
         return

@@ -11,7 +11,7 @@ from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.facts import weighed
-from roleplay_chat.memory.notes import for_tier
+from roleplay_chat.memory.notes import for_tier, unread_memory
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.prompt.group_chat import build_cast
@@ -24,6 +24,9 @@ NO_ADULT_MODEL = (
 )
 WORDS_OF_MESSAGES = 20
 """The messages whose words a continuation is compared with."""
+UNREAD_AT_ONCE_CHARS = 2_000
+"""How much of what adult turns left is read on the event loop. Words in disguise take up to 14
+milliseconds for 1,000 characters, others three."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,35 @@ class Planned:
         return ModelChoice(MODEL_USED, notice=self.tier_notice)
 
 
+@dataclass(frozen=True)
+class Decided:
+    """A turn's tier and targets, before its memory is read."""
+
+    accepted: Accepted
+    tier: Tier
+    allowed: Tier
+    plan: Plan
+    tier_notice: str | None
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether `planned` has so little to read that no thread is needed."""
+        return unread_memory(self.accepted.begun, self.tier) <= UNREAD_AT_ONCE_CHARS
+
+    def planned(self) -> Planned:
+        """The plan, with the memory that the tier allows."""
+        begun, request = self.accepted.begun, self.accepted.request
+        begun = _with_local_days(_weighed(for_tier(begun, self.tier)), request.time_zone)
+        cast = build_cast(begun, impersonates=request.action == "impersonate")
+        return Planned(self.tier, self.allowed, self.plan, begun, cast, self.tier_notice)
+
+
 def plan_turn(accepted: Accepted) -> Planned:
+    """Decide how to answer a turn, and choose its memory."""
+    return decide(accepted).planned()
+
+
+def decide(accepted: Accepted) -> Decided:
     """Decide the tier and the targets: `sfw` if no model may be used for the adult tier."""
     begun, request = accepted.begun, accepted.request
     allowed, tier_notice = content_tier(
@@ -131,9 +162,7 @@ def plan_turn(accepted: Accepted) -> Planned:
     if tier == "nsfw" and not (targets.targets or targets.last_resort):
         tier, tier_notice = "sfw", NO_ADULT_MODEL
         targets = plan(request.model_provider, candidates._replace(tier=tier))
-    begun = _with_local_days(_weighed(for_tier(begun, tier)), request.time_zone)
-    cast = build_cast(begun, impersonates=request.action == "impersonate")
-    return Planned(tier, allowed, targets, begun, cast, tier_notice)
+    return Decided(accepted, tier, allowed, targets, tier_notice)
 
 
 def _weighed(begun: BegunTurn) -> BegunTurn:

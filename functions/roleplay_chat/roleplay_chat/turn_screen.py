@@ -23,6 +23,7 @@ from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.prompt.passages import written_for
+from roleplay_chat.prompt.recall import MAX_SAID_CHARS
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
     ContentRefused,
@@ -52,6 +53,11 @@ FIRMER = (
 MANY_MACROS = 1_000
 """Texts with more brackets that may begin or end a macro are expanded in a thread: each takes some
 ten microseconds."""
+LONG_CHARS = 2_000
+"""A recalled message that is longer is read as a whole, and a part of it is shown."""
+MANY_FACT_CHARS = 40_000
+"""Prompts with longer facts are built in a thread: those that do not fit are searched for the words
+of the person's message, which takes up to four milliseconds for 10,000 characters."""
 MANY_MESSAGES = 1_000
 """Prompts with more messages are built in a thread: each takes some ten microseconds."""
 
@@ -67,6 +73,7 @@ class PromptScreen:
         self._is_simple = (
             len(planned.begun.history) <= MANY_MESSAGES
             and _macro_signs(planned.begun, request) <= MANY_MACROS
+            and _fact_chars(planned.begun) <= MANY_FACT_CHARS
             and _may_recall_at_once(planned)
         )
         self._written: list[PartSignals] = []
@@ -117,7 +124,9 @@ class PromptScreen:
         """
         begun, first = self._begun, self._planned.first
         self.lore = await self._clients.in_thread_unless(
-            are_small(book.content for book in books_of(begun)),
+            are_small(
+                (book.content for book in books_of(begun)), [row.content for row in begun.history]
+            ),
             activated_entries,
             begun,
             self._request,
@@ -239,12 +248,19 @@ def _macro_signs(begun: BegunTurn, request: ChatRequest) -> int:
     return sum([text.count("{") + text.count("<") for text in texts])
 
 
+def _fact_chars(begun: BegunTurn) -> int:
+    """How much of the facts may be searched for words."""
+    return sum([min(len(fact.content), MAX_SAID_CHARS) for fact in begun.facts])
+
+
 def _may_recall_at_once(planned: Planned) -> bool:
     """Whether the recalled messages, which are screened while a prompt is built for the `sfw` tier,
-    have few new words."""
+    have few new words. Of short ones, only as many are read as are shown."""
     texts = [row.content for row in planned.begun.recalled]
     if planned.tier == "nsfw" or sum(map(len, texts)) <= NEW_AT_ONCE_CHARS:
         return True
+    if sum([len(text) for text in texts if len(text) > LONG_CHARS]) > READ_AT_ONCE_CHARS:
+        return False
     return sum(map(new_chars, texts)) <= NEW_AT_ONCE_CHARS
 
 

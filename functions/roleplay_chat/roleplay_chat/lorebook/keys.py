@@ -12,8 +12,10 @@ long.
 
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from sys import getsizeof
 from threading import Lock
 from typing import Literal
@@ -40,7 +42,8 @@ FORMS_BYTES = 8 * 2**20
 SHORT_CHARS = 64
 """Of keys, which are cached; three megabytes of them."""
 MAX_JOINED = 16
-"""Joined texts that are cached: one for each depth and form."""
+"""Joined texts that are cached: one for each depth and form. As many lists of other texts that
+keys name."""
 MAX_INFLECTED_PARTS = 16
 """The words, punctuation and spaces of a key that is also found inflected."""
 MAX_PLACES = 100
@@ -74,13 +77,67 @@ the ends of words marked."""
 Describe = Callable[[str], str]
 """The text of a name, such as a character's description."""
 
-_Index = tuple[list[str], set[str], Mapping[str, list[int]]]
-"""The tokens of a text in order, as a set, and the places of each. Two sets are compared by the
-smaller one, which a dictionary is not."""
+
+class _Index:
+    """The words, punctuation and spaces of texts, each text split once.
+
+    A search may be confined to the first texts, so all depths of a book share one index.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: list[str] = []
+        self._known: set[str] = set()
+        """The same as a set. Two sets are compared by the smaller one, which a dictionary is
+        not."""
+        self._places: dict[str, list[int]] = {}
+        self._ends = [0]
+        """For each number of texts, how many tokens they have."""
+
+    @property
+    def count(self) -> int:
+        """The number of texts."""
+        return len(self._ends) - 1
+
+    def add(self, marked: str) -> None:
+        """Add a text in which the ends of words are marked."""
+        # No key has a new line, so none is found in the end of one text and the next one.
+        for place, token in enumerate([*_tokens(marked), "\n"], start=len(self._tokens)):
+            self._tokens.append(token)
+            self._places.setdefault(token, []).append(place)
+            self._known.add(token)
+        self._ends.append(len(self._tokens))
+
+    def has(self, parts: Sequence[frozenset[str]], count: int) -> bool:
+        """Whether adjacent tokens of one of the `count` first texts have one of the forms each."""
+        if any(part.isdisjoint(self._known) for part in parts):
+            return False
+        end = self._ends[count]
+        # Counted first: a common word is at thousands of places.
+        numbers = [sum(self._count(one, end) for one in part) for part in parts]
+        first = min(range(len(parts)), key=numbers.__getitem__)
+        places = chain.from_iterable(
+            islice(self._places.get(one, ()), self._count(one, end)) for one in parts[first]
+        )
+        return any(
+            place >= first and self._is_at(place - first, parts)
+            for place in islice(places, MAX_PLACES)
+        )
+
+    def _count(self, token: str, end: int) -> int:
+        """How often the token is before a place."""
+        places = self._places.get(token)
+        return bisect_left(places, end) if places else 0
+
+    def _is_at(self, place: int, parts: Sequence[frozenset[str]]) -> bool:
+        tokens = self._tokens[place : place + len(parts)]
+        return len(tokens) == len(parts) and all(
+            token in part for token, part in zip(tokens, parts, strict=True)
+        )
 
 
 class Scope:
-    """The texts in which keys are searched, newest first, each normalised once."""
+    """The texts in which keys are searched, newest first, each normalised once, and only if a key
+    looks back that far."""
 
     def __init__(
         self,
@@ -94,8 +151,13 @@ class Scope:
         self._texts = _beginning(texts, chars)
         self._revealed: list[str] = []
         self._ready: dict[Form, list[str]] = {}
+        """Of the messages, as far back as they were searched."""
+        self._ready_revealed: dict[Form, list[str]] = {}
         self._joined: dict[tuple[int, Form, Also], str] = {}
-        self._indexes: dict[tuple[int, Form, Also], _Index] = {}
+        self._indexes: dict[Form, _Index] = {}
+        """Of the messages, as far back as they were searched."""
+        self._others: dict[tuple[Form, Also], _Index] = {}
+        """Of what is searched at any depth."""
         self._describe = describe
         self._described: dict[str, str] = {}
         self.seconds = seconds
@@ -104,9 +166,9 @@ class Scope:
     def reveal(self, texts: Iterable[str]) -> None:
         """Add texts (of activated entries) that are searched at any depth."""
         self._revealed = _beginning([*self._revealed, *texts], MAX_SCANNED_CHARS)
-        self._ready.clear()
+        self._ready_revealed.clear()
         self._joined.clear()
-        self._indexes.clear()
+        self._others.clear()
 
     def has(
         self,
@@ -160,32 +222,26 @@ class Scope:
         """Whether adjacent words have one of the forms each."""
         if not parts:
             return False
-        tokens, known, places = self._index(depth, form, also)
-        if any(part.isdisjoint(known) for part in parts):
-            return False
-        anchors = [[place for one in part for place in places.get(one, ())] for part in parts]
-        first = min(range(len(anchors)), key=lambda number: len(anchors[number]))
-        return any(
-            place >= first
-            and all(
-                token in part for token, part in zip(tokens[place - first :], parts, strict=False)
-            )
-            and place - first + len(parts) <= len(tokens)
-            for place in anchors[first][:MAX_PLACES]
-        )
+        depth = min(depth, len(self._texts))
+        others = self._index_of_others(form, also)
+        return self._index(depth, form).has(parts, depth) or others.has(parts, others.count)
 
-    def _index(self, depth: int, form: Form, also: Also) -> _Index:
-        """The words, punctuation and spaces of the newest texts."""
-        known = min(depth, len(self._texts)), form, also
-        if known not in self._indexes:
-            if len(self._indexes) >= MAX_JOINED:
-                self._indexes.clear()
-            tokens = _tokens(self._text(depth, form, also))
-            places: dict[str, list[int]] = {}
-            for place, token in enumerate(tokens):
-                places.setdefault(token, []).append(place)
-            self._indexes[known] = tokens, set(tokens), places
-        return self._indexes[known]
+    def _index(self, depth: int, form: Form) -> _Index:
+        """The words, punctuation and spaces of at least the `depth` newest messages."""
+        index = self._indexes.setdefault(form, _Index())
+        for text in self._newest(depth, form)[index.count :]:
+            index.add(text)
+        return index
+
+    def _index_of_others(self, form: Form, also: Also) -> _Index:
+        """The same of what is searched at any depth."""
+        if (form, also) not in self._others:
+            if len(self._others) >= MAX_JOINED:
+                self._others.clear()
+            index = self._others[form, also] = _Index()
+            for text in self._at_any_depth(form, also):
+                index.add(text)
+        return self._others[form, also]
 
     def _text(self, depth: int, form: Form, also: Also) -> str:
         """The newest texts and the others, joined."""
@@ -193,9 +249,7 @@ class Scope:
         if (depth, form, also) not in self._joined:
             if len(self._joined) >= MAX_JOINED:
                 self._joined.clear()
-            ready = self._each_ready(form)
-            texts = ready[:depth] + ready[len(self._texts) :]
-            texts += [_ready(self._description(name), form) for name in also]
+            texts = [*self._newest(depth, form), *self._at_any_depth(form, also)]
             self._joined[depth, form, also] = "\n".join(texts)
         return self._joined[depth, form, also]
 
@@ -204,11 +258,16 @@ class Scope:
             self._described[name] = self._describe(name)[:MAX_SCANNED_CHARS]
         return self._described[name]
 
-    def _each_ready(self, form: Form) -> list[str]:
-        if form not in self._ready:
-            texts = [*self._texts, *self._revealed]
-            self._ready[form] = [_ready(text, form) for text in texts]
-        return self._ready[form]
+    def _newest(self, depth: int, form: Form) -> Sequence[str]:
+        ready = self._ready.setdefault(form, [])
+        ready += [_ready(text, form) for text in self._texts[len(ready) : depth]]
+        return ready[:depth]
+
+    def _at_any_depth(self, form: Form, also: Also) -> Sequence[str]:
+        if form not in self._ready_revealed:
+            self._ready_revealed[form] = [_ready(text, form) for text in self._revealed]
+        described = [_ready(self._description(name), form) for name in also]
+        return [*self._ready_revealed[form], *described]
 
 
 def is_pattern(key: str) -> bool:

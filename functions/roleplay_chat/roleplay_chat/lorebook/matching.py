@@ -36,6 +36,13 @@ CHECK_SECONDS = 0.5
 SMALL_ENTRIES = SMALL_KEYS = 50
 SMALL_CHARS = 50_000
 """The limits for books that are matched on the event loop."""
+SMALL_SEARCHED = 8_000
+"""The same of the messages that they search, in characters. With letters, case and ends of words as
+some entries want them, 1,000 of them take up to three milliseconds."""
+SMALL_MACRO_SIGNS = 1_000
+"""The same of brackets that may begin or end a macro: each takes some ten microseconds."""
+DICE_SIGNS = 250
+"""As how many of them a text counts that may roll dice: it rolls up to a thousand."""
 MAX_GROWTH = 200_000
 """Characters that macros may add to all entries of a turn together."""
 _OF_SILLYTAVERN = frozenset(
@@ -139,8 +146,9 @@ def _own_budget(book: Book) -> float:
     return own if own > 0 else float("inf")
 
 
-def are_small(books: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether matching the books takes little longer than handing them to a thread."""
+def are_small(books: Iterable[Mapping[str, Any]], said: Sequence[str] = ()) -> bool:
+    """Whether matching the books takes little longer than handing them to a thread. `said` are the
+    messages, the oldest first."""
     books = list(books)
     if any(_least_entries(book) for book in books):
         return False
@@ -149,7 +157,18 @@ def are_small(books: Iterable[Mapping[str, Any]]) -> bool:
     if len(entries) > SMALL_ENTRIES:
         return False
     keys = sum(map(_keys, entries))
-    return keys <= SMALL_KEYS and sum(map(_chars, entries)) <= SMALL_CHARS
+    if keys > SMALL_KEYS or sum(map(_chars, entries)) > SMALL_CHARS:
+        return False
+    if sum(map(_macro_signs, entries)) > SMALL_MACRO_SIGNS:
+        return False
+    return sum(map(len, said)) <= SMALL_SEARCHED or _searched(books, said) <= SMALL_SEARCHED
+
+
+def _searched(books: Iterable[Mapping[str, Any]], said: Sequence[str]) -> int:
+    """How many characters of the messages are searched."""
+    depths = (one.depth for book in books for one in _candidates(0, Book(book)))
+    depth = min(max(depths, default=0), len(said))
+    return sum(map(len, said[len(said) - depth :]))
 
 
 def is_small(book: Mapping[str, Any]) -> bool:
@@ -186,6 +205,23 @@ def _chars(entry: object) -> int:
         return 0
     texts = entry.get("content"), *_lists_of_keys(entry)
     return sum(len(text) for text in texts if isinstance(text, str))
+
+
+def _macro_signs(entry: object) -> int:
+    """The brackets that may begin or end a macro. Those of keys count several times, because each
+    round expands them anew."""
+    if not isinstance(entry, dict):
+        return 0
+    said = entry.get("content")
+    texts = [said] if isinstance(said, str) else []
+    for keys in _lists_of_keys(entry):
+        listed = keys if isinstance(keys, list) else [keys]
+        texts += [key for key in listed if isinstance(key, str)] * (1 + MAX_ROUNDS)
+    return sum(
+        text.count("{") + text.count("<") + (DICE_SIGNS if "roll" in text.casefold() else 0)
+        for text in texts
+        if "{" in text or "<" in text
+    )
 
 
 def _lists_of_keys(entry: Mapping[str, Any]) -> tuple[object, object]:

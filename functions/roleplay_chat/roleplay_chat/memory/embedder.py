@@ -3,7 +3,7 @@
 A person's message is embedded before the turn begins, in a fraction of a second or not at all.
 Nobody has screened it then, so only a message without any signal is, in a conversation that the
 instance knows to be remembered. Stored messages are embedded after the turn, a few at a time;
-failures are retried after a later turn.
+failures are retried after a later turn, except for a text that the model refuses.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import Vector, embed, embedding_target
+from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.routing import Target, on_cooldown
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, NOTHING, detect
@@ -40,9 +41,12 @@ BATCH_SECONDS = 20.0
 """The time limit for a batch of stored messages."""
 BATCH_SIZE = 16
 MAX_BATCHES = 4
-"""Of one turn."""
+MAX_CALLS = 16
+"""Of one turn. A batch with a text that is refused is divided until that text is alone."""
 COOLDOWN_SECONDS = 60.0
-"""How long a model is not called after a failure."""
+"""How long a model is not called after an outage, or while it refuses everything."""
+PROBE = "Hello."
+"""A text that no model refuses which reads any."""
 KNOWN_SECONDS = 900.0
 """How long a conversation counts as remembered after a turn that said so."""
 MAX_KNOWN = 10_000
@@ -95,7 +99,7 @@ class Embedder:
         self._rows: Sequence[ModelRow] = ()
         self._model: _Model | None = None
         self._cools_until = 0.0
-        """After a failure here. `_cooldowns` are those that all instances share."""
+        """After an outage here. `_cooldowns` are those that all instances share."""
         self._cooldowns: tuple[Sequence[CooldownRow], datetime] = (), datetime.now(UTC)
         """The cooldowns of the last turn, and when it began by the database's clock."""
         self._told_at = 0.0
@@ -183,13 +187,59 @@ class Embedder:
                 return
             texts = [f"{row['speaker']}: {row['content']}" for row in rows]
             readable = await self._readable(model, texts, tier)
-            asked = [text for text, may in zip(texts, readable, strict=True) if may]
-            vectors: list[Vector] | None = []
-            if asked:
-                vectors, attempt = await self._embed(model, asked, BATCH_SECONDS)
-                attempts.append(attempt)
-            may_ask = vectors is not None
-            embedded = list(_embedded(rows, readable, vectors or []))
+            asked = {place: text for place, text in enumerate(texts) if readable[place]}
+            vectors, may_ask = await self._embed_each(model, asked, attempts)
+            embedded = list(_embedded(rows, readable, vectors))
+
+    async def _embed_each(
+        self, model: _Model, texts: Mapping[int, str], attempts: list[Attempt]
+    ) -> tuple[Mapping[int, Vector | None], bool]:
+        """The vectors of texts by their places, None for those that the model refuses; and whether
+        it may be asked for more. Those that are missing should be tried later.
+
+        A refusal concerns one text: the others are embedded without it. Alone, it is tried once
+        more with half of its length.
+        """
+        found: dict[int, Vector | None] = {}
+        parts = [list(texts)] if texts else []
+        works = False
+        while parts and len(attempts) < MAX_CALLS:
+            part = parts.pop(0)
+            vectors, failure = await self._ask(model, [texts[place] for place in part], attempts)
+            if failure and _is_of_a_text(failure) and len(part) == 1:
+                # What tokens are is an estimate: the text may be longer than what the model reads.
+                tokens, most = model.target.tokens, model.target.context_tokens
+                text = texts[part[0]]
+                half = tokens.beginning(text, min(tokens.count(text), most) // 2)
+                if half.strip():
+                    vectors, failure = await self._ask(model, [half], attempts)
+            if vectors:
+                works = True
+                found.update(zip(part, vectors, strict=True))
+            elif failure and not _is_of_a_text(failure):
+                return found, False
+            elif len(part) > 1:
+                middle = len(part) // 2
+                parts[:0] = [part[:middle], part[middle:]]
+            elif works or await self._reads_anything(model, attempts):
+                works = True
+                found[part[0]] = None
+            else:
+                self._cool_down()
+                return found, False
+        return found, len(attempts) < MAX_CALLS
+
+    async def _ask(
+        self, model: _Model, texts: Sequence[str], attempts: list[Attempt]
+    ) -> tuple[list[Vector] | None, Failure | None]:
+        vectors, attempt = await self._embed(model, texts, BATCH_SECONDS)
+        attempts.append(attempt)
+        return vectors, attempt.failure
+
+    async def _reads_anything(self, model: _Model, attempts: list[Attempt]) -> bool:
+        """Whether the model reads a harmless text: else its row may be wrong, and no text is."""
+        vectors, _ = await self._ask(model, [PROBE], attempts)
+        return vectors is not None
 
     async def _readable(self, model: _Model, texts: Sequence[str], tier: Tier) -> list[bool]:
         """Which of the texts the model may read. Long ones are screened in a thread."""
@@ -221,10 +271,14 @@ class Embedder:
             extra=model.parameters,
         )
         if attempt.failure:
-            self._cools_until = time.monotonic() + COOLDOWN_SECONDS
+            if not _is_of_a_text(attempt.failure):
+                self._cool_down()
             failure = {"target": model.target.name, "outcome": attempt.failure.policy.name}
             _log.warning("no embedding", extra={"fields": failure | {"why": attempt.failure.why}})
         return vectors, attempt
+
+    def _cool_down(self) -> None:
+        self._cools_until = time.monotonic() + COOLDOWN_SECONDS
 
     def _has_had_enough(self, user_id: UUID) -> bool:
         minute = int(time.monotonic() // 60)
@@ -277,14 +331,25 @@ def _first(rows: Sequence[ModelRow]) -> _Model | None:
     return _Model(target, fields(row.input_defaults), free, row.vector_space or target.name)
 
 
+def _is_of_a_text(failure: Failure) -> bool:
+    """Whether a model refused a text, so that others may be embedded. Also if it has an answer, but
+    not a vector for each text: numbers overflow with some."""
+    return failure.policy.kind in _OF_A_TEXT or failure.policy.name == "worker_broken_context"
+
+
+_OF_A_TEXT = frozenset({"bad_request", "context_too_long", "moderated", "unreadable"})
+
+
 def _embedded(
-    rows: Sequence[Mapping[str, Any]], readable: Sequence[bool], vectors: Sequence[Vector]
+    rows: Sequence[Mapping[str, Any]],
+    readable: Sequence[bool],
+    vectors: Mapping[int, Vector | None],
 ) -> Iterator[dict[str, Any]]:
-    """The rows to save: with a vector, or without one where the model must not read the text."""
-    left = iter(vectors)
-    for row, may in zip(rows, readable, strict=True):
-        vector = next(left, None) if may else None
-        if vector is not None or not may:
+    """The rows to save: with a vector, or without one where the model must not or cannot read the
+    text."""
+    for place, row in enumerate(rows):
+        if place in vectors or not readable[place]:
+            vector = vectors.get(place)
             yield {"message_id": row["id"], "digest": row["digest"], "embedding": vector}
 
 

@@ -18,7 +18,12 @@ from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts, loose_json
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.facts import TIERS, Fact, Material
-from roleplay_chat.memory.suitability import is_suitable
+from roleplay_chat.memory.suitability import (
+    is_suitable_summary,
+    is_unread_summary,
+    suitable,
+    unread_chars,
+)
 from roleplay_chat.memory.topics import MAX_FACT_CHARS
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.messages import Message, Roles
@@ -30,7 +35,6 @@ from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.rows import MAX_HISTORY_BYTES, BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
-from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.85
@@ -210,11 +214,19 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
     """
     if tier == "nsfw":
         return begun
-    suitable = [fact for fact in begun.facts if is_suitable(fact.content, fact.content_tier)]
     kept = begun.memory
-    if kept and kept.content_tier == "nsfw" and is_sexual(kept.text):
+    if kept and kept.content_tier == "nsfw" and not is_suitable_summary(kept.text):
         kept = kept.model_copy(update={"summary": "", "person_summary": "", "may_write": False})
-    return begun.model_copy(update={"facts": suitable, "memory": kept})
+    return begun.model_copy(update={"facts": suitable(begun.facts), "memory": kept})
+
+
+def unread_memory(begun: BegunTurn, tier: Tier) -> int:
+    """How many characters `for_tier` has to read that the instance has not read before."""
+    if tier == "nsfw":
+        return 0
+    kept = begun.memory
+    is_unread = kept and kept.content_tier == "nsfw" and is_unread_summary(kept.text)
+    return (len(kept.text) if kept and is_unread else 0) + unread_chars(begun.facts)
 
 
 def may_be_due(

@@ -5,10 +5,16 @@ tell that it is of a kind without which nobody can go on: names, family, limits,
 and the like.
 """
 
+from collections.abc import Sequence
+from hashlib import blake2b
+from threading import Lock
+
+from cachetools import LRUCache, cached
+
 from edge.patterns import compiled_later
-from roleplay_chat.api import Tier
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.topics import plain_slot
+from roleplay_chat.rows import FactRow
 from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.screening.scenes import has_word_of_scene
 
@@ -16,13 +22,63 @@ _FAVOURITE = compiled_later(
     r"favourite (?:colour|food|dish|drink|tea|animal|song|book|film|movie|season|flower|band"
     r"|sport|number|city|bird)"
 )
+MAX_READ_CHARS = 40_000
+"""The most characters of adult facts that a turn reads. As many facts as a turn has are shorter
+together, if models noted them; a person may write longer ones."""
+REMEMBERED_TEXTS = 10_000
+"""The number of facts whose verdict an instance keeps, and of ten times fewer summaries."""
 
 
-def is_suitable(text: str, origin: Tier) -> bool:
-    """Whether a turn for everybody may show a fact that was noted in this tier."""
-    return origin == "sfw" or (
-        _is_known_kind(text) and not is_sexual(text) and not has_word_of_scene(text)
-    )
+def suitable(facts: Sequence[FactRow]) -> list[FactRow]:
+    """The facts that a turn for everybody may show.
+
+    Adult facts after the first `MAX_READ_CHARS` are left out unread, also if an instance knows
+    them: a conversation should not lose and get back facts with each instance.
+    """
+    read = {id(fact) for fact in _read(facts)}
+    return [
+        fact
+        for fact in facts
+        if fact.content_tier == "sfw" or (id(fact) in read and _is_harmless(fact.content))
+    ]
+
+
+def unread_chars(facts: Sequence[FactRow]) -> int:
+    """How many characters `suitable` has to read that the instance has not read before."""
+    texts = (fact.content for fact in _read(facts))
+    return sum(len(text) for text in texts if _hash_of(text) not in _facts)
+
+
+def is_suitable_summary(text: str) -> bool:
+    """Whether a turn for everybody may show an adult conversation's summary."""
+    return _is_clean(text)
+
+
+def is_unread_summary(text: str) -> bool:
+    """Whether the instance has not read it before."""
+    return _hash_of(text) not in _summaries
+
+
+def _read(facts: Sequence[FactRow]) -> list[FactRow]:
+    """The facts that have to be read."""
+    read, left = [], MAX_READ_CHARS
+    for fact in facts:
+        if fact.content_tier == "nsfw" and (left := left - len(fact.content)) >= 0:
+            read.append(fact)
+    return read
+
+
+def _hash_of(text: str) -> bytes:
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+_facts = LRUCache[bytes, bool](REMEMBERED_TEXTS)
+_summaries = LRUCache[bytes, bool](REMEMBERED_TEXTS // 10)
+
+
+@cached(_facts, key=_hash_of, lock=Lock())
+def _is_harmless(text: str) -> bool:
+    return _is_known_kind(text) and not is_sexual(text) and not has_word_of_scene(text)
 
 
 def _is_known_kind(text: str) -> bool:
@@ -33,3 +89,8 @@ def _is_known_kind(text: str) -> bool:
         return False
     _, topic = slot
     return not topic.startswith("favourite") or _FAVOURITE.fullmatch(topic) is not None
+
+
+@cached(_summaries, key=_hash_of, lock=Lock())
+def _is_clean(text: str) -> bool:
+    return not is_sexual(text)

@@ -9,7 +9,7 @@ order. Facts that the system message has no room for are found by their words.
 import math
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -34,7 +34,11 @@ MAX_TOKENS, SHORT, LONG_TOKENS = 1_300, 8_192, 400
 more of the history and leaves less to be found, the limit falls with the length to
 `LONG_TOKENS`."""
 LEAST_EXCERPT, MAX_EXCERPTS = 60, 3
-"""The least room in tokens for a part of a message that is too long, and the most such messages."""
+"""The least room in tokens for a part of a message that is too long, and the most such messages.
+Twice as many are read: some may say nothing that is not shown already."""
+MAX_SENTENCES = 200
+"""The most parts that such a message is divided into. Where it has more sentences, several of them
+are one part."""
 NAMED_WEIGHT = 1.5
 """The factor for messages of somebody whom the person's message names."""
 _WORD = re.compile(r"\w+")
@@ -102,7 +106,7 @@ def choose(
     is the person's message, `names` the name for each `sender` whose rows have no speaker. Any of
     them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual. Of a
     message that does not fit, the sentences that share words with the person's message are taken.
-    Of messages with the same words, only the best one tells anything.
+    Of messages or sentences with the same words, only the first one tells anything.
     """
     spoken, stems = _words(said), _stems(_ends(said))
 
@@ -112,39 +116,57 @@ def choose(
 
     earlier = [row for row in found if before is None or row.position < before]
     chosen: list[RecalledRow] = []
-    said_already: set[tuple[str, str]] = set()
+    told: dict[str, set[str]] = defaultdict(set)
+    """By speaker, the messages and sentences that are shown."""
     days: set[date | None] = set()
-    excerpts = 0
+    excerpts = tried = 0
     left = budget - tokens.count(f"{TITLE}\n")
     for row in sorted(earlier, key=rank, reverse=True):
-        day, shown = _day(row), row
-        words = _speaker(row, names), row.content
-        if words in said_already:
+        day, shown, sentences = _day(row), row, [row.content.strip()]
+        known = told[_speaker(row, names)]
+        if sentences[0] in known:
             continue
         heading = 0 if day in days else tokens.count(f"{_written_day(day)}\n")
         cost = heading + tokens.count(f"{_line(row, names)}\n")
-        if cost > left >= heading + LEAST_EXCERPT and excerpts < MAX_EXCERPTS:
-            excerpts += 1
+        is_long = cost > left >= heading + LEAST_EXCERPT
+        if is_long and excerpts < MAX_EXCERPTS and tried < 2 * MAX_EXCERPTS:
+            tried += 1
             room = left - heading - tokens.count(f"{_speaker(row, names)}: \n")
-            shown = replace(row, content=_excerpt(row.content, stems, room, tokens))
+            excerpt, parts = _excerpt(row.content, stems, room, tokens, known)
+            sentences += parts
+            shown = replace(row, content=excerpt)
             cost = heading + tokens.count(f"{_line(shown, names)}\n")
         # Last, because it takes the longest.
         if shown.content and cost <= left and (tier == "nsfw" or not is_sexual(row.content)):
             left -= cost
             chosen.append(shown)
-            said_already.add(words)
+            excerpts += shown is not row
+            known.update(sentences)
             days.add(day)
     return sorted(chosen, key=lambda row: (_day(row) or date.min, row.position))
 
 
-def _excerpt(content: str, stems: AbstractSet[str], budget: int, tokens: Tokens) -> str:
+def _excerpt(
+    content: str,
+    stems: AbstractSet[str],
+    budget: int,
+    tokens: Tokens,
+    known: AbstractSet[str],
+) -> tuple[str, list[str]]:
     """The sentences that share words with the person's message, those that share most first, as
-    many as fit, in their order; empty if there are none."""
-    sentences = _SENTENCE.findall(content)
-    shared = [len(stems & _stems(sentence)) for sentence in sentences]
+    many as fit, in their order; empty if there are none. Each of them once, and none of `known`.
+    Also returns them one by one."""
+    sentences = _sentences(content)
+    # Many sentences are the same, as in a list of numbers.
+    first = {sentence.strip(): place for place, sentence in reversed([*enumerate(sentences)])}
+    shared = {
+        place: len(stems & _stems(sentence))
+        for sentence, place in first.items()
+        if sentence not in known
+    }
     chosen: set[int] = set()
-    for place in sorted(range(len(sentences)), key=lambda place: (-shared[place], place)):
-        cost = tokens.count(f"… {sentences[place]}")
+    for place in sorted(shared, key=lambda place: (-shared[place], place)):
+        cost = tokens.count(f"… {sentences[place]}") if shared[place] else 0
         if shared[place] and cost <= budget:
             budget -= cost
             chosen.add(place)
@@ -153,7 +175,15 @@ def _excerpt(content: str, stems: AbstractSet[str], budget: int, tokens: Tokens)
         + (sentences[place] if place + 1 in chosen else f"{sentences[place].rstrip()} ")
         for place in sorted(chosen)
     ]
-    return "".join(pieces).rstrip()
+    return "".join(pieces).rstrip(), [sentences[place].strip() for place in chosen]
+
+
+def _sentences(content: str) -> list[str]:
+    sentences = _SENTENCE.findall(content)
+    each = -(-len(sentences) // MAX_SENTENCES)
+    if each <= 1:
+        return sentences
+    return ["".join(sentences[begin : begin + each]) for begin in range(0, len(sentences), each)]
 
 
 def choose_facts(
