@@ -235,20 +235,20 @@ class _Attacker:
         return lambda: self._post(body, 400, path="/v1/chat/completions")
 
     def _facts(self) -> Callable[[], object]:
+        """Each time others, which the person wrote."""
         person = next(self._people)
-        self._remember(person, [_disguised(1_900, NEW_WORDS) for _ in range(120)], "sfw")
-        return lambda: self._turn(person)
+
+        def send() -> None:
+            self._remember(person, [_disguised(1_900, NEW_WORDS) for _ in range(120)], "sfw")
+            self._turn(person)
+
+        return send
 
     def _adult_facts(self) -> Callable[[], object]:
         """Each time others, of a kind that is shown if nothing in them is sexual."""
         person = next(self._people)
 
         def send() -> None:
-            self._around.db.execute(
-                "delete from memory_facts f using memories m"
-                " where m.id = f.memory_id and m.user_id = %s",
-                [person.user_id],
-            )
             words = (_disguised(1_880, NEW_WORDS) for _ in range(120))
             self._remember(person, [f"Ada promised {one}" for one in words], "nsfw")
             self._turn(person, content_tier="sfw")
@@ -256,6 +256,12 @@ class _Attacker:
         return send
 
     def _remember(self, person: Person, facts: Sequence[str], tier: str) -> None:
+        """Replace what is known by these facts."""
+        self._around.db.execute(
+            "delete from memory_facts f using memories m"
+            " where m.id = f.memory_id and m.user_id = %s",
+            [person.user_id],
+        )
         self._around.db.execute(
             "with remembered as (insert into memories (user_id, tier, conversation_id)"
             " values (%s, 'conversation', %s)"

@@ -1,4 +1,4 @@
-"""How much is read of the facts that adult turns left, and where."""
+"""How much of the facts is read, and where: those that adult turns left, and a person's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from roleplay_chat.memory import suitability
 from roleplay_chat.memory.suitability import MAX_READ_CHARS, suitable, unread_chars
 from roleplay_chat.rows import FactRow
-from roleplay_chat.turn_plan import UNREAD_AT_ONCE_CHARS, decide
+from roleplay_chat.turn_plan import UNREAD_AT_ONCE_CHARS, WEIGHED_AT_ONCE_CHARS, decide
 from tests.support.turns import accepted
 
 _numbers = count()
@@ -57,6 +57,20 @@ def test_facts_of_other_turns_are_shown_unread(read: list[str]) -> None:
     assert suitable(facts) == facts
     assert read == []
     assert unread_chars(facts) == 0
+
+
+@pytest.mark.parametrize(
+    ("written_by", "facts", "is_quick"),
+    [("person", 5, True), ("person", 6, False), ("model", 6, True)],
+)
+def test_many_facts_to_compare_with_the_persons_need_a_thread(
+    written_by: str, facts: int, is_quick: bool
+) -> None:
+    size = WEIGHED_AT_ONCE_CHARS // 5
+    rows = [fact(size, tier="sfw").model_dump() | {"written_by": written_by} for _ in range(facts)]
+    decided = decide(accepted({}, facts=rows))
+    assert decided.is_quick is is_quick
+    assert len(decided.planned().begun.facts) == facts
 
 
 @pytest.mark.parametrize("asks", [{}, {"content_tier": "nsfw"}])

@@ -10,7 +10,7 @@ from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
 from roleplay_chat.memory.embedder import Query
-from roleplay_chat.memory.facts import weighed
+from roleplay_chat.memory.facts import chars_to_weigh, weighed
 from roleplay_chat.memory.notes import for_tier, unread_memory
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
@@ -27,6 +27,9 @@ WORDS_OF_MESSAGES = 20
 UNREAD_AT_ONCE_CHARS = 2_000
 """How much of what adult turns left is read on the event loop. Words in disguise take up to 14
 milliseconds for 1,000 characters, others three."""
+WEIGHED_AT_ONCE_CHARS = 10_000
+"""How much of a person's and a model's facts is compared there. A thousand characters that were not
+read before take up to one and a half milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,10 @@ class Decided:
     @property
     def is_quick(self) -> bool:
         """Whether `planned` has so little to read that no thread is needed."""
-        return unread_memory(self.accepted.begun, self.tier) <= UNREAD_AT_ONCE_CHARS
+        begun = self.accepted.begun
+        if chars_to_weigh(begun.facts) > WEIGHED_AT_ONCE_CHARS:
+            return False
+        return unread_memory(begun, self.tier) <= UNREAD_AT_ONCE_CHARS
 
     def planned(self) -> Planned:
         """The plan, with the memory that the tier allows."""

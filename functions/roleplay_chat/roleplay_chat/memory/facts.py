@@ -113,6 +113,13 @@ def weighed(known: Sequence[FactRow], person: str) -> list[FactRow]:
     return _each_once(_without_overruled(rows, person))
 
 
+def chars_to_weigh(known: Sequence[FactRow]) -> int:
+    """How many characters `weighed` reads, if the instance has read none of them before."""
+    if any(row.written_by == "person" for row in known):
+        return sum(len(row.content) for row in known)
+    return 0
+
+
 def _by_its_words(row: FactRow) -> FactRow:
     if not row.is_unread or row.is_rated:
         return row
