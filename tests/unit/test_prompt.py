@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -18,9 +19,10 @@ from roleplay_chat.prompt.builder import (
     SHARES,
     Message,
     PromptSpec,
-    _recent,
+    _first_kept,
     build,
     history_room,
+    longest_shown,
 )
 from roleplay_chat.rows import (
     BegunTurn,
@@ -178,7 +180,10 @@ def test_history_that_the_database_cut_begins_at_the_same_message_for_some_turns
         for n in range(200)
     ]
     read = [rows[newest - 19 : newest] for newest in range(60, 160)]
-    kept = [_recent(history, room, 100, UNCALIBRATED, is_cut=True) for history in read]
+    kept = [
+        history[_first_kept(history, room, 100, room, UNCALIBRATED, is_cut=True) :]
+        for history in read
+    ]
     firsts = [history[0].position for history in kept]
     assert firsts == sorted(firsts)
     assert len(set(firsts)) <= 30
@@ -196,7 +201,7 @@ def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list
     turn, limits = begun(history=history), {"context_tokens": 4096, "max_tokens": 400}
     room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     cost = {row.position: UNCALIBRATED.count(row.content) + 4 for row in history}
-    kept = list(_recent(history, room, 500, UNCALIBRATED))
+    kept = history[_first_kept(history, room, 500, room, UNCALIBRATED) :] if history else []
     spent = sum(cost[row.position] for row in kept)
     assert kept == history[len(history) - len(kept) :]
     assert spent <= room
@@ -245,11 +250,12 @@ def test_end_of_a_long_message_is_there_to_go_on_from(text: str, expected: str) 
         MessageRow(sender="character", content=text, position=2),
     ]
     turn = TurnRow(id=uuid4(), continues=text)
-    _, end, request = built(begun(character=LONG_CARD, history=history, turn=turn))
+    _, asked, end, request = built(begun(character=LONG_CARD, history=history, turn=turn))
+    assert asked["content"] == "Tell me a story."
     assert (end["role"], request["role"]) == ("assistant", "user")
     assert text.endswith(end["content"])
     assert re.fullmatch(expected, end["content"])
-    assert UNCALIBRATED.count(end["content"]) > 900
+    assert UNCALIBRATED.count(end["content"]) > 850
 
 
 @given(
@@ -272,7 +278,99 @@ def test_history_ends_with_the_newest_message(
     *_, newest, asked = built(turn, context_tokens=context_tokens, max_tokens=300)
     assert (newest["role"], asked["content"]) == ("assistant", "Hello")
     assert newest["content"].endswith("The end.")
-    assert last.endswith(newest["content"])
+    if newest["content"] != last:
+        beginning, end = newest["content"].rsplit(" [...] ", 1)
+        assert last.startswith(beginning)
+        assert last.endswith(end)
+
+
+STORIES = [
+    pytest.param("I walked to the lighthouse and wrote a letter. " * 170, 4096, id="english"),
+    pytest.param("昨日の夜、私は古い灯台へ行って、長い手紙を書いた。" * 100, 4096, id="japanese"),
+    pytest.param("เมื่อคืนนี้ฉันไปที่ประภาคารเก่าและเขียนจดหมาย " * 133, 8192, id="thai"),
+]
+
+
+class TestLongMessage:
+    """A message of the history that is longer than its room, and what is said after it."""
+
+    def rows(self, story: str, later: int) -> list[MessageRow]:
+        said = [f"{n} The kettle sings and the rain falls on the hills." for n in range(200)]
+        said[120] = story
+        senders: Any = ("user", "character")
+        return [
+            MessageRow(sender=senders[place % 2], content=text, position=place + 1)
+            for place, text in enumerate(said[: 121 + later])
+        ]
+
+    def prompts(self, story: str, context: int, **row: Any) -> list[list[Message]]:
+        """Those of the turns after the message."""
+        return [
+            built(begun(history=self.rows(story, later), **row), context_tokens=context)
+            for later in range(1, 40, 2)
+        ]
+
+    @pytest.mark.parametrize(("story", "context"), STORIES)
+    def test_keeps_its_ends_and_the_messages_before_it(self, story: str, context: int) -> None:
+        for prompt in self.prompts(story, context):
+            said = [message["content"] for message in prompt]
+            [shown] = [text for text in said if " [...] " in text]
+            beginning, end = shown.split(" [...] ")
+            assert story.startswith(beginning)
+            assert story.strip().endswith(end.strip())
+            assert said.index(shown) > 5
+            full = UNCALIBRATED.count("".join(said)) + TOKENS_PER_MESSAGE * len(said)
+            assert full > (context - 400) * 0.6
+
+    @pytest.mark.parametrize(("story", "context"), STORIES)
+    def test_beginnings_of_the_next_prompts_stay_the_same(self, story: str, context: int) -> None:
+        prompts = self.prompts(story, context)
+        changed = [prompt[: len(before) - 1] != before[:-1] for before, prompt in pairwise(prompts)]
+        assert sum(changed) <= 3
+
+    @pytest.mark.parametrize(("story", "context"), STORIES)
+    def test_is_screened_as_it_is_sent(self, story: str, context: int) -> None:
+        turn = begun(history=self.rows(story, 5))
+        spec = PromptSpec(
+            turn, ChatRequest(), "sfw", family=None, context_tokens=context, max_tokens=400
+        )
+        prompt = build(spec)
+        [shown] = [message["content"] for message in prompt if " [...] " in message["content"]]
+        assert shown in [passage.text for passage in prompt.passages]
+
+    def test_is_whole_while_everything_fits(self) -> None:
+        story = "I walked to the lighthouse and wrote a letter. " * 70
+        history = self.rows(story, 3)[110:]
+        said = [message["content"] for message in built(begun(history=history))]
+        assert story in said
+        assert history[0].content in said
+
+    def test_newest_reply_that_fits_is_whole(self) -> None:
+        reply = "I walked to the lighthouse and wrote a letter. " * 60
+        newest = MessageRow(sender="character", content=reply, position=200)
+        history = [*self.rows("A short story.", 78), newest]
+        assert UNCALIBRATED.count(reply) > longest_shown(3696, 3000)
+        said = [message["content"] for message in built(begun(history=history))]
+        assert said[-2] == reply
+        assert len(said) > 40
+
+    def test_takes_room_of_the_history_only_once(self) -> None:
+        """The notes of the conversation need not be taken for its sake."""
+        limits: Any = {"family": None, "context_tokens": 4096, "max_tokens": 400}
+        rooms = [
+            history_room(
+                PromptSpec(
+                    begun(history=self.rows(before, 0), turn=TurnRow(id=uuid4(), message=said)),
+                    ChatRequest(),
+                    "sfw",
+                    **limits,
+                )
+            )
+            for before in ("Short.", "I walked on. " * 600)
+            for said in ("Short.", "I walked on. " * 600)
+        ]
+        assert rooms[0] == rooms[1] == rooms[2]
+        assert rooms[3] < rooms[0] / 2
 
 
 def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:

@@ -261,16 +261,18 @@ class Summarizer:
             tokens=reply.tokens,
             lore=self._lore,
         )
-        longest = _context_tokens(targets[0])
+        room = max(builder.history_room(spec), 0)
+        capacity = _context_tokens(targets[0])
         self._batches = notes.next_batches(
             begun.memory,
             begun.history,
-            room=max(builder.history_room(spec), 0),
-            capacity=notes.capacity(begun, longest),
+            room=room,
+            capacity=notes.capacity(begun, capacity),
+            longest=builder.longest_shown(spec.budget, room),
             most_bytes=begun.most_bytes,
             heard=self._heard,
             tokens=reply.tokens,
-            refuses=lambda rows: self._refused(rows, budget=longest - notes.MAX_TOKENS),
+            refuses=lambda rows: self._refused(rows, budget=capacity - notes.MAX_TOKENS),
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
         return Plan(

@@ -56,6 +56,9 @@ from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 CUT_SHARE, CUT_TOKENS = 0.3, 3_000
 """How much more than necessary is cut off a history that is too long: a share of its room, and
 tokens. See `_first_kept`."""
+LONG_SHARE, MAX_LONG_SHARE = 0.25, 0.6
+"""The share of the budget for a message of a history that is too long, and the most of the
+history's room for it: see `longest_shown`."""
 HISTORY_SHARE = 0.25
 """The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
@@ -246,14 +249,32 @@ def _searched_text(name: str, macros: Macros) -> str:
 
 
 def history_room(spec: PromptSpec) -> int:
-    """The tokens that `build` has for the history."""
-    return _frame(spec).room
+    """The tokens that `build` has for the history in this turn and the next ones: a message that is
+    longer than the person's last one takes room only once."""
+    frame = _frame(spec)
+    said = _cost(frame.closing[-1], spec.tokens)
+    last = next((row for row in reversed(frame.history) if row.sender == "user"), None)
+    usual = said if last is None else min(said, _row_cost(last, spec.tokens))
+    return frame.room + said - usual
 
 
 def min_history_room(budget: int) -> int:
     """The tokens that the history has in any prompt of this size, in tokens."""
     left = budget - int(budget * CLOSING_SHARE)
     return int(min(budget * HISTORY_SHARE, left / 2))
+
+
+def longest_shown(budget: int, room: int) -> int:
+    """The tokens that a message has in a history that is too long for `room` tokens. A longer one
+    loses its middle, so that it neither pushes out all others nor is pushed out by the next ones.
+
+    A fixed share of the budget, because the prompts of several turns begin with it; if the room is
+    small, half of this, a quarter and so on.
+    """
+    longest = int(budget * LONG_SHARE)
+    while longest > max(room, 0) * MAX_LONG_SHARE:
+        longest //= 2
+    return longest
 
 
 @dataclass(frozen=True)
@@ -677,20 +698,50 @@ def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
 
 
 def _kept(spec: PromptSpec, frame: _Frame) -> Sequence[MessageRow]:
-    """The messages of the history that are sent, oldest first: at least the newest one, or its end
-    if it is longer than the room."""
-    reserve = min(recall.budget(spec.budget), int(frame.room * RECALL_SHARE))
-    kept = _recent(frame.history, frame.room, reserve, spec.tokens, is_cut=spec.begun.is_cut)
-    if kept or not frame.history:
-        return kept
-    newest, said = frame.history[-1], spec.begun.history[-1].content
-    limit = frame.room - TOKENS_PER_MESSAGE
-    if spec.tokens.count(newest.content) <= limit:
-        return [newest]
+    """The messages of the history that are sent, oldest first: at least the newest one. If not all
+    of them fit, long ones lose their middle."""
+    history, room, tokens = frame.history, frame.room, spec.tokens
+    is_cut = spec.begun.is_cut
+    if not history or (not is_cut and _cost_at_most(history, tokens) <= room):
+        return history
+    longest = longest_shown(spec.budget, room)
+    reserve = min(recall.budget(spec.budget), int(room * RECALL_SHARE))
+    first = _first_kept(history, room, reserve, longest, tokens, is_cut=is_cut)
+    *others, newest = history[first:]
+    shown = [_without_its_middle(row, longest, tokens) for row in others]
+    limit = _longest_newest(longest, room)
+    if spec.begun.turn.continues is None:
+        last = _without_its_middle(newest, limit, tokens)
+    else:
+        last = _with_its_end(newest, spec.begun.history[-1].content, limit, tokens)
+    return [*shown, last] if last.content else shown
+
+
+def _longest_newest(longest: int, room: int) -> int:
+    """As `longest_shown`, for the newest message. It may be longer, because no beginning of a
+    prompt depends on it."""
+    return min(2 * longest, max(room, 0))
+
+
+def _without_its_middle(row: MessageRow, limit: int, tokens: Tokens) -> MessageRow:
+    """The message within `limit` tokens, with its beginning and its end."""
+    limit -= TOKENS_PER_MESSAGE
+    if (ends := tokens.both_ends(row.content, limit)) is None:
+        return row
+    shown = "".join(ends)
+    return row.model_copy(update={"content": shown if tokens.count(shown) <= limit else ""})
+
+
+def _with_its_end(row: MessageRow, said: str, limit: int, tokens: Tokens) -> MessageRow:
+    """The message within `limit` tokens with the end of what was `said`, from which a model can go
+    on."""
+    limit -= TOKENS_PER_MESSAGE
+    if tokens.count(row.content) <= limit:
+        return row
     # With several people, a name stands before what was said.
-    name = newest.content.removesuffix(said)
-    end = _end(said, limit - spec.tokens.count(name), spec.tokens)
-    return [newest.model_copy(update={"content": name + end})] if end else []
+    name = row.content.removesuffix(said)
+    end = _end(said, limit - tokens.count(name), tokens)
+    return row.model_copy(update={"content": name + end if end else ""})
 
 
 def _end(text: str, limit: int, tokens: Tokens) -> str:
@@ -706,37 +757,45 @@ def _end(text: str, limit: int, tokens: Tokens) -> str:
     return text[start:]
 
 
-def _recent(
+def _first_kept(
     history: Sequence[MessageRow],
     room: int,
     reserve: int,
+    longest: int,
     tokens: Tokens,
     *,
     is_cut: bool = False,
-) -> Sequence[MessageRow]:
-    """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
-    are left for recalled ones. A history that the database has cut (`is_cut`) begins with another
-    message in every turn, so it is cut here even if it fits."""
-    cost = _cost_at_most(history, tokens)
-    if cost <= room and not is_cut:
-        return history
-    return history[_first_kept(history, min(room - reserve, cost), tokens) :]
+) -> int:
+    """Where to cut a history that is too long for `room` tokens; 0 if all of it fits when long
+    messages have lost their middle: see `longest_shown`. Otherwise `reserve` tokens are left for
+    recalled messages. A history that the database has cut (`is_cut`) begins with another message in
+    every turn, so it is cut here even if it fits.
 
-
-def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
-    """Where to cut a history that is too long for `room` tokens. Of the cuts that keep nearly as
-    much as fits, the one with the highest grade, which stays the highest for as long as it is among
-    them. So most turns only append to the prompt of the turn before, which stays cached.
+    Of the cuts that keep nearly as much as fits, the one with the highest grade, which stays the
+    highest for as long as it is among them. So most turns only append to the prompt of the turn
+    before, which stays cached.
     """
+    costs: list[int] = []
+    spent = 0
+    while len(costs) < len(history) and spent <= room:
+        limit = longest if costs else _longest_newest(longest, room)
+        costs.append(min(_row_cost(history[-1 - len(costs)], tokens), limit))
+        spent += costs[-1]
+    if spent <= room and not is_cut:
+        return 0
+    room = min(room - reserve, spent)
     least = room - min(CUT_SHARE * room, CUT_TOKENS)
     first = latest = len(history)
     spent = 0
-    while first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= room:
+    for cost in costs:
+        if (spent := spent + cost) > room:
+            break
         first -= 1
         if spent <= least:
             latest = first
-    places = range(first, min(latest, len(history) - 1) + 1)
-    return max(places, key=lambda place: (_grade(history[place].position), -place), default=first)
+    last = len(history) - 1
+    places = range(min(first, last), min(latest, last) + 1)
+    return max(places, key=lambda place: (_grade(history[place].position), -place))
 
 
 def _grade(position: int) -> int:
