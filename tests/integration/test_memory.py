@@ -193,6 +193,29 @@ class TestStep:
         assert prompts(long.stack.upstream)[-1][-1]["content"] == "Go on"
 
 
+@pytest.mark.parametrize(("minutes", "asked"), [(5, 0), (300, 1)])
+def test_model_that_stands_in_for_minutes_costs_the_usual_one_no_history(
+    long: Talk, minutes: int, asked: int
+) -> None:
+    long.have_only(VENICE, DOLPHIN)
+    long.describe(VENICE, context_tokens=32_768)
+    long.describe(DOLPHIN, context_tokens=4_096)
+    long.stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason)"
+        " values ('model', %s, now() + make_interval(mins => %s), 'overloaded')",
+        (f"openrouter:{VENICE}", minutes),
+    )
+    fill(long, 20)
+    long.stack.upstream.always(either(text("Aye."), written(SUMMARY)))
+
+    body = long.reply("Go on")
+
+    assert body["model_used"] == f"openrouter:{DOLPHIN}"
+    assert len(in_prompt(long)) < MESSAGES + 20
+    wait_until(lambda: len(asked_for_notes(long.stack.upstream)) == asked, "notes")
+    assert (summary(long)["covers_position"] > 0 or "not_before" in summary(long)) == (asked > 0)
+
+
 def composition(talk: Talk) -> dict[str, Any]:
     """What the newest prompt was made of."""
     newest = "select composition from turn_prompts order by created_at desc limit 1"

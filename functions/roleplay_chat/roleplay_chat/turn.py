@@ -174,7 +174,9 @@ async def _reply(
     elif _is_all_spent(planned):
         error = error or turn_store.spend_limit_reached(planned.begun.now)
     elif error is None and not running.is_stopped:
-        memory.begin(planned.first, prompts.signals, prompts.lore, prompts.history_room)
+        memory.begin(
+            planned.first, planned.measure, prompts.signals, prompts.lore, prompts.history_room
+        )
         callbacks = _callbacks(planned, prompts, generation, events)
         generating = generation.run(planned.plan, callbacks, instead_of=screened.unfit)
         with context.timing.measure("model"):
