@@ -112,6 +112,7 @@ _Fitted = tuple[PromptMessage, PromptMessage]
 _SEARCHED = {"depth_prompt": "chardepthprompt"}
 """The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
+_AFTER_HISTORY = "[More of the world, as far as it bears on the next message:]"
 _MEMORY = "What is remembered"
 _SENTENCE_BEGINNING = re.compile(r"""[.!?…]["'”’»)*_]*\s+|[。！？][”’」』]*\s*|\n\s*""")
 _WORD_BEGINNING = re.compile(r"\s+")
@@ -194,7 +195,7 @@ def build(spec: PromptSpec) -> Prompt:
     frame = _frame(spec)
     kept = _kept(spec, frame)
     recalled = _recalled(spec, kept, frame)
-    spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
+    spoken = [*map(_message, kept), *frame.after_history, *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
     messages = [system, *_with_notes(spoken, frame.among)]
@@ -307,6 +308,9 @@ class _Frame:
     among: Sequence[PromptMessage]
     """The notes and the entries that are placed among the messages, in their order at the same
     depth."""
+    after_history: Sequence[PromptMessage]
+    """The message with the entries that come and go and have no place of their own, so that the
+    prompt before it stays the same; a list of one or none."""
     asked: Sequence[PromptMessage]
     """The notes and the closing messages, uncut."""
     found: Sequence[Entry]
@@ -351,10 +355,12 @@ def _frame(spec: PromptSpec) -> _Frame:
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
     examples = f"## {_examples_title(begun)}\n"
-    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n{examples}") if found else 0
-    lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
+    titles = f"## {_BEFORE}\n## {_AFTER}\n{examples}{_AFTER_HISTORY}\n"
+    unused -= tokens.count(titles) if found else 0
+    lore = _lore(begun, found, min(unused, int(budget * LORE_SHARE)), tokens)
     among = _among_messages(character_notes, person_notes, lore)
-    entry_tokens = sum(_cost(note, tokens) for note in among) - note_tokens
+    after_history = _after_history(lore)
+    entry_tokens = sum(_cost(note, tokens) for note in (*among, *after_history)) - note_tokens
     world = _world(begun, lore, parts)
     world_tokens = sum(_need(part, tokens) for pair in world.values() for part in pair)
     lore_tokens = world_tokens + entry_tokens
@@ -386,6 +392,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         cut=cut,
         notes=notes,
         among=among,
+        after_history=after_history,
         asked=uncut,
         found=wanted_entries(found, named, macros.outlets),
         memory=memory,
@@ -897,6 +904,15 @@ def _entries_at(position: Position, lore: Sequence[Entry]) -> list[PromptMessage
         for entry in lore
         if entry.position == position
     ]
+
+
+def _after_history(lore: Sequence[Entry]) -> list[PromptMessage]:
+    texts = [entry for entry in lore if entry.position == "after_history"]
+    pieces = [Piece.from_text(entry.part, entry.content.strip()) for entry in texts]
+    if not (said := joined("\n\n", pieces)).runs:
+        return []
+    title = (None, f"{_AFTER_HISTORY}\n")
+    return [PromptMessage("system", Piece.from_runs([title, *said.runs]))]
 
 
 def _among_messages(
