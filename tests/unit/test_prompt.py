@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, ClassVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -371,6 +371,55 @@ class TestLongMessage:
         ]
         assert rooms[0] == rooms[1] == rooms[2]
         assert rooms[3] < rooms[0] / 2
+
+
+class TestChanceBeforeTheHistory:
+    """It changes with the step of the history, because prompts that begin alike are cached."""
+
+    TALK: ClassVar[Any] = {"conversation": {"id": UUID(int=7)}}
+    CHANCE = "{{random::red::green::blue::white::grey}} {{roll:d100000}}"
+
+    def systems(self, said: int, context: int, **row: Any) -> list[str]:
+        """The system messages of turns after 20 messages, 22 and so on."""
+        rows = [
+            MessageRow(sender="user", content=f"{n} The gulls are loud. " * 4, position=n + 1)
+            for n in range(said)
+        ]
+        who = MARA.model_copy(update={"description": self.CHANCE})
+        return [
+            built(
+                begun(character=who, history=rows[:end], **self.TALK, **row),
+                context_tokens=context,
+            )[0]["content"]
+            for end in range(20, said, 2)
+        ]
+
+    def test_stands_still_while_the_history_begins_at_the_same_message(self) -> None:
+        assert len(set(self.systems(60, 8192))) == 1
+
+    def test_changes_with_each_summary(self) -> None:
+        found = {
+            self.systems(22, 8192, memory=MemoryRow(summary="Hm.", covers_position=covered))[0]
+            for covered in range(0, 40, 4)
+        }
+        assert len(found) == 10
+
+    def test_changes_with_each_cut_where_there_is_no_summary(self) -> None:
+        systems = self.systems(300, 4096)
+        changes = sum(before != after for before, after in pairwise(systems))
+        assert 3 <= changes <= len(systems) / 4
+
+    @pytest.mark.parametrize("column", ["post_history_instructions", "depth_prompt"])
+    def test_changes_in_each_turn_near_the_end(self, column: str) -> None:
+        rows = [MessageRow(sender="user", content="Hm.", position=n + 1) for n in range(40)]
+        who = MARA.model_copy(update={column: self.CHANCE})
+        found = {
+            message["content"]
+            for end in (38, 39, 40)
+            for message in built(begun(character=who, history=rows[:end], **self.TALK))[1:]
+            if message["role"] == "system"
+        }
+        assert len(found) == 3
 
 
 def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:

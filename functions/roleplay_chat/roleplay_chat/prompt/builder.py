@@ -194,6 +194,10 @@ def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
     kept = _kept(spec, frame)
+    if frame.macros.steps_used and kept and kept[0].position > frame.history[0].position:
+        # No summary was written, so only the cut says where the history begins.
+        frame = _frame(spec, step=kept[0].position)
+        kept = _kept(spec, frame)
     recalled = _recalled(spec, kept, frame)
     spoken = [*map(_message, kept), *frame.after_history, *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
@@ -227,7 +231,7 @@ def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variabl
     """
     if not (books := books_of(begun)):
         return []
-    macros = build_macros(begun, request).keeping(variables).standing_still()
+    macros = build_macros(begun, request).keeping(variables).standing_still(_summarised(begun))
     names = names_in(macros)
     in_patterns = names.having(**{name: escaped(value) for name, value in names.values.items()})
     return match_entries(
@@ -241,6 +245,11 @@ def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variabl
         expand=lambda text: expand(text, macros),
         expand_pattern=lambda text: expand(text, in_patterns),
     )
+
+
+def _summarised(begun: BegunTurn) -> int:
+    """The last position that the summary covers; 0 if there is none."""
+    return begun.memory.covers_position if begun.memory else 0
 
 
 def _searched_text(name: str, macros: Macros) -> str:
@@ -320,7 +329,8 @@ class _Frame:
     """With the variables after all texts of authors."""
 
 
-def _frame(spec: PromptSpec) -> _Frame:
+def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
+    """`step` is the position where the history begins, by default where the summary ends."""
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
     variables = Variables(spec.variables)
     if (found := spec.lore) is None:
@@ -331,7 +341,7 @@ def _frame(spec: PromptSpec) -> _Frame:
     macros = _macros(spec).keeping(variables).filling(texts_by_outlet(in_outlets))
     heard = as_heard(begun, macros["user"])
     # In the order of the prompt, for the variables that texts set and read.
-    texts = macros.standing_still()
+    texts = macros.standing_still(_summarised(begun) if step is None else step)
     house = _own_text(_template(begun.templates, spec.tier, spec.family), request, texts)
     own = _own_prompt(begun, house, texts)
     parts = _parts(begun, request, texts)
