@@ -24,12 +24,14 @@ from roleplay_chat.prompt.builder import (
     history_room,
     longest_shown,
 )
+from roleplay_chat.prompt.composition import compose
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
     FactRow,
     MemoryRow,
     MessageRow,
+    RecalledRow,
     TemplateRow,
     TurnRow,
     UserRow,
@@ -369,7 +371,8 @@ class TestLongMessage:
             for before in ("Short.", "I walked on. " * 600)
             for said in ("Short.", "I walked on. " * 600)
         ]
-        assert rooms[0] == rooms[1] == rooms[2]
+        assert rooms[0] == rooms[2]
+        assert rooms[1] > rooms[0] * 0.6
         assert rooms[3] < rooms[0] / 2
 
 
@@ -429,6 +432,62 @@ def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:
     )
     memory = "## What is remembered\nThey met. {{char}}\n- Pinned.\n- New."
     assert built(turn)[0]["content"].endswith(memory)
+
+
+class TestFactsWrittenBetweenTurns:
+    """They stand near the end until the beginning of the prompt changes anyway."""
+
+    HISTORY: ClassVar[Any] = [MessageRow(sender="user", content="Hm.", position=1)]
+    OLD: ClassVar[Any] = FactRow(content="Old.", importance=2)
+
+    def prompt(self, *facts: FactRow, **rows: Any) -> list[Message]:
+        return built(begun(history=self.HISTORY, facts=[*facts, self.OLD], **rows))
+
+    def test_leave_the_beginning_as_it_is(self) -> None:
+        before = self.prompt()
+        new = [FactRow(content=f"New {n}.", is_new=True, importance=5) for n in range(2)]
+        after = self.prompt(*new)
+        assert after[:1] == before[:1]
+        said = {"role": "system", "content": "[Also known:]\n- New 0.\n- New 1."}
+        assert after[2] == said
+        assert after[-1] == {"role": "user", "content": "Hello"}
+
+    def test_stand_before_what_is_recalled(self) -> None:
+        fact = FactRow(content="New.", is_new=True)
+        row = RecalledRow(sender="user", content="My boat is red.", position=0, score=1)
+        prompt = self.prompt(fact, recalled=[row])
+        assert prompt[2]["content"].startswith("[Also known:]\n- New.\n\n[Earlier")
+
+    def test_that_have_no_room_there_are_with_the_others(self) -> None:
+        new = [FactRow(content=f"New {n}. " * 9, is_new=True) for n in range(12)]
+        prompt = self.prompt(*new)
+        for place in range(12):
+            found = [m["content"].count(f"- New {place}.") for m in (prompt[0], prompt[2])]
+            assert sorted(found) == [0, 1]
+        assert "- New" in prompt[0]["content"]
+        assert "- New" in prompt[2]["content"]
+
+    @pytest.mark.parametrize("number", [1, 3, 30])
+    def test_are_described_with_what_was_recalled(self, number: int) -> None:
+        new = [FactRow(id=uuid4(), content=f"New {n}.", is_new=True) for n in range(number)]
+        old = FactRow(id=uuid4(), content="Old.")
+        history = [MessageRow(sender="user", content="Hm. " * 40, position=n) for n in range(99)]
+        prompt = build(
+            PromptSpec(
+                *(begun(history=history, facts=[*new, old]), ChatRequest(), "sfw"),
+                **{"family": None, "context_tokens": 2048, "max_tokens": 400},
+            )
+        )
+        assert prompt.ingredients is not None
+        total = sum(UNCALIBRATED.count(m["content"]) + TOKENS_PER_MESSAGE for m in prompt)
+        assert total <= 1648
+        found = compose(prompt.ingredients, total)
+        told = {*found["facts"], *found["recalled"]["facts"]}
+        assert told == {str(fact.id) for fact in (*new, old)}
+        assert found["recalled"]["facts"]
+        assert not found["left_out"]["facts"]
+        parts = sum(part["tokens"] for part in found["parts"])
+        assert parts == pytest.approx(total, abs=len(found["parts"]) + 4)
 
 
 @pytest.mark.parametrize("blank", [" ", "\n\n", "\u200b", "\ufeff\u00ad"])

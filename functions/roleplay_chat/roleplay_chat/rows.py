@@ -183,6 +183,8 @@ class FactRow(Row):
     since: datetime | None = None
     position: int | None = None
     """That of the last message that said it, if its own message is in this conversation."""
+    is_new: bool = False
+    """Whether the person wrote it after the beginning of the prompt last changed."""
 
     @property
     def is_fixed(self) -> bool:

@@ -213,14 +213,15 @@ def build(spec: PromptSpec) -> Prompt:
         closing=[*frame.notes, *frame.closing],
         found=frame.found,
         lore=frame.lore,
-        facts_left_out=frame.memory.left_out,
+        facts_left_out=[*frame.memory.left_out, *frame.new_facts],
         summary=frame.memory.summary,
         history=frame.history,
         kept=kept,
-        recalled_facts=recalled.facts,
+        recalled_facts=[*recalled.facts, *frame.new_facts],
         recalled=recalled.rows,
         recalled_messages=recalled.messages,
-        others=spec.budget - frame.room,
+        others=spec.budget - frame.room - frame.new_cost,
+        room=frame.room,
     )
     return Prompt.from_messages(arranged(messages, spec.roles), ingredients, frame.macros.variables)
 
@@ -259,13 +260,14 @@ def _searched_text(name: str, macros: Macros) -> str:
 
 
 def history_room(spec: PromptSpec) -> int:
-    """The tokens that `build` has for the history in this turn and the next ones: a message that is
-    longer than the person's last one takes room only once."""
+    """The tokens that `build` has for the history in this turn and the next ones: a message of the
+    person that is as long only once counts as `longest_shown`, as it does in the next ones."""
     frame = _frame(spec)
     said = _cost(frame.closing[-1], spec.tokens)
+    room = frame.room + said
     last = next((row for row in reversed(frame.history) if row.sender == "user"), None)
-    usual = said if last is None else min(said, _row_cost(last, spec.tokens))
-    return frame.room + said - usual
+    usual = 0 if last is None else _row_cost(last, spec.tokens)
+    return room - min(said, max(usual, longest_shown(spec.budget, room)))
 
 
 def min_history_room(budget: int) -> int:
@@ -325,6 +327,10 @@ class _Frame:
     found: Sequence[Entry]
     """The activated entries that have a place in the prompt, of which `lore` are those that fit."""
     memory: _Memory
+    new_facts: Sequence[FactRow]
+    """Facts that stand with what is recalled, so that the prompt before it stays the same."""
+    new_cost: int
+    """Their tokens."""
     macros: Macros
     """With the variables after all texts of authors."""
 
@@ -352,6 +358,11 @@ def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
     asked = _closing(heard, request, macros)
     closing = _fit_closing(asked, budget, spent, tokens)
     spent += sum(_cost(message, tokens) for message in closing)
+    new_facts = _new_facts(begun, recall.budget(budget) // 2, tokens)
+    new_cost = tokens.count(f"{recall.written_facts(new_facts, recall.NEW_FACTS_TITLE).text}\n\n")
+    new_cost = new_cost + TOKENS_PER_MESSAGE if new_facts else 0
+    spent += new_cost
+    begun = _without_facts(begun, new_facts)
     room = _system_room(budget, spent)
     template = _opening_section(spec.tier, house, own, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
@@ -406,6 +417,8 @@ def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
         asked=uncut,
         found=wanted_entries(found, named, macros.outlets),
         memory=memory,
+        new_facts=new_facts,
+        new_cost=new_cost,
         macros=macros,
     )
 
@@ -599,6 +612,25 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     more, left_out = _fact_lines(others, budget, tokens)
     text = "\n".join(filter(None, [fitting, *first, *more]))
     return _Memory(text, left_out, fitting)
+
+
+def _new_facts(begun: BegunTurn, budget: int, tokens: Tokens) -> list[FactRow]:
+    """The facts that the person wrote since the beginning of the prompt last changed, within
+    `budget` tokens. They move there when it changes anyway."""
+    new = [fact for fact in begun.facts if fact.is_new]
+    title = tokens.count(f"{recall.NEW_FACTS_TITLE}\n")
+    _, left_out = _fact_lines(new, budget - title, tokens)
+    return _without(new, left_out)
+
+
+def _without_facts(begun: BegunTurn, facts: Sequence[FactRow]) -> BegunTurn:
+    left = _without(begun.facts, facts)
+    return begun.model_copy(update={"facts": left}) if facts else begun
+
+
+def _without(facts: Sequence[FactRow], others: Sequence[FactRow]) -> list[FactRow]:
+    known = {id(fact) for fact in others}
+    return [fact for fact in facts if id(fact) not in known]
 
 
 def _is_kept(fact: FactRow) -> bool:
@@ -835,8 +867,9 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     person's message. They use the room that the history leaves."""
     before = history[0].position if history else None
     is_any_earlier = any(before is None or row.position < before for row in spec.begun.recalled)
+    new = recall.written_facts(frame.new_facts, recall.NEW_FACTS_TITLE)
     if not is_any_earlier and not frame.memory.left_out:
-        return _Recalled()
+        return _Recalled(messages=[PromptMessage("system", new)] if new.runs else [])
     said, tokens = spec.begun.turn.message or "", spec.tokens
     names = {"user": frame.macros["user"], "character": frame.macros["char"]}
     left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
@@ -854,7 +887,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
         tokens=tokens,
         tier=spec.tier,
     )
-    recalled = joined("\n\n", [written, recall.written(rows, names)])
+    recalled = joined("\n\n", [new, written, recall.written(rows, names)])
     return _Recalled(facts, rows, [PromptMessage("system", recalled)] if recalled.runs else [])
 
 

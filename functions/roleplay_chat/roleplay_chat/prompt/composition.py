@@ -66,7 +66,9 @@ class Ingredients:
     recalled_messages: Sequence[PromptMessage]
     """The formatted text of both."""
     others: int
-    """The tokens of everything except the history and recalled messages."""
+    """The tokens of everything except the history and what is recalled."""
+    room: int
+    """The tokens that the history may have."""
 
 
 def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
