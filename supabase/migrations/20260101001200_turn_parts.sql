@@ -269,6 +269,11 @@ create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
 language plpgsql stable set search_path = '' as $$
+declare
+  -- When the beginning of the prompt last changed: the time of the summary, else of the first message.
+  v_step constant timestamptz := coalesce(
+    (select s.updated_at from public.conversation_summaries s where s.conversation_id = p_conversation_id),
+    (select m.created_at from shared.messages m where m.conversation_id = p_conversation_id order by m.position limit 1));
 begin
   return (
     with known as not materialized (
@@ -304,7 +309,8 @@ begin
              nullif(f.is_unread, false) as is_unread, case when f.is_unread then f.is_rated end as is_rated,
              case when f.is_unread then nullif(f.hides, '{}') end as hides, f.subject, f.topic, f.said_at, f.since,
              case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
-                                    else r.position end as position
+                                    else r.position end as position,
+             nullif(f.written_by = 'person' and f.created_at > v_step, false) as is_new
       from known f
       left join (
         select r.fact_id, max(r.position) as position from private.fact_repeats r

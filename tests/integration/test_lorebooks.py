@@ -89,7 +89,7 @@ class TestTiming:
 
     def shown(self, talk: Talk, message: str, **body: Any) -> str:
         talk.reply(message, **body)
-        return str(prompts(talk.stack.upstream)[-1][0])
+        return str(prompts(talk.stack.upstream)[-1])
 
     def add_timed(self, talk: Talk, *entries: dict[str, Any]) -> None:
         content = Jsonb({"entries": list(entries)})

@@ -193,6 +193,29 @@ class TestStep:
         assert prompts(long.stack.upstream)[-1][-1]["content"] == "Go on"
 
 
+@pytest.mark.parametrize(("minutes", "asked"), [(5, 0), (300, 1)])
+def test_model_that_stands_in_for_minutes_costs_the_usual_one_no_history(
+    long: Talk, minutes: int, asked: int
+) -> None:
+    long.have_only(VENICE, DOLPHIN)
+    long.describe(VENICE, context_tokens=32_768)
+    long.describe(DOLPHIN, context_tokens=4_096)
+    long.stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason)"
+        " values ('model', %s, now() + make_interval(mins => %s), 'overloaded')",
+        (f"openrouter:{VENICE}", minutes),
+    )
+    fill(long, 20)
+    long.stack.upstream.always(either(text("Aye."), written(SUMMARY)))
+
+    body = long.reply("Go on")
+
+    assert body["model_used"] == f"openrouter:{DOLPHIN}"
+    assert len(in_prompt(long)) < MESSAGES + 20
+    wait_until(lambda: len(asked_for_notes(long.stack.upstream)) == asked, "notes")
+    assert (summary(long)["covers_position"] > 0 or "not_before" in summary(long)) == (asked > 0)
+
+
 def composition(talk: Talk) -> dict[str, Any]:
     """What the newest prompt was made of."""
     newest = "select composition from turn_prompts order by created_at desc limit 1"
@@ -693,6 +716,38 @@ class TestFacts:
         take_turn(long, written(SUMMARY, "Ada has two cats.", "ada is a captain"))
         assert set(facts(long)) == {"Ada has TWO cats!", "ada is a captain"}
 
+    def test_one_that_a_user_writes_between_turns_leaves_the_beginning_as_it_is(
+        self, long: Talk
+    ) -> None:
+        take_turn(long, written(SUMMARY, "Ada likes tea."))
+        long.stack.upstream.always(text("Aye."))
+
+        def prompt() -> tuple[str, str]:
+            """The system message, and what comes after it, of another turn."""
+            long.reply("Hello")
+            system, *rest = (message["content"] for message in prompts(long.stack.upstream)[-1])
+            return system, "\n".join(rest)
+
+        before, _ = prompt()
+        with long.stack.data_api(long.user) as api:
+            memory = long.stack.one("select id from memories where user_id = %s", long.user.id)
+            mine = {"memory_id": str(memory["id"]), "content": "Ada sails."}
+            assert api.post("/memory_facts", json=mine).status_code == 201
+            system, rest = prompt()
+            assert system == before
+            assert "[Also known:]\n- Ada sails." in rest
+            found = {"content": "eq.Ada sails."}
+            assert api.patch("/memory_facts", params=found, json={"content": "Ada rows."})
+            assert "Ada sails." not in "".join(prompt())
+        fill(long, MESSAGES)
+        take_turn(long, written(SUMMARY))
+        long.stack.upstream.always(text("Aye."))
+        system, rest = prompt()
+        assert "- Ada rows." in system
+        assert "Ada rows." not in rest
+        long.stack.db.execute("delete from memory_facts where content = 'Ada rows.'")
+        assert "Ada rows." not in "".join(prompt())
+
     @pytest.mark.parametrize("how", ["deleted", "put-differently"])
     def test_facts_that_a_user_deleted_do_not_come_back(self, long: Talk, how: str) -> None:
         take_turn(long, written(SUMMARY, "Ada fears gulls."))
@@ -867,8 +922,8 @@ class TestScreening:
 
         assert long.reply("Hello", content_tier=tier)["content_tier"] == tier
 
-        system = prompts(long.stack.upstream)[-1][0]["content"]
-        assert system.count(content) == (2 if is_there else 0)
+        sent = "\n".join(m["content"] for m in prompts(long.stack.upstream)[-1])
+        assert sent.count(content) == (2 if is_there else 0)
         if not is_there:  # and it is not continued without its beginning
             assert asked_for_notes(long.stack.upstream) == []
 

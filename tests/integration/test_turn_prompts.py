@@ -271,7 +271,8 @@ def test_each_version_has_its_own(told: Talk) -> None:
     told.reply(action="regenerate")
     fact = add_fact(told, "Ada has a dog.")
     told.reply(action="regenerate")
-    assert [one["facts"] for one in compositions(told)] == [[fact], [], []]
+    found = [[*one["facts"], *one["recalled"]["facts"]] for one in compositions(told)]
+    assert found == [[fact], [], []]
     with told.stack.data_api(told.user) as theirs:
         columns = {"select": "reply_message_id,turn_prompts(composition)"}
         rows = theirs.get("/turns", params=columns).json()

@@ -96,15 +96,17 @@ def test_parts_add_up_to_the_whole(roles: Roles, context: int, rule: str) -> Non
     assert ("rule" in [one["part"] for one in found["parts"]]) == bool(rule)
 
 
-def test_message_whose_end_was_sent_is_named_as_cut() -> None:
+def test_history_with_a_message_that_was_cut_is_named_as_cut() -> None:
     said = "The gulls are loud today, and the fog is thick. " * 400
     rows = [*history(3), MessageRow(sender="character", content=said, position=9)]
     built = prompt(history=rows)
     found = composed(built)
-    assert found["history"] == {"messages": 1, "left_out": 3, "from": 9}
+    assert found["history"] == {"messages": 4, "left_out": 0, "from": 0}
     cut = next(one for one in found["parts"] if one["part"] == "history")
-    assert cut["of"] == UNCALIBRATED.count(said) + 4
-    assert cut["tokens"] == pytest.approx(UNCALIBRATED.count(built[1]["content"]) + 4, abs=4)
+    sent = sum(UNCALIBRATED.count(message["content"]) + 4 for message in built[1:-1])
+    shown = UNCALIBRATED.count(built[-2]["content"])
+    assert cut["tokens"] == pytest.approx(sent, abs=4)
+    assert cut["of"] == cut["tokens"] + UNCALIBRATED.count(said) - shown
     whole = composed(prompt(history=history(4)))
     assert not [one for one in whole["parts"] if "of" in one]
 

@@ -225,12 +225,12 @@ class TestPolicy:
 
 def test_end_of_a_long_message_has_its_speakers_name() -> None:
     long = {**SAID[2], "content": "The tide is high in the harbour. " * 200}
+    turn = begun(history=[*SAID, long], turn={"id": UUID(int=9), "continues": long["content"]})
     limits = {"context_tokens": 1500, "max_tokens": 400}
-    sent = build(
-        PromptSpec(begun(history=[*SAID, long]), ChatRequest(), "sfw", family=None, **limits)
-    )
-    assert sent[1]["content"].startswith("Tomas Lind: The tide is high in the harbour. The tide")
-    assert sent[1]["role"] == "user"
+    *_, sent = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    said = "Tomas Lind: The tide is high in the harbour. The tide"
+    assert f"\n\n{said}" in sent["content"]
+    assert sent["role"] == "user"
 
 
 class TestSummary:

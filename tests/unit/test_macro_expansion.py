@@ -336,7 +336,7 @@ def test_same_turn_gives_the_same_and_nothing_raises(text: str) -> None:
             character=MARA | {"description": text, "post_history_instructions": text},
         )  # fmt: skip
         macros = build_macros(turn, ChatRequest())
-        return expand(text, macros) + expand(text, macros.standing_still())
+        return expand(text, macros) + expand(text, macros.standing_still(0))
 
     first = once()
     assert first == once()

@@ -118,6 +118,13 @@ class TestNextBatches:
         batches = due(rows(25), capacity=1_000)
         assert [batch.covers for batch in batches] == [7, 16, 25]
 
+    def test_message_counts_as_the_prompt_shows_it(self) -> None:
+        history = rows(12)
+        history[9] = history[9].model_copy(update={"content": "x" * 9_000})
+        room = {"room": 2_500, "capacity": 10**6}
+        assert next_batches(MAY_WRITE, history, **room)
+        assert not next_batches(MAY_WRITE, history, longest=900, **room)
+
     def test_are_few_and_not_large_together(self) -> None:
         assert len(due(rows(500), capacity=1_000)) == MAX_BATCHES
         taken = due(rows(500), capacity=MAX_BATCH_TOKENS)

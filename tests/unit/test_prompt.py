@@ -2,8 +2,9 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, ClassVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -18,17 +19,19 @@ from roleplay_chat.prompt.builder import (
     SHARES,
     Message,
     PromptSpec,
-    _cost_at_most,
-    _recent,
+    _first_kept,
     build,
     history_room,
+    longest_shown,
 )
+from roleplay_chat.prompt.composition import compose
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
     FactRow,
     MemoryRow,
     MessageRow,
+    RecalledRow,
     TemplateRow,
     TurnRow,
     UserRow,
@@ -180,7 +183,7 @@ def test_history_that_the_database_cut_begins_at_the_same_message_for_some_turns
     ]
     read = [rows[newest - 19 : newest] for newest in range(60, 160)]
     kept = [
-        _recent(history, room, 100, _cost_at_most(history, UNCALIBRATED), UNCALIBRATED, is_cut=True)
+        history[_first_kept(history, room, 100, room, UNCALIBRATED, is_cut=True) :]
         for history in read
     ]
     firsts = [history[0].position for history in kept]
@@ -200,7 +203,7 @@ def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list
     turn, limits = begun(history=history), {"context_tokens": 4096, "max_tokens": 400}
     room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     cost = {row.position: UNCALIBRATED.count(row.content) + 4 for row in history}
-    kept = list(_recent(history, room, 500, _cost_at_most(history, UNCALIBRATED), UNCALIBRATED))
+    kept = history[_first_kept(history, room, 500, room, UNCALIBRATED) :] if history else []
     spent = sum(cost[row.position] for row in kept)
     assert kept == history[len(history) - len(kept) :]
     assert spent <= room
@@ -249,11 +252,12 @@ def test_end_of_a_long_message_is_there_to_go_on_from(text: str, expected: str) 
         MessageRow(sender="character", content=text, position=2),
     ]
     turn = TurnRow(id=uuid4(), continues=text)
-    _, end, request = built(begun(character=LONG_CARD, history=history, turn=turn))
+    _, asked, end, request = built(begun(character=LONG_CARD, history=history, turn=turn))
+    assert asked["content"] == "Tell me a story."
     assert (end["role"], request["role"]) == ("assistant", "user")
     assert text.endswith(end["content"])
     assert re.fullmatch(expected, end["content"])
-    assert UNCALIBRATED.count(end["content"]) > 900
+    assert UNCALIBRATED.count(end["content"]) > 850
 
 
 @given(
@@ -276,7 +280,149 @@ def test_history_ends_with_the_newest_message(
     *_, newest, asked = built(turn, context_tokens=context_tokens, max_tokens=300)
     assert (newest["role"], asked["content"]) == ("assistant", "Hello")
     assert newest["content"].endswith("The end.")
-    assert last.endswith(newest["content"])
+    if newest["content"] != last:
+        beginning, end = newest["content"].rsplit(" [...] ", 1)
+        assert last.startswith(beginning)
+        assert last.endswith(end)
+
+
+STORIES = [
+    pytest.param("I walked to the lighthouse and wrote a letter. " * 170, 4096, id="english"),
+    pytest.param("昨日の夜、私は古い灯台へ行って、長い手紙を書いた。" * 100, 4096, id="japanese"),
+    pytest.param("เมื่อคืนนี้ฉันไปที่ประภาคารเก่าและเขียนจดหมาย " * 133, 8192, id="thai"),
+]
+
+
+class TestLongMessage:
+    """A message of the history that is longer than its room, and what is said after it."""
+
+    def rows(self, story: str, later: int) -> list[MessageRow]:
+        said = [f"{n} The kettle sings and the rain falls on the hills." for n in range(200)]
+        said[120] = story
+        senders: Any = ("user", "character")
+        return [
+            MessageRow(sender=senders[place % 2], content=text, position=place + 1)
+            for place, text in enumerate(said[: 121 + later])
+        ]
+
+    def prompts(self, story: str, context: int, **row: Any) -> list[list[Message]]:
+        """Those of the turns after the message."""
+        return [
+            built(begun(history=self.rows(story, later), **row), context_tokens=context)
+            for later in range(1, 40, 2)
+        ]
+
+    @pytest.mark.parametrize(("story", "context"), STORIES)
+    def test_keeps_its_ends_and_the_messages_before_it(self, story: str, context: int) -> None:
+        for prompt in self.prompts(story, context):
+            said = [message["content"] for message in prompt]
+            [shown] = [text for text in said if " [...] " in text]
+            beginning, end = shown.split(" [...] ")
+            assert story.startswith(beginning)
+            assert story.strip().endswith(end.strip())
+            assert said.index(shown) > 5
+            full = UNCALIBRATED.count("".join(said)) + TOKENS_PER_MESSAGE * len(said)
+            assert full > (context - 400) * 0.6
+
+    @pytest.mark.parametrize(("story", "context"), STORIES)
+    def test_beginnings_of_the_next_prompts_stay_the_same(self, story: str, context: int) -> None:
+        prompts = self.prompts(story, context)
+        changed = [prompt[: len(before) - 1] != before[:-1] for before, prompt in pairwise(prompts)]
+        assert sum(changed) <= 3
+
+    @pytest.mark.parametrize(("story", "context"), STORIES)
+    def test_is_screened_as_it_is_sent(self, story: str, context: int) -> None:
+        turn = begun(history=self.rows(story, 5))
+        spec = PromptSpec(
+            turn, ChatRequest(), "sfw", family=None, context_tokens=context, max_tokens=400
+        )
+        prompt = build(spec)
+        [shown] = [message["content"] for message in prompt if " [...] " in message["content"]]
+        assert shown in [passage.text for passage in prompt.passages]
+
+    def test_is_whole_while_everything_fits(self) -> None:
+        story = "I walked to the lighthouse and wrote a letter. " * 70
+        history = self.rows(story, 3)[110:]
+        said = [message["content"] for message in built(begun(history=history))]
+        assert story in said
+        assert history[0].content in said
+
+    def test_newest_reply_that_fits_is_whole(self) -> None:
+        reply = "I walked to the lighthouse and wrote a letter. " * 60
+        newest = MessageRow(sender="character", content=reply, position=200)
+        history = [*self.rows("A short story.", 78), newest]
+        assert UNCALIBRATED.count(reply) > longest_shown(3696, 3000)
+        said = [message["content"] for message in built(begun(history=history))]
+        assert said[-2] == reply
+        assert len(said) > 40
+
+    def test_takes_room_of_the_history_only_once(self) -> None:
+        """The notes of the conversation need not be taken for its sake."""
+        limits: Any = {"family": None, "context_tokens": 4096, "max_tokens": 400}
+        rooms = [
+            history_room(
+                PromptSpec(
+                    begun(history=self.rows(before, 0), turn=TurnRow(id=uuid4(), message=said)),
+                    ChatRequest(),
+                    "sfw",
+                    **limits,
+                )
+            )
+            for before in ("Short.", "I walked on. " * 600)
+            for said in ("Short.", "I walked on. " * 600)
+        ]
+        assert rooms[0] == rooms[2]
+        assert rooms[1] > rooms[0] * 0.6
+        assert rooms[3] < rooms[0] / 2
+
+
+class TestChanceBeforeTheHistory:
+    """It changes with the step of the history, because prompts that begin alike are cached."""
+
+    TALK: ClassVar[Any] = {"conversation": {"id": UUID(int=7)}}
+    CHANCE = "{{random::red::green::blue::white::grey}} {{roll:d100000}}"
+
+    def systems(self, said: int, context: int, **row: Any) -> list[str]:
+        """The system messages of turns after 20 messages, 22 and so on."""
+        rows = [
+            MessageRow(sender="user", content=f"{n} The gulls are loud. " * 4, position=n + 1)
+            for n in range(said)
+        ]
+        who = MARA.model_copy(update={"description": self.CHANCE})
+        return [
+            built(
+                begun(character=who, history=rows[:end], **self.TALK, **row),
+                context_tokens=context,
+            )[0]["content"]
+            for end in range(20, said, 2)
+        ]
+
+    def test_stands_still_while_the_history_begins_at_the_same_message(self) -> None:
+        assert len(set(self.systems(60, 8192))) == 1
+
+    def test_changes_with_each_summary(self) -> None:
+        found = {
+            self.systems(22, 8192, memory=MemoryRow(summary="Hm.", covers_position=covered))[0]
+            for covered in range(0, 40, 4)
+        }
+        assert len(found) == 10
+
+    def test_changes_with_each_cut_where_there_is_no_summary(self) -> None:
+        systems = self.systems(300, 4096)
+        changes = sum(before != after for before, after in pairwise(systems))
+        assert 3 <= changes <= len(systems) / 4
+
+    @pytest.mark.parametrize("column", ["post_history_instructions", "depth_prompt"])
+    def test_changes_in_each_turn_near_the_end(self, column: str) -> None:
+        rows = [MessageRow(sender="user", content="Hm.", position=n + 1) for n in range(40)]
+        who = MARA.model_copy(update={column: self.CHANCE})
+        found = {
+            message["content"]
+            for end in (38, 39, 40)
+            for message in built(begun(character=who, history=rows[:end], **self.TALK))[1:]
+            if message["role"] == "system"
+        }
+        assert len(found) == 3
 
 
 def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:
@@ -286,6 +432,62 @@ def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:
     )
     memory = "## What is remembered\nThey met. {{char}}\n- Pinned.\n- New."
     assert built(turn)[0]["content"].endswith(memory)
+
+
+class TestFactsWrittenBetweenTurns:
+    """They stand near the end until the beginning of the prompt changes anyway."""
+
+    HISTORY: ClassVar[Any] = [MessageRow(sender="user", content="Hm.", position=1)]
+    OLD: ClassVar[Any] = FactRow(content="Old.", importance=2)
+
+    def prompt(self, *facts: FactRow, **rows: Any) -> list[Message]:
+        return built(begun(history=self.HISTORY, facts=[*facts, self.OLD], **rows))
+
+    def test_leave_the_beginning_as_it_is(self) -> None:
+        before = self.prompt()
+        new = [FactRow(content=f"New {n}.", is_new=True, importance=5) for n in range(2)]
+        after = self.prompt(*new)
+        assert after[:1] == before[:1]
+        said = {"role": "system", "content": "[Also known:]\n- New 0.\n- New 1."}
+        assert after[2] == said
+        assert after[-1] == {"role": "user", "content": "Hello"}
+
+    def test_stand_before_what_is_recalled(self) -> None:
+        fact = FactRow(content="New.", is_new=True)
+        row = RecalledRow(sender="user", content="My boat is red.", position=0, score=1)
+        prompt = self.prompt(fact, recalled=[row])
+        assert prompt[2]["content"].startswith("[Also known:]\n- New.\n\n[Earlier")
+
+    def test_that_have_no_room_there_are_with_the_others(self) -> None:
+        new = [FactRow(content=f"New {n}. " * 9, is_new=True) for n in range(12)]
+        prompt = self.prompt(*new)
+        for place in range(12):
+            found = [m["content"].count(f"- New {place}.") for m in (prompt[0], prompt[2])]
+            assert sorted(found) == [0, 1]
+        assert "- New" in prompt[0]["content"]
+        assert "- New" in prompt[2]["content"]
+
+    @pytest.mark.parametrize("number", [1, 3, 30])
+    def test_are_described_with_what_was_recalled(self, number: int) -> None:
+        new = [FactRow(id=uuid4(), content=f"New {n}.", is_new=True) for n in range(number)]
+        old = FactRow(id=uuid4(), content="Old.")
+        history = [MessageRow(sender="user", content="Hm. " * 40, position=n) for n in range(99)]
+        prompt = build(
+            PromptSpec(
+                *(begun(history=history, facts=[*new, old]), ChatRequest(), "sfw"),
+                **{"family": None, "context_tokens": 2048, "max_tokens": 400},
+            )
+        )
+        assert prompt.ingredients is not None
+        total = sum(UNCALIBRATED.count(m["content"]) + TOKENS_PER_MESSAGE for m in prompt)
+        assert total <= 1648
+        found = compose(prompt.ingredients, total)
+        told = {*found["facts"], *found["recalled"]["facts"]}
+        assert told == {str(fact.id) for fact in (*new, old)}
+        assert found["recalled"]["facts"]
+        assert not found["left_out"]["facts"]
+        parts = sum(part["tokens"] for part in found["parts"])
+        assert parts == pytest.approx(total, abs=len(found["parts"]) + 4)
 
 
 @pytest.mark.parametrize("blank", [" ", "\n\n", "\u200b", "\ufeff\u00ad"])

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +12,9 @@ from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.model import Card
 from roleplay_chat.messages import Message
 from roleplay_chat.prompt.builder import HOUSE_RULES, LORE_SHARE, PromptSpec, build
+from roleplay_chat.prompt.composition import compose
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
-from roleplay_chat.tokens import UNCALIBRATED
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 from tests.support.cards import card
 
 TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talking with {{user}}.")
@@ -148,9 +150,96 @@ def test_entries_at_the_same_depth_keep_their_order() -> None:
 
 def test_only_the_newest_messages_bring_entries_up() -> None:
     who = with_book({"content": "Wide.", "constant": False, "keys": ["sea"]}, scan_depth=2)
-    assert "Wide." in built(who, "Yes", "x", "the sea")[0]["content"]
-    assert "Wide." not in built(who, "Yes", "the sea", "x", "y", "z")[0]["content"]
-    assert "Wide." in built(who, None, "the sea")[0]["content"]
+    assert "Wide." in whole(built(who, "Yes", "x", "the sea"))
+    assert "Wide." not in whole(built(who, "Yes", "the sea", "x", "y", "z"))
+    assert "Wide." in whole(built(who, None, "the sea"))
+
+
+SEA = {"content": "Wide.", "constant": False, "keys": ["sea"]}
+SOMETIMES = [
+    pytest.param({}, id="keys"),
+    pytest.param({"position": "elsewhere"}, id="unknown-position"),
+    pytest.param({"constant": True, "extensions": {"probability": 99.99}}, id="chance"),
+    pytest.param({"constant": True, "extensions": {"group": "a"}}, id="group"),
+    pytest.param({"constant": True, "extensions": {"triggers": ["normal"]}}, id="triggers"),
+    pytest.param({"constant": True, "extensions": {"cooldown": 1}}, id="cooldown"),
+    pytest.param({"constant": True, "content": "@@activate_only_every 1\nWide."}, id="every"),
+]
+
+
+class TestEntryThatComesAndGoes:
+    """It stands near the end if its author chose no place, so the prompt before it stays cached."""
+
+    @pytest.mark.parametrize("entry", SOMETIMES)
+    def test_without_a_position_stands_after_the_messages(self, entry: dict[str, Any]) -> None:
+        who = with_book({**SEA, **entry}, {**SEA, "content": "Deep."})
+        without = built(with_book(), "The sea?", "Hello.", "Aye.")
+        title = "[More of the world, as far as it bears on the next message:]"
+        assert built(who, "The sea?", "Hello.", "Aye.") == [
+            *without[:-1],
+            {"role": "system", "content": f"{title}\nWide.\n\nDeep."},
+            without[-1],
+        ]
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            pytest.param({"position": "after_char"}, id="card"),
+            pytest.param({"extensions": {"position": 1}}, id="sillytavern"),
+            pytest.param({"content": "@@position after_desc\nWide."}, id="decorator"),
+            pytest.param({"constant": True}, id="constant"),
+            pytest.param({"content": "@@activate\nWide."}, id="activated"),
+        ],
+    )
+    def test_keeps_the_place_that_was_chosen_and_constant_ones_stay(
+        self, entry: dict[str, Any]
+    ) -> None:
+        messages = built(with_book({**SEA, **entry}), "The sea?", "Hello.", "Aye.")
+        assert "## More of the world\nWide." in messages[0]["content"]
+        assert len(messages) == 4
+
+    def test_stands_before_what_is_asked_last(self) -> None:
+        who = with_book(SEA).model_copy(update={"post_history_instructions": "Be brief."})
+        *_, asked, said = built(who, "The sea?", "Hello.")
+        assert asked["content"].endswith("Wide.\n\nBe brief.")
+        assert said["content"] == "The sea?"
+
+    @pytest.mark.parametrize("roles", ["alternate", "no_system"])
+    def test_is_with_the_message_where_templates_are_strict(self, roles: Any) -> None:
+        begun = BegunTurn(
+            now=datetime(2026, 1, 3, tzinfo=UTC),
+            turn=TurnRow(id=uuid4(), message="The sea?"),
+            user=UserRow(name="Ada"),
+            character=with_book(SEA),
+            history=said("Hello.", "Aye."),
+        )
+        limits: Any = {"family": None, "context_tokens": 8192, "max_tokens": 400}
+        prompt = build(PromptSpec(begun, ChatRequest(), "sfw", roles=roles, **limits))
+        assert prompt[-1]["content"].startswith("The sea?\n\n[[More of the world")
+        assert ["Wide." in passage.text for passage in prompt.passages].count(True) == 1
+
+    def test_counts_with_the_entries_and_not_with_the_history(self) -> None:
+        begun = BegunTurn(
+            now=datetime(2026, 1, 3, tzinfo=UTC),
+            turn=TurnRow(id=uuid4(), message="The sea?"),
+            user=UserRow(name="Ada"),
+            character=with_book({**SEA, "content": "Wide. " * 60}),
+            history=said("Hello.", "Aye."),
+        )
+        limits: Any = {"family": None, "context_tokens": 8192, "max_tokens": 400}
+        prompt = build(PromptSpec(begun, ChatRequest(), "sfw", **limits))
+        total = sum(UNCALIBRATED.count(m["content"]) + TOKENS_PER_MESSAGE for m in prompt)
+        parts = {
+            part["part"]: part["tokens"] for part in compose(prompt.ingredients, total)["parts"]
+        }
+        assert parts["lore"] == pytest.approx(UNCALIBRATED.count("Wide. " * 60) + 26, abs=12)
+        assert parts["history"] == pytest.approx(
+            sum(map(UNCALIBRATED.count, ("Hello.", "Aye."))) + 8, abs=4
+        )
+
+
+def whole(messages: list[Message]) -> str:
+    return "\n".join(message["content"] for message in messages)
 
 
 def test_macros_are_expanded_in_entries() -> None:

@@ -884,6 +884,24 @@ def cached(of_usage: object = None, **more: Any) -> list[int | None]:
     return [usage.cached_tokens for usage in said]
 
 
+class TestGroq:
+    """Usage in a stream of Groq, which has it in an object of its own."""
+
+    def test_is_read(self) -> None:
+        details = {"prompt_tokens_details": {"cached_tokens": 7}}
+        usage = {"prompt_tokens": 10, "completion_tokens": 4} | details
+        said = used(Pieces([sse(HI, STOP | {"x_groq": {"id": "req_1", "usage": usage}}, DONE)]))
+        assert said == [Usage(10, 4, cached_tokens=7)]
+
+    def test_usage_of_the_chunk_comes_first(self) -> None:
+        both = {"usage": {"prompt_tokens": 10}, "x_groq": {"usage": {"prompt_tokens": 11}}}
+        assert used(Pieces([sse(HI, STOP | both, DONE)])) == [Usage(10)]
+
+    @pytest.mark.parametrize("value", [None, [], "many", {"id": "req_1"}, {"usage": None}])
+    def test_object_of_any_shape_is_no_fault(self, value: object) -> None:
+        assert used(Pieces([sse(HI | {"x_groq": value}, STOP, DONE)])) == []
+
+
 class TestCachedTokens:
     """The part of a prompt that a server had in its cache."""
 
@@ -918,9 +936,14 @@ class TestCachedTokens:
     def test_llama_cpp_names_them_without_any_usage(self) -> None:
         assert cached(timings={"cache_n": 7}) == [7]
 
-    def test_usage_is_believed_before_timings(self) -> None:
-        usage = {"prompt_tokens_details": {"cached_tokens": 6}}
-        assert cached(usage, timings={"cache_n": 7}) == [6]
+    @pytest.mark.parametrize("tokens", [0, 6])
+    def test_larger_number_counts_wherever_it_is(self, tokens: int) -> None:
+        usage = {"prompt_tokens_details": {"cached_tokens": tokens}}
+        assert cached(usage, timings={"cache_n": 7}) == [7]
+        assert cached({"cached_tokens": 7}, timings={"cache_n": tokens}) == [7]
+
+    def test_number_that_may_include_new_tokens_counts_only_alone(self) -> None:
+        assert cached({"cached_tokens": 0}, tokens_cached=7) == [0]
 
     def test_cold_cache_is_a_known_zero(self) -> None:
         assert cached({"prompt_tokens_details": {"cached_tokens": 0}}) == [0]

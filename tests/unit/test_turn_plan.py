@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge.worker_health import WorkerHealth
 from roleplay_chat.turn_plan import plan_turn
 from tests.support.turns import ADULT, CHARACTER, NOW, TURN, USER, accepted, model
 
@@ -16,6 +17,7 @@ ADULTS_TOO = {"nsfw": True}
 OPEN = [model("main:free", capabilities=ADULTS_TOO), model("second:free")]
 FOR_EVERYBODY = [model("main:free"), model("second:free")]
 WORKER = {"url": "https://worker.example"}
+HOURS = timedelta(hours=2)
 ASKS = {"content_tier": "nsfw"}
 
 
@@ -187,3 +189,90 @@ def test_days_are_those_of_the_persons_time_zone(
     ).begun
     assert [row.said_at.day if row.said_at else None for row in begun.recalled] == [day, None]
     assert [fact.since.day if fact.since else None for fact in begun.facts] == [day, None]
+
+
+LARGE = model("large:free", capabilities={"context_tokens": 32_768})
+SMALL = model("small:free", capabilities={"context_tokens": 4_096})
+
+
+def away(key: str, **time: float) -> dict[str, Any]:
+    return cooldown(key) | {"until": NOW + timedelta(**time)}
+
+
+@pytest.mark.parametrize(
+    ("asks", "rows", "first", "measure"),
+    [
+        pytest.param({}, {}, "large:free", "large:free", id="nobody-is-away"),
+        pytest.param(
+            {},
+            {"cooldowns": [away("large:free", minutes=50)]},
+            "small:free",
+            "large:free",
+            id="small-one-stands-in-for-minutes",
+        ),
+        pytest.param(
+            {},
+            {"cooldowns": [away("large:free", hours=6)]},
+            "small:free",
+            "small:free",
+            id="small-one-answers-for-hours",
+        ),
+        pytest.param(
+            {"model_provider": "small:free"},
+            {},
+            "small:free",
+            "small:free",
+            id="small-one-is-chosen",
+        ),
+        pytest.param(
+            {"model_provider": "small:free"},
+            {"cooldowns": [away("small:free", minutes=5)]},
+            "large:free",
+            "large:free",
+            id="large-one-stands-in",
+        ),
+        pytest.param({}, {"models": []}, None, None, id="nobody-to-ask"),
+    ],
+)
+def test_notes_are_due_by_the_longer_prompts_of_the_first_and_the_usual_model(
+    asks: dict[str, Any], rows: dict[str, Any], first: str | None, measure: str | None
+) -> None:
+    planned = plan_turn(accepted(asks, **{"models": [LARGE, SMALL]} | rows))
+    found = [target and target.model_key for target in (planned.first, planned.measure)]
+    assert found == [first, measure]
+
+
+def worker(*, healthy: bool = True, minutes: float = 0, **columns: Any) -> dict[str, Any]:
+    """A large worker whose health changed some minutes ago."""
+    since = NOW - timedelta(minutes=minutes)
+    health = WorkerHealth(healthy, NOW, 5, None, WORKER["url"], since=since).to_json()
+    return WORKER | {"health": health, "config": {"context_tokens": 32_768}} | columns
+
+
+@pytest.mark.parametrize(
+    ("row", "measure"),
+    [
+        pytest.param(worker(), "chat_worker", id="healthy"),
+        pytest.param(worker(healthy=False, minutes=30), "chat_worker", id="down-for-minutes"),
+        pytest.param(worker(slots=1, running=1), "chat_worker", id="full"),
+        pytest.param(
+            worker(healthy=False, minutes=90), "openrouter:small:free", id="down-for-hours"
+        ),
+        pytest.param(worker(health=None), "openrouter:small:free", id="never-checked"),
+        pytest.param(
+            worker(health={**worker()["health"], "lastChecked": (NOW - HOURS).isoformat()}),
+            "openrouter:small:free",
+            id="not-checked-for-hours",
+        ),
+    ],
+)
+@pytest.mark.parametrize("asked", ["chat_worker", "chat_worker:big"])
+def test_worker_that_is_down_for_a_while_is_still_the_usual_one(
+    row: dict[str, Any], measure: str, asked: str
+) -> None:
+    name = "big" if ":" in asked else "chat_worker"
+    asks = {"model_provider": asked}
+    planned = plan_turn(accepted(asks, models=[SMALL], workers=[row | {"name": name}]))
+    assert planned.measure is not None
+    expected = f"chat_worker:{name}" if measure == "chat_worker" and ":" in asked else measure
+    assert planned.measure.name == expected

@@ -183,21 +183,24 @@ def test_chosen_position_is_where_a_turn_puts_it(
 @pytest.mark.parametrize(
     ("entry", "where"),
     [
-        pytest.param({}, "after", id="none"),
+        pytest.param({"position": "after_char"}, "after", id="after"),
+        pytest.param({}, "kept", id="none"),
+        pytest.param({"constant": True}, "after", id="none-of-a-constant-entry"),
         pytest.param({"position": "before_char"}, "before", id="of-a-card"),
         pytest.param({"extensions": {"position": 4}}, "depth", id="depth"),
         pytest.param({"extensions": {"position": 5}}, "kept", id="examples"),
         pytest.param({"extensions": {"position": 7, "outlet_name": "o"}}, "kept", id="outlet"),
         pytest.param({"content": "@@depth 3\nFog."}, "text", id="decorator"),
         pytest.param({"content": "@@role user\n\n@@@position scenario\nFog."}, "text", id="later"),
-        pytest.param({"content": "Fog.\n@@depth 3"}, "after", id="in-the-text"),
-        pytest.param({"extensions": [], "position": 4}, "after", id="wrong-types"),
+        pytest.param({"content": "Fog.\n@@depth 3"}, "kept", id="in-the-text"),
+        pytest.param({"extensions": [], "position": 4}, "kept", id="wrong-types"),
     ],
 )
 def test_position_is_shown_as_it_came_and_kept(entry: dict[str, Any], where: str) -> None:
     assert form(entry)["where"] == where
-    other = changed({"keys": [], **entry}, isConstant=True)
-    assert other == {"keys": [], **entry, "constant": True}
+    is_constant = entry.get("constant") is not True
+    other = changed({"keys": [], **entry}, isConstant=is_constant)
+    assert other == {"keys": [], **entry, "constant": is_constant}
 
 
 def test_new_entry_has_an_id_of_its_own_and_what_cards_need() -> None:

@@ -14,6 +14,7 @@ const PLACES = {
   depth: { extension: AMONG_MESSAGES },
 };
 const FURTHER = [2, 3, 5, 6, 7]; // SillyTavern's other positions
+const NEW = { position: "after_char" };
 /** When further keys let an entry be used, in SillyTavern's order. "off": they are not looked for. */
 const LOGIC = ["any", "not-all", "none", "all"];
 
@@ -26,7 +27,7 @@ export function shownEntries({ entries }) {
  * An entry as its form has it: {keys, further, logic, content, isOn, isConstant, where, depth}; without one, of a
  * new entry.
  */
-export function read(entry = {}) {
+export function read(entry = NEW) {
   const further = textsOf(entry.secondary_keys);
   const depth = Math.trunc(Number(entry.extensions?.depth ?? DEPTH));
   return {
@@ -65,13 +66,18 @@ function textsOf(keys) {
   return texts.filter((key) => typeof key === "string").map((key) => key.trim()).filter(Boolean);
 }
 
-/** Where an entry stands: one of PLACES, "text" if its first lines say so, or "kept" for any other place. */
-function where({ content, position, extensions }) {
+/**
+ * Where an entry stands: one of PLACES, "text" if its first lines say so, or "kept" for any other place, such as that
+ * after the messages, which entries with keys have that name none.
+ */
+function where({ content, position, extensions, constant }) {
   if (isPlacedByText(content)) return "text";
   const extension = Number.isInteger(extensions?.position) ? extensions.position : null;
   if (FURTHER.includes(extension)) return "kept";
   const chosen = Object.keys(PLACES).find((name) => PLACES[name].extension === extension);
-  return chosen ?? (position === "before_char" ? "before" : "after");
+  if (chosen) return chosen;
+  if (position === "before_char") return "before";
+  return position === "after_char" || constant === true ? "after" : "kept";
 }
 
 function isPlacedByText(content) {
@@ -119,7 +125,7 @@ function made({ entries }, form) {
   const ids = entries.map((entry) => entry?.id).filter(Number.isSafeInteger);
   const id = ids.reduce((most, each) => Math.max(most, each), -1) + 1;
   const entry = { id, keys: [], content: "", extensions: {}, enabled: true, insertion_order: 100, constant: false };
-  return changed({ ...entry, position: "after_char" }, form);
+  return changed({ ...entry, ...NEW }, form);
 }
 
 /** How far a book looks back for entries, as its form has it: {least, most}; 0 each if it does not say. */

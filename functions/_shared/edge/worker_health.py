@@ -114,6 +114,15 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
     return None
 
 
+def unavailable_since(record: object) -> datetime | None:
+    """Since when a worker that cannot be used is away, by its stored record: since it became
+    unhealthy, else since its last check. None if the record does not say."""
+    health = WorkerHealth.parse(record)
+    if health is None:
+        return None
+    return health.checked_at if health.is_healthy else health.since
+
+
 def _is_fresh(checked_at: datetime, now: datetime) -> bool:
     """A record from the future is as useless as an old one: some clock is wrong."""
     return abs(now - checked_at) <= MAX_AGE

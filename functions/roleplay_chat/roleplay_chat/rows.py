@@ -192,6 +192,8 @@ class FactRow(Row):
     since: datetime | None = None
     position: int | None = None
     """That of the last message that said it, if its own message is in this conversation."""
+    is_new: bool = False
+    """Whether the person wrote it after the beginning of the prompt last changed."""
     is_unread: bool = False
     is_rated: bool = False
     hides: list[UUID] = Field(default_factory=list)

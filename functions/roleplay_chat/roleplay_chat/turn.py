@@ -179,6 +179,7 @@ async def _reply(
     elif error is None and not running.is_stopped:
         memory.begin(
             planned.first,
+            planned.measure,
             prompts.signals,
             prompts.lore,
             prompts.ingredients,

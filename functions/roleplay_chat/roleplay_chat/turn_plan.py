@@ -8,6 +8,7 @@ from uuid import UUID
 
 from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
+from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.facts import chars_to_weigh, weighed
@@ -85,6 +86,15 @@ class Planned:
     def first(self) -> Target | None:
         """The target that is tried first."""
         return next(iter((*self.plan.targets, *self.plan.last_resort)), None)
+
+    @property
+    def measure(self) -> Target | None:
+        """The target whose prompts decide when notes are due: of the one that is tried first and
+        the one that it may stand in for, the one with the longer prompts. What is noted is in no
+        history any more, so a few minutes with a small model must not cost a large one its own.
+        """
+        known = [target for target in (self.first, self.plan.usual) if target]
+        return max(known, key=lambda target: RequestShape.for_target(target).budget, default=None)
 
     @property
     def last_reply(self) -> str:

@@ -78,8 +78,6 @@ class PromptScreen:
         )
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
-        self._budget = 0
-        """The tokens of the last prompt built."""
         self._said_last = ""
         """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
@@ -109,8 +107,7 @@ class PromptScreen:
     @property
     def history_room(self) -> int:
         """The tokens that the last prompt has for the history."""
-        made_of = self.ingredients
-        return self._budget - made_of.others if made_of else 0
+        return self.ingredients.room if self.ingredients else 0
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -170,7 +167,6 @@ class PromptScreen:
                 rule=rule,
             )
             built = await self._clients.in_thread_unless(self._is_simple, builder.build, spec)
-            self._budget = spec.budget
             reading = PromptReading(built.passages)
             self._said_last = reading.said_last
             self.signals = [*self._written, *await self._signals_of(reading)]

@@ -16,7 +16,16 @@ from edge.pricing import COMPLETION, PROMPT, is_free, price
 from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.sampling import read_limits, within_bounds
-from roleplay_chat.generation.workers import ANY, WORKER, rank, requested_worker, why_away
+from roleplay_chat.generation.workers import (
+    ANY,
+    LONG_ABSENCE,
+    WORKER,
+    is_gone,
+    preferred,
+    rank,
+    requested_worker,
+    why_away,
+)
 from roleplay_chat.messages import ROLES, Roles
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow, WorkerRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
@@ -130,6 +139,8 @@ class Plan:
     """Whether any of the team's workers is as requested."""
     is_chosen: bool = True
     """Whether the person chose the requested target; False: it is the default."""
+    usual: Target | None = None
+    """The requested target, also if it is away for a short time; None if it is gone for longer."""
 
     def used_fallback(self, target: Target) -> bool:
         """Whether `target` is not the requested one."""
@@ -208,6 +219,8 @@ class _Head(NamedTuple):
     requested: str | None
     why_not: str | None
     """The reason if the requested target is not tried first."""
+    usual: Target | None = None
+    """The requested target itself, or the worker that the conversation usually has."""
 
 
 def plan(model_provider: str | None, candidates: Candidates) -> Plan:
@@ -226,7 +239,8 @@ def plan(model_provider: str | None, candidates: Candidates) -> Plan:
     if asked:
         head = _worker_head(asked, candidates, workers)
     elif any_worker:
-        head = _Head((*workers.free, *workers.away), WORKER, None)
+        usual = _usual_worker(candidates, None)
+        head = _Head((*workers.free, *workers.away), WORKER, None, usual)
     else:
         head = _model_head(model_provider, models, free_only=candidates.free_only)
     substitutes = [
@@ -241,6 +255,7 @@ def plan(model_provider: str | None, candidates: Candidates) -> Plan:
         why_not=None if is_first else head.why_not,
         any_worker=any_worker,
         is_chosen=bool(model_provider),
+        usual=None if head.usual and _is_gone(head.usual, candidates) else head.usual,
     )
 
 
@@ -265,12 +280,19 @@ def _rank(candidates: Candidates, workers: Sequence[WorkerRow], asked: str | Non
 def _worker_head(asked: str, candidates: Candidates, workers: _Workers) -> _Head:
     """The head of the order for the worker with the name `asked`, or `ANY`."""
     targets = (*workers.free, *workers.away)
+    usual = _usual_worker(candidates, asked)
     if asked == ANY:
         why_not = _why_no_worker(candidates.workers, workers.full, candidates.now)
-        return _Head(targets, WORKER, why_not)
+        return _Head(targets, WORKER, why_not, usual)
     named = (own.name for own in (*targets, *workers.full) if own.worker == asked)
     why_not = _why_not_worker(asked, candidates.workers, workers.full, candidates.now)
-    return _Head(targets, next(named, None), why_not)
+    return _Head(targets, next(named, None), why_not, usual)
+
+
+def _usual_worker(candidates: Candidates, asked: str | None) -> Target | None:
+    present = [worker for worker in candidates.workers if worker.url]
+    worker = preferred(present, candidates.key, asked=asked)
+    return _worker_target(worker, candidates.sampling) if worker else None
 
 
 def _model_head(
@@ -284,7 +306,16 @@ def _model_head(
     model, own = chosen
     if free_only and not _is_free(model):
         return _Head((), own.name, "Today's budget for paid models is used up")
-    return _Head((own,), own.name, None)
+    return _Head((own,), own.name, None, own)
+
+
+def _is_gone(target: Target, candidates: Candidates) -> bool:
+    """Whether the target is away for so long that others do not merely stand in for it."""
+    later = candidates.now + LONG_ABSENCE
+    named = (worker for worker in candidates.workers if worker.name == target.worker)
+    return on_cooldown(target, candidates.cooldowns, later) or any(
+        is_gone(worker, candidates.now) for worker in named
+    )
 
 
 def _divide(

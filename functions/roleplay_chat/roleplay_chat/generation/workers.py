@@ -6,16 +6,18 @@ has a copy of the first choice, private.preferred_worker, to count the turns in 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
 
-from edge.worker_health import why_unavailable
+from edge.worker_health import unavailable_since, why_unavailable
 from roleplay_chat.rows import WorkerRow
 
 WORKER = "chat_worker"
 """In a request: any worker. As a name: the worker of the settings."""
 WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
+LONG_ABSENCE = timedelta(hours=1)
+"""After this time another target does not merely stand in for one that is away."""
 ANY = "*"
 
 
@@ -73,6 +75,22 @@ def rank(
     free.sort(key=lambda worker: worker.name != asked)
     full = sorted((worker for worker in present if load(worker) >= 1), key=load)
     return Ranking(tuple(free), tuple(full), tuple(away))
+
+
+def preferred(workers: Sequence[WorkerRow], key: str, *, asked: str | None) -> WorkerRow | None:
+    """The worker that the conversation `key` has as long as none is full or away."""
+    idle = [worker.model_copy(update={"running": None}) for worker in workers]
+    ranking = rank(idle, key, asked=asked, is_away=lambda _: False)
+    return next(iter(ranking.free), None)
+
+
+def is_gone(worker: WorkerRow, now: datetime) -> bool:
+    """Whether a worker has been unavailable for longer than `LONG_ABSENCE`, or nobody knows for how
+    long."""
+    if why_away(worker, now) is None:
+        return False
+    since = unavailable_since(worker.health)
+    return since is None or now - since > LONG_ABSENCE
 
 
 def load(worker: WorkerRow) -> float:

@@ -24,7 +24,7 @@ from roleplay_chat.turn_cache import text_memory
 
 Position = Literal[
     "before_char", "after_char", "in_chat", "note_top", "note_bottom", "examples_top",
-    "examples_bottom", "personality", "scenario", "outlet",
+    "examples_bottom", "personality", "scenario", "outlet", "after_history",
 ]  # fmt: skip
 """The places of entries in the prompt. Author's notes are among the messages."""
 Logic = Literal["and_any", "not_all", "not_any", "and_all"]
@@ -388,7 +388,7 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
     rank = number_or_text(row.get("priority"))
     selective = row.get("selective") is True
     placement = _placement(row, more, decorators)
-    return Entry(
+    entry = Entry(
         content=content,
         keys=_texts(row.get("keys")),
         secondary=_texts(row.get("secondary_keys")) if selective else (),
@@ -419,6 +419,16 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
         place=place,
         id=_identity(row.get("id"), place),
     )
+    if placement.is_chosen or not _comes_and_goes(entry):
+        return entry
+    return replace(entry, position="after_history")
+
+
+def _comes_and_goes(entry: Entry) -> bool:
+    """Whether an entry is in some prompts and not in others."""
+    is_counted = entry.cooldown or entry.every_replies or entry.delay_level
+    is_chosen = entry.probability < 100 or entry.groups or entry.generations
+    return not entry.always or bool(is_counted or is_chosen)
 
 
 def _own_or(own: object, other: object) -> object:
@@ -500,6 +510,8 @@ class _Placement(NamedTuple):
     depth: int = 0
     role: Role = "system"
     outlet: str = ""
+    is_chosen: bool = True
+    """Whether the author chose it."""
 
 
 def _placement(
@@ -521,8 +533,12 @@ def _placement(
     if position in ("note_top", "note_bottom"):
         return _Placement(position, DEFAULT_DEPTH)
     plain: Position = "before_char" if row.get("position") == "before_char" else "after_char"
-    outlet = _outlet_name(more)
-    return _Placement(position or plain, role=role, outlet=outlet if position == "outlet" else "")
+    return _Placement(
+        position or plain,
+        role=role,
+        outlet=_outlet_name(more) if position == "outlet" else "",
+        is_chosen=position is not None or row.get("position") == plain,
+    )
 
 
 def _outlet_name(more: Mapping[str, Any]) -> str:

@@ -259,6 +259,7 @@ def next_batches(
     *,
     room: int,
     capacity: int,
+    longest: int | None = None,
     most_bytes: int = MAX_HISTORY_BYTES,
     heard: Sequence[MessageRow] | None = None,
     tokens: Tokens = UNCALIBRATED,
@@ -267,9 +268,10 @@ def next_batches(
     """The messages to summarise now, in order; none while everything fits.
 
     `heard` is the history as the prompt has it, with names in front of messages, if it has any.
-    `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` is how
-    many tokens the summarising model can read, by the plain estimate; `most_bytes` is how many
-    bytes of messages the database reads. `refuses` is asked once, if anything is due.
+    `room` is the history's room in the prompt, and `longest` what a message takes of it at most, in
+    tokens counted by `tokens`; `capacity` is how many tokens the summarising model can read, by the
+    plain estimate; `most_bytes` is how many bytes of messages the database reads. `refuses` is
+    asked once, if anything is due.
     """
     if memory is None or not memory.may_write:
         return []
@@ -280,7 +282,8 @@ def next_batches(
         return _batches(lost, memory, capacity, refuses)
 
     rows = [*lost, *history]
-    costs = [_cost(row, tokens) for row in (*lost, *(heard or history))]
+    longest = room if longest is None else longest
+    costs = [min(_cost(row, tokens), longest) for row in (*lost, *(heard or history))]
     cost = sum(costs)
     share = _share_read(history, most_bytes)
     # The history ends where the prompt or the database does, whichever comes first.

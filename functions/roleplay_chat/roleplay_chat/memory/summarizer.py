@@ -107,6 +107,7 @@ class Summarizer:
     def begin(
         self,
         reply: Target | None,
+        measure: Target | None,
         signals: Sequence[PartSignals],
         lore: Sequence[Entry],
         prompt: Ingredients | None,
@@ -114,22 +115,27 @@ class Summarizer:
     ) -> None:
         """Start a summary if one is due.
 
-        `reply` is the target that is tried first for the reply, `signals` the signals in the turn's
-        texts, `lore` the book entries that the turn activates, `prompt` and `room` the ingredients
-        of its prompt and the tokens that this has for the history.
+        `reply` is the target that is tried first for the reply, `measure` the one whose prompts
+        decide what is due, `signals` the signals in the turn's texts, `lore` the book entries that
+        the turn activates, `prompt` and `room` the ingredients of the reply's prompt and the tokens
+        that this has for the history.
         """
-        if not self._settings.memory_enabled or reply is None or prompt is None:
+        if not self._settings.memory_enabled or reply is None or measure is None or prompt is None:
             return
         self._heard = prompt.history
+        least = builder.min_history_room(RequestShape.for_target(measure).budget)
+        is_same = measure.name == reply.name
         if notes.may_be_due(
             self._begun.memory,
             self._begun.history,
-            cost=prompt.history_cost,
-            min_room=max(builder.min_history_room(RequestShape.for_target(reply).budget), room),
+            cost=prompt.history_cost
+            if is_same
+            else builder.cost_at_most(prompt.history, measure.tokens),
+            min_room=max(least, room) if is_same else least,
             most_bytes=self._begun.most_bytes,
         ):
             self._signals, self._lore = signals, lore
-            self._task = asyncio.create_task(self._write(reply))
+            self._task = asyncio.create_task(self._write(reply, measure))
 
     async def to_save(self) -> dict[str, Any] | None:
         """The result to save with the finished reply; None if there is none."""
@@ -189,11 +195,11 @@ class Summarizer:
         tried = {"from": first.covers, "to": first.upto, "digest": first.digest}
         return {"wait_seconds": wait_seconds, **tried, **after}
 
-    async def _write(self, reply: Target) -> dict[str, Any] | None:
+    async def _write(self, reply: Target, measure: Target) -> dict[str, Any] | None:
         """What to save, in the format of private.remember; None if nothing is due or it failed."""
         try:
             try:
-                plan = await self._clients.in_thread(self._plan, reply)
+                plan = await self._clients.in_thread(self._plan, measure)
             except ContentRefused as refused:
                 # Whatever the messages say. Another turn may be without what is refused.
                 self._log_content_refused(refused.finding)
@@ -240,35 +246,37 @@ class Summarizer:
         macros = build_macros(begun, self._request)
         return await self._clients.in_thread(notes.without_outdated, batch, allowed, begun, macros)
 
-    def _plan(self, reply: Target) -> Plan | None:
+    def _plan(self, measure: Target) -> Plan | None:
         """Choose the batches and the targets, with the workers as a last resort; None without
         targets."""
         begun = self._begun
         targets = memory_targets(Candidates.from_turn(begun, self._tier))
         if not targets:
             return None
-        shape = RequestShape.for_target(reply)
+        shape = RequestShape.for_target(measure)
         spec = builder.PromptSpec(
             begun,
             self._request,
             self._tier,
-            family=reply.family,
+            family=measure.family,
             context_tokens=shape.context_tokens,
             max_tokens=shape.max_tokens,
             prompt_tokens=shape.prompt_tokens,
-            tokens=reply.tokens,
+            tokens=measure.tokens,
             lore=self._lore,
         )
-        longest = _context_tokens(targets[0])
+        room = max(builder.history_room(spec), 0)
+        capacity = _context_tokens(targets[0])
         self._batches = notes.next_batches(
             begun.memory,
             begun.history,
-            room=max(builder.history_room(spec), 0),
-            capacity=notes.capacity(begun, longest),
+            room=room,
+            capacity=notes.capacity(begun, capacity),
+            longest=builder.longest_shown(spec.budget, room),
             most_bytes=begun.most_bytes,
             heard=self._heard,
-            tokens=reply.tokens,
-            refuses=lambda rows: self._refused(rows, budget=longest - notes.MAX_TOKENS),
+            tokens=measure.tokens,
+            refuses=lambda rows: self._refused(rows, budget=capacity - notes.MAX_TOKENS),
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
         return Plan(

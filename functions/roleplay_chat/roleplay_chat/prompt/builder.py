@@ -56,6 +56,9 @@ from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 CUT_SHARE, CUT_TOKENS = 0.3, 3_000
 """How much more than necessary is cut off a history that is too long: a share of its room, and
 tokens. See `_first_kept`."""
+LONG_SHARE, MAX_LONG_SHARE = 0.25, 0.6
+"""The share of the budget for a message of a history that is too long, and the most of the
+history's room for it: see `longest_shown`."""
 HISTORY_SHARE = 0.25
 """The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
@@ -109,6 +112,7 @@ _Fitted = tuple[PromptMessage, PromptMessage]
 _SEARCHED = {"depth_prompt": "chardepthprompt"}
 """The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
+_AFTER_HISTORY = "[More of the world, as far as it bears on the next message:]"
 _MEMORY = "What is remembered"
 _SENTENCE_BEGINNING = re.compile(r"""[.!?…]["'”’»)*_]*\s+|[。！？][”’」』]*\s*|\n\s*""")
 _WORD_BEGINNING = re.compile(r"\s+")
@@ -189,10 +193,15 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    cost = _cost_at_most(frame.history, spec.tokens)
+    cost = cost_at_most(frame.history, spec.tokens)
     kept = _kept(spec, frame, cost)
+    if frame.macros.steps_used and kept and kept[0].position > frame.history[0].position:
+        # No summary was written, so only the cut says where the history begins.
+        frame = _frame(spec, step=kept[0].position)
+        cost = cost_at_most(frame.history, spec.tokens)
+        kept = _kept(spec, frame, cost)
     recalled = _recalled(spec, kept, frame)
-    spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
+    spoken = [*map(_message, kept), *frame.after_history, *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
     messages = [system, *_with_notes(spoken, frame.among)]
@@ -206,15 +215,16 @@ def build(spec: PromptSpec) -> Prompt:
         closing=[*frame.notes, *frame.closing],
         found=frame.found,
         lore=frame.lore,
-        facts_left_out=frame.memory.left_out,
+        facts_left_out=[*frame.memory.left_out, *frame.new_facts],
         summary=frame.memory.summary,
         history=frame.history,
         history_cost=cost,
         kept=kept,
-        recalled_facts=recalled.facts,
+        recalled_facts=[*recalled.facts, *frame.new_facts],
         recalled=recalled.rows,
         recalled_messages=recalled.messages,
-        others=spec.budget - frame.room,
+        others=spec.budget - frame.room - frame.new_cost,
+        room=frame.room,
     )
     return Prompt.from_messages(arranged(messages, spec.roles), ingredients, frame.macros.variables)
 
@@ -225,7 +235,7 @@ def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variabl
     """
     if not (books := books_of(begun)):
         return []
-    macros = build_macros(begun, request).keeping(variables).standing_still()
+    macros = build_macros(begun, request).keeping(variables).standing_still(_summarised(begun))
     names = names_in(macros)
     in_patterns = names.having(**{name: escaped(value) for name, value in names.values.items()})
     return match_entries(
@@ -241,6 +251,11 @@ def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variabl
     )
 
 
+def _summarised(begun: BegunTurn) -> int:
+    """The last position that the summary covers; 0 if there is none."""
+    return begun.memory.covers_position if begun.memory else 0
+
+
 def _searched_text(name: str, macros: Macros) -> str:
     """A text of the character or the persona for the lorebook. Only the prompt sets variables."""
     text = macros.texts.get(_SEARCHED.get(name, name)) or macros.values.get(name, "")
@@ -248,14 +263,33 @@ def _searched_text(name: str, macros: Macros) -> str:
 
 
 def history_room(spec: PromptSpec) -> int:
-    """The tokens that `build` has for the history."""
-    return _frame(spec).room
+    """The tokens that `build` has for the history in this turn and the next ones: a message of the
+    person that is as long only once counts as `longest_shown`, as it does in the next ones."""
+    frame = _frame(spec)
+    said = _cost(frame.closing[-1], spec.tokens)
+    room = frame.room + said
+    last = next((row for row in reversed(frame.history) if row.sender == "user"), None)
+    usual = 0 if last is None else _row_cost(last, spec.tokens)
+    return room - min(said, max(usual, longest_shown(spec.budget, room)))
 
 
 def min_history_room(budget: int) -> int:
     """The tokens that the history has in any prompt of this size, in tokens."""
     left = budget - int(budget * CLOSING_SHARE)
     return int(min(budget * HISTORY_SHARE, left / 2))
+
+
+def longest_shown(budget: int, room: int) -> int:
+    """The tokens that a message has in a history that is too long for `room` tokens. A longer one
+    loses its middle, so that it neither pushes out all others nor is pushed out by the next ones.
+
+    A fixed share of the budget, because the prompts of several turns begin with it; if the room is
+    small, half of this, a quarter and so on.
+    """
+    longest = int(budget * LONG_SHARE)
+    while longest > max(room, 0) * MAX_LONG_SHARE:
+        longest //= 2
+    return longest
 
 
 @dataclass(frozen=True)
@@ -288,16 +322,24 @@ class _Frame:
     among: Sequence[PromptMessage]
     """The notes and the entries that are placed among the messages, in their order at the same
     depth."""
+    after_history: Sequence[PromptMessage]
+    """The message with the entries that come and go and have no place of their own, so that the
+    prompt before it stays the same; a list of one or none."""
     asked: Sequence[PromptMessage]
     """The notes and the closing messages, uncut."""
     found: Sequence[Entry]
     """The activated entries that have a place in the prompt, of which `lore` are those that fit."""
     memory: _Memory
+    new_facts: Sequence[FactRow]
+    """Facts that stand with what is recalled, so that the prompt before it stays the same."""
+    new_cost: int
+    """Their tokens."""
     macros: Macros
     """With the variables after all texts of authors."""
 
 
-def _frame(spec: PromptSpec) -> _Frame:
+def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
+    """`step` is the position where the history begins, by default where the summary ends."""
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
     variables = Variables(spec.variables)
     if (found := spec.lore) is None:
@@ -308,7 +350,7 @@ def _frame(spec: PromptSpec) -> _Frame:
     macros = _macros(spec).keeping(variables).filling(texts_by_outlet(in_outlets))
     heard = as_heard(begun, macros["user"])
     # In the order of the prompt, for the variables that texts set and read.
-    texts = macros.standing_still()
+    texts = macros.standing_still(_summarised(begun) if step is None else step)
     house = _own_text(_template(begun.templates, spec.tier, spec.family), request, texts)
     own = _own_prompt(begun, house, texts)
     parts = _parts(begun, request, texts)
@@ -319,6 +361,11 @@ def _frame(spec: PromptSpec) -> _Frame:
     asked = _closing(heard, request, macros)
     closing = _fit_closing(asked, budget, spent, tokens)
     spent += sum(_cost(message, tokens) for message in closing)
+    new_facts = _new_facts(begun, recall.budget(budget) // 2, tokens)
+    new_cost = tokens.count(f"{recall.written_facts(new_facts, recall.NEW_FACTS_TITLE).text}\n\n")
+    new_cost = new_cost + TOKENS_PER_MESSAGE if new_facts else 0
+    spent += new_cost
+    begun = _without_facts(begun, new_facts)
     room = _system_room(budget, spent)
     template = _opening_section(spec.tier, house, own, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
@@ -332,10 +379,12 @@ def _frame(spec: PromptSpec) -> _Frame:
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
     examples = f"## {_examples_title(begun)}\n"
-    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n{examples}") if found else 0
-    lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
+    titles = f"## {_BEFORE}\n## {_AFTER}\n{examples}{_AFTER_HISTORY}\n"
+    unused -= tokens.count(titles) if found else 0
+    lore = _lore(begun, found, min(unused, int(budget * LORE_SHARE)), tokens)
     among = _among_messages(character_notes, person_notes, lore)
-    entry_tokens = sum(_cost(note, tokens) for note in among) - note_tokens
+    after_history = _after_history(lore)
+    entry_tokens = sum(_cost(note, tokens) for note in (*among, *after_history)) - note_tokens
     world = _world(begun, lore, parts)
     world_tokens = sum(_need(part, tokens) for pair in world.values() for part in pair)
     lore_tokens = world_tokens + entry_tokens
@@ -367,9 +416,12 @@ def _frame(spec: PromptSpec) -> _Frame:
         cut=cut,
         notes=notes,
         among=among,
+        after_history=after_history,
         asked=uncut,
         found=wanted_entries(found, named, macros.outlets),
         memory=memory,
+        new_facts=new_facts,
+        new_cost=new_cost,
         macros=macros,
     )
 
@@ -566,6 +618,25 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     return _Memory(text, left_out, fitting)
 
 
+def _new_facts(begun: BegunTurn, budget: int, tokens: Tokens) -> list[FactRow]:
+    """The facts that the person wrote since the beginning of the prompt last changed, within
+    `budget` tokens. They move there when it changes anyway."""
+    new = [fact for fact in begun.shown_facts if fact.is_new]
+    title = tokens.count(f"{recall.NEW_FACTS_TITLE}\n")
+    _, left_out = _fact_lines(new, budget - title, tokens)
+    return _without(new, left_out)
+
+
+def _without_facts(begun: BegunTurn, facts: Sequence[FactRow]) -> BegunTurn:
+    left = _without(begun.facts, facts)
+    return begun.model_copy(update={"facts": left}) if facts else begun
+
+
+def _without(facts: Sequence[FactRow], others: Sequence[FactRow]) -> list[FactRow]:
+    known = {id(fact) for fact in others}
+    return [fact for fact in facts if id(fact) not in known]
+
+
 def _is_kept(fact: FactRow) -> bool:
     return fact.pinned or fact.importance >= KEPT_IMPORTANCE
 
@@ -680,20 +751,50 @@ def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
 
 
 def _kept(spec: PromptSpec, frame: _Frame, cost: int) -> Sequence[MessageRow]:
-    """The messages of the history that are sent, oldest first: at least the newest one, or its end
-    if it is longer than the room. The whole history costs at most `cost` tokens."""
-    reserve = min(recall.budget(spec.budget), int(frame.room * RECALL_SHARE))
-    kept = _recent(frame.history, frame.room, reserve, cost, spec.tokens, is_cut=spec.begun.is_cut)
-    if kept or not frame.history:
-        return kept
-    newest, said = frame.history[-1], spec.begun.history[-1].content
-    limit = frame.room - TOKENS_PER_MESSAGE
-    if spec.tokens.count(newest.content) <= limit:
-        return [newest]
+    """The messages of the history that are sent, oldest first: at least the newest one. If not all
+    of them fit, long ones lose their middle. The whole history costs at most `cost` tokens."""
+    history, room, tokens = frame.history, frame.room, spec.tokens
+    is_cut = spec.begun.is_cut
+    if not history or (not is_cut and cost <= room):
+        return history
+    longest = longest_shown(spec.budget, room)
+    reserve = min(recall.budget(spec.budget), int(room * RECALL_SHARE))
+    first = _first_kept(history, room, reserve, longest, tokens, is_cut=is_cut)
+    *others, newest = history[first:]
+    shown = [_without_its_middle(row, longest, tokens) for row in others]
+    limit = _longest_newest(longest, room)
+    if spec.begun.turn.continues is None:
+        last = _without_its_middle(newest, limit, tokens)
+    else:
+        last = _with_its_end(newest, spec.begun.history[-1].content, limit, tokens)
+    return [*shown, last] if last.content else shown
+
+
+def _longest_newest(longest: int, room: int) -> int:
+    """As `longest_shown`, for the newest message. It may be longer, because no beginning of a
+    prompt depends on it."""
+    return min(2 * longest, max(room, 0))
+
+
+def _without_its_middle(row: MessageRow, limit: int, tokens: Tokens) -> MessageRow:
+    """The message within `limit` tokens, with its beginning and its end."""
+    limit -= TOKENS_PER_MESSAGE
+    if (ends := tokens.both_ends(row.content, limit)) is None:
+        return row
+    shown = "".join(ends)
+    return replace(row, content=shown if tokens.count(shown) <= limit else "")
+
+
+def _with_its_end(row: MessageRow, said: str, limit: int, tokens: Tokens) -> MessageRow:
+    """The message within `limit` tokens with the end of what was `said`, from which a model can go
+    on."""
+    limit -= TOKENS_PER_MESSAGE
+    if tokens.count(row.content) <= limit:
+        return row
     # With several people, a name stands before what was said.
-    name = newest.content.removesuffix(said)
-    end = _end(said, limit - spec.tokens.count(name), spec.tokens)
-    return [replace(newest, content=name + end)] if end else []
+    name = row.content.removesuffix(said)
+    end = _end(said, limit - tokens.count(name), tokens)
+    return replace(row, content=name + end if end else "")
 
 
 def _end(text: str, limit: int, tokens: Tokens) -> str:
@@ -709,38 +810,45 @@ def _end(text: str, limit: int, tokens: Tokens) -> str:
     return text[start:]
 
 
-def _recent(
+def _first_kept(
     history: Sequence[MessageRow],
     room: int,
     reserve: int,
-    cost: int,
+    longest: int,
     tokens: Tokens,
     *,
     is_cut: bool = False,
-) -> Sequence[MessageRow]:
-    """The newest messages that fit in `room` tokens, oldest first, of those that cost at most
-    `cost`. If not all do, `reserve` tokens are left for recalled ones. A history that the database
-    has cut (`is_cut`) begins with another message in every turn, so it is cut here even if it
-    fits."""
-    if cost <= room and not is_cut:
-        return history
-    return history[_first_kept(history, min(room - reserve, cost), tokens) :]
+) -> int:
+    """Where to cut a history that is too long for `room` tokens; 0 if all of it fits when long
+    messages have lost their middle: see `longest_shown`. Otherwise `reserve` tokens are left for
+    recalled messages. A history that the database has cut (`is_cut`) begins with another message in
+    every turn, so it is cut here even if it fits.
 
-
-def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
-    """Where to cut a history that is too long for `room` tokens. Of the cuts that keep nearly as
-    much as fits, the one with the highest grade, which stays the highest for as long as it is among
-    them. So most turns only append to the prompt of the turn before, which stays cached.
+    Of the cuts that keep nearly as much as fits, the one with the highest grade, which stays the
+    highest for as long as it is among them. So most turns only append to the prompt of the turn
+    before, which stays cached.
     """
+    costs: list[int] = []
+    spent = 0
+    while len(costs) < len(history) and spent <= room:
+        limit = longest if costs else _longest_newest(longest, room)
+        costs.append(min(_row_cost(history[-1 - len(costs)], tokens), limit))
+        spent += costs[-1]
+    if spent <= room and not is_cut:
+        return 0
+    room = min(room - reserve, spent)
     least = room - min(CUT_SHARE * room, CUT_TOKENS)
     first = latest = len(history)
     spent = 0
-    while first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= room:
+    for cost in costs:
+        if (spent := spent + cost) > room:
+            break
         first -= 1
         if spent <= least:
             latest = first
-    places = range(first, min(latest, len(history) - 1) + 1)
-    return max(places, key=lambda place: (_grade(history[place].position), -place), default=first)
+    last = len(history) - 1
+    places = range(min(first, last), min(latest, last) + 1)
+    return max(places, key=lambda place: (_grade(history[place].position), -place))
 
 
 def _grade(position: int) -> int:
@@ -763,8 +871,9 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     person's message. They use the room that the history leaves."""
     before = history[0].position if history else None
     is_any_earlier = any(before is None or row.position < before for row in spec.begun.recalled)
+    new = recall.written_facts(frame.new_facts, recall.NEW_FACTS_TITLE)
     if not is_any_earlier and not frame.memory.left_out:
-        return _Recalled()
+        return _Recalled(messages=[PromptMessage("system", new)] if new.runs else [])
     said, tokens = spec.begun.turn.message or "", spec.tokens
     names = {"user": frame.macros["user"], "character": frame.macros["char"]}
     left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
@@ -782,7 +891,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
         tokens=tokens,
         tier=spec.tier,
     )
-    recalled = joined("\n\n", [written, recall.written(rows, names)])
+    recalled = joined("\n\n", [new, written, recall.written(rows, names)])
     return _Recalled(facts, rows, [PromptMessage("system", recalled)] if recalled.runs else [])
 
 
@@ -844,6 +953,15 @@ def _entries_at(position: Position, lore: Sequence[Entry]) -> list[PromptMessage
     ]
 
 
+def _after_history(lore: Sequence[Entry]) -> list[PromptMessage]:
+    texts = [entry for entry in lore if entry.position == "after_history"]
+    pieces = [Piece.from_text(entry.part, entry.content.strip()) for entry in texts]
+    if not (said := joined("\n\n", pieces)).runs:
+        return []
+    title = (None, f"{_AFTER_HISTORY}\n")
+    return [PromptMessage("system", Piece.from_runs([title, *said.runs]))]
+
+
 def _among_messages(
     character_notes: Sequence[_Fitted], person_notes: Sequence[_Fitted], lore: Sequence[Entry]
 ) -> list[PromptMessage]:
@@ -888,7 +1006,7 @@ def _with_notes(
     return noted
 
 
-def _cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
+def cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
     """An upper bound for the sum of `_row_cost`, in a single count."""
     whole = tokens.count("".join([row.content for row in rows]))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(rows)

@@ -63,7 +63,7 @@ class Ingredients:
     history_cost: int
     """The tokens that they have at most."""
     kept: Sequence[MessageRow]
-    """The newest of them, which fit. If not even the last one does, a row with its end."""
+    """The newest of them, as they were sent: long ones without their middle."""
     recalled_facts: Sequence[FactRow]
     """Those of them that were recalled."""
     recalled: Sequence[RecalledRow]
@@ -71,7 +71,9 @@ class Ingredients:
     recalled_messages: Sequence[PromptMessage]
     """The formatted text of both."""
     others: int
-    """The tokens of everything except the history and recalled messages."""
+    """The tokens of everything except the history and what is recalled."""
+    room: int
+    """The tokens that the history may have."""
 
 
 def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
@@ -163,17 +165,18 @@ def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
     recalled = sum(_cost(message, made_of.tokens) for message in made_of.recalled_messages)
     rest = total - made_of.others - rule - recalled
     if made_of.kept:
-        yield _part("history", max(rest, 0), _whole_message(made_of))
+        yield _part("history", max(rest, 0), _whole_history(made_of, rest))
     if recalled:
         yield _part("recalled", recalled)
     yield from _closing(made_of)
 
 
-def _whole_message(made_of: Ingredients) -> int | None:
-    """The tokens of the only message that was sent, if it was without its beginning."""
-    whole = made_of.history[-len(made_of.kept)]
-    is_cut = made_of.kept[0] is not whole
-    return made_of.tokens.count(whole.content) + TOKENS_PER_MESSAGE if is_cut else None
+def _whole_history(made_of: Ingredients, sent: int) -> int | None:
+    """The tokens of the messages, of which `sent` were sent, if one of them was shortened."""
+    count = made_of.tokens.count
+    rows = zip(made_of.history[-len(made_of.kept) :], made_of.kept, strict=True)
+    cut = [count(row.content) - count(kept.content) for row, kept in rows if kept is not row]
+    return sent + sum(cut) if cut else None
 
 
 def _closing(made_of: Ingredients) -> Iterator[dict[str, Any]]:

@@ -161,11 +161,14 @@ class _Expansion:
 
     def chance(self, call: Call, sides: int, *more: object, lasts: bool = False) -> int:
         """A number from 0 to `sides` - 1, from the conversation, the place of the macro and, unless
-        it `lasts`, the number of messages."""
+        it `lasts`, the number of messages or the step of the history."""
         if self._digest is None:
             self._digest = digest(self._text)
         macros = self.macros
-        moment = "" if lasts else macros.messages
+        moment: object = "" if lasts else macros.messages
+        if macros.step is not None and not lasts:
+            macros.steps_used.add(macros.step)
+            moment = f"step {macros.step}"
         return draw(sides, macros.conversation, moment, self._digest, call.start, *more)
 
     def may_roll(self, dice: int) -> bool:

@@ -41,6 +41,11 @@ class Macros:
     """For chance: one conversation has the same {{pick}} for as long as it lasts."""
     messages: int = 0
     """For chance: how far the conversation is. The same for every version of a reply."""
+    step: int | None = None
+    """For chance in texts at the beginning of a prompt, instead of `messages`: the position where
+    the history begins, which is the same for several turns. None for other texts."""
+    steps_used: set[int] = field(default_factory=set, compare=False, repr=False)
+    """Gets the step when a text depends on it."""
     clock: Clock = field(default_factory=Clock)
     variables: Variables = field(default_factory=Variables)
     """Changed by macros that set some, in the order in which texts are expanded."""
@@ -65,10 +70,11 @@ class Macros:
         """The same with texts for outlets."""
         return replace(self, outlets=outlets, expanded_texts={})
 
-    def standing_still(self) -> "Macros":
-        """The same with a clock that changes once a day, for texts at the beginning of a prompt."""
+    def standing_still(self, step: int) -> "Macros":
+        """The same with a clock that changes once a day and chance that changes with the `step`,
+        for texts at the beginning of a prompt."""
         clock = self.clock.standing(self.conversation)
-        return replace(self, clock=clock, expanded_texts={})
+        return replace(self, clock=clock, step=step, expanded_texts={})
 
     def find(self, name: str) -> str | None:
         """A value by one of its names."""

@@ -51,6 +51,7 @@ def _set(words: str) -> frozenset[str]:
 
 
 FACTS_TITLE = "[Also known, as far as it bears on the next message:]"
+NEW_FACTS_TITLE = "[Also known:]"
 MAX_FACTS = 8
 """The most facts beside the recalled messages."""
 MAX_SHARE_OF_FACTS = 0.2
@@ -249,10 +250,10 @@ def _stems(text: str) -> set[str]:
     return stems
 
 
-def written_facts(facts: Sequence[FactRow]) -> Piece:
+def written_facts(facts: Sequence[FactRow], title: str = FACTS_TITLE) -> Piece:
     """The chosen facts as one text."""
     lines = "\n".join(f"- {fact.line}" for fact in facts)
-    return Piece.from_runs([(None, f"{FACTS_TITLE}\n"), ("memory", lines)] if facts else [])
+    return Piece.from_runs([(None, f"{title}\n"), ("memory", lines)] if facts else [])
 
 
 def _words(text: str) -> set[str]:

@@ -122,10 +122,11 @@ def cached_tokens(answer: Mapping[str, Any]) -> int | None:
     """The prompt tokens that a server took from its cache; None if it does not report them.
 
     OpenAI, OpenRouter, vLLM and llama.cpp have them in `prompt_tokens_details`, other providers
-    elsewhere in `usage`. The largest of these counts, because gateways fill in the fields that they
-    do not know with 0. llama.cpp servers that report no usage have `timings`.
+    elsewhere in `usage`, llama.cpp also in `timings`. The largest of these counts, because gateways
+    fill in the fields that they do not know with 0. Older llama.cpp servers have only
+    `tokens_cached`, which may include tokens that were new.
     """
-    usage = _object(answer, "usage")
+    usage = reported_usage(answer)
     reported = (
         _object(usage, "prompt_tokens_details").get("cached_tokens"),
         _object(usage, "input_tokens_details").get("cached_tokens"),
@@ -133,12 +134,15 @@ def cached_tokens(answer: Mapping[str, Any]) -> int | None:
         usage.get("num_cached_tokens"),
         usage.get("prompt_cache_hit_tokens"),
         usage.get("cache_read_input_tokens"),
+        _object(answer, "timings").get("cache_n"),
     )
-    timed = (_object(answer, "timings").get("cache_n"), answer.get("tokens_cached"))
-    for found in (reported, timed):
-        if known := [tokens for value in found if (tokens := count(value)) is not None]:
-            return max(known)
-    return None
+    known = [tokens for value in reported if (tokens := count(value)) is not None]
+    return max(known) if known else count(answer.get("tokens_cached"))
+
+
+def reported_usage(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The usage in an answer or a chunk; empty if there is none. Groq streams it in `x_groq`."""
+    return _object(answer, "usage") or _object(_object(answer, "x_groq"), "usage")
 
 
 def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:

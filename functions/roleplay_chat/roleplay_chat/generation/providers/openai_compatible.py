@@ -42,6 +42,7 @@ from roleplay_chat.generation.providers import (
     in_pieces,
     is_full,
     post,
+    reported_usage,
 )
 from roleplay_chat.generation.providers.event_stream import DONE, BodyDecoder, documents
 
@@ -286,7 +287,7 @@ class ReplyReader:
         self._read(chunk)
 
     def _read(self, chunk: Mapping[str, Any]) -> None:
-        if "usage" in chunk or "timings" in chunk:
+        if "usage" in chunk or "timings" in chunk or "x_groq" in chunk:
             self._add_usage(chunk)
         choices = chunk.get("choices")
         if chunk.get("error") or (not choices and is_error(chunk)):
@@ -318,11 +319,9 @@ class ReplyReader:
             self._add_usage(_an_object(error))
 
     def _add_usage(self, chunk: Mapping[str, Any]) -> None:
-        usage, timings = chunk.get("usage"), chunk.get("timings")
-        if not isinstance(usage, dict):
-            if not isinstance(timings, dict):
-                return
-            usage = {}
+        usage = reported_usage(chunk)
+        if not usage and not isinstance(chunk.get("timings"), dict):
+            return
         reported = {
             "prompt_tokens": count(usage.get("prompt_tokens")),
             "completion_tokens": count(usage.get("completion_tokens")),
