@@ -375,8 +375,6 @@ create trigger memory_facts_narrow after update of memory_id on public.memory_fa
 create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
-  -- Not in the statement, which may read each row of the memory.
-  v_digest constant text := md5(private.plain_words(new.content));
   v_other public.memory_facts;
   v_digest text;
 begin

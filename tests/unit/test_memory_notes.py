@@ -120,7 +120,7 @@ class TestNextBatches:
 
     def test_message_counts_as_the_prompt_shows_it(self) -> None:
         history = rows(12)
-        history[9] = history[9].model_copy(update={"content": "x" * 9_000})
+        history[9] = replace(history[9], content="x" * 9_000)
         room = {"room": 2_500, "capacity": 10**6}
         assert next_batches(MAY_WRITE, history, **room)
         assert not next_batches(MAY_WRITE, history, longest=900, **room)
