@@ -3514,7 +3514,7 @@ class TestMeanwhile:
 
     def saved(self, told: Talk, *noted: dict[str, Any]) -> dict[str, Any]:
         rows = [
-            MessageRow.model_validate(row)
+            MessageRow(**row)
             for row in told.stack.all(
                 "select position, sender, content from messages where conversation_id = %s"
                 " and is_active and position > %s order by position",
