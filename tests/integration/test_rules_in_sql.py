@@ -25,10 +25,10 @@ from roleplay_chat.generation.routing import (
     plan,
 )
 from roleplay_chat.generation.workers import ANY, affinity
-from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.messages import ROLES
 from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.rows import BegunTurn, CharacterRow, CooldownRow, WorkerRow
+from roleplay_chat.scripts import UNSPACED
 from roleplay_chat.tokens import MAX_RATIO, MIN_RATIO
 from roleplay_chat.turn_screen import FIRMER
 from tests.support.stack import Stack
