@@ -14,7 +14,7 @@ EDGE_RUNTIME := ../../tests/support/edge_runtime.ts
 BROWSER_CODE := ../../web/js ../../clients/typescript
 
 EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requests.py stop_strings.py \
-	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py memory_facts.py \
+	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py facts_*.py summary_edited.py \
 	message_actions_and_memory.py failure_*.py models_on_cooldown.py content_policy.py adult_tier.py \
 	limits.py usage.py usage_reports.py calibration.py cards.py character_portraits.py health_check.py scheduled_health_check.py \
 	provider_checks.py access.py verify.py chaos.py) tests/soak

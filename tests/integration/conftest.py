@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from edge.logs import JsonFormatter
+from tests.support.answers import text
+from tests.support.facts import STORY, say
 from tests.support.stack import Stack, User
 from tests.support.talk import CANARY, Talk
 from tests.support.waiting import wait_until
@@ -28,6 +30,14 @@ def talk(stack: Stack) -> Iterator[Talk]:
     stored = [stack.all(f"select * from {table}") for table in ("messages", "turns")]  # noqa: S608
     assert CANARY not in str(stored)
     assert CANARY not in str(talk.log)
+
+
+@pytest.fixture
+def told(talk: Talk) -> Talk:
+    """A conversation of six messages, with no memory yet."""
+    say(talk, *STORY)
+    talk.stack.upstream.always(text("Yes."))
+    return talk
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.integration.test_memory import MESSAGES, fill, shorten_prompts
 from tests.support.answers import reply, text
+from tests.support.memory import MESSAGES, fill, shorten_prompts
 from tests.support.notes import asked_for_notes, either, prompts, written
 from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import VENICE, Talk

@@ -10,8 +10,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from roleplay_chat.tokens import UNCALIBRATED
-from tests.integration.test_memory import shorten_prompts
 from tests.support.answers import error, text
+from tests.support.memory import shorten_prompts
 from tests.support.notes import asked_for_notes, either, written
 from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.talk import VENICE, Talk

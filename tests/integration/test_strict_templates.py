@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.integration.test_memory import MESSAGES, SUMMARY, fill, summary, take_turn
 from tests.support.answers import abort, error, reply, stream, text, worker_chat, worker_error
 from tests.support.functions import serve
+from tests.support.memory import MESSAGES, SUMMARY, fill, summary, take_turn
 from tests.support.notes import written
 from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing
