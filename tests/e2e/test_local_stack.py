@@ -12,11 +12,11 @@ import psutil  # type: ignore[import-untyped]
 from dev.stack.worker import CONTEXT_TOKENS
 from dev.terminal.client import Chat
 from roleplay_chat.prompt import recall
-from tests.integration.test_provider_checks import catalog, listed
 from tests.support import patient
 from tests.support.answers import text, worker_healthy
 from tests.support.cards import CARDS, card
 from tests.support.functions import serve_process
+from tests.support.provider_checks import catalog, listed
 from tests.support.talk import VENICE
 from tests.support.upstream import Answer, Exchange, running_upstream
 from tests.support.waiting import wait_until

@@ -8,8 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Route, expect
 
-from tests.e2e.test_web_characters import HOLD, PASS, fits
 from tests.support.person import Person
+from tests.support.timers import HOLD, PASS
+from tests.support.widths import fits
 
 PHRASE = "delete my account"
 LATER = "2099-01-01T12:00:00Z"

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.test_web_characters import fits
 from tests.support import patient
 from tests.support.person import PASSWORD, Person, operator
+from tests.support.widths import fits
 from tests.support.working_copy import WorkingCopy
 
 

@@ -9,32 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 from tests.support.axe import serious
 from tests.support.person import Person, operator
+from tests.support.timers import HOLD, PASS
 from tests.support.waiting import wait_until
-
-WIDTHS = (320, 390, 768, 1280)
-WIDER = "document.documentElement.scrollWidth > innerWidth"
-DIALOG_WIDER = """() => { const each = document.querySelector("dialog");
-  return each.scrollWidth > each.clientWidth; }"""
-
-
-def fits(page: Page) -> None:
-    """At no width does the page or its dialog scroll sideways, and axe finds nothing serious."""
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 740})
-        assert not page.evaluate(WIDER), width
-        assert not page.evaluate(DIALOG_WIDER), width
-    assert serious(page) == []
-    page.set_viewport_size({"width": 1280, "height": 800})
-
-
-HOLD = """ms => { window.later = []; const real = setTimeout; window.setTimeout =
-  (act, wait, ...more) => wait === ms ? (later.push(act), -1) : real(act, wait, ...more); }"""
-"""Keeps what should happen after so many milliseconds in `later`."""
-PASS = "later.splice(0).forEach((act) => act())"
+from tests.support.widths import (
+    fits,
+)
 
 
 def own(person: Person) -> list[dict[str, Any]]:

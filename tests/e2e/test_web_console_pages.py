@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from playwright.sync_api import expect
 
-from tests.e2e.test_web_admins import call, turn
 from tests.support.console_pages import PAGES, issues, open_page
+from tests.support.console_rows import call, turn
 from tests.support.person import Person, operator
 
 

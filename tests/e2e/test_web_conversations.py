@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.test_web_work import conversations, listed, messages, own_id
 from tests.support.answers import text
 from tests.support.axe import serious
+from tests.support.conversation_lists import conversations, listed, messages, own_id
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
 

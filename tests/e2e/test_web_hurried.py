@@ -9,16 +9,9 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import APIResponse, Download, Page, Route, expect
 
-from tests.e2e.test_web_work import (
-    begin,
-    conversations,
-    listed,
-    messages,
-    own_id,
-    people,
-)
 from tests.support.answers import text
 from tests.support.browser import drawn, wait_on
+from tests.support.conversation_lists import begin, conversations, listed, messages, own_id, people
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
 

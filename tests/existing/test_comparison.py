@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from rich.console import Console
@@ -13,10 +12,11 @@ from rich.console import Console
 from dev.operate.usage import Side, comparison
 from tests.existing.database import STATES
 from tests.existing.installation import adopted_database
+from tests.existing.turns import (
+    PERSON,
+    take_turn,
+)
 from tests.support.postgres import Connection, Postgres
-
-PERSON = "11111111-1111-4111-8111-111111111111"
-OURS = "bbbbbbbb-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(params=STATES)
@@ -40,20 +40,6 @@ def converse_with_the_old_function(connection: Connection, said: int) -> str:
                 [row["id"], sender, kind],
             )
     return str(row["id"])
-
-
-def take_turn(connection: Connection, message: str, result: str = "{}") -> None:
-    turn = uuid4()
-    begun = connection.execute(
-        "select public.begin_turn(%s, %s, 'roleplay', 'send', %s, p_message => %s) as begun",
-        [turn, PERSON, OURS, message],
-    ).fetchone()
-    assert begun
-    assert begun["begun"]["outcome"] == "started", begun
-    connection.execute(
-        "select public.finish_turn(%s, 'complete', 'A reply.', %s::jsonb, %s::jsonb)",
-        [turn, '{"duration_ms": 1500, "cost_usd": 0.25}', result],
-    )
 
 
 def compared(connection: Connection) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from tests.existing.database import STATES
 from tests.existing.installation import adopted_database
 from tests.existing.requests import PEOPLE
-from tests.existing.test_comparison import take_turn
+from tests.existing.turns import take_turn
 from tests.support.postgres import Connection, Postgres
 
 

@@ -16,14 +16,13 @@ import pytest
 from psycopg import Rollback
 
 from edge.addresses import _NOT_PUBLIC, AddressRejected, check_address, is_public
-from tests.integration.test_schema import refused
-from tests.support import patient
+from tests.support import addresses, patient
 from tests.support.answers import error, reply, text, worker_healthy
+from tests.support.data_api import refused
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.postgres import Connection
 from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User
 from tests.support.upstream import Upstream, running_upstream
-from tests.unit import test_addresses as addresses
 
 # Who may select, insert, update and delete a row of its owner. The admin is another user with the
 # role admin; service is the secret key.

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.integration.test_schema import refused
 from tests.support.answers import text
+from tests.support.data_api import refused
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import Talk

@@ -11,7 +11,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -23,8 +22,15 @@ from dev.backup.save import CREDENTIALS, public_settings, save
 from dev.operate import migrate
 from dev.operate.foreign import WHAT_TO_DO
 from tests.existing.installation import adopt, existing_database
-from tests.support.answers import stream, worker_healthy
-from tests.support.copies import Upstreams, database, deploy, running
+from tests.support.answers import worker_healthy
+from tests.support.copies import (
+    Upstreams,
+    ask,
+    contents,
+    database,
+    deploy,
+    running,
+)
 from tests.support.gateway import SECRET_KEY
 from tests.support.pictures import encoded, flag
 from tests.support.postgres import ROOT, Connection, Postgres
@@ -34,7 +40,6 @@ from tests.support.upstream import Upstream
 KEY_HASH = "ca11ab1e" * 8
 API_KEY_HASH = "5eedab1e" * 8
 PASSWORD_HASH = "pa55word-hash-canary"
-Rows = dict[str, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +52,6 @@ def quiet(upstreams: Upstreams) -> Iterator[None]:
     yield
     upstreams.openrouter.reset()
     upstreams.worker.reset()
-
-
-def ask(stack: Stack, user: Any, conversation: UUID, message: str, *words: str) -> str:
-    stack.upstream.enqueue(stream(list(words)))
-    body = {"conversation_id": str(conversation), "message": message}
-    answer = stack.chat(user, **body)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["response"])
 
 
 class Source:
@@ -89,16 +86,6 @@ def base64_flag() -> str:
     import base64
 
     return base64.b64encode(encoded(flag())).decode()
-
-
-def contents(connection: Connection) -> Rows:
-    """All rows of our tables as sorted text, without keys."""
-    found = {}
-    for table in own_tables(connection):
-        columns = ", ".join(f'"{column}"' for column in table.columns)
-        query = f"select ({columns})::text as line from {table.name} order by 1"  # noqa: S608
-        found[table.name] = [row["line"] for row in connection.execute(query.encode())]
-    return found
 
 
 def environment(stack: Stack) -> dict[str, str]:

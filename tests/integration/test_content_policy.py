@@ -14,15 +14,20 @@ from roleplay_chat.lorebook.matching import match_entries
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Passage, PromptReading
 from roleplay_chat.turn_screen import FIRMER
-from tests.integration.test_turn import ODD, altered
 from tests.support.answers import abort, error, stall, stream, text
+from tests.support.content_policy import (
+    BOTH,
+    MINOR,
+    SCENE,
+    SEXUAL,
+    among_adults,
+    with_character,
+)
+from tests.support.odd_rows import ODD, altered
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate
 
-MINOR = "She is 12 years old."
-SEXUAL = "A sexual scene."
-BOTH = f"{MINOR} {SEXUAL}"
 PLAIN = "Good evening."
 GUARD = "meta-llama/llama-guard-3-8b"
 
@@ -34,21 +39,6 @@ def refused(talk: Talk, message: str = "Hello", **body: Any) -> dict[str, Any]:
     assert talk.asked() == []
     assert talk.turn() == ("failed", "policy_minor")
     return dict(answer.json())
-
-
-def with_character(talk: Talk, **columns: Any) -> None:
-    """Gives the conversation a character of the user."""
-    row = {"user_id": talk.user.id, "name": "Vera"} | columns
-    character = talk.stack.insert("characters", **row)
-    talk.stack.db.execute(
-        "update conversations set character_id = %s where id = %s", (character, talk.conversation)
-    )
-
-
-def among_adults(talk: Talk, **character: Any) -> None:
-    """Makes everything in the conversation allow the adult tier."""
-    talk.stack.db.execute("update profiles set age_verified = true where id = %s", (talk.user.id,))
-    with_character(talk, **({"age": 40, "content_rating": "nsfw"} | character))
 
 
 def events(talk: Talk, message: str) -> list[dict[str, Any]]:
@@ -712,7 +702,6 @@ class TestReply:
         assert answer.status_code == 403
 
 
-SCENE = "They have sex. He penetrates her and she has an orgasm. "
 MENTION = "They talk about sex and laugh."
 
 

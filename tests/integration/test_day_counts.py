@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.integration.test_limits import begun, limit, pay
 from tests.support.answers import text
+from tests.support.limits import begun, limit, pay
 from tests.support.plans import explained, scanned
 from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User

@@ -15,14 +15,13 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.integration.test_download_account import everything, lived
-from tests.integration.test_requests import refused
-from tests.integration.test_turns_at_once import waits
+from tests.support.accounts import everything, lived
 from tests.support.answers import held, text
+from tests.support.chat_errors import refused
 from tests.support.installations import connect
 from tests.support.openai_api import make_key
 from tests.support.postgres import Connection, Postgres
-from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.stack import DEMO_CHARACTER, Stack, User, waits
 from tests.support.waiting import Gate, wait_until
 
 PHRASE = "delete my account"

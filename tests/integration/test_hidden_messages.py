@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_actions import Dialog, refused
 from tests.support.answers import text
+from tests.support.chat_errors import refused
+from tests.support.dialog import Dialog
 from tests.support.stack import Stack
 from tests.support.talk import Talk
 

@@ -21,17 +21,22 @@ from edge import clients
 from roleplay_chat import message_actions, request_body
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
-from tests.integration.test_requests import refused
 from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
+from tests.support.chat_errors import refused
 from tests.support.gateway import SECRET_KEY
+from tests.support.limits import (
+    PAID,
+    begun,
+    limit,
+    pay,
+)
 from tests.support.plans import explained, nodes
 from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack, User
 from tests.support.talk import LAG
 from tests.support.waiting import PATIENCE, Gate
 
-PAID = "meta-llama/llama-3.1-8b-instruct"
 VENICE = "cognitivecomputations/dolphin-mistral-24b-venice-edition:free"
 
 
@@ -39,33 +44,6 @@ VENICE = "cognitivecomputations/dolphin-mistral-24b-venice-edition:free"
 def yes(stack: Stack) -> None:
     """Makes every model answer."""
     stack.upstream.always(text("Yes."))
-
-
-def limit(stack: Stack, role: str = "default", **limits: float | None) -> None:
-    """Sets the limits of a role and removes all others."""
-    stack.configure(limits={"default": {}, role: limits})
-
-
-def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
-    """Inserts a turn of this user that started at a time, given in SQL."""
-    ended = {"status": "failed", "finished_at": datetime.now(UTC)}
-    row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended | columns
-    turn = stack.insert("turns", **row, lease_expires_at=datetime.now(UTC))
-    query = f"update turns set created_at = {when} where id = %s"  # noqa: S608
-    stack.db.execute(query.encode(), (turn,))
-
-
-def pay(stack: Stack, user: User | None, usd: float | None, when: str = "now()") -> None:
-    """Inserts a model call of this user at a time, given in SQL."""
-    at = stack.one(f"select {when} as at")["at"]
-    row = {
-        "user_id": user and user.id,
-        "provider": "openrouter",
-        "model_key": PAID,
-        "cost_usd": usd,
-    }
-    tokens = {"prompt_tokens": 70, "completion_tokens": 7}
-    stack.insert("usage_events", **row, **tokens, outcome="ok", duration_ms=1, created_at=at)
 
 
 def say(stack: Stack, user: User, **body: Any) -> httpx.Response:

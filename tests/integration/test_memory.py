@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.turn_store import MAX_RETRY_SECONDS
-from tests.integration.test_content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults
 from tests.support.answers import abort, error, held, reply, stream, text, worker_chat
+from tests.support.content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults
 from tests.support.gateway import SECRET_KEY
 from tests.support.memory import (
     MESSAGES,

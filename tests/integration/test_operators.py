@@ -12,8 +12,8 @@ from dotenv import dotenv_values
 from dev.operate import people, server
 from dev.operate.server import Server
 from dev.settings import Settings
-from tests.integration.test_schema import refused
 from tests.support.answers import reply, text
+from tests.support.data_api import refused
 from tests.support.stack import Stack
 from tests.support.upstream import Upstream, refusing, running_upstream
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_limits import begun, limit, pay
 from tests.support.answers import text
+from tests.support.limits import begun, limit, pay
 from tests.support.stack import Stack, User
 
 

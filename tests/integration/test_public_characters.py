@@ -9,15 +9,18 @@ import httpx
 import pytest
 
 from tests.support.answers import text
+from tests.support.public_characters import (
+    admin,
+    block,
+    call,
+    public,
+    report,
+    take_down,
+)
 from tests.support.stack import Stack, User
 
 pytestmark = pytest.mark.installations
 ADULT = {"content_rating": "nsfw", "age": 30}
-
-
-def public(stack: Stack, author: User | None, name: str = "Vera", **columns: Any) -> UUID:
-    owner = {"user_id": author.id} if author else {}
-    return stack.insert("characters", **owner, name=name, is_public=True, **columns)
 
 
 def dated(stack: Stack, character: UUID, when: str) -> None:
@@ -25,26 +28,11 @@ def dated(stack: Stack, character: UUID, when: str) -> None:
     stack.db.execute(query.encode(), (character,))
 
 
-def call(stack: Stack, user: User | None, function: str, **parameters: Any) -> httpx.Response:
-    with stack.data_api(user) as api:
-        return api.post(f"/rpc/{function}", json=parameters)
-
-
 def catalogue(stack: Stack, user: User, **asked: Any) -> list[str]:
     """The names on one page."""
     answer = call(stack, user, "search_catalogue", **asked)
     assert answer.is_success, answer.text
     return [one["name"] for one in answer.json()["characters"]]
-
-
-def admin(stack: Stack) -> User:
-    user = stack.user()
-    stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (user.id,))
-    return user
-
-
-def take_down(stack: Stack, user: User, character: UUID, reason: str = "Spam.") -> httpx.Response:
-    return call(stack, user, "take_down_character", p_character_id=str(character), p_reason=reason)
 
 
 def restore(stack: Stack, user: User, character: UUID) -> httpx.Response:
@@ -61,17 +49,6 @@ def undo(stack: Stack, user: User, character: UUID) -> int:
 def open_reports(stack: Stack, character: UUID) -> list[str]:
     query = "select details from character_reports where character_id = %s and closed_at is null"
     return sorted(row["details"] for row in stack.all(query, character))
-
-
-def report(
-    stack: Stack, user: User, character: UUID, reason: str = "spam", **more: Any
-) -> httpx.Response:
-    asked = {"p_character_id": str(character), "p_reason": reason} | more
-    return call(stack, user, "report_character", **asked)
-
-
-def block(stack: Stack, user: User, character: UUID) -> httpx.Response:
-    return call(stack, user, "block_author", p_character_id=str(character))
 
 
 def say(stack: Stack, user: User, conversation: UUID, **body: Any) -> tuple[int, str]:

@@ -10,20 +10,9 @@ import pytest
 
 from tests.support import patient
 from tests.support.answers import text
+from tests.support.chat_errors import refused
 from tests.support.functions import serve
 from tests.support.stack import Stack
-
-ENVELOPE = {"success", "error", "code", "request_id"}
-
-
-def refused(answer: httpx.Response, status: int, code: str) -> str:
-    """Checks the format of an error response and returns its sentence."""
-    body = answer.json()
-    assert (answer.status_code, body["code"]) == (status, code), body
-    assert set(body) == ENVELOPE
-    assert body["success"] is False
-    assert "Traceback" not in answer.text
-    return str(body["error"])
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.integration.test_schema import refused
 from tests.support import patient
 from tests.support.answers import worker_healthy
+from tests.support.data_api import refused
 from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack

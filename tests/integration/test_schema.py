@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import Rollback
 
+from tests.support.data_api import refused
 from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack
@@ -203,11 +204,6 @@ def api(stack: Stack) -> Iterator[httpx.Client]:
     """The Data API as Ann, a signed-in user."""
     with stack.data_api(stack.user("Ann")) as client:
         yield client
-
-
-def refused(response: httpx.Response) -> bool:
-    """Denied by a missing privilege or a policy: PostgREST reports SQLSTATE 42501."""
-    return response.status_code in (401, 403) and response.json()["code"] == "42501"
 
 
 class TestModels:

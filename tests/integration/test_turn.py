@@ -3,8 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +10,7 @@ import pytest
 
 from edge.logs import JsonFormatter
 from tests.support.answers import error, stall, stream, text, worker_chat, worker_error
+from tests.support.odd_rows import ODD, altered
 from tests.support.stack import DEMO_CHARACTER, OPENROUTER_KEY, WORKER_KEY, Stack, User
 from tests.support.upstream import refusing
 
@@ -630,9 +629,6 @@ def test_log_line_tells_the_outcome_and_no_words(stack: Stack) -> None:
     assert "canary" not in written.getvalue()
 
 
-ODD = ["1e309", "1e400", "1e5000", "-1", '"abc"', "true", "[[[1]]]", '{"a": 1e400}', "0.5e-400"]
-
-
 class TestOneBadRow:
     """One bad row affects nothing else."""
 
@@ -783,17 +779,3 @@ class TestOneBadRow:
             self.answered(stack)
             stack.db.execute("delete from api_models where provider_id = %s", (provider,))
             stack.db.execute("delete from api_providers where id = %s", (provider,))
-
-
-@contextmanager
-def altered(stack: Stack, table: str, column: str) -> Iterator[None]:
-    """A column without constraints, as another version may have."""
-    name = f"{table}_{column}_check"
-    query = "select pg_get_constraintdef(oid) as rule from pg_constraint where conname = %s"
-    row = stack.one(query, name)
-    stack.db.execute(f"alter table public.{table} drop constraint {name}".encode())
-    try:
-        yield
-    finally:
-        stack.db.execute(f"delete from {table} where {column} = 'odd'".encode())  # noqa: S608
-        stack.db.execute(f"alter table public.{table} add constraint {name} {row['rule']}".encode())

@@ -13,10 +13,10 @@ from psycopg.types.json import Jsonb
 from roleplay_chat.prompt.composition import MAX_ENTRIES
 from roleplay_chat.tokens import UNCALIBRATED, estimate_messages
 from tests.support.answers import error, stall, stream, text
+from tests.support.composition import largest
 from tests.support.stack import DEMO_CHARACTER, User
 from tests.support.talk import DOLPHIN, VENICE, Talk
 from tests.support.waiting import wait_until
-from tests.unit.test_composition import largest
 
 pytestmark = pytest.mark.installations
 

@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from tests.support.installations import connect
 from tests.support.postgres import Connection, Postgres
-from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.stack import DEMO_CHARACTER, Stack, User, waits
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.installations, pytest.mark.usefixtures("one_day")]
@@ -266,12 +266,6 @@ def repairs(stack: Stack) -> Any:
 
 def cool(db: Connection, *cooldowns: dict[str, str]) -> None:
     db.execute("select private.cool_down(%s)", [Jsonb(cooldowns)])
-
-
-def waits(stack: Stack, db: Connection) -> bool:
-    """Whether the connection waits for a lock of another."""
-    blocked = stack.one("select pg_blocking_pids(%s) as by", db.info.backend_pid)
-    return bool(blocked["by"])
 
 
 def until(stack: Stack, key: str) -> str:

@@ -14,8 +14,7 @@ from dev.backup.archive import Reader
 from dev.backup.restore import restore
 from dev.backup.save import save
 from dev.operate import migrate
-from tests.integration.test_backup import ask, contents
-from tests.support.copies import Upstreams, database, deploy, running
+from tests.support.copies import Upstreams, ask, contents, database, deploy, running
 from tests.support.postgres import ROOT, Postgres
 from tests.support.releases import SCRATCH, Release, first_and_next, unpack
 from tests.support.stack import Stack, User

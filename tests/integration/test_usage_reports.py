@@ -10,8 +10,8 @@ import pytest
 
 from dev.operate.usage import Usage, main, read, totals, without_gaps
 from dev.settings import Settings
-from tests.integration.test_schema import refused
 from tests.support.answers import error, text
+from tests.support.data_api import refused
 from tests.support.gateway import SECRET_KEY
 from tests.support.stack import Stack
 

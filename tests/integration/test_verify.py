@@ -15,11 +15,11 @@ import pytest
 from dev.operate.report import plain
 from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts
 from health_check.probe import ProbeResult
-from tests.integration.test_provider_checks import ON, Checks, catalog, key, listed
-from tests.integration.test_schema import refused
 from tests.support.answers import error, text, worker_error, worker_healthy
+from tests.support.data_api import refused
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.postgres import MIGRATIONS, ROOT
+from tests.support.provider_checks import ON, Checks, catalog, key, listed
 from tests.support.stack import Stack
 from tests.support.talk import VENICE
 from tests.support.upstream import refusing, running_upstream

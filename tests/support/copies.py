@@ -7,11 +7,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
+from dev.backup.contents import own_tables
 from dev.operate import migrate
+from tests.support.answers import stream
 from tests.support.functions import FUNCTIONS, serve, serve_process
 from tests.support.gateway import running_gateway
 from tests.support.keys import Keys
@@ -100,3 +102,24 @@ def create_user(connection: Connection, account: dict[str, Any]) -> int:
         [account["id"], account["email"], Jsonb(account["user_metadata"])],
     )
     return 200
+
+
+Rows = dict[str, list[str]]
+
+
+def ask(stack: Stack, user: Any, conversation: UUID, message: str, *words: str) -> str:
+    stack.upstream.enqueue(stream(list(words)))
+    body = {"conversation_id": str(conversation), "message": message}
+    answer = stack.chat(user, **body)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["response"])
+
+
+def contents(connection: Connection) -> Rows:
+    """All rows of our tables as sorted text, without keys."""
+    found = {}
+    for table in own_tables(connection):
+        columns = ", ".join(f'"{column}"' for column in table.columns)
+        query = f"select ({columns})::text as line from {table.name} order by 1"  # noqa: S608
+        found[table.name] = [row["line"] for row in connection.execute(query.encode())]
+    return found

@@ -286,3 +286,9 @@ def _client(headers: dict[str, str], base_url: str = "") -> httpx.Client:
         verify=NO_CERTIFICATES,
         trust_env=False,
     )
+
+
+def waits(stack: Stack, db: Connection) -> bool:
+    """Whether the connection waits for a lock of another."""
+    blocked = stack.one("select pg_blocking_pids(%s) as by", db.info.backend_pid)
+    return bool(blocked["by"])

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import __main__ as command
-from tests.unit.test_bench_recall import FOUND
+from tests.support.recall_costs import FOUND
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.growth import Calls
-from bench.recall import Cost, Recall
 from bench.report import document, tables
 from bench.results import Results
-
-FOUND = Recall(
-    rows=1_000_000,
-    first={
-        "nothing": {100: Cost(Calls(1.5, 0.5), 1.9, 9e3), 10_000: Cost(Calls(2, 0.6), 2.5, 9e4)},
-        "by words": {100: Cost(Calls(2, 0.5), 2.4, 9e3), 10_000: Cost(Calls(3.5, 0.6), 4.1, 9e4)},
-    },
-    again={
-        "nothing": {100: Cost(Calls(1, 0.5), 1.4, 3000), 10_000: Cost(Calls(1, 0.5), 1.6, 4001)},
-        "by words": {10_000: Cost(Calls(2, 0.5), 2.4, 9e3)},
-    },
-)
+from tests.support.recall_costs import FOUND
 
 
 def test_table_has_a_row_for_each_size_and_kind() -> None:

@@ -27,15 +27,21 @@ from roleplay_chat.chats.sillytavern import (
     read,
     write,
 )
-
-NOW = datetime(2026, 1, 3, 12, tzinfo=UTC)
-HEADER = {"user_name": "Ada", "character_name": "Mara", "create_date": "2024-05-01@10h20m30s"}
-HELLO = {"name": "Ada", "is_user": True, "is_system": False, "mes": "Hello"}
-COME_IN = {"name": "Mara", "is_user": False, "is_system": False, "mes": "Come in."}
-
-
-def lines(*rows: Any) -> bytes:
-    return "\n".join(json.dumps(row) for row in rows).encode()
+from tests.support.chat_files import (
+    AGNAI,
+    CAI_TOOLS,
+    COME_IN,
+    HEADER,
+    HELLO,
+    KOBOLD,
+    NOW,
+    REPLY,
+    RISUAI,
+    WEBUI,
+    lines,
+    row,
+    said,
+)
 
 
 def parsed(*rows: Any) -> ChatFile:
@@ -109,69 +115,6 @@ class TestFile:
         file = parsed(HEADER, HELLO, *[{"mes": ""}] * 500)
         assert len(file.warnings) == MAX_WARNINGS + 1
         assert file.warnings[-1] == f"{500 - MAX_WARNINGS} more of these."
-
-
-REPLY = {"name": "Mara", "is_user": False, "mes": "Sit."}
-AGNAI: dict[str, Any] = {
-    "name": "Exported",
-    "greeting": "Ahoy.",
-    "treeLeafId": "m2",
-    "messages": [
-        {"_id": "m0", "handle": "Mara", "characterId": "c", "msg": "Ahoy."},
-        {"_id": "m1", "userId": "u", "msg": "Hello", "createdAt": "2024-05-01T10:20:30Z"},
-        {"_id": "m2", "characterId": "c", "msg": "Sit.", "retries": ["Stand.", ""]},
-    ],
-}  # fmt: skip
-WEBUI: dict[str, Any] = {
-    "internal": [["<|BEGIN-VISIBLE-CHAT|>", "Ahoy."], ["Hello & welcome", "Sit."]],
-    "visible": [["", "Ahoy."], ["Hello &amp; welcome", "Sit."]],
-    "metadata": {
-        "user_1": {"timestamp": "2024-05-01T10:20:30Z"},
-        "assistant_1": {
-            "versions": [{"content": "Stand."}, {"content": "Sit."}],
-            "current_version_index": 1,
-        },
-    },
-}
-RISUAI: dict[str, Any] = {
-    "type": "risuChat",
-    "ver": 2,
-    "data": {
-        "name": "Chat 1",
-        "note": "It is autumn.",
-        "localLore": [],
-        "message": [
-            {"role": "char", "data": "Ahoy.", "time": 1714558830000},
-            {"role": "user", "data": "Hello"},
-            {"role": "char", "data": "Sit.", "disabled": True},
-        ],
-    },
-}
-CAI_TOOLS: dict[str, Any] = {
-    "info": {"name": "Mara"},
-    "histories": {
-        "histories": [
-            {"msgs": [
-                {"src": {"is_human": False, "name": "Mara"}, "text": "Ahoy."},
-                {"src": {"is_human": True, "name": "Ada"}, "text": "Hello"},
-            ]},
-            {"msgs": [{"src": {"is_human": True}, "text": "Once more"}]},
-        ]
-    },
-}  # fmt: skip
-KOBOLD: dict[str, Any] = {
-    "gamestarted": True,
-    "prompt": "{{[OUTPUT]}}Ahoy.",
-    "actions": ["\n{{[INPUT]}}\nHello\n{{[OUTPUT]}}\nSit.", "And wait."],
-    "savedsettings": {"chatname": "Ada", "chatopponent": "Mara||$||Jo"},
-}
-
-
-def said(value: Any) -> list[tuple[str, str]]:
-    """Who said what in a file of one JSON value, the same however it is written."""
-    files = [read(json.dumps(value, indent=indent).encode(), NOW) for indent in (None, 2)]
-    assert files[0] == files[1]
-    return [(one.sender[0], one.versions[one.active]) for one in files[0].messages]
 
 
 class TestOtherPrograms:
@@ -583,26 +526,14 @@ FIELDS = ("name", "is_user", "is_system", "mes", "send_date", "swipes", "swipe_i
 def test_no_value_of_any_field_costs_more_than_its_line(name: str, value: Any) -> None:
     file = parsed(HEADER, HELLO, COME_IN | {name: value}, HELLO)
     assert 2 <= len(file.messages) <= 3
-    for said in file.messages:
-        assert 0 <= said.active < len(said.versions)
-        json.dumps(said.row(), ensure_ascii=False).encode()
+    for message in file.messages:
+        assert 0 <= message.active < len(message.versions)
+        json.dumps(message.row(), ensure_ascii=False).encode()
 
 
 @given(st.sampled_from([*HEADER, "chat_metadata"]), JSON)
 def test_no_value_of_the_header_costs_a_message(name: str, value: Any) -> None:
     assert len(parsed(HEADER | {name: value}, HELLO, COME_IN).messages) == 2
-
-
-def row(position: int, sender: str, content: str, **more: Any) -> dict[str, Any]:
-    return {
-        "position": position,
-        "sender": sender,
-        "name": None,
-        "content": content,
-        "is_active": True,
-        "is_hidden": False,
-        "said_at": "2024-05-01T22:20:30+00:00",
-    } | more
 
 
 FOUND = {

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat.api import ChatRequest
 from roleplay_chat.messages import ROLES, Roles
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
-from roleplay_chat.prompt.composition import MAX_ENTRIES, MAX_ID_CHARS, MAX_LISTED, compose
+from roleplay_chat.prompt.composition import MAX_ENTRIES, MAX_ID_CHARS, MAX_LISTED
 from roleplay_chat.rows import FactRow, MemoryRow, MessageRow, RecalledRow
-from roleplay_chat.tokens import UNCALIBRATED, Tokens, estimate_messages
-from tests.unit.test_prompt import MARA, begun
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
+from tests.support.composition import (
+    composed,
+    largest,
+    prompt,
+)
+from tests.support.prompts import MARA
 
 
 @dataclass(frozen=True)
@@ -35,27 +38,6 @@ def history(length: int) -> list[MessageRow]:
     said = "The gulls are loud today, and the fog is thick. " * 4
     senders = ("user", "character")
     return [MessageRow(sender=senders[n % 2], content=said, position=n) for n in range(length)]
-
-
-def prompt(tokens: Tokens = UNCALIBRATED, context: int = 4096, **fields: Any) -> Prompt:
-    request = ChatRequest.model_validate(fields.pop("request", {}))
-    rule, roles = fields.pop("rule", ""), fields.pop("roles", "as_is")
-    spec = PromptSpec(
-        *(begun(**fields), request, "sfw"),
-        family=None,
-        context_tokens=context,
-        max_tokens=400,
-        tokens=tokens,
-        rule=rule,
-        roles=roles,
-    )
-    return build(spec)
-
-
-def composed(built: Prompt) -> dict[str, Any]:
-    assert built.ingredients is not None
-    total = estimate_messages([message["content"] for message in built])
-    return compose(built.ingredients, UNCALIBRATED.total(total))
 
 
 def part(composition: dict[str, Any], name: str) -> int:
@@ -201,30 +183,6 @@ def test_book_of_any_shape_is_described(book: list[Any], said: str) -> None:
         elif isinstance(row["keys"], list):
             assert row["keys"][entry["key"]].strip()
     json.dumps(found, allow_nan=False).encode()
-
-
-def largest() -> dict[str, Any]:
-    """More entries, facts and recalled messages than are listed, with ids that are long."""
-    entry = {
-        "keys": ["hello"],
-        "secondary_keys": ["hello"],
-        "selective": True,
-        "id": "x" * MAX_ID_CHARS,
-    }
-    entries = [entry | {"content": "Oh. " * (1 if n < 90 else 5000)} for n in range(1_000)]
-    return composed(
-        prompt(
-            *(UNCALIBRATED, 40_000),
-            character=MARA.model_copy(update={"character_book": {"entries": entries}}),
-            facts=[
-                FactRow(id=UUID(int=n), content="A dog. " * (2 if n < 200 else 900))
-                for n in range(400)
-            ],
-            recalled=[
-                RecalledRow(sender="user", content="Hm", position=10**12 + n) for n in range(400)
-            ],
-        )
-    )
 
 
 def test_lists_end() -> None:

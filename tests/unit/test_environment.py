@@ -9,7 +9,7 @@ import pytest
 from dev.operate import environment, project
 from dev.operate.environment import FUNCTIONS, list_settings, main, meanings, problems, unknown
 from dev.settings import Settings
-from tests.unit.test_settings import NEEDED
+from tests.support.settings import NEEDED
 
 ENVIRONMENT = NEEDED | {
     "SUPABASE_SECRET_KEY": "sb_secret_canary",

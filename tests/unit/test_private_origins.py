@@ -13,7 +13,7 @@ from edge.addresses import (
     listed_origins,
 )
 from edge.credentials import Misconfigured, credentials
-from tests.unit.test_addresses import DISGUISED, LOCAL, NO_ADDRESS, Names
+from tests.support.addresses import DISGUISED, LOCAL, NO_ADDRESS, Names
 
 OWN = (
     "http://gpu.lan:8000, http://192.168.1.20:11434/,https://10.0.0.7,http://[fd00::5]:8080,"

@@ -1,7 +1,6 @@
 """Rows become messages within a token budget."""
 
 import re
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -32,29 +31,13 @@ from roleplay_chat.rows import (
     MemoryRow,
     MessageRow,
     RecalledRow,
-    TemplateRow,
     TurnRow,
-    UserRow,
 )
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
-
-MARA = CharacterRow(id=uuid4(), name="Mara", description="{{char}} keeps the light.", age=52)
-TEMPLATES = [
-    TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talking with {{user}}."),
-    TemplateRow(content_tier="sfw", model_family="llama", system_prompt="Llama, be {{char}}."),
-    TemplateRow(content_tier="nsfw", system_prompt="Adults only."),
-]
-
-
-def begun(**fields: Any) -> BegunTurn:
-    defaults: dict[str, Any] = {
-        "now": datetime(2026, 1, 3, tzinfo=UTC),
-        "turn": TurnRow(id=uuid4(), message="Hello"),
-        "user": UserRow(name="Ada"),
-        "character": MARA,
-        "templates": TEMPLATES,
-    }
-    return BegunTurn(**(defaults | fields))
+from tests.support.prompts import (
+    MARA,
+    begun,
+)
 
 
 def built(

@@ -25,7 +25,7 @@ from dev.adopt.plan import Plan
 from dev.operate import environment, status, usage, verify
 from dev.operate.report import Line, Part, Table, piped, plain, short_names, show, tell
 from tests.policy import __main__ as policy
-from tests.unit.test_settings import NEEDED
+from tests.support.settings import NEEDED
 
 FOLDER = Path(__file__).parents[1] / "data" / "reports"
 WIDTH = 80

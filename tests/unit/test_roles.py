@@ -15,8 +15,8 @@ from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
 from roleplay_chat.prompt.passages import Piece, build_passages
 from roleplay_chat.prompt.roles import BEGIN, PromptMessage, arranged
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+from tests.support.situations import MARA, REYES, SITUATIONS, begun
 from tests.support.templates import FAMILIES, Family
-from tests.unit.test_prompt_snapshots import MARA, REYES, SITUATIONS, begun
 
 STRICT: tuple[Roles, ...] = ("alternate", "no_system")
 NOTES = [

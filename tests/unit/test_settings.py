@@ -10,13 +10,9 @@ from pydantic import ValidationError
 from edge.settings import EdgeSettings, load
 from health_check.settings import Settings as HealthCheckSettings
 from roleplay_chat.settings import Settings as RoleplayChatSettings
+from tests.support.settings import NEEDED
 
 FUNCTIONS: list[type[EdgeSettings]] = [RoleplayChatSettings, HealthCheckSettings]
-NEEDED = {
-    "SUPABASE_URL": "https://abc.supabase.co",
-    "SUPABASE_SECRET_KEY": "sb_secret_canary",
-    "HEALTH_CHECK_SECRET": "canary-canary-canary",
-}
 each_function = pytest.mark.parametrize(
     "settings", FUNCTIONS, ids=["roleplay_chat", "health_check"]
 )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import chat_files as chats
 from tests.support.node import evaluate
 from tests.support.postgres import ROOT
-from tests.unit import test_chat_files as chats
 
 CARDS = ROOT / "tests/data/cards"
 ROLES = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Sit."}]

@@ -1,0 +1,22 @@
+"""Pages on narrow and wide screens."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+from tests.support.axe import serious
+
+WIDTHS = (320, 390, 768, 1280)
+WIDER = "document.documentElement.scrollWidth > innerWidth"
+DIALOG_WIDER = """() => { const each = document.querySelector("dialog");
+  return each.scrollWidth > each.clientWidth; }"""
+
+
+def fits(page: Page) -> None:
+    """At no width does the page or its dialog scroll sideways, and axe finds nothing serious."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 740})
+        assert not page.evaluate(WIDER), width
+        assert not page.evaluate(DIALOG_WIDER), width
+    assert serious(page) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
