@@ -13,8 +13,10 @@ from uuid import UUID
 import pytest
 from psycopg import errors
 
-from roleplay_chat.memory import notes
+from roleplay_chat.memory.answer import parse
+from roleplay_chat.memory.batches import Batch
 from roleplay_chat.memory.comparison import Words
+from roleplay_chat.memory.result import to_save
 from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.integration.test_memory import (
     MESSAGES,
@@ -139,10 +141,10 @@ def step(
     begun = BegunTurn.model_validate(
         {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "facts": known}
     )
-    answer = notes.parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
+    answer = parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
     assert answer is not None
     names = {"user": person, "char": "Mara"}
-    saved = notes.to_save(notes.Batch(rows, covered), answer, begun, names)
+    saved = to_save(Batch(rows, covered), answer, begun, names)
     return remember(talk, saved, conversation, speaker)
 
 
@@ -3525,10 +3527,10 @@ class TestMeanwhile:
             {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
             | {"facts": current(told)}
         )
-        answer = notes.parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
+        answer = parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
         assert answer is not None
-        batch = notes.Batch(rows, summary(told)[1])
-        return notes.to_save(batch, answer, begun, {"user": "Ada", "char": "Mara"})
+        batch = Batch(rows, summary(told)[1])
+        return to_save(batch, answer, begun, {"user": "Ada", "char": "Mara"})
 
     def test_text_that_the_model_did_not_see_is_not_rated(self, told: Talk) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 2})
@@ -3709,10 +3711,10 @@ def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
     begun = BegunTurn.model_validate(
         {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "memory": person}
     )
-    answer = notes.parse(json.dumps({"summary": more["retold"]}), reach="profile")
+    answer = parse(json.dumps({"summary": more["retold"]}), reach="profile")
     assert answer is not None
     names = {"user": "Ada", "char": "Mara"}
-    assert remember(talk, notes.to_save(notes.Batch(rows, covered), answer, begun, names))
+    assert remember(talk, to_save(Batch(rows, covered), answer, begun, names))
 
 
 def test_turn_that_changes_facts_is_two_calls(talk: Talk) -> None:

@@ -17,36 +17,31 @@ from hypothesis import strategies as st
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
-from roleplay_chat.memory.comparison import Words
-from roleplay_chat.memory.facts import Fact
-from roleplay_chat.memory.notes import (
-    LEFT_OUT,
+from roleplay_chat.memory.answer import MAX_FACTS, MAX_SUMMARY_CHARS, Written, clean, parse
+from roleplay_chat.memory.batches import (
     MAX_BATCH_TOKENS,
     MAX_BATCHES,
-    MAX_FACT_CHARS,
-    MAX_FACTS,
-    MAX_SUMMARY_CHARS,
-    MIN_CHARS,
     NEWEST_KEPT,
     TRIES,
     Batch,
-    Written,
     _batches,
-    as_one,
-    build_request,
-    capacity,
-    clean,
-    for_tier,
     may_be_due,
     next_batches,
     next_try,
-    parse,
+)
+from roleplay_chat.memory.comparison import Words
+from roleplay_chat.memory.facts import Fact
+from roleplay_chat.memory.request import LEFT_OUT, MIN_CHARS, build_request, capacity
+from roleplay_chat.memory.result import (
+    as_one,
     retold,
     to_save,
     without_outdated,
     without_unfinished,
 )
+from roleplay_chat.memory.suitability import for_tier
 from roleplay_chat.memory.summarizer import _fault
+from roleplay_chat.memory.topics import MAX_FACT_CHARS
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage

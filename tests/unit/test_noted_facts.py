@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.memory.answer import MAX_FACTS, parse
 from roleplay_chat.memory.comparison import Words, contradicts, likeness
 from roleplay_chat.memory.facts import (
     Fact,
@@ -22,11 +23,10 @@ from roleplay_chat.memory.facts import (
     most_relevant,
     outdated,
     resolve,
-    used,
+    used_ids,
     weighed,
 )
-from roleplay_chat.memory.notes import MAX_FACTS, parse
-from roleplay_chat.memory.topics import slot_of
+from roleplay_chat.memory.topics import MAX_NAME_CHARS, slot_of
 from roleplay_chat.rows import FactRow
 
 MESSAGES = [
@@ -1444,7 +1444,7 @@ def test_note_that_is_not_saved_is_changed_only_by_one_about_the_same(
 def test_facts_are_of_use_when_most_of_their_words_are_spoken_of() -> None:
     rows = known("Ada has a dog.", "Ada fears gulls at night.", "Ada fears thunder.", "Ada.")
     material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
-    assert used(material) == ids(1)
+    assert used_ids(material) == ids(1)
 
 
 def test_facts_that_share_most_with_the_messages_are_told_first() -> None:
@@ -1740,7 +1740,7 @@ class TestAnswer:
 
     def test_long_names_are_cut(self) -> None:
         (fact,) = self.parsed({"text": "T.", "subject": "x" * 5000, "topic": "y" * 5000})
-        assert (len(fact.subject), len(fact.topic)) == (60, 60)
+        assert (len(fact.subject), len(fact.topic)) == (MAX_NAME_CHARS, MAX_NAME_CHARS)
 
     @pytest.mark.parametrize("end", ["", "]", "]}}}", ', {"action": "add", "te'])
     def test_facts_of_broken_json_count_one_by_one(self, end: str) -> None:
@@ -1766,7 +1766,7 @@ class TestAnswer:
                 tries.append(place)
                 return decoder.raw_decode(text, place)
 
-        monkeypatch.setattr("roleplay_chat.memory.notes._DECODER", Counting())
+        monkeypatch.setattr("roleplay_chat.memory.answer._DECODER", Counting())
         parse('{"summary": "S.", "facts": [' + filler * 20_000, reach="profile")
         assert len(tries) <= 100
 

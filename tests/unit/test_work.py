@@ -18,7 +18,8 @@ from roleplay_chat.generation.providers.openai_compatible import ReplyReader
 from roleplay_chat.lorebook import keys
 from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
-from roleplay_chat.memory import facts, notes
+from roleplay_chat.memory import facts
+from roleplay_chat.memory.answer import parse
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.macros import Macros, expand, unexpanded, without_placeholders
 from roleplay_chat.prompt.passages import Piece
@@ -109,7 +110,7 @@ def _noted(text: str) -> None:
     lasting = [row.model_copy(update={"importance": facts.LASTING}) for row in known]
     material = facts.Material(lasting, [(1, f"{text} no longer. {text}")], "Ada", "Mara")
     facts.resolve([facts.Fact("conversation", f"Not {text}", "replace", 1)], material)
-    facts.used(material)
+    facts.used_ids(material)
     facts.most_relevant(known, [text])
 
 
@@ -125,12 +126,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "model-refusal": lambda text: may_become_model_refusal(text) or is_model_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,
-    "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
-    "notes-with-slips": lambda text: notes.parse(
+    "notes": lambda text: parse('{"summary":"' + text, reach="profile"),
+    "notes-with-slips": lambda text: parse(
         '{"summary":"They met.","facts":[' + text, reach="profile"
     ),
-    "notes-without-quotes": lambda text: notes.parse("{summary:" + text, reach="profile"),
-    "notes-with-keys-without-quotes": lambda text: notes.parse(
+    "notes-without-quotes": lambda text: parse("{summary:" + text, reach="profile"),
+    "notes-with-keys-without-quotes": lambda text: parse(
         '{summary:"They met.",facts:[{text:"' + text, reach="profile"
     ),
     "facts": _noted,

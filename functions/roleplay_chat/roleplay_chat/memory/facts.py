@@ -13,7 +13,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from edge.patterns import compiled_later
-from roleplay_chat.api import MemoryTier
+from roleplay_chat.api import MEMORY_TIERS, MemoryTier
 from roleplay_chat.memory.comparison import (
     Likeness,
     Words,
@@ -56,8 +56,6 @@ from roleplay_chat.memory.topics import (
 from roleplay_chat.memory.words import COMMON, bare
 from roleplay_chat.rows import FactRow
 
-TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
-"""From the narrowest to the widest."""
 MAX_USED = 50
 
 _INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
@@ -546,7 +544,7 @@ class _Note:
         """The known fact that already says all of it, in the same or a wider tier, or fixed in
         any. Not one that says more and is `meant` to be replaced."""
         for old, how in self.likeness.items():
-            is_wider = TIERS.index(self.fact.tier) > TIERS.index(old.row.tier)
+            is_wider = MEMORY_TIERS.index(self.fact.tier) > MEMORY_TIERS.index(old.row.tier)
             is_meant = old is meant and how == "less"
             if not is_meant and self._says_no_more(how, old) and (old.row.is_fixed or not is_wider):
                 return old
@@ -961,7 +959,7 @@ def _key(slot: Slot | None) -> Slot | None:
     return (slot[0].casefold(), slot[1].casefold()) if slot else None
 
 
-def used(material: Material) -> list[str]:
+def used_ids(material: Material) -> list[str]:
     """The ids of known facts that the messages mention: those with most of their words in them."""
     found = []
     for row in material.known:
