@@ -30,7 +30,7 @@ from roleplay_chat.memory.batches import (
     next_try,
 )
 from roleplay_chat.memory.comparison import Words
-from roleplay_chat.memory.facts import Fact
+from roleplay_chat.memory.noted_facts import Fact
 from roleplay_chat.memory.request import LEFT_OUT, MIN_CHARS, build_request, capacity
 from roleplay_chat.memory.result import (
     as_one,

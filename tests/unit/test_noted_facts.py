@@ -14,19 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.memory.answer import MAX_FACTS, parse
+from roleplay_chat.memory.changes import resolve
 from roleplay_chat.memory.comparison import Words, contradicts, likeness
-from roleplay_chat.memory.facts import (
-    Fact,
-    Material,
-    importance_of,
-    may_change,
-    most_relevant,
-    outdated,
-    resolve,
-    used_ids,
-    weighed,
-)
+from roleplay_chat.memory.importance import importance_of
+from roleplay_chat.memory.material import Material
+from roleplay_chat.memory.noted_facts import Fact
+from roleplay_chat.memory.outdated import outdated
+from roleplay_chat.memory.request import most_relevant
+from roleplay_chat.memory.result import used_ids
+from roleplay_chat.memory.target_fact import may_change
 from roleplay_chat.memory.topics import MAX_NAME_CHARS, slot_of
+from roleplay_chat.memory.weighing import weighed
 from roleplay_chat.rows import FactRow
 
 MESSAGES = [

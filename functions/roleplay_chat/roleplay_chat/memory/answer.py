@@ -13,7 +13,8 @@ from typing import Literal
 
 from roleplay_chat.api import MEMORY_TIERS, MemoryTier
 from roleplay_chat.memory import loose_json
-from roleplay_chat.memory.facts import Fact, importance_of
+from roleplay_chat.memory.importance import importance_of
+from roleplay_chat.memory.noted_facts import Fact
 from roleplay_chat.memory.topics import MAX_FACT_CHARS, MAX_NAME_CHARS
 from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.screening.normalize import stream_safe

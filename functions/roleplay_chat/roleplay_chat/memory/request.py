@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from roleplay_chat.memory.batches import MAX_BATCH_TOKENS, Batch
-from roleplay_chat.memory.facts import most_relevant
+from roleplay_chat.memory.comparison import Words
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
-from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
+from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
@@ -181,3 +181,10 @@ def said_in(rows: Sequence[MessageRow], macros: Macros) -> list[str]:
     """The messages as the request has them, for the screening."""
     names = {"user": macros["user"], "character": macros["char"]}
     return [f"{row.speaker or names[row.sender]}: {row.content}" for row in rows]
+
+
+def most_relevant(known: Sequence[FactRow], texts: Iterable[str]) -> list[int]:
+    """The places of the known facts; those that share most with the texts come first."""
+    said = {stem for text in texts for stem in Words(text).content}
+    shared = [len(Words(row.content).content & said) for row in known]
+    return sorted(range(len(known)), key=lambda place: -shared[place])

@@ -2,28 +2,25 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from roleplay_chat.memory.answer import Written
 from roleplay_chat.memory.batches import Batch
+from roleplay_chat.memory.changes import resolve
 from roleplay_chat.memory.comparison import Words
-from roleplay_chat.memory.facts import (
-    Fact,
-    Material,
-    may_change,
-    outdated,
-    read_since,
-    resolve,
-    seen,
-    used_ids,
-)
+from roleplay_chat.memory.material import Material
+from roleplay_chat.memory.noted_facts import Fact
+from roleplay_chat.memory.outdated import outdated
+from roleplay_chat.memory.target_fact import may_change
 from roleplay_chat.memory.topics import MAX_FACT_CHARS
 from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 
+MAX_USED = 50
+"""Known facts that are saved as mentioned."""
 MAX_SENTENCES = 60
 """Sentences of a summary that are compared with the known facts, each with each."""
 
@@ -146,7 +143,38 @@ def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) ->
         "digest": batch.digest,
         "person_digest": hashlib.sha256(person_summary.encode()).hexdigest(),
         "facts": [change | {"gist": Words(change["content"]).gist} for change in changes],
-        "seen": seen(begun.facts, changes, used),
-        "read": read_since(begun.facts),
+        "seen": _seen(begun.facts, changes, used),
+        "read": _read_since(begun.facts),
         "used": used,
     }
+
+
+def _read_since(known: Sequence[FactRow]) -> list[dict[str, Any]]:
+    """What the person wrote since the last notes, in the format of private.read_own_facts."""
+    return [
+        {"id": str(row.id), "content": row.content, "importance": row.importance}
+        for row in known
+        if row.is_unread
+    ]
+
+
+def _seen(
+    known: Sequence[FactRow], changes: Sequence[Mapping[str, Any]], used: Sequence[str]
+) -> dict[str, str]:
+    """The texts of the known facts that changes name, or that are used, by their ids."""
+    named = {
+        str(one)
+        for change in changes
+        for one in (change.get("same_as"), change.get("extends"), *change.get("replaces", ()))
+    }.union(used)
+    return {str(row.id): row.content for row in known if str(row.id) in named}
+
+
+def used_ids(material: Material) -> list[str]:
+    """The ids of known facts that the messages mention: those with most of their words in them."""
+    found = []
+    for row in material.known:
+        bearing = material.bearing(Words(row.content))
+        if row.id is not None and bearing and 2 * len(bearing & material.said) > len(bearing):
+            found.append(str(row.id))
+    return found[:MAX_USED]
