@@ -17,7 +17,7 @@ from bench.memory.prompts import Prompt
 from edge.clients import Clients
 from roleplay_chat import endpoints
 from roleplay_chat.app import App
-from roleplay_chat.memory.notes import INSTRUCTIONS
+from roleplay_chat.memory.request import INSTRUCTIONS
 from roleplay_chat.settings import Settings
 from tests.support.keys import Keys
 from tests.support.postgres import Connection

@@ -10,7 +10,6 @@ USAGE = (
     " /memory rate N 1-5, /memory off N, /memory on N, /memory forget N, /memory summary TEXT,"
     " /memory on or /memory off."
 )
-TIERS = ("conversation", "character", "profile")
 
 
 def run(chat: Chat, words: str) -> None:
@@ -42,13 +41,20 @@ def _change(chat: Chat, order: str, number: str, more: str) -> None:
         raise CommandFailed(f"There is no fact {number}. /memory lists them.")
     fact = facts[int(number) - 1]
     path = f"memory_facts?id=eq.{fact['id']}"
-    if order == "move" and more not in TIERS:
-        raise CommandFailed(f"There is no tier {more}. Use {', '.join(TIERS)}.")
+    if order == "move":
+        _check_tier(more)
     if order == "forget":
         chat.data("DELETE", path)
     elif not chat.data("PATCH", path, _changes(chat, order, fact, more)):
         raise CommandFailed("This fact is gone. /memory lists them.")
     _show(chat)
+
+
+def _check_tier(name: str) -> None:
+    from roleplay_chat.api import MEMORY_TIERS  # Slow to import, and for this command alone.
+
+    if name not in MEMORY_TIERS:
+        raise CommandFailed(f"There is no tier {name}. Use {', '.join(MEMORY_TIERS)}.")
 
 
 def _changes(chat: Chat, order: str, fact: dict[str, Any], more: str) -> dict[str, Any]:

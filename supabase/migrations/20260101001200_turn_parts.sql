@@ -252,7 +252,7 @@ end $$;
 
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, users' own
 -- before others, last use, tier and age. What users wrote since the last notes may have any importance: the function
--- tells it by the words (facts.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
+-- tells it by the words (weighing.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
 -- "written_by", "is_unread", "is_rated", "hides", "subject", "topic", "said_at", "since", "position"}], without those
 -- that are null; "position" is that of the last message that said it, if its message is in this conversation.
 -- "is_unread" is true for what a user wrote since the last notes, with "is_rated" and "hides": the function leaves these

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from roleplay_chat.memory import notes
+from roleplay_chat.memory.answer import parse
+from roleplay_chat.memory.batches import Batch
+from roleplay_chat.memory.result import to_save
 from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.support.answers import text
 from tests.support.facts import (
@@ -203,10 +205,10 @@ class TestMeanwhile:
             {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
             | {"facts": current(told)}
         )
-        answer = notes.parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
+        answer = parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
         assert answer is not None
-        batch = notes.Batch(rows, summary(told)[1])
-        return notes.to_save(batch, answer, begun, {"user": "Ada", "char": "Mara"})
+        batch = Batch(rows, summary(told)[1])
+        return to_save(batch, answer, begun, {"user": "Ada", "char": "Mara"})
 
     def test_text_that_the_model_did_not_see_is_not_rated(self, told: Talk) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 2})

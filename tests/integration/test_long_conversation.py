@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from roleplay_chat.memory import notes
-from roleplay_chat.memory.notes import Batch
+from roleplay_chat.memory import summarizer
+from roleplay_chat.memory.batches import Batch, may_be_due, next_batches
 from roleplay_chat.prompt import recall
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import stream
@@ -58,11 +58,10 @@ class Decisions:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._decisions: Queue[Sequence[Batch]] = Queue()
-        decide, may_be_due = notes.next_batches, notes.may_be_due
 
         def spy(*arguments: Any, **more: Any) -> Sequence[Batch]:
-            self._decisions.put(decide(*arguments, **more))
-            return decide(*arguments, **more)
+            self._decisions.put(next_batches(*arguments, **more))
+            return next_batches(*arguments, **more)
 
         def glance(*arguments: Any, **more: Any) -> bool:
             if may_be_due(*arguments, **more):
@@ -70,8 +69,8 @@ class Decisions:
             self._decisions.put([])
             return False
 
-        monkeypatch.setattr(notes, "next_batches", spy)
-        monkeypatch.setattr(notes, "may_be_due", glance)
+        monkeypatch.setattr(summarizer, "next_batches", spy)
+        monkeypatch.setattr(summarizer, "may_be_due", glance)
 
     def next(self) -> Sequence[Batch]:
         return self._decisions.get(timeout=PATIENCE)

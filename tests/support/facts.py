@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from roleplay_chat.memory import notes
+from roleplay_chat.memory.answer import parse
+from roleplay_chat.memory.batches import Batch
+from roleplay_chat.memory.result import to_save
 from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.support.notes import prompts
 from tests.support.stack import DEMO_CHARACTER
@@ -114,10 +116,10 @@ def step(
     begun = BegunTurn.model_validate(
         {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "facts": known}
     )
-    answer = notes.parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
+    answer = parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
     assert answer is not None
     names = {"user": person, "char": "Mara"}
-    saved = notes.to_save(notes.Batch(rows, covered), answer, begun, names)
+    saved = to_save(Batch(rows, covered), answer, begun, names)
     return remember(talk, saved, conversation, speaker)
 
 
@@ -282,7 +284,7 @@ def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
     begun = BegunTurn.model_validate(
         {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "memory": person}
     )
-    answer = notes.parse(json.dumps({"summary": more["retold"]}), reach="profile")
+    answer = parse(json.dumps({"summary": more["retold"]}), reach="profile")
     assert answer is not None
     names = {"user": "Ada", "char": "Mara"}
-    assert remember(talk, notes.to_save(notes.Batch(rows, covered), answer, begun, names))
+    assert remember(talk, to_save(Batch(rows, covered), answer, begun, names))

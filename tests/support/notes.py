@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from roleplay_chat.memory.notes import INSTRUCTIONS
+from roleplay_chat.memory.request import INSTRUCTIONS
 from tests.support.answers import text
 from tests.support.upstream import Answer, Call, Exchange, Upstream
 

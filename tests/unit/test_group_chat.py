@@ -10,7 +10,7 @@ import pytest
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.content_tier import content_tier
-from roleplay_chat.memory.notes import next_batches
+from roleplay_chat.memory.batches import next_batches
 from roleplay_chat.prompt.builder import PromptSpec, build, history_room
 from roleplay_chat.prompt.group_chat import (
     SHORT_CHARS,

@@ -1,4 +1,4 @@
-"""How much of the facts is read, and where: those that adult turns left, and a person's."""
+"""What of the memory an adult turn left is shown, and how much of it is read, and where."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from roleplay_chat.memory import suitability
-from roleplay_chat.memory.suitability import MAX_READ_CHARS, suitable, unread_chars
-from roleplay_chat.rows import FactRow
+from roleplay_chat.memory.suitability import MAX_READ_CHARS, for_tier, suitable, unread_chars
+from roleplay_chat.rows import FactRow, MemoryRow
 from roleplay_chat.turn_plan import UNREAD_AT_ONCE_CHARS, WEIGHED_AT_ONCE_CHARS, decide
+from tests.support.memory_rows import begun
 from tests.support.turns import accepted
 
 _numbers = count()
@@ -93,3 +94,64 @@ def test_much_that_was_not_read_before_needs_a_thread(
     assert decided.is_quick is (is_quick or decided.tier == "nsfw")
     decided.planned()
     assert decide(turn).is_quick or decided.tier == "nsfw"
+
+
+class TestForTier:
+    CLEAN, SEXUAL = "Ada's limit is gore.", "Ada's limit is a sexual scene."
+
+    @pytest.mark.parametrize(
+        ("tier", "origin", "content", "stays"),
+        [
+            ("sfw", "sfw", CLEAN, True),
+            ("sfw", "sfw", SEXUAL, True),
+            ("sfw", "nsfw", CLEAN, True),
+            ("sfw", "nsfw", SEXUAL, False),
+            ("nsfw", "nsfw", SEXUAL, True),
+        ],
+    )
+    def test_what_adult_turns_left_stays_when_it_is_clean(
+        self, tier: Any, origin: Any, content: str, stays: bool
+    ) -> None:
+        turn = begun(
+            memory=MemoryRow(summary=content, content_tier=origin, may_write=True),
+            facts=[FactRow(content=content, content_tier=origin)],
+        )
+        kept = for_tier(turn, tier)
+        assert kept.memory is not None
+        assert bool(kept.memory.summary) is stays
+        assert kept.memory.may_write is stays
+        assert bool(kept.facts) is stays
+
+    @pytest.mark.parametrize(
+        ("content", "stays"),
+        [
+            ("Ada's sister is called Tilda.", True),
+            ("Ada lives in Oslo.", True),
+            ("She lives in Oslo.", True),
+            ("Ada works as a nurse.", True),
+            ("Ada is 31 years old.", True),
+            ("Ada's pronouns are they/them.", True),
+            ("Ada's favourite colour is green.", True),
+            ("Ada's safe word is Marigold.", True),
+            ("Ada does not want to be tied up.", True),
+            ("Mara promised to wait.", True),
+            ("Ада не хочет говорить о войне.", True),
+            # Words do not tell that it is harmless.
+            ("They met on the pier.", False),
+            ("Ada is Mara's submissive.", False),
+            ("Ada likes it when Mara leads.", False),
+            ("Они были вместе на пирсе.", False),
+            ("Ada's favourite position is this one.", False),
+            # A known kind in other words.
+            ("Ada's limits are threesomes.", False),
+            ("Mara promised to lick her.", False),
+            ("Ada does not want her vulva touched.", False),
+        ],
+    )
+    @pytest.mark.parametrize("columns", [{}, {"pinned": True}, {"written_by": "model"}])
+    def test_fact_of_an_adult_turn_stays_when_its_kind_is_harmless(
+        self, content: str, stays: bool, columns: dict[str, Any]
+    ) -> None:
+        turn = begun(facts=[FactRow(content=content, content_tier="nsfw", **columns)])
+        assert bool(for_tier(turn, "sfw").facts) is stays
+        assert for_tier(turn, "nsfw").facts == turn.facts

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.memory.notes import INSTRUCTIONS, Batch, build_request
+from roleplay_chat.memory.batches import Batch
+from roleplay_chat.memory.request import INSTRUCTIONS, build_request
 from roleplay_chat.messages import Message, Role, Roles
 from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
 from roleplay_chat.prompt.passages import Piece, build_passages

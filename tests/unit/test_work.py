@@ -18,7 +18,13 @@ from roleplay_chat.generation.providers.openai_compatible import ReplyReader
 from roleplay_chat.lorebook import keys
 from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
-from roleplay_chat.memory import facts, notes
+from roleplay_chat.memory.answer import parse
+from roleplay_chat.memory.changes import resolve
+from roleplay_chat.memory.importance import LASTING
+from roleplay_chat.memory.material import Material
+from roleplay_chat.memory.noted_facts import Fact
+from roleplay_chat.memory.request import most_relevant
+from roleplay_chat.memory.result import used_ids
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.macros import Macros, expand, unexpanded, without_placeholders
 from roleplay_chat.prompt.passages import Piece
@@ -104,13 +110,13 @@ def _said(text: str) -> None:
 def _noted(text: str) -> None:
     """Facts from a message, beside known ones."""
     known = [FactRow(id=UUID(int=1), content=text, topic="home", subject="Ada", written_by="model")]
-    material = facts.Material(known=known, messages=[(1, text)], person="Ada", character="Mara")
-    facts.resolve([facts.Fact("conversation", f"{text} now")], material, [f"{text}."])
-    lasting = [row.model_copy(update={"importance": facts.LASTING}) for row in known]
-    material = facts.Material(lasting, [(1, f"{text} no longer. {text}")], "Ada", "Mara")
-    facts.resolve([facts.Fact("conversation", f"Not {text}", "replace", 1)], material)
-    facts.used(material)
-    facts.most_relevant(known, [text])
+    material = Material(known=known, messages=[(1, text)], person="Ada", character="Mara")
+    resolve([Fact("conversation", f"{text} now")], material, [f"{text}."])
+    lasting = [row.model_copy(update={"importance": LASTING}) for row in known]
+    material = Material(lasting, [(1, f"{text} no longer. {text}")], "Ada", "Mara")
+    resolve([Fact("conversation", f"Not {text}", "replace", 1)], material)
+    used_ids(material)
+    most_relevant(known, [text])
 
 
 def _expanded(text: str) -> None:
@@ -125,12 +131,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "model-refusal": lambda text: may_become_model_refusal(text) or is_model_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,
-    "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
-    "notes-with-slips": lambda text: notes.parse(
+    "notes": lambda text: parse('{"summary":"' + text, reach="profile"),
+    "notes-with-slips": lambda text: parse(
         '{"summary":"They met.","facts":[' + text, reach="profile"
     ),
-    "notes-without-quotes": lambda text: notes.parse("{summary:" + text, reach="profile"),
-    "notes-with-keys-without-quotes": lambda text: notes.parse(
+    "notes-without-quotes": lambda text: parse("{summary:" + text, reach="profile"),
+    "notes-with-keys-without-quotes": lambda text: parse(
         '{summary:"They met.",facts:[{text:"' + text, reach="profile"
     ),
     "facts": _noted,

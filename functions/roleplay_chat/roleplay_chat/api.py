@@ -20,6 +20,8 @@ Action = Literal["send", "kickoff", "regenerate", "continue", "impersonate"]
 Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
 Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
+MEMORY_TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
+"""From the narrowest to the widest."""
 DEFAULT_MEMORY_TIER: MemoryTier = "conversation"
 """When the client names none. The database functions have the same default."""
 

@@ -11,8 +11,8 @@ from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
 from roleplay_chat.memory.embedder import Query
-from roleplay_chat.memory.facts import chars_to_weigh, weighed
-from roleplay_chat.memory.notes import for_tier, unread_memory
+from roleplay_chat.memory.suitability import for_tier, unread_memory
+from roleplay_chat.memory.weighing import chars_to_weigh, weighed
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.prompt.group_chat import build_cast

@@ -1,6 +1,6 @@
-"""Decides which facts of adult conversations a turn for everybody may show. Pure.
+"""Decides what memory of adult conversations a turn for everybody may show. Pure.
 
-No list of words knows all that is sexual, in all languages. So such a fact is shown only if words
+No list of words knows all that is sexual, in all languages. So a fact is shown only if words
 tell that it is of a kind without which nobody can go on: names, family, limits, promises, home, job
 and the like.
 """
@@ -12,9 +12,10 @@ from threading import Lock
 from cachetools import LRUCache, cached
 
 from edge.patterns import compiled_later
+from roleplay_chat.api import Tier
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.topics import plain_slot
-from roleplay_chat.rows import FactRow
+from roleplay_chat.rows import BegunTurn, FactRow
 from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.screening.scenes import has_word_of_scene
 
@@ -27,6 +28,30 @@ MAX_READ_CHARS = 40_000
 together, if models noted them; a person may write longer ones."""
 REMEMBERED_TEXTS = 10_000
 """The number of facts whose verdict an instance keeps, and of ten times fewer summaries."""
+
+
+def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
+    """The turn with only the memory that its tier allows.
+
+    Memory from a conversation with adult turns is allowed in an `sfw` turn only if nothing in it is
+    sexual, and facts only if they are of a kind that is known to be harmless. A summary that is
+    left out is not continued either. `recall.choose` does the same with messages.
+    """
+    if tier == "nsfw":
+        return begun
+    kept = begun.memory
+    if kept and kept.content_tier == "nsfw" and not _is_clean(kept.text):
+        kept = kept.model_copy(update={"summary": "", "person_summary": "", "may_write": False})
+    return begun.model_copy(update={"facts": suitable(begun.facts), "memory": kept})
+
+
+def unread_memory(begun: BegunTurn, tier: Tier) -> int:
+    """How many characters `for_tier` has to read that the instance has not read before."""
+    if tier == "nsfw":
+        return 0
+    kept = begun.memory
+    is_unread = kept and kept.content_tier == "nsfw" and _hash_of(kept.text) not in _summaries
+    return (len(kept.text) if kept and is_unread else 0) + unread_chars(begun.facts)
 
 
 def suitable(facts: Sequence[FactRow]) -> list[FactRow]:
@@ -47,16 +72,6 @@ def unread_chars(facts: Sequence[FactRow]) -> int:
     """How many characters `suitable` has to read that the instance has not read before."""
     texts = (fact.content for fact in _read(facts))
     return sum(len(text) for text in texts if _hash_of(text) not in _facts)
-
-
-def is_suitable_summary(text: str) -> bool:
-    """Whether a turn for everybody may show an adult conversation's summary."""
-    return _is_clean(text)
-
-
-def is_unread_summary(text: str) -> bool:
-    """Whether the instance has not read it before."""
-    return _hash_of(text) not in _summaries
 
 
 def _read(facts: Sequence[FactRow]) -> list[FactRow]:

@@ -1,4 +1,4 @@
-"""Updates the memory of a conversation during a turn: `notes` decides, this module calls and saves.
+"""Updates the memory of a conversation during a turn: asks models for a summary, and saves it.
 
 The reply never waits for it and never fails because of it. A summary that is ready when the reply
 is saved is saved in the same call, a later one by a call of its own.
@@ -19,8 +19,23 @@ from roleplay_chat.generation.error_policies import Kind
 from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.memory import notes
-from roleplay_chat.memory.notes import Batch, Fault, Written, next_try
+from roleplay_chat.memory.answer import Written, parse
+from roleplay_chat.memory.batches import Batch, Fault, may_be_due, next_batches, next_try
+from roleplay_chat.memory.request import (
+    MAX_ANSWER_TOKENS,
+    build_request,
+    capacity,
+    said_in,
+    standing_passages,
+)
+from roleplay_chat.memory.result import (
+    as_one,
+    retold,
+    to_save,
+    unnoted,
+    without_outdated,
+    without_unfinished,
+)
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.composition import Ingredients
@@ -125,7 +140,7 @@ class Summarizer:
         self._heard = prompt.history
         least = builder.min_history_room(RequestShape.for_target(measure).budget)
         is_same = measure.name == reply.name
-        if notes.may_be_due(
+        if may_be_due(
             self._begun.memory,
             self._begun.history,
             cost=prompt.history_cost
@@ -227,8 +242,8 @@ class Summarizer:
             if written is None:
                 break
             noted.append((batch, written))
-            begun = notes.retold(begun, written)
-        noted = notes.without_unfinished(noted)
+            begun = retold(begun, written)
+        noted = without_unfinished(noted)
         self._done = len(noted)
         return noted
 
@@ -237,14 +252,14 @@ class Summarizer:
     ) -> Written | None:
         """What was written about a batch; None if nothing was that may be kept."""
         if not batch.sent:
-            return notes.unnoted(begun)
+            return unnoted(begun)
         text, self._fault = await self._generate(plan, reply, batch, begun)
-        written = notes.parse(text, reach=self._request.chosen_memory_tier)
+        written = parse(text, reach=self._request.chosen_memory_tier)
         allowed = await self._clients.in_thread(self._allowed, written) if written else None
         if allowed is None:
             return None
         macros = build_macros(begun, self._request)
-        return await self._clients.in_thread(notes.without_outdated, batch, allowed, begun, macros)
+        return await self._clients.in_thread(without_outdated, batch, allowed, begun, macros)
 
     def _plan(self, measure: Target) -> Plan | None:
         """Choose the batches and the targets, with the workers as a last resort; None without
@@ -266,17 +281,17 @@ class Summarizer:
             lore=self._lore,
         )
         room = max(builder.history_room(spec), 0)
-        capacity = _context_tokens(targets[0])
-        self._batches = notes.next_batches(
+        context_tokens = _context_tokens(targets[0])
+        self._batches = next_batches(
             begun.memory,
             begun.history,
             room=room,
-            capacity=notes.capacity(begun, capacity),
+            capacity=capacity(begun, context_tokens),
             longest=builder.longest_shown(spec.budget, room),
             most_bytes=begun.most_bytes,
             heard=self._heard,
             tokens=measure.tokens,
-            refuses=lambda rows: self._refused(rows, budget=capacity - notes.MAX_TOKENS),
+            refuses=lambda rows: self._refused(rows, budget=context_tokens - MAX_ANSWER_TOKENS),
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
         return Plan(
@@ -290,9 +305,9 @@ class Summarizer:
         with the messages before them. Raises `ContentRefused` if it is the rest that is refused.
         """
         macros = build_macros(self._begun, self._request)
-        standing = notes.standing_passages(rows, self._begun, macros, budget=budget)
+        standing = standing_passages(rows, self._begun, macros, budget=budget)
         kept = [*self._signals, *read_in_context(standing)]
-        said = notes.said_in(rows, macros)
+        said = said_in(rows, macros)
         if finding := judge(kept, self._tier):
             raise ContentRefused(finding)
         # As in a request for all of them, so that it is read once.
@@ -352,7 +367,7 @@ class Summarizer:
         self, target: Target, shape: RequestShape, batch: Batch, begun: BegunTurn
     ) -> Prompt:
         """The request for a target. Raises `ContentRefused` if no model may read it."""
-        built = notes.build_request(
+        built = build_request(
             batch,
             begun,
             build_macros(begun, self._request),
@@ -369,11 +384,11 @@ class Summarizer:
         return built
 
     def _to_save(self, noted: Sequence[tuple[Batch, Written]]) -> dict[str, Any]:
-        batch, written = notes.as_one(noted, known=len(self._begun.facts))
+        batch, written = as_one(noted, known=len(self._begun.facts))
         if given_up := [row for row in batch.rows if row.position in batch.given_up]:
             # The messages after them were noted, so it is not the models.
             self._log_line(WARNING, "messages never noted", count=len(given_up))
-        return notes.to_save(batch, written, self._begun, build_macros(self._begun, self._request))
+        return to_save(batch, written, self._begun, build_macros(self._begun, self._request))
 
     def _allowed(self, written: Written) -> Written | None:
         """The parts of the result that may be kept; None if the summary may not."""
@@ -432,12 +447,12 @@ def _wait_seconds(after: Mapping[str, Any], before: MemoryRow, fault: Fault | No
 
 def _context_tokens(target: Target) -> int:
     """The tokens of the request and its answer."""
-    return min(target.context_tokens, target.prompt_tokens + notes.MAX_TOKENS)
+    return min(target.context_tokens, target.prompt_tokens + MAX_ANSWER_TOKENS)
 
 
 def _parameters(target: Target) -> dict[str, Any]:
     """Parameters for summaries. The row's are for replies; only its `reasoning` is kept."""
-    parameters: dict[str, Any] = {"max_tokens": notes.MAX_TOKENS, "temperature": TEMPERATURE}
+    parameters: dict[str, Any] = {"max_tokens": MAX_ANSWER_TOKENS, "temperature": TEMPERATURE}
     if "reasoning" in target.parameters:
         parameters["reasoning"] = target.parameters["reasoning"]
     if target.json_mode:

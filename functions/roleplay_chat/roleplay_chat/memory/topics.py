@@ -234,6 +234,11 @@ def _is_beside(topic: str, text: str) -> bool:
     return bool(begins and second and second.search(text, begins.end()))
 
 
+def slot_key(slot: Slot | None) -> Slot | None:
+    """By which slots are compared: in lower case."""
+    return (slot[0].casefold(), slot[1].casefold()) if slot else None
+
+
 def _slot(subject: str, topic: str) -> Slot | None:
     subject, topic = (name.replace("’", "'")[:MAX_NAME_CHARS].strip() for name in (subject, topic))
     return (subject, topic) if subject and topic else None

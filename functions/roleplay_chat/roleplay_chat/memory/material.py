@@ -1,0 +1,231 @@
+"""What notes are drawn from: the messages, the known facts and the names of the two. Pure.
+
+It answers what the messages say: whether they bear out a fact, end it, change it or add to it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from roleplay_chat.memory.comparison import Words, may_both_hold
+from roleplay_chat.memory.endings import clauses, has_ended, is_lifted, is_over
+from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
+from roleplay_chat.memory.noted_facts import Fact
+from roleplay_chat.memory.topics import FAMILY, by_name, has_pronoun, whom
+from roleplay_chat.memory.words import COMMON, bare
+from roleplay_chat.rows import FactRow
+
+_INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
+_NO_LONGER = re.compile(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
+_CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
+"""These may be about something else, unless the old value is named."""
+_NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
+_CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW)
+"""Words by which people say that something is no longer as it was."""
+_TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
+"""Words by which they say that it still is."""
+_ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
+"""The same within a sentence. "Also, I live in Oslo" only goes on."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The messages from which the facts were noted."""
+
+    known: Sequence[FactRow]
+    """In the order of their numbers, from 1."""
+    messages: Sequence[tuple[int, str]]
+    """Positions and texts, in the order of their numbers, from 1."""
+    person: str
+    """The names of the two who talk."""
+    character: str
+    names: set[str] = field(init=False, default_factory=set)
+    """The words of their names."""
+
+    def __post_init__(self) -> None:
+        both = f"{self.person} {self.character}"
+        names = Words(f"{both} {both.title()}")
+        self.names.update(names.stems, (f"{name}'s" for name in names.stems))
+        # In scripts without spaces a name is part of a longer word.
+        self.names.update(names.content)
+
+    @cached_property
+    def _capitals(self) -> set[str]:
+        """The words that may be names in the messages and the known facts."""
+        texts = [*(row.content for row in self.known), *(text for _, text in self.messages)]
+        return bare(word for text in texts for word in Words(text).capitals)
+
+    def by_name(self, text: str, subject: str) -> str:
+        """The text with the name of its subject in place of a pronoun, if that is a name which
+        somebody used: "Ada's sister", and not "Preferences"."""
+        words = whom(subject, self.person) - FAMILY - COMMON if has_pronoun(text) else set()
+        return by_name(text, subject) if words and words <= self.names | self._capitals else text
+
+    @cached_property
+    def _said(self) -> list[set[str]]:
+        """The words of each message."""
+        return [Words(text).content for _, text in self.messages]
+
+    @cached_property
+    def said(self) -> set[str]:
+        """The words of all messages."""
+        return set().union(*self._said)
+
+    def is_later(self, row: FactRow) -> bool:
+        """Whether a fact was said after these messages."""
+        return was_said_after(row, self.messages[-1][0])
+
+    def source(self, words: Words, message: int | None) -> tuple[int, int]:
+        """The positions of the message that a fact was drawn from: the one that the model named,
+        unless another has half of the fact's words and it has fewer. If the model named none, the
+        message with most of the words; if none has half, all messages.
+        """
+        bearing, place = self.bearing(words), self._place(message)
+        if place < 0 or 2 * len(bearing & self._said[place]) < len(bearing):
+            shares = [len(bearing & said) for said in self._said]
+            best = max(range(len(shares)), key=lambda place: (shares[place], place))
+            if bearing and 2 * shares[best] >= len(bearing):
+                place = best
+        if place < 0:
+            return self.messages[0][0], self.messages[-1][0]
+        return self.messages[place][0], self.messages[place][0]
+
+    def said_at(self, fact: Fact) -> int:
+        """The position of the message that a note was drawn from, or the last one."""
+        return self.source(Words(fact.text), fact.message)[1]
+
+    def has_all(self, words: Words, position: int) -> bool:
+        """Whether the message at a position has all of the words."""
+        bearing = self.bearing(words)
+        places = (place for place, (at, _) in enumerate(self.messages) if at == position)
+        return bool(bearing) and any(bearing <= self._said[place] for place in places)
+
+    def tells_value(self, new: Words, old: Words) -> bool:
+        """Whether the messages have what one fact says otherwise than another: at least half of
+        these words, because a note may use more words for a value than the person did."""
+        values = self.bearing(new) - self.bearing(old)
+        return 2 * len(values & self.said) >= len(values)
+
+    def has_half(self, words: Words) -> bool:
+        """Whether one message has half of the words."""
+        bearing = self.bearing(words)
+        return any(2 * len(bearing & said) >= len(bearing) for said in self._said)
+
+    def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
+        """Whether the named message has this many of the words."""
+        place = self._place(message)
+        return place >= 0 and len(bearing & self._said[place]) >= at_least
+
+    def _place(self, message: int | None) -> int:
+        return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
+
+    @cached_property
+    def _marked(self) -> list[tuple[int, str, set[str]]]:
+        """The sentences about a change or an addition and their words, with the places of their
+        messages."""
+        marks = (*_CHANGES, _ALSO)
+        return [
+            (place, sentence, set(Words(sentence).stems))
+            for place, (_, text) in enumerate(self.messages)
+            if any(words.search(text) for words in marks)
+            for sentence in _SENTENCE_END.split(text)
+            if any(words.search(sentence) for words in marks)
+        ]
+
+    @cached_property
+    def _changes(self) -> list[tuple[int, str, set[str]]]:
+        """Those about a change alone."""
+        return [
+            (place, sentence, said)
+            for place, sentence, said in self._marked
+            if not _TOO.search(sentence) and any(words.search(sentence) for words in _CHANGES)
+        ]
+
+    @cached_property
+    def _additions(self) -> list[tuple[int, set[str]]]:
+        """The words of those about an addition alone."""
+        return [
+            (place, said)
+            for place, sentence, said in self._marked
+            if _ALSO.search(sentence) and not any(words.search(sentence) for words in _CHANGES)
+        ]
+
+    def tells_addition(self, new: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that a fact comes in addition, as in
+        "I also work as a baker"."""
+        bearing, named = self.bearing(new), self._place(message)
+        return bool(bearing) and any(
+            bearing <= said for place, said in self._additions if named in (-1, place)
+        )
+
+    def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that the new value is a change.
+
+        Of what there may be several, "now" and "no longer" do not say that the new one takes the
+        place of the old one, and neither does "now" where the old one is named, too. "I moved here
+        and play the harp" says nothing of the flute.
+        """
+        values, gone = set(new.stems) - set(old.stems), set(old.stems) - set(new.stems)
+        both_hold, named = may_both_hold(new, old), self._place(message)
+        for place, sentence, said in self._changes:
+            if named not in (-1, place) or not values <= said:
+                continue
+            if _INSTEAD.search(sentence):
+                return True
+            has_ended = _NO_LONGER.search(sentence) or (_CHANGED.search(sentence) and gone & said)
+            is_instead = _NOW.search(sentence) and not gone <= said
+            if not both_hold and (has_ended or is_instead):
+                return True
+        return False
+
+    @cached_property
+    def _endings(self) -> list[tuple[int, Words]]:
+        """The clauses that may say that something has ended, with the places of their messages."""
+        return [
+            (place, clause)
+            for place, (_, text) in enumerate(self.messages)
+            for clause in clauses(text)
+        ]
+
+    def tells_end(self, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that a fact no longer holds."""
+        named = self._place(message)
+        is_ended = any(
+            is_over(clause, old, self.names)
+            for place, clause in self._endings
+            if named in (-1, place)
+        )
+        return is_ended or any(
+            is_lifted(text, old, self.names)
+            for place, (_, text) in enumerate(self.messages)
+            if named in (-1, place)
+        )
+
+    def speaks_of(self, old: Words, message: int | None) -> bool:
+        """Whether the named message speaks of what an old fact is about, as far as beginnings of
+        words tell in other languages than English; or says of a name in it that something ended."""
+        place = self._place(message)
+        if place < 0:
+            return False
+        told = Words(self.messages[place][1])
+        if are_foreign(told.text, old.text):
+            return bool(in_common(bearing(old, self.names), meaning(told, self.names)))
+        gone = (clause for at, clause in self._endings if at == place and has_ended(clause))
+        named = old.names - self.names - old.owner - {*old.stems[:1]}
+        return any(not named.isdisjoint(clause.bare) for clause in gone)
+
+    def bearing(self, words: Words) -> set[str]:
+        """The words of a fact other than the names of the two."""
+        return words.content - self.names
+
+    def words_of(self, message: int | None) -> set[str]:
+        """The words of the named message."""
+        place = self._place(message)
+        return Words(self.messages[place][1]).bare if place >= 0 else set()
+
+
+def was_said_after(row: FactRow, position: int) -> bool:
+    """Whether a fact was drawn from a message after this position, as far as that is known."""
+    return row.position is not None and row.position > position
