@@ -22,7 +22,8 @@ from roleplay_chat.generation.failover import (
     _repaired,
 )
 from roleplay_chat.generation.providers import STEPS_OF_OTHERS
-from roleplay_chat.generation.routing import Plan, Target
+from roleplay_chat.generation.routing import Plan
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import STEP_CHARS, Reply
 from roleplay_chat.screening.decision import ReplyScreen

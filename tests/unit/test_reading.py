@@ -42,7 +42,7 @@ from roleplay_chat.generation.providers import (
 )
 from roleplay_chat.generation.providers.event_stream import MAX_DOCUMENTS, BodyDecoder
 from roleplay_chat.generation.providers.openai_compatible import generate
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from tests.support.servers_streams import REASONS, REPLY, SHAPES, Reason
 
 EVENT_STREAM = "text/event-stream"

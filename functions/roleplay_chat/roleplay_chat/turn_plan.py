@@ -9,7 +9,8 @@ from uuid import UUID
 from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.failover import RequestShape
-from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
+from roleplay_chat.generation.routing import Candidates, Plan, plan
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.facts import chars_to_weigh, weighed
 from roleplay_chat.memory.notes import for_tier, unread_memory

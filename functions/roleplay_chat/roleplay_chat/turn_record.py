@@ -8,7 +8,7 @@ from uuid import UUID
 from edge.errors import ApiError
 from roleplay_chat.api import MAX_CONTENT_CHARS, Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.prompt.composition import Ingredients, compose
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import CooldownRow

@@ -16,7 +16,7 @@ from edge.clients import Clients, DatabaseError
 from edge.errors import ApiError
 from edge.identity import account_blocked, unauthorized
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
-from roleplay_chat.generation.routing import invalid_numbers
+from roleplay_chat.generation.targets import invalid_numbers
 from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.turn_cache import CachedTurn, TurnCache, complete

@@ -25,8 +25,8 @@ from roleplay_chat.generation.error_classifier import (
 )
 from roleplay_chat.generation.failover import CALL_ERRORS, call_failure
 from roleplay_chat.generation.providers import MAX_TOKENS, amount, cached_tokens, count
-from roleplay_chat.generation.routing import Target, model_target
 from roleplay_chat.generation.target_credentials import target_credentials
+from roleplay_chat.generation.targets import Target, model_target
 from roleplay_chat.rows import ModelRow
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages

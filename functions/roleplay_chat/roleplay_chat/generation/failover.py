@@ -34,17 +34,16 @@ from roleplay_chat.generation.providers import (
     give_way,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import (
+from roleplay_chat.generation.routing import Plan, on_cooldown
+from roleplay_chat.generation.target_credentials import target_credentials
+from roleplay_chat.generation.targets import (
     DEFAULT_PROMPT_TOKENS,
     LIMIT,
     NEWER_LIMIT,
     REJECTED,
-    Plan,
     Target,
     mark_rejected,
-    on_cooldown,
 )
-from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.generation.workers import WORKER
 from roleplay_chat.messages import ROLES, Message, Roles
 from roleplay_chat.reply.filters import Reply

@@ -18,7 +18,7 @@ from edge.clients import address
 from edge.json_text import dumps
 from edge.json_values import number_or_text
 from roleplay_chat.api import Tier, Usage
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.messages import Message
 
 MAX_REPLY_CHARS = 60_000
