@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
-from roleplay_chat.generation.failover import RequestShape
+from roleplay_chat.generation.request_shape import RequestShape
 from roleplay_chat.generation.routing import Candidates, plan
 from roleplay_chat.generation.targets import DEFAULT_CONTEXT_TOKENS, DEFAULT_WORKER_TOKENS, Target
 from roleplay_chat.generation.workers import ANY, affinity

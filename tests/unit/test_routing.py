@@ -7,7 +7,7 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
-from roleplay_chat.generation.failover import RequestShape
+from roleplay_chat.generation.request_shape import RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, memory_targets, plan
 from roleplay_chat.generation.targets import (
     MAX_SIZE_TOKENS,

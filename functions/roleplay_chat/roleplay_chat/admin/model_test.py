@@ -10,7 +10,8 @@ import httpx
 from edge.json_values import fields
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import embed, embedding_target
-from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
+from roleplay_chat.generation.failover import Callbacks, Generation
+from roleplay_chat.generation.request_shape import RequestShape
 from roleplay_chat.generation.routing import Plan
 from roleplay_chat.generation.targets import LIMIT, Target, model_target
 from roleplay_chat.messages import Message

@@ -17,13 +17,13 @@ from edge.json_text import dumps, loads_bounded
 from edge.json_values import whole
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.attempts import Attempt, Spent
+from roleplay_chat.generation.call_errors import CALL_ERRORS, call_failure
 from roleplay_chat.generation.error_classifier import (
     Failure,
     UpstreamError,
     failed,
     from_response,
 )
-from roleplay_chat.generation.failover import CALL_ERRORS, call_failure
 from roleplay_chat.generation.providers import MAX_TOKENS, amount, cached_tokens, count
 from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.generation.targets import Target, model_target

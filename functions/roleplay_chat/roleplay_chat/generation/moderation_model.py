@@ -13,7 +13,8 @@ import httpx
 
 from edge.errors import ApiError
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
+from roleplay_chat.generation.failover import Callbacks, Generation
+from roleplay_chat.generation.request_shape import RequestShape
 from roleplay_chat.generation.routing import Candidates, plan
 from roleplay_chat.generation.targets import Target
 from roleplay_chat.messages import Message

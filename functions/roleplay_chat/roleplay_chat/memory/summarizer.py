@@ -16,7 +16,8 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.error_policies import Kind
-from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
+from roleplay_chat.generation.failover import Callbacks, Generation
+from roleplay_chat.generation.request_shape import RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, memory_targets
 from roleplay_chat.generation.targets import Target
 from roleplay_chat.lorebook.entries import Entry
