@@ -31,7 +31,7 @@ words are new and in disguise."""
 STEPS_OF_OTHERS = 4
 """How many steps of the event loop a request of somebody else takes until it is answered, at
 least: reading it, starting its task, writing the response."""
-MAX_TOKENS = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 MAX_USD = 999_999.99
 """The largest values that the database columns hold; larger ones are clamped."""
 
@@ -115,7 +115,7 @@ class _Sent(httpx.AsyncByteStream):
 def count(value: object) -> int | None:
     """A token count from an upstream, as a number or text; None for anything else."""
     number = number_or_text(value)
-    return None if number is None or number < 0 else int(min(number, MAX_TOKENS))
+    return None if number is None or number < 0 else int(min(number, MAX_COUNT))
 
 
 def cached_tokens(answer: Mapping[str, Any]) -> int | None:
