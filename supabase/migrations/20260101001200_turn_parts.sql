@@ -24,7 +24,7 @@ end $$;
 -- the form of the messages takes little. Names before the messages are not counted.
 --
 -- p_models are those of private.models_for, p_workers those of private.workers_for. Sizes and defaults are those of
--- routing.py.
+-- targets.py.
 create function private.history_bytes(p_models jsonb, p_workers jsonb, out most integer, out short integer)
 language plpgsql immutable set search_path = '' as $$
 begin

@@ -19,8 +19,8 @@ import pytest
 
 from edge import clients
 from roleplay_chat import message_actions, request_body
-from roleplay_chat.cards import actions as cards
-from roleplay_chat.chats import actions as chats
+from roleplay_chat.cards import handlers as cards
+from roleplay_chat.chats import handlers as chats
 from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
 from tests.support.chat_errors import refused
@@ -555,7 +555,7 @@ class TestActions:
         }
 
     def test_every_action_is_in_the_list(self, stack: Stack, user: User) -> None:
-        known = {*cards.actions(), *chats.actions(), *message_actions.actions(1)}
+        known = {*cards.HANDLERS, *chats.HANDLERS, *message_actions.actions(1)}
         assert set(self.bodies(stack, user)) == known
 
     @pytest.mark.parametrize(

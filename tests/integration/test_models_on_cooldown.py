@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from roleplay_chat.generation.routing import Target, on_cooldown
+from roleplay_chat.generation.routing import on_cooldown
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.rows import CooldownRow
 from tests.support.stack import Stack
 

@@ -16,14 +16,9 @@ from hypothesis import strategies as st
 from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
-from roleplay_chat.generation.failover import RequestShape
-from roleplay_chat.generation.routing import (
-    DEFAULT_CONTEXT_TOKENS,
-    DEFAULT_WORKER_TOKENS,
-    Candidates,
-    Target,
-    plan,
-)
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Candidates, plan
+from roleplay_chat.generation.targets import DEFAULT_CONTEXT_TOKENS, DEFAULT_WORKER_TOKENS, Target
 from roleplay_chat.generation.workers import ANY, affinity
 from roleplay_chat.messages import ROLES
 from roleplay_chat.prompt.builder import PromptSpec, build

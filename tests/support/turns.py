@@ -12,7 +12,7 @@ from roleplay_chat.generation.attempts import Attempt, Spent
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.generation.providers import End
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.rows import BegunTurn, ModelRow
 from roleplay_chat.turn_plan import Accepted
 

@@ -18,7 +18,7 @@ from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.generation.providers import End
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TARGET = Target("p", "m", "M", "openai", "https://p.example/v1/chat/completions", {"max_tokens": 1})

@@ -14,15 +14,12 @@ import pytest
 from roleplay_chat.generation.attempts import COUNTED_CHARS, Received, cost_usd
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
-from roleplay_chat.generation.failover import (
-    Callbacks,
-    Generation,
-    Limits,
-    RequestShape,
-    _repaired,
-)
+from roleplay_chat.generation.failover import Callbacks, Generation
 from roleplay_chat.generation.providers import STEPS_OF_OTHERS
-from roleplay_chat.generation.routing import Plan, Target
+from roleplay_chat.generation.request_shape import RequestShape, repaired_shape
+from roleplay_chat.generation.routing import Plan
+from roleplay_chat.generation.targets import Target
+from roleplay_chat.generation.time_limits import Limits
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import STEP_CHARS, Reply
 from roleplay_chat.screening.decision import ReplyScreen
@@ -119,21 +116,21 @@ class TestShape:
         for policy in ("context_too_long", "credit_for_fewer_tokens", "all_reasoning"):
             failure = Failure(ERROR_POLICIES[policy])
             repaired = shape
-            while better := _repaired(repaired, failure):
+            while better := repaired_shape(repaired, failure):
                 assert better.budget <= repaired.budget
                 repaired = better
             assert repaired != shape
 
     def test_prompt_takes_nothing_of_what_the_reply_gives_up(self) -> None:
         shape = RequestShape.for_target(self.TARGET)
-        shorter = _repaired(shape, Failure(ERROR_POLICIES["credit_for_fewer_tokens"]))
+        shorter = repaired_shape(shape, Failure(ERROR_POLICIES["credit_for_fewer_tokens"]))
         assert shorter
         assert (shorter.max_tokens, shorter.budget) == (shape.max_tokens // 2, shape.budget)
 
     def test_prompt_that_is_too_long_is_shorter_at_once(self) -> None:
         target = replace(self.TARGET, context_tokens=10_000_000, prompt_tokens=3000)
         shape = RequestShape.for_target(target)
-        shorter = _repaired(shape, Failure(ERROR_POLICIES["context_too_long"]))
+        shorter = repaired_shape(shape, Failure(ERROR_POLICIES["context_too_long"]))
         assert shorter
         assert shorter.budget < 3000
 
@@ -146,7 +143,7 @@ class TestShape:
         failure = Failure(ERROR_POLICIES["context_too_long"], limit_tokens=limit)
         shape = RequestShape.for_target(target)
         budgets = [shape.budget]
-        while (better := _repaired(shape, failure)) and budgets[-1] > 300:
+        while (better := repaired_shape(shape, failure)) and budgets[-1] > 300:
             shape = better
             budgets.append(shape.budget)
         assert budgets == sorted(budgets, reverse=True)

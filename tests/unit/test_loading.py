@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -14,7 +15,7 @@ from starlette.requests import Request
 
 from edge.clients import Clients
 from roleplay_chat.api import Caller, on_first_use
-from roleplay_chat.endpoints import Endpoints
+from roleplay_chat.endpoints import ACTIONS_OF_MODULES, Endpoints
 from roleplay_chat.settings import Settings
 
 MODULE = """
@@ -28,6 +29,11 @@ async def tell(clients, caller, body):
 HANDLERS = {"tell": tell}
 """
 CLIENTS, CALLER = cast(Clients, None), Caller(UUID(int=1), "token")
+
+
+@pytest.mark.parametrize("module", ACTIONS_OF_MODULES)
+def test_every_action_of_a_module_has_its_handler(module: str) -> None:
+    assert set(import_module(module).HANDLERS) == set(ACTIONS_OF_MODULES[module])
 
 
 async def test_actions_are_imported_once_in_a_thread(

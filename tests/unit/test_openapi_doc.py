@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import jsonschema_rs
@@ -14,12 +15,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from dev.docs.openapi import ACTIONS, FILE, document, error_answers, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
-from roleplay_chat import account, message_actions, turn_store
+from roleplay_chat import message_actions, turn_store
 from roleplay_chat.admin import actions as admin
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
-from roleplay_chat.cards import actions as cards
-from roleplay_chat.chats import actions as chats
-from roleplay_chat.portraits import actions as portraits
+from roleplay_chat.endpoints import ACTIONS_OF_MODULES
 from roleplay_chat.turn_errors import no_answer
 from roleplay_chat.turn_events import CUT_OFF
 from roleplay_chat.turn_store import spend_limit_reached
@@ -57,11 +56,8 @@ def test_document_is_valid_openapi() -> None:
 
 def test_every_action_is_described() -> None:
     assert set(ACTIONS) == {
-        *account.HANDLERS,
-        *cards.actions(),
-        *chats.actions(),
+        *chain.from_iterable(ACTIONS_OF_MODULES.values()),
         *admin.ACTIONS,
-        *portraits.actions(),
         *message_actions.actions(1),
         "stop",
     }

@@ -27,8 +27,8 @@ from roleplay_chat.generation.error_classifier import UpstreamError
 from roleplay_chat.generation.finish_reasons import meaning_of
 from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
+    MAX_COUNT,
     MAX_REPLY_CHARS,
-    MAX_TOKENS,
     MAX_USD,
     PIECE_CHARS,
     STEPS_OF_OTHERS,
@@ -42,7 +42,7 @@ from roleplay_chat.generation.providers import (
 )
 from roleplay_chat.generation.providers.event_stream import MAX_DOCUMENTS, BodyDecoder
 from roleplay_chat.generation.providers.openai_compatible import generate
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from tests.support.servers_streams import REASONS, REPLY, SHAPES, Reason
 
 EVENT_STREAM = "text/event-stream"
@@ -285,7 +285,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     ),
     "usage-beyond-any-column": (
         sse(HI, STOP, '{"usage":{"prompt_tokens":1e12,"completion_tokens":"1e12","cost":1e300}}'),
-        ["Hi", End("stop", Usage(MAX_TOKENS, MAX_TOKENS, MAX_USD))],
+        ["Hi", End("stop", Usage(MAX_COUNT, MAX_COUNT, MAX_USD))],
     ),
     "usage-of-hundreds-of-digits": (
         sse(HI, STOP, f'{{"usage":{{"prompt_tokens":1{"0" * 400},"cost":-1{"0" * 400}}}}}'),

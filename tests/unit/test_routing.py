@@ -7,17 +7,14 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
-from roleplay_chat.generation.failover import RequestShape
-from roleplay_chat.generation.routing import (
-    MAX_TOKENS,
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Candidates, Plan, memory_targets, plan
+from roleplay_chat.generation.targets import (
+    MAX_SIZE_TOKENS,
     MIN_SIZE_TOKENS,
-    Candidates,
-    Plan,
     Target,
     invalid_numbers,
-    memory_targets,
     model_target,
-    plan,
 )
 from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
 
@@ -327,8 +324,8 @@ def test_odd_numbers_of_a_row_cost_nobody_else_anything(value: Any) -> None:
 
     assert names(planned) == ["odd:free", "sound:free", "chat_worker"]
     for target in (*planned.targets, *writers):
-        assert 1 <= target.context_tokens <= MAX_TOKENS
-        assert 1 <= target.max_tokens <= MAX_TOKENS
+        assert 1 <= target.context_tokens <= MAX_SIZE_TOKENS
+        assert 1 <= target.max_tokens <= MAX_SIZE_TOKENS
         assert target.prompt_usd_per_1k in (None, 0)
         assert 0.5 <= target.tokens.latin <= 2
 

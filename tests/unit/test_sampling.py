@@ -7,15 +7,10 @@ from typing import Any
 
 import pytest
 
-from roleplay_chat.generation.failover import RequestShape
-from roleplay_chat.generation.routing import (
-    Candidates,
-    Target,
-    invalid_numbers,
-    memory_targets,
-    plan,
-)
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Candidates, memory_targets, plan
 from roleplay_chat.generation.sampling import BOUNDS, within_bounds
+from roleplay_chat.generation.targets import Target, invalid_numbers
 from roleplay_chat.rows import ModelRow, ProviderRow, WorkerRow
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Validates single values of untrusted JSON: rows, cards and upstream responses.
 
 Nothing here raises. A value of the wrong type or out of bounds becomes None. Booleans are not
-numbers.
+numbers. `id_text` writes an id for JSON.
 """
 
 import math
@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 _DIGITS = re.compile(r"\d{1,16}")
 _FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True)
@@ -92,6 +93,11 @@ def timestamp(value: object) -> datetime | None:
     except ValueError:
         return None
     return parsed if parsed.tzinfo else None
+
+
+def id_text(value: UUID | None) -> str | None:
+    """An id, as JSON has it."""
+    return None if value is None else str(value)
 
 
 def _finite(value: float | str) -> float | None:

@@ -5,7 +5,7 @@ A turn's own modules are imported while the database begins the first one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,6 @@ from edge.timing import Timing
 from roleplay_chat import turn_store
 from roleplay_chat.admin import actions as admin_actions
 from roleplay_chat.api import Caller, Done, Failed, Handler, Object, on_first_use, parse_request
-from roleplay_chat.cards import actions as card_actions
-from roleplay_chat.chats import actions as chat_actions
-from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.request_body import BodyReader, places_for_large
 from roleplay_chat.resume import awaited, saved_answer
 from roleplay_chat.rows import BegunTurn
@@ -47,6 +44,13 @@ if TYPE_CHECKING:
     from roleplay_chat.telemetry import Telemetry
     from roleplay_chat.turn_tasks import TurnTasks
 
+ACTIONS_OF_MODULES: Mapping[str, Sequence[str]] = {
+    "roleplay_chat.account": ("delete_account",),
+    "roleplay_chat.cards.handlers": ("import_card", "export_card"),
+    "roleplay_chat.chats.handlers": ("import_chat", "export_chat"),
+    "roleplay_chat.portraits.handlers": ("set_portrait",),
+}
+"""Those of modules that turns do not need. Each module is imported with its first action."""
 MESSAGE_ACTIONS = ("choose", "edit", "delete", "hide", "branch")
 """Those of `message_actions`, which turns do not need and which is imported with the first one."""
 RETURNING_AT_ONCE = 200
@@ -84,15 +88,14 @@ class Endpoints:
         self._openai_types = Later(_import_openai)
 
     def _actions(self) -> dict[str, Handler]:
-        return {
-            **on_first_use(["delete_account"], "roleplay_chat.account"),
+        handlers: dict[str, Handler] = {
             **{name: self._message_action(name) for name in MESSAGE_ACTIONS},
-            **card_actions.actions(),
-            **chat_actions.actions(),
-            **portrait_actions.actions(),
             **admin_actions.actions(self._settings),
             "stop": self._stops.handle,
         }
+        for module, actions in ACTIONS_OF_MODULES.items():
+            handlers |= on_first_use(actions, module)
+        return handlers
 
     def _message_action(self, name: str) -> Handler:
         async def answer(clients: Clients, caller: Caller, body: Object) -> Object:

@@ -29,7 +29,7 @@ from roleplay_chat.api import (
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.failover import Callbacks, Generation, openrouter_extras
 from roleplay_chat.generation.moderation_model import Moderation
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.memory.embedder import Embedder
 from roleplay_chat.memory.summarizer import Summarizer
 from roleplay_chat.prompt.builder import Prompt

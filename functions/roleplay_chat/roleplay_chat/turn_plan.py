@@ -8,8 +8,9 @@ from uuid import UUID
 
 from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
-from roleplay_chat.generation.failover import RequestShape
-from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Candidates, Plan, plan
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.suitability import for_tier, unread_memory
 from roleplay_chat.memory.weighing import chars_to_weigh, weighed

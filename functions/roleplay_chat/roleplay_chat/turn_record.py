@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from uuid import UUID
 
 from edge.errors import ApiError
+from edge.json_values import id_text
 from roleplay_chat.api import MAX_CONTENT_CHARS, Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.prompt.composition import Ingredients, compose
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import CooldownRow
@@ -106,7 +106,7 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         incomplete=last.failure is not None,
         stopped=outcome.error_code == "stopped",
         continued_chars=len(beginning),
-        user_message_id=_text(accepted.begun.turn.user_message_id),
+        user_message_id=id_text(accepted.begun.turn.user_message_id),
         usage=last.used,
         spent=_counted(last),
         route=[
@@ -277,7 +277,3 @@ def _log_entry(attempt: Attempt) -> dict[str, Any]:
         "status": failure.status,
         "why": failure.why,
     }
-
-
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)

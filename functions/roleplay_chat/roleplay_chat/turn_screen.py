@@ -11,9 +11,9 @@ from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.content_tier import adult_tier_denied
-from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import are_small
 from roleplay_chat.lorebook.sources import books_of

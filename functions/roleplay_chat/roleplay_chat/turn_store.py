@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from edge.clients import Clients, DatabaseError
 from edge.errors import ApiError
 from edge.identity import account_blocked, unauthorized
+from edge.json_values import id_text
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
-from roleplay_chat.generation.routing import invalid_numbers
+from roleplay_chat.generation.targets import invalid_numbers
 from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.turn_cache import CachedTurn, TurnCache, complete
@@ -190,13 +191,13 @@ def _begin_parameters(
         "p_turn_id": str(turn_id),
         "p_task": request.task,
         "p_action": request.action,
-        "p_conversation_id": _text(request.conversation_id),
-        "p_character_id": _text(request.character_id),
-        "p_user_character_id": _text(request.user_character_id),
+        "p_conversation_id": id_text(request.conversation_id),
+        "p_character_id": id_text(request.character_id),
+        "p_user_character_id": id_text(request.user_character_id),
         # Other actions do not store a message, so the model must not see one.
         "p_message": request.message if request.action == "send" else None,
         "p_client_message_id": request.client_message_id,
-        "p_message_id": _text(request.message_id),
+        "p_message_id": id_text(request.message_id),
         "p_memory_tier": request.chosen_memory_tier,
         "p_lease_seconds": lease_seconds,
         "p_worker": requested_worker(request.model_provider),
@@ -493,7 +494,3 @@ async def record_query(
     changes nothing. Raises `ApiError` if the database is unavailable."""
     parameters = {"p_id": str(id_), "p_user_id": str(user_id), "p_usage": list(usage)}
     await clients.rpc("record_query", parameters)
-
-
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from edge.json_values import id_text
 from roleplay_chat.admin.model_test import try_model
 from roleplay_chat.admin.prompt_preview import preview
 from roleplay_chat.admin.provider_models import list_models
@@ -57,7 +58,7 @@ async def test_model(clients: Clients, settings: Settings, caller: Caller, body:
     """
     request = validated(ModelTestRequest, body)
     await _begin(clients, caller)
-    ids = {"p_model_id": _text(request.model_id), "p_provider_id": _text(request.provider_id)}
+    ids = {"p_model_id": id_text(request.model_id), "p_provider_id": id_text(request.provider_id)}
     found = await clients.rpc("model_to_test", ids)
     if found is None:
         raise ApiError(404, "model_not_found", "There is no model to test. Add one first.")
@@ -116,10 +117,6 @@ def _check_approved(is_approved: bool) -> None:
 def _unreadable(kind: str) -> ApiError:
     sentence = f"A value of this {kind}'s row has a shape that turns cannot read. Correct it first."
     return ApiError(409, "row_not_readable", sentence)
-
-
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)
 
 
 HANDLERS: Mapping[str, Callable[[Clients, Settings, Caller, Object], Awaitable[dict[str, Any]]]] = {

@@ -10,8 +10,10 @@ import httpx
 from edge.json_values import fields
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import embed, embedding_target
-from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import LIMIT, Plan, Target, model_target
+from roleplay_chat.generation.failover import Callbacks, Generation
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Plan
+from roleplay_chat.generation.targets import LIMIT, Target, model_target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import ModelRow

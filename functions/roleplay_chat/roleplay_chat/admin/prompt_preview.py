@@ -19,7 +19,7 @@ from roleplay_chat.rows import (
 )
 from roleplay_chat.tokens import UNCALIBRATED, estimate_messages
 
-CONTEXT_TOKENS, MAX_TOKENS = 8_192, 400
+CONTEXT_TOKENS, REPLY_TOKENS = 8_192, 400
 _ID = UUID(int=0)
 _CHARACTER = CharacterRow(
     id=_ID,
@@ -58,7 +58,7 @@ def preview(system_prompt: str, tier: Tier, now: datetime) -> dict[str, Any]:
         tier,
         family=None,
         context_tokens=CONTEXT_TOKENS,
-        max_tokens=MAX_TOKENS,
+        max_tokens=REPLY_TOKENS,
     )
     built = build(spec)
     total = UNCALIBRATED.total(estimate_messages([message["content"] for message in built]))

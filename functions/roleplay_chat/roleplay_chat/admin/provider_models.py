@@ -14,13 +14,13 @@ from edge.bodies import IDENTITY, first_bytes
 from edge.clients import Clients
 from edge.json_text import loads, value_count_bound
 from roleplay_chat.api import NO_TEXT
+from roleplay_chat.generation.call_errors import CALL_ERRORS, call_failure
 from roleplay_chat.generation.error_classifier import (
     Failure,
     UpstreamError,
     failed,
     from_response,
 )
-from roleplay_chat.generation.failover import CALL_ERRORS, call_failure
 from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.rows import ProviderRow
 from roleplay_chat.settings import Settings

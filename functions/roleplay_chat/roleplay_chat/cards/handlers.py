@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from edge.json_values import id_text
 from roleplay_chat.api import Caller, Handler, Object, from_base64, validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.assets import without_missing_files
@@ -85,8 +86,8 @@ async def _save_lorebook(
         "p_user_id": str(user_id),
         "p_name": card.fields.name,
         "p_content": card.book,
-        "p_conversation_id": place.conversation_id and str(place.conversation_id),
-        "p_persona_id": place.persona_id and str(place.persona_id),
+        "p_conversation_id": id_text(place.conversation_id),
+        "p_persona_id": id_text(place.persona_id),
     }
     saved = await clients.rpc("import_lorebook", parameters)
     _check(saved)

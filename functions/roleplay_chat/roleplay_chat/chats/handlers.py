@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from edge.json_values import id_text
 from roleplay_chat.api import (
     Caller,
     ClientMessageId,
@@ -68,7 +69,7 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
         {
             "p_user_id": str(caller.user_id),
             "p_character_id": str(request.character_id),
-            "p_user_character_id": request.user_character_id and str(request.user_character_id),
+            "p_user_character_id": id_text(request.user_character_id),
             "p_title": request.title,
             "p_client_message_id": request.client_message_id,
             "p_messages": [said.row() for said in file.messages],

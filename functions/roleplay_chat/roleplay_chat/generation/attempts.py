@@ -8,7 +8,7 @@ from typing import Any
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.providers import MAX_USD, End, Text
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.tokens import Estimate, Tokens
 
 COUNTED_CHARS = 100_000

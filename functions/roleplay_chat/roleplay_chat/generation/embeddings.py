@@ -17,21 +17,21 @@ from edge.json_text import dumps, loads_bounded
 from edge.json_values import whole
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.attempts import Attempt, Spent
+from roleplay_chat.generation.call_errors import CALL_ERRORS, call_failure
 from roleplay_chat.generation.error_classifier import (
     Failure,
     UpstreamError,
     failed,
     from_response,
 )
-from roleplay_chat.generation.failover import CALL_ERRORS, call_failure
-from roleplay_chat.generation.providers import MAX_TOKENS, amount, cached_tokens, count
-from roleplay_chat.generation.routing import Target, model_target
+from roleplay_chat.generation.providers import MAX_COUNT, amount, cached_tokens, count
 from roleplay_chat.generation.target_credentials import target_credentials
+from roleplay_chat.generation.targets import Target, model_target
 from roleplay_chat.rows import ModelRow
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages
 
-DEFAULT_CONTEXT_TOKENS = 512
+EMBEDDED_TOKENS = 512
 """What small models read of a text. Longer texts are cut, because servers refuse them."""
 MAX_DIMENSIONS = 4_000
 """As many as pgvector can index as half-precision numbers."""
@@ -51,8 +51,8 @@ def embedding_target(model: ModelRow) -> Target:
     """The target of a row with the task `embedding`."""
     path = model.endpoint_path
     url = endpoint(model.provider.base_url, path or "/embeddings", is_own_path=bool(path))
-    limit = whole(model.capabilities.get("context_tokens"), minimum=1, maximum=MAX_TOKENS)
-    return replace(model_target(model), url=url, context_tokens=limit or DEFAULT_CONTEXT_TOKENS)
+    limit = whole(model.capabilities.get("context_tokens"), minimum=1, maximum=MAX_COUNT)
+    return replace(model_target(model), url=url, context_tokens=limit or EMBEDDED_TOKENS)
 
 
 async def embed(

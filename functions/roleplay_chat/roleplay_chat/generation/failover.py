@@ -19,13 +19,12 @@ from uuid import UUID
 
 import httpx
 
-from edge.clients import NETWORK_ERRORS, timed_out
-from edge.json_values import number
+from edge.clients import NETWORK_ERRORS
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.attempts import Attempt, AttemptRecorder
+from roleplay_chat.generation.call_errors import network_failure
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, Repair
-from roleplay_chat.generation.error_wordings import plain
 from roleplay_chat.generation.providers import (
     Call,
     End,
@@ -34,19 +33,19 @@ from roleplay_chat.generation.providers import (
     give_way,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import (
-    DEFAULT_PROMPT_TOKENS,
-    LIMIT,
-    NEWER_LIMIT,
-    REJECTED,
-    Plan,
-    Target,
-    mark_rejected,
-    on_cooldown,
+from roleplay_chat.generation.request_shape import (
+    RequestShape,
+    own_parameters,
+    renamed_parameters,
+    repaired_shape,
+    with_fewer_parameters,
 )
+from roleplay_chat.generation.routing import Plan, on_cooldown
 from roleplay_chat.generation.target_credentials import target_credentials
+from roleplay_chat.generation.targets import Target
+from roleplay_chat.generation.time_limits import Limits
 from roleplay_chat.generation.workers import WORKER
-from roleplay_chat.messages import ROLES, Message, Roles
+from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import ContentRefused, Finding
@@ -64,72 +63,8 @@ SHARE = 0.5
 that one that is slow leaves time for them."""
 IDLE_TOLERANCE = 0.05
 """The share by which the idle timeout may fire early: the timer is not reset for every token."""
-MAX_STOP_STRINGS = 4
-"""The most stop strings sent; many providers reject more."""
 STEPWISE: tuple[Repair, ...] = ("stricter_roles", "fewer_parameters")
 """Repairs that may be made again: each time less is left, and then there is none."""
-MIN_USEFUL_TOKENS = 48
-"""A shorter reply is not worth requesting."""
-
-
-@dataclass(frozen=True)
-class RequestShape:
-    """The size, form and parameters of a request to a target; repairs change it."""
-
-    context_tokens: int
-    max_tokens: int
-    prompt_tokens: int = DEFAULT_PROMPT_TOKENS
-    """The most tokens of the prompt, if the reply leaves so many."""
-    bare: bool = False
-    """Send only what every provider accepts: model, messages, max_tokens."""
-    without: frozenset[str] = frozenset()
-    """Parameters that the target rejects, which are not sent."""
-    roles: Roles = "as_is"
-    """The form of the messages."""
-    completion_tokens: bool = False
-    """Whether max_tokens is sent as max_completion_tokens."""
-
-    @classmethod
-    def for_target(cls, target: Target) -> "RequestShape":
-        """The first request to a target."""
-        longest = min(target.max_tokens, target.context_tokens // 2)
-        newer = target.names.get(LIMIT) == NEWER_LIMIT
-        return cls(
-            target.context_tokens,
-            longest,
-            target.prompt_tokens,
-            without=target.rejected,
-            roles=target.roles,
-            completion_tokens=newer,
-        )
-
-    @property
-    def budget(self) -> int:
-        """The tokens that the prompt may have."""
-        return min(self.context_tokens - self.max_tokens, self.prompt_tokens)
-
-    def resized(self, context_tokens: int, max_tokens: int) -> "RequestShape":
-        """Set the context; limit the reply to half of it, so that the prompt gets the other
-        half."""
-        return replace(
-            self, context_tokens=context_tokens, max_tokens=min(max_tokens, context_tokens // 2)
-        )
-
-    def repairs(self, target: Target) -> dict[str, Any]:
-        """The differences from the target's usual form, to be remembered if they were accepted."""
-        first = RequestShape.for_target(target)
-        repairs: dict[str, Any] = {}
-        if self.roles != first.roles:
-            repairs["roles"] = self.roles
-        if self.completion_tokens != first.completion_tokens:
-            repairs[NEWER_LIMIT] = self.completion_tokens
-        # Without any parameters, nobody knows which one was wrong.
-        if self.without != first.without and not self.bare:
-            # If the row does not set a parameter, the target rejects any value of it.
-            given = target.parameters.items()
-            own = {name: value for name, value in given if name not in target.added}
-            repairs[REJECTED] = mark_rejected(self.without, own)
-        return repairs
 
 
 @dataclass(frozen=True)
@@ -276,17 +211,17 @@ class Generation:
         something.
         """
         if failure.policy.repair == "fewer_parameters":
-            return _with_fewer(target, shape, failure, self._parameters(target, shape))
-        better = _repaired(shape, failure)
+            return with_fewer_parameters(target, shape, failure, self._parameters(target, shape))
+        better = repaired_shape(shape, failure)
         prompt_for = self._callbacks.prompt_for
         if failure.policy.repair == "trim":
             length = _length(await prompt_for(target, shape))
             while better and _length(await prompt_for(target, better)) >= length:
-                better = _repaired(better, failure)
+                better = repaired_shape(better, failure)
         elif failure.policy.repair == "stricter_roles":
             sent = list(await prompt_for(target, shape))
             while better and list(await prompt_for(target, better)) == sent:
-                better = _repaired(better, failure)
+                better = repaired_shape(better, failure)
         return better
 
     def _pause(self, failure: Failure, retries: int, *, alone: bool) -> float | None:
@@ -402,7 +337,7 @@ class Generation:
         messages: Sequence[Message],
         reply: Reply,
         recorder: AttemptRecorder,
-        limits: "Limits",
+        limits: Limits,
     ) -> None:
         """Send the prompt and show what arrives, within the target's time limits."""
         loop = asyncio.get_running_loop()
@@ -485,14 +420,14 @@ class Generation:
         target: Target,
         shape: RequestShape,
         messages: Sequence[Message],
-        limits: "Limits",
+        limits: Limits,
         recorder: AttemptRecorder,
     ) -> AsyncGenerator[Event, None]:
         recorder.estimate = estimate_messages([message["content"] for message in messages])
         call = Call(
             target=target,
             messages=messages,
-            parameters=_renamed(target, shape, self._parameters(target, shape)),
+            parameters=renamed_parameters(target, shape, self._parameters(target, shape)),
             headers=self._headers(target),
             tier=self.tier,
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_listen` applies the others.
@@ -506,7 +441,7 @@ class Generation:
 
     def _parameters(self, target: Target, shape: RequestShape) -> dict[str, Any]:
         """The parameters to send, by their usual names."""
-        parameters = _own_parameters(target, shape, self.extras, self.stop)
+        parameters = own_parameters(target, shape, self.extras, self.stop)
         if not shape.without:
             return parameters
         return {name: value for name, value in parameters.items() if name not in shape.without}
@@ -532,35 +467,6 @@ class _Declined(NamedTuple):
     attempt: Attempt
     reply: Reply
     prompt: Sequence[Message]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The time limits of a call, in seconds."""
-
-    connect: float
-    first_token: float
-    idle: float
-    total: float
-
-    @classmethod
-    def from_settings(cls, target: Target, settings: Settings) -> "Limits":
-        """The limits of the settings, with the overrides of the target's row."""
-        named = {
-            name: seconds
-            for name, value in target.timeouts.items()
-            if (seconds := number(value, minimum=0, maximum=settings.turn_budget_seconds))
-        }
-        return cls(
-            connect=named.get("connect", settings.connect_timeout_seconds),
-            first_token=named.get("first_token", settings.first_token_timeout_seconds),
-            idle=named.get("idle", settings.idle_timeout_seconds),
-            total=named.get("total", settings.turn_budget_seconds),
-        )
-
-    def within(self, patience: float) -> "Limits":
-        """The same, but with at most `patience` seconds until the first token."""
-        return replace(self, first_token=min(self.first_token, patience))
 
 
 def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
@@ -595,118 +501,14 @@ def _not_adult(targets: Sequence[Target]) -> list[Target]:
     return [target for target in targets if not target.adult]
 
 
-def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
-    """A changed request that may succeed; None if there is none."""
-    limit = failure.limit_tokens
-    match failure.policy.repair:
-        case "trim":
-            longest = shape.budget + shape.max_tokens
-            fits = longest * 2 // 3 if limit is None else limit * 9 // 10
-            smaller = min(fits, longest * 9 // 10)
-            if smaller <= min(shape.max_tokens, longest // 2):
-                return None
-            return shape.resized(smaller, shape.max_tokens)
-        case "fewer_tokens":
-            half = shape.max_tokens // 2
-            fewer = half if limit is None or limit > shape.max_tokens else limit - 1
-            if fewer < MIN_USEFUL_TOKENS:
-                return None
-            # The prompt does not take what the reply gives up.
-            return replace(shape, max_tokens=fewer, prompt_tokens=shape.budget)
-        case "more_tokens":
-            longer = shape.resized(shape.context_tokens, shape.max_tokens * 2)
-            return longer if longer != shape else None
-        case "stricter_roles":
-            stricter = ROLES[ROLES.index(shape.roles) + 1 :]
-            wanted = [roles for roles in stricter if roles == failure.roles]
-            return replace(shape, roles=[*wanted, *stricter][0]) if stricter else None
-        case "completion_tokens":
-            return None if shape.completion_tokens else replace(shape, completion_tokens=True)
-    return None
-
-
 def _length(messages: Sequence[Message]) -> int:
     return sum(len(message["content"]) for message in messages)
-
-
-def _with_fewer(
-    target: Target, shape: RequestShape, failure: Failure, sent: Mapping[str, Any]
-) -> RequestShape | None:
-    """The request without the parameters that the error names, or without any; None if there are
-    none. `sent` has them by their usual names."""
-    if shape.completion_tokens and plain(NEWER_LIMIT) in failure.parameters:
-        return replace(shape, completion_tokens=False)
-    names = _names(target, shape)
-    others = [name for name in sent if name != LIMIT and names.get(name, name) is not None]
-    # Restrictions on where a request may be processed are not dropped because of a word in an
-    # error.
-    named = [
-        name
-        for name in others
-        if name != "provider" and plain(names.get(name) or name) in failure.parameters
-    ]
-    if named:
-        return replace(shape, without=shape.without.union(named))
-    return replace(shape, bare=True) if others else None
-
-
-def _names(target: Target, shape: RequestShape) -> Mapping[str, str | None]:
-    """The names under which parameters are sent, if different. None: not sent."""
-    if shape.completion_tokens:
-        return {**target.names, LIMIT: NEWER_LIMIT}
-    if target.names.get(LIMIT) == NEWER_LIMIT:
-        return {name: new for name, new in target.names.items() if name != LIMIT}
-    return target.names
-
-
-def _renamed(target: Target, shape: RequestShape, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters by the names under which they are sent."""
-    names = _names(target, shape)
-    if not names:
-        return parameters
-    sent = ((names.get(name, name), value) for name, value in parameters.items())
-    return {name: value for name, value in sent if name is not None}
-
-
-def _own_parameters(
-    target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
-) -> dict[str, Any]:
-    """The parameters by their usual names."""
-    if shape.bare:
-        return {LIMIT: shape.max_tokens}
-    parameters = {**target.parameters, "max_tokens": shape.max_tokens}
-    own = parameters.pop("stop", None) or []
-    ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]
-    strings = list(dict.fromkeys(end for end in ends if isinstance(end, str) and end))
-    if strings:
-        parameters["stop"] = strings[:MAX_STOP_STRINGS]
-    return {**parameters, **extras} if target.provider == "openrouter" else parameters
 
 
 def _no_text(reply: Reply, recorder: AttemptRecorder) -> Failure:
     """Why a reply that ended has no text."""
     is_long = recorder.end is not None and recorder.end.finish_reason == "length"
     return Failure(ERROR_POLICIES["all_reasoning" if is_long and reply.is_reasoning else "empty"])
-
-
-def network_failure(error: Exception, *, shown: bool = False) -> Failure:
-    """The failure for a network error; `shown`: after text of the reply was shown."""
-    name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
-    return Failure(ERROR_POLICIES[name], why=type(error.__cause__ or error).__name__)
-
-
-CALL_ERRORS = (UpstreamError, *NETWORK_ERRORS, httpx.InvalidURL, ValueError)
-"""The exceptions that a call can raise because of an upstream or its row."""
-
-
-def call_failure(error: Exception) -> Failure:
-    """The failure for one of `CALL_ERRORS`, in a call that is not for a reply."""
-    if isinstance(error, UpstreamError):
-        return error.failure
-    if isinstance(error, NETWORK_ERRORS):
-        return network_failure(error)
-    # The row's URL or the key is not valid in a request.
-    return Failure(ERROR_POLICIES["misconfigured"], why=type(error).__name__)
 
 
 def openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str, Any]:

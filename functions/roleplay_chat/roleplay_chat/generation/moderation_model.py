@@ -13,8 +13,10 @@ import httpx
 
 from edge.errors import ApiError
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import Candidates, Target, plan
+from roleplay_chat.generation.failover import Callbacks, Generation
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Candidates, plan
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn

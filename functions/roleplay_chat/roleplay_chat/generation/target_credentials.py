@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from edge.credentials import Misconfigured, credentials
 from roleplay_chat.generation.error_classifier import failed
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.rows import ProviderRow
 from roleplay_chat.settings import Settings
 

@@ -28,7 +28,8 @@ from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import Vector, embed, embedding_target
 from roleplay_chat.generation.error_classifier import Failure
-from roleplay_chat.generation.routing import Target, on_cooldown
+from roleplay_chat.generation.routing import on_cooldown
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, NOTHING, detect
 from roleplay_chat.settings import Settings

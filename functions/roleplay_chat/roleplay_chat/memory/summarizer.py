@@ -16,8 +16,10 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.error_policies import Kind
-from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import Candidates, Plan, Target, memory_targets
+from roleplay_chat.generation.failover import Callbacks, Generation
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.generation.routing import Candidates, Plan, memory_targets
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory.answer import Written, parse
 from roleplay_chat.memory.batches import Batch, Fault, may_be_due, next_batches, next_try

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from edge.clients import Clients
 from edge.errors import ApiError
+from edge.json_values import id_text
 from edge.timing import Timing
 from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Done, Failed
@@ -81,9 +82,9 @@ class OpenAiApi:
         found = await self._server.clients.rpc(
             "list_chat_characters",
             {
-                "p_user_id": _text(credential.user_id),
+                "p_user_id": id_text(credential.user_id),
                 "p_key_hash": credential.key_hash,
-                "p_character_id": _text(character_id),
+                "p_character_id": id_text(character_id),
             },
         )
         self._keys.note(credential, is_known=found["outcome"] != "unknown_api_key")
@@ -187,7 +188,3 @@ async def _json(answers: Answers, events: TurnEvents) -> Response:
             return JSONResponse(answers.whole(told(answer)))
         case Failed(error):
             raise error
-
-
-def _text(value: UUID | None) -> str | None:
-    return None if value is None else str(value)

@@ -18,7 +18,7 @@ from edge.clients import address
 from edge.json_text import dumps
 from edge.json_values import number_or_text
 from roleplay_chat.api import Tier, Usage
-from roleplay_chat.generation.routing import Target
+from roleplay_chat.generation.targets import Target
 from roleplay_chat.messages import Message
 
 MAX_REPLY_CHARS = 60_000
@@ -31,7 +31,7 @@ words are new and in disguise."""
 STEPS_OF_OTHERS = 4
 """How many steps of the event loop a request of somebody else takes until it is answered, at
 least: reading it, starting its task, writing the response."""
-MAX_TOKENS = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 MAX_USD = 999_999.99
 """The largest values that the database columns hold; larger ones are clamped."""
 
@@ -115,7 +115,7 @@ class _Sent(httpx.AsyncByteStream):
 def count(value: object) -> int | None:
     """A token count from an upstream, as a number or text; None for anything else."""
     number = number_or_text(value)
-    return None if number is None or number < 0 else int(min(number, MAX_TOKENS))
+    return None if number is None or number < 0 else int(min(number, MAX_COUNT))
 
 
 def cached_tokens(answer: Mapping[str, Any]) -> int | None:
