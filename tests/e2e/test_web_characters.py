@@ -15,9 +15,7 @@ from tests.support.axe import serious
 from tests.support.person import Person, operator
 from tests.support.timers import HOLD, PASS
 from tests.support.waiting import wait_until
-from tests.support.widths import (
-    fits,
-)
+from tests.support.widths import fits
 
 
 def own(person: Person) -> list[dict[str, Any]]:

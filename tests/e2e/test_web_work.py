@@ -12,14 +12,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.support.answers import held, stream, text
 from tests.support.axe import serious
-from tests.support.conversation_lists import (
-    begin,
-    conversations,
-    listed,
-    messages,
-    own_id,
-    people,
-)
+from tests.support.conversation_lists import begin, conversations, listed, messages, own_id, people
 from tests.support.person import GREETING, MARA, PASSWORD, Person, operator
 from tests.support.upstream import Upstream
 from tests.support.waiting import Gate, wait_until

@@ -12,10 +12,7 @@ from rich.console import Console
 from dev.operate.usage import Side, comparison
 from tests.existing.database import STATES
 from tests.existing.installation import adopted_database
-from tests.existing.turns import (
-    PERSON,
-    take_turn,
-)
+from tests.existing.turns import PERSON, take_turn
 from tests.support.postgres import Connection, Postgres
 
 

@@ -23,14 +23,7 @@ from dev.operate import migrate
 from dev.operate.foreign import WHAT_TO_DO
 from tests.existing.installation import adopt, existing_database
 from tests.support.answers import worker_healthy
-from tests.support.copies import (
-    Upstreams,
-    ask,
-    contents,
-    database,
-    deploy,
-    running,
-)
+from tests.support.copies import Upstreams, ask, contents, database, deploy, running
 from tests.support.gateway import SECRET_KEY
 from tests.support.pictures import encoded, flag
 from tests.support.postgres import ROOT, Connection, Postgres

@@ -15,14 +15,7 @@ from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Passage, PromptReading
 from roleplay_chat.turn_screen import FIRMER
 from tests.support.answers import abort, error, stall, stream, text
-from tests.support.content_policy import (
-    BOTH,
-    MINOR,
-    SCENE,
-    SEXUAL,
-    among_adults,
-    with_character,
-)
+from tests.support.content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults, with_character
 from tests.support.odd_rows import ODD, altered
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing
 from tests.support.upstream import Answer

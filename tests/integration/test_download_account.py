@@ -7,13 +7,7 @@ import json
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.accounts import (
-    everything,
-    lived,
-    page,
-    section,
-    sections,
-)
+from tests.support.accounts import everything, lived, page, section, sections
 from tests.support.stack import Stack
 
 ELSEWHERE = {

@@ -25,12 +25,7 @@ from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
 from tests.support.chat_errors import refused
 from tests.support.gateway import SECRET_KEY
-from tests.support.limits import (
-    PAID,
-    begun,
-    limit,
-    pay,
-)
+from tests.support.limits import PAID, begun, limit, pay
 from tests.support.plans import explained, nodes
 from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack, User

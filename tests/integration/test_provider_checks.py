@@ -10,15 +10,7 @@ import pytest
 
 from tests.support.answers import error, held, html, models, raw, reply, stall, text
 from tests.support.odd_rows import ODD
-from tests.support.provider_checks import (
-    CONFIGURED,
-    LLAMA,
-    ON,
-    Checks,
-    catalog,
-    key,
-    listed,
-)
+from tests.support.provider_checks import CONFIGURED, LLAMA, ON, Checks, catalog, key, listed
 from tests.support.stack import OPENROUTER_KEY, Stack
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, Talk
 from tests.support.upstream import Answer, refusing

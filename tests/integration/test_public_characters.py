@@ -9,14 +9,7 @@ import httpx
 import pytest
 
 from tests.support.answers import text
-from tests.support.public_characters import (
-    admin,
-    block,
-    call,
-    public,
-    report,
-    take_down,
-)
+from tests.support.public_characters import admin, block, call, public, report, take_down
 from tests.support.stack import Stack, User
 
 pytestmark = pytest.mark.installations

@@ -15,11 +15,7 @@ from roleplay_chat.messages import ROLES, Roles
 from roleplay_chat.prompt.composition import MAX_ENTRIES, MAX_ID_CHARS, MAX_LISTED
 from roleplay_chat.rows import FactRow, MemoryRow, MessageRow, RecalledRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
-from tests.support.composition import (
-    composed,
-    largest,
-    prompt,
-)
+from tests.support.composition import composed, largest, prompt
 from tests.support.prompts import MARA
 
 

@@ -34,10 +34,7 @@ from roleplay_chat.rows import (
     TurnRow,
 )
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
-from tests.support.prompts import (
-    MARA,
-    begun,
-)
+from tests.support.prompts import MARA, begun
 
 
 def built(

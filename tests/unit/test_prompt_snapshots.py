@@ -13,14 +13,7 @@ import pytest
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
-from tests.support.situations import (
-    MARA,
-    REYES,
-    SAID,
-    SITUATIONS,
-    TEMPLATE,
-    begun,
-)
+from tests.support.situations import MARA, REYES, SAID, SITUATIONS, TEMPLATE, begun
 
 FOLDER = Path(__file__).parents[1] / "data" / "prompts"
 
