@@ -23,7 +23,7 @@ from roleplay_chat.generation.workers import ANY, affinity
 from roleplay_chat.messages import ROLES
 from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.rows import BegunTurn, CharacterRow, CooldownRow, WorkerRow
-from roleplay_chat.scripts import UNSPACED
+from roleplay_chat.scripts import ATTACHING
 from roleplay_chat.tokens import MAX_RATIO, MIN_RATIO
 from roleplay_chat.turn_screen import FIRMER
 from tests.support.stack import Stack
@@ -361,11 +361,11 @@ def is_full(target: Target, rows: list[dict[str, Any]]) -> bool:
 
 def test_scripts_that_put_no_space_between_words(stack: Stack) -> None:
     """A name of such letters is found inside a run of them, as a key of a lorebook is."""
-    unspaced = regex.compile(f"[{UNSPACED}]")
+    attaching = regex.compile(f"[{ATTACHING}]")
     letters = [
         letter
         for letter in map(chr, range(0x0E00, 0xD800))
-        if unicodedata.category(letter) in ("Lo", "Ll") and unspaced.match(letter)
+        if unicodedata.category(letter) in ("Lo", "Ll") and attaching.match(letter)
     ]
     assert len(letters) > 30_000
     found = stack.all(
