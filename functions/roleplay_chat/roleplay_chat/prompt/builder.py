@@ -266,10 +266,10 @@ def history_room(spec: PromptSpec) -> int:
     """The tokens that `build` has for the history in this turn and the next ones: a message of the
     person that is as long only once counts as `longest_shown`, as it does in the next ones."""
     frame = _frame(spec)
-    said = _cost(frame.closing[-1], spec.tokens)
+    said = spec.tokens.message_cost(frame.closing[-1].content.text)
     room = frame.room + said
     last = next((row for row in reversed(frame.history) if row.sender == "user"), None)
-    usual = 0 if last is None else _row_cost(last, spec.tokens)
+    usual = 0 if last is None else spec.tokens.message_cost(last.content)
     return room - min(said, max(usual, longest_shown(spec.budget, room)))
 
 
@@ -357,10 +357,10 @@ def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
     character_notes = _fit_notes(_character_note(begun, macros), budget, tokens)
     person_notes = _fit_notes(_person_note(begun, macros), budget, tokens)
     fitted = [*character_notes, *person_notes]
-    spent = note_tokens = sum(_cost(sent, tokens) for _, sent in fitted)
+    spent = note_tokens = sum(tokens.message_cost(sent.content.text) for _, sent in fitted)
     asked = _closing(heard, request, macros)
     closing = _fit_closing(asked, budget, spent, tokens)
-    spent += sum(_cost(message, tokens) for message in closing)
+    spent += sum(tokens.message_cost(message.content.text) for message in closing)
     new_facts = _new_facts(begun, recall.budget(budget) // 2, tokens)
     new_cost = tokens.count(f"{recall.written_facts(new_facts, recall.NEW_FACTS_TITLE).text}\n\n")
     new_cost = new_cost + TOKENS_PER_MESSAGE if new_facts else 0
@@ -384,7 +384,10 @@ def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
     lore = _lore(begun, found, min(unused, int(budget * LORE_SHARE)), tokens)
     among = _among_messages(character_notes, person_notes, lore)
     after_history = _after_history(lore)
-    entry_tokens = sum(_cost(note, tokens) for note in (*among, *after_history)) - note_tokens
+    entry_tokens = (
+        sum(tokens.message_cost(note.content.text) for note in (*among, *after_history))
+        - note_tokens
+    )
     world = _world(begun, lore, parts)
     world_tokens = sum(_need(part, tokens) for pair in world.values() for part in pair)
     lore_tokens = world_tokens + entry_tokens
@@ -401,7 +404,7 @@ def _frame(spec: PromptSpec, step: int | None = None) -> _Frame:
         memory = _memory(begun, limit, tokens)
         cut["memory"] = _section("memory", _MEMORY, memory.text)
     system = _system_message({**parts, **cut}, world)
-    left = budget - spent - entry_tokens - _cost(system, tokens)
+    left = budget - spent - entry_tokens - tokens.message_cost(system.content.text)
     notes = [sent for _, sent in fitted]
     uncut = [*(note for note, _ in fitted), *asked]
     is_cut = bool(cut) or [*notes, *closing] != uncut
@@ -696,7 +699,7 @@ def _fit_closing(
         limit = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
         limit -= TOKENS_PER_MESSAGE
         fitted.append(PromptMessage(message.role, _without_middle(message.content, limit, tokens)))
-        left -= _cost(fitted[-1], tokens)
+        left -= tokens.message_cost(fitted[-1].content.text)
     return fitted
 
 
@@ -832,7 +835,7 @@ def _first_kept(
     spent = 0
     while len(costs) < len(history) and spent <= room:
         limit = longest if costs else _longest_newest(longest, room)
-        costs.append(min(_row_cost(history[-1 - len(costs)], tokens), limit))
+        costs.append(min(tokens.message_cost(history[-1 - len(costs)].content), limit))
         spent += costs[-1]
     if spent <= room and not is_cut:
         return 0
@@ -876,7 +879,9 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
         return _Recalled(messages=[PromptMessage("system", new)] if new.runs else [])
     said, tokens = spec.begun.turn.message or "", spec.tokens
     names = {"user": frame.macros["user"], "character": frame.macros["char"]}
-    left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
+    left = (
+        frame.room - sum(tokens.message_cost(row.content) for row in history) - TOKENS_PER_MESSAGE
+    )
     left = min(left, recall.budget(spec.budget))
     facts = recall.choose_facts(
         frame.memory.left_out, spec.begun.shown_facts, said=said, budget=left // 2, tokens=tokens
@@ -907,7 +912,7 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
         [entry for entry in found if entry.position != "outlet"],
         books_of(begun),
         budget_tokens=budget,
-        count=lambda text: tokens.count(f"{text}\n\n") + TOKENS_PER_MESSAGE,
+        count=lambda text: tokens.message_cost(f"{text}\n\n"),
     )
 
 
@@ -1007,14 +1012,6 @@ def _with_notes(
 
 
 def cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
-    """An upper bound for the sum of `_row_cost`, in a single count."""
+    """An upper bound for the sum of `Tokens.message_cost`, in a single count."""
     whole = tokens.count("".join([row.content for row in rows]))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(rows)
-
-
-def _row_cost(row: MessageRow, tokens: Tokens) -> int:
-    return tokens.count(row.content) + TOKENS_PER_MESSAGE
-
-
-def _cost(message: PromptMessage, tokens: Tokens) -> int:
-    return tokens.count(message.content.text) + TOKENS_PER_MESSAGE
