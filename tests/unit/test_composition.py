@@ -17,7 +17,7 @@ from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
 from roleplay_chat.prompt.composition import MAX_ENTRIES, MAX_ID_CHARS, MAX_LISTED, compose
 from roleplay_chat.rows import FactRow, MemoryRow, MessageRow, RecalledRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens, estimate_messages
-from tests.unit.test_prompt import MARA, begun
+from tests.support.prompts import MARA, begun
 
 
 @dataclass(frozen=True)
