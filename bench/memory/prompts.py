@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+from roleplay_chat.tokens import UNCALIBRATED
 
 Prompt = Sequence[Mapping[str, str]]
 """The messages that a model receives for a reply."""
@@ -16,7 +16,7 @@ def prompt_tokens(prompt: Prompt) -> int:
 
 def message_tokens(text: str) -> int:
     """Estimated tokens of a message."""
-    return UNCALIBRATED.count(text) + TOKENS_PER_MESSAGE
+    return UNCALIBRATED.message_cost(text)
 
 
 def common_beginning(before: Prompt, prompt: Prompt) -> float:

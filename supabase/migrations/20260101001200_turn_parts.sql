@@ -14,13 +14,13 @@ begin
 end $$;
 
 -- How many bytes of messages a turn reads (`most`): as many as the longest prompt of any model takes, so that
--- builder.py decides where the history begins, but never more than private.most_history_bytes(). No byte counts less
+-- history.py decides where the history begins, but never more than private.most_history_bytes(). No byte counts less
 -- than a third of a token (tokens.py) times the model's ratio. So it is four bytes a token, or more for a model whose
 -- tokens are long.
 --
 -- `short` is what the shortest prompt has room for in any script, beside the longest card and the longest message,
 -- for bytes and five times the number of messages together: no byte is more than a token. The reply takes at most
--- half of the context, and the history gets at least an eighth of the rest (builder.min_history_room), of which
+-- half of the context, and the history gets at least an eighth of the rest (budget.min_history_room), of which
 -- the form of the messages takes little. Names before the messages are not counted.
 --
 -- p_models are those of private.models_for, p_workers those of private.workers_for. Sizes and defaults are those of

@@ -308,7 +308,7 @@ class TestParts:
             return match_entries(*args, **kwargs) if len(looks) > 1 else []
 
         talk.stack.function_url("roleplay_chat")
-        monkeypatch.setattr("roleplay_chat.prompt.builder.match_entries", once)
+        monkeypatch.setattr("roleplay_chat.prompt.lore.match_entries", once)
         slow = {"keys": ["(a+)+$"], "use_regex": True, "content": "Slow.", "enabled": True}
         told = {"keys": ["lighthouse"], "use_regex": True, "content": BOTH, "enabled": True}
         with_character(talk, character_book={"entries": [slow, told]})

@@ -1,16 +1,16 @@
-"""What a prompt is made of: a character, templates, and the rows of a turn."""
+"""Builds prompts for a turn with one character, for tests of what prompts have."""
+
+from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from roleplay_chat.rows import (
-    BegunTurn,
-    CharacterRow,
-    TemplateRow,
-    TurnRow,
-    UserRow,
-)
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.messages import Message
+from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.rows import BegunTurn, CharacterRow, TemplateRow, TurnRow, UserRow
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 MARA = CharacterRow(id=uuid4(), name="Mara", description="{{char}} keeps the light.", age=52)
 TEMPLATES = [
@@ -21,6 +21,7 @@ TEMPLATES = [
 
 
 def begun(**fields: Any) -> BegunTurn:
+    """A turn in which Ada says "Hello" to Mara."""
     defaults: dict[str, Any] = {
         "now": datetime(2026, 1, 3, tzinfo=UTC),
         "turn": TurnRow(id=uuid4(), message="Hello"),
@@ -29,3 +30,25 @@ def begun(**fields: Any) -> BegunTurn:
         "templates": TEMPLATES,
     }
     return BegunTurn(**(defaults | fields))
+
+
+def built(
+    turn: BegunTurn,
+    *,
+    family: str | None = None,
+    context_tokens: int = 4096,
+    max_tokens: int = 400,
+    tokens: Tokens = UNCALIBRATED,
+    **request: Any,
+) -> list[Message]:
+    """The messages for a turn. `request` are fields of the request."""
+    spec = PromptSpec(
+        turn,
+        ChatRequest.model_validate(request),
+        "sfw",
+        family=family,
+        context_tokens=context_tokens,
+        max_tokens=max_tokens,
+        tokens=tokens,
+    )
+    return build(spec)

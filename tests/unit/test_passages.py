@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.prompt import builder
+from roleplay_chat.prompt import builder, lore
 from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.prompt.macros import MAX_GROWTH, Macros, expand, expanded
 from roleplay_chat.prompt.passages import Piece, build_passages, joined, written_for
@@ -276,7 +276,7 @@ class TestWritten:
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
         request = ChatRequest.model_validate(REQUEST | request)
-        return written_for(turn, request, builder.activated_entries(turn, request, Variables()))
+        return written_for(turn, request, lore.activated_entries(turn, request, Variables()))
 
     def test_has_everybody_with_their_ages(self) -> None:
         turn = begun(others=[{"id": UUID(int=2), "name": "Tom", "pronouns": "he", "age": 12}])

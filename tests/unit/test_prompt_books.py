@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, activated_entries, build
+from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.lore import activated_entries
 from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.rows import (
     BegunTurn,

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.model import Card
 from roleplay_chat.messages import Message
-from roleplay_chat.prompt.builder import HOUSE_RULES, LORE_SHARE, PromptSpec, build
+from roleplay_chat.prompt.budget import LORE_SHARE
+from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.prompt.composition import compose
+from roleplay_chat.prompt.system_message import HOUSE_RULES
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 from tests.support.cards import card

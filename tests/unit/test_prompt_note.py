@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.messages import Message
-from roleplay_chat.prompt.builder import NOTE_SHARE, Prompt, PromptSpec, build, min_history_room
+from roleplay_chat.prompt.budget import NOTE_SHARE, min_history_room
+from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
 from roleplay_chat.prompt.composition import compose
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED

@@ -368,6 +368,11 @@ class BegunTurn(Row):
         return [fact for fact in self.facts if fact.is_shown]
 
     @property
+    def summarised_position(self) -> int:
+        """The last position that the summary covers; 0 if there is none."""
+        return self.memory.covers_position if self.memory else 0
+
+    @property
     def key(self) -> str:
         """The key that decides the worker of a turn: its conversation, else the turn itself."""
         return str(self.conversation.id if self.conversation else self.turn.id)

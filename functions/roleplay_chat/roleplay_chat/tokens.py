@@ -125,6 +125,10 @@ class Tokens:
         # Without the tolerance, rounding errors in sums of thirds would add a token.
         return math.ceil(latin * self.latin + other * self.other - 1e-6)
 
+    def message_cost(self, text: str) -> int:
+        """The tokens of a message with this text, with those that chat templates add."""
+        return self.count(text) + TOKENS_PER_MESSAGE
+
     def total(self, estimated: Estimate) -> int:
         """The tokens of an estimate."""
         return math.ceil(estimated.latin * self.latin + estimated.other * self.other)

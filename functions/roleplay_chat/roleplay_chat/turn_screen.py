@@ -18,9 +18,10 @@ from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import are_small
 from roleplay_chat.lorebook.sources import books_of
 from roleplay_chat.prompt import builder
-from roleplay_chat.prompt.builder import Prompt, activated_entries
+from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
+from roleplay_chat.prompt.lore import activated_entries
 from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.prompt.recall import MAX_SAID_CHARS

@@ -39,8 +39,10 @@ from roleplay_chat.memory.result import (
     without_unfinished,
 )
 from roleplay_chat.prompt import builder
+from roleplay_chat.prompt.budget import min_history_room
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.composition import Ingredients
+from roleplay_chat.prompt.history import cost_at_most, longest_shown
 from roleplay_chat.prompt.macros import build_macros
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
@@ -140,14 +142,12 @@ class Summarizer:
         if not self._settings.memory_enabled or reply is None or measure is None or prompt is None:
             return
         self._heard = prompt.history
-        least = builder.min_history_room(RequestShape.for_target(measure).budget)
+        least = min_history_room(RequestShape.for_target(measure).budget)
         is_same = measure.name == reply.name
         if may_be_due(
             self._begun.memory,
             self._begun.history,
-            cost=prompt.history_cost
-            if is_same
-            else builder.cost_at_most(prompt.history, measure.tokens),
+            cost=prompt.history_cost if is_same else cost_at_most(prompt.history, measure.tokens),
             min_room=max(least, room) if is_same else least,
             most_bytes=self._begun.most_bytes,
         ):
@@ -289,7 +289,7 @@ class Summarizer:
             begun.history,
             room=room,
             capacity=capacity(begun, context_tokens),
-            longest=builder.longest_shown(spec.budget, room),
+            longest=longest_shown(spec.budget, room),
             most_bytes=begun.most_bytes,
             heard=self._heard,
             tokens=measure.tokens,

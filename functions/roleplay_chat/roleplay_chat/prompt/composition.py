@@ -14,7 +14,7 @@ from roleplay_chat.lorebook.sources import books_of
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage
 from roleplay_chat.rows import BegunTurn, FactRow, MessageRow, RecalledRow
-from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
+from roleplay_chat.tokens import Tokens
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ def _others(rows: Iterable[T], without: Iterable[T]) -> list[T]:
 
 
 def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
-    count = made_of.tokens.count
+    count, message_cost = made_of.tokens.count, made_of.tokens.message_cost
     for name, tokens in made_of.sections.items():
         if name in made_of.cut:
             yield _part(name, count(made_of.cut[name].text), tokens)
@@ -162,7 +162,7 @@ def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
     rule = count(f"\n\n{made_of.rule}") if made_of.rule else 0
     if rule:
         yield _part("rule", rule)
-    recalled = sum(_cost(message, made_of.tokens) for message in made_of.recalled_messages)
+    recalled = sum(message_cost(message.content.text) for message in made_of.recalled_messages)
     rest = total - made_of.others - rule - recalled
     if made_of.kept:
         yield _part("history", max(rest, 0), _whole_history(made_of, rest))
@@ -181,13 +181,14 @@ def _whole_history(made_of: Ingredients, sent: int) -> int | None:
 
 def _closing(made_of: Ingredients) -> Iterator[dict[str, Any]]:
     *_, last = made_of.asked
+    message_cost = made_of.tokens.message_cost
     said = "message" if made_of.begun.turn.message is not None else "request"
     for asked, sent in zip(made_of.asked, made_of.closing, strict=True):
         is_cut = sent.content is not asked.content
         yield _part(
             said if asked is last else _aside(asked),
-            _cost(sent, made_of.tokens),
-            _cost(asked, made_of.tokens) if is_cut else None,
+            message_cost(sent.content.text),
+            message_cost(asked.content.text) if is_cut else None,
         )
 
 
@@ -200,10 +201,6 @@ def _aside(message: PromptMessage) -> str:
 def _part(name: str, tokens: int, of: int | None = None) -> dict[str, Any]:
     part: dict[str, Any] = {"part": name, "tokens": tokens}
     return part if of is None else part | {"of": of}
-
-
-def _cost(message: PromptMessage, tokens: Tokens) -> int:
-    return tokens.count(message.content.text) + TOKENS_PER_MESSAGE
 
 
 def _history(made_of: Ingredients) -> dict[str, int]:

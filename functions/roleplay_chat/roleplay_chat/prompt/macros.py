@@ -28,6 +28,7 @@ __all__ = [
     "expand",
     "expanded",
     "names_in",
+    "own_text",
     "owner",
     "unexpanded",
     "without_placeholders",
@@ -183,6 +184,11 @@ def written(text: str, macros: Macros, part: Part, original: Piece = NO_WORDS) -
     if not original.runs and all(name not in SAID for name, _ in words):
         return Piece.from_text(part, "".join([some for _, some in words]))
     return _piece(words, lambda name: "history" if name in SAID else part, original)
+
+
+def own_text(text: str, request: ChatRequest, macros: Macros) -> Piece:
+    """A text of ours, with macros expanded."""
+    return expanded(text, macros, lambda name: owner(name, request) if name else None)
 
 
 def _piece(

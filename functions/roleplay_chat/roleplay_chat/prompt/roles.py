@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from roleplay_chat.messages import Role, Roles
 from roleplay_chat.prompt.passages import Piece, joined
-from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
+from roleplay_chat.tokens import Tokens
 
 BEGIN = "[The scene begins.]"
 """The person's line before a conversation that begins with the character's words."""
@@ -62,7 +62,7 @@ def extra_tokens(roles: Roles, tokens: Tokens) -> int:
     """An upper bound for the tokens that this form adds to the messages."""
     if roles == "as_is":
         return 0
-    return sum(tokens.count(f"{line}{_BETWEEN}") + TOKENS_PER_MESSAGE for line in (BEGIN, GO_ON))
+    return sum(tokens.message_cost(f"{line}{_BETWEEN}") for line in (BEGIN, GO_ON))
 
 
 def _merged(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
