@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES
 from roleplay_chat.rows import MAX_HISTORY_BYTES, MemoryRow, MessageRow
-from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 START_SHARE = 0.85
 """When the messages that are not summarised take more than this share of the history's room, the
@@ -145,7 +145,7 @@ def next_batches(
 
     rows = [*lost, *history]
     longest = room if longest is None else longest
-    costs = [min(_cost(row, tokens), longest) for row in (*lost, *(heard or history))]
+    costs = [min(tokens.message_cost(row.content), longest) for row in (*lost, *(heard or history))]
     cost = sum(costs)
     share = _share_read(history, most_bytes)
     # The history ends where the prompt or the database does, whichever comes first.
@@ -185,7 +185,7 @@ def _batches(
 
 
 def _number_of_parts(batch: Batch, capacity: int) -> int:
-    needed = sum(_cost(row, UNCALIBRATED) for row in batch.rows if batch.is_sent(row))
+    needed = sum(UNCALIBRATED.message_cost(row.content) for row in batch.rows if batch.is_sent(row))
     if batch.sent != 1 or needed <= capacity or capacity < MIN_PART_TOKENS:
         return 1
     return min(-(-needed // capacity), MAX_BATCHES)
@@ -203,15 +203,11 @@ def _fitting(
     for count, row in enumerate(rows):
         if row.position in unsent:
             continue
-        capacity -= _cost(row, UNCALIBRATED)
+        capacity -= UNCALIBRATED.message_cost(row.content)
         if sent and (capacity < 0 or sent == most):
             return count
         sent += 1
     return len(rows)
-
-
-def _cost(row: MessageRow, tokens: Tokens) -> int:
-    return tokens.count(row.content) + TOKENS_PER_MESSAGE
 
 
 def next_try(

@@ -13,7 +13,7 @@ from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
-from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 MAX_ANSWER_TOKENS = 1_200
 """For the answer: a summary of the requested length, the facts and the JSON around them."""
@@ -74,7 +74,7 @@ def build_request(
     while True:
         material = _material(batch, begun, macros, known=known, longest=longest)
         messages = _request(material, roles)
-        spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
+        spent = sum(tokens.message_cost(message["content"]) for message in messages)
         if spent <= budget or (longest <= MIN_CHARS and not known):
             return Prompt(messages, _passages(material))
         if longest <= MIN_CHARS:
