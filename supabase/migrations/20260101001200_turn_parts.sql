@@ -273,7 +273,8 @@ declare
   -- When the beginning of the prompt last changed: the time of the summary, else of the first message.
   v_step constant timestamptz := coalesce(
     (select s.updated_at from public.conversation_summaries s where s.conversation_id = p_conversation_id),
-    (select m.created_at from shared.messages m where m.conversation_id = p_conversation_id and m.is_active
+    (select m.created_at from shared.messages m where m.conversation_id = p_conversation_id
+       and m.is_active and m.is_speech
      order by m.position limit 1));
 begin
   return (
