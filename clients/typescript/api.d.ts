@@ -1106,6 +1106,7 @@ export interface components {
             request_id: string | null;
             /** Format: date-time */
             created_at: string;
+            number_of_day: number | null;
             finished_at: string | null;
         };
         /** @description An API key of the caller, without the secret. */

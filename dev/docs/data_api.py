@@ -141,6 +141,7 @@ ROWS: Mapping[str, tuple[str, Schema]] = {
                 "duration_ms": _or_null(WHOLE),
                 "request_id": _or_null(TEXT),
                 "created_at": TIME,
+                "number_of_day": _or_null(WHOLE),
                 "finished_at": _or_null(TIME),
             },
         ),

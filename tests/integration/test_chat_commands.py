@@ -112,9 +112,9 @@ def test_why_says_what_the_prompt_was_made_of(terminal: Terminal) -> None:
     told = terminal.type("/why")[1]
     assert "Messages: 3; 0 more did not fit." in told
     assert "Lorebook:\n  - [harbour] The harbour is shut.\n" in told
-    assert "Facts:\n  - Ada has a dog.\n" in told
+    assert "Recalled:\n  - Ada has a dog.\n" in told
     terminal.type("/memory forget 1")
-    assert "Facts:\n  - (deleted since)\n" in terminal.type("/why")[1]
+    assert "Recalled:\n  - (deleted since)\n" in terminal.type("/why")[1]
 
 
 def test_memory_says_what_holds_only_elsewhere_and_what_is_gone(terminal: Terminal) -> None:

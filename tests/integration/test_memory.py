@@ -169,7 +169,8 @@ def test_model_that_stands_in_for_minutes_costs_the_usual_one_no_history(
 
     assert body["model_used"] == f"openrouter:{DOLPHIN}"
     assert len(in_prompt(long)) < MESSAGES + 20
-    wait_until(lambda: len(asked_for_notes(long.stack.upstream)) == asked, "notes")
+    wait_until(lambda: len(asked_for_notes(long.stack.upstream)) >= asked, "notes")
+    assert bool(asked_for_notes(long.stack.upstream)) == (asked > 0)
     assert (summary(long)["covers_position"] > 0 or "not_before" in summary(long)) == (asked > 0)
 
 
