@@ -269,9 +269,10 @@ begin
   from unnest(p_messages) m left join public.characters ch on ch.id = m.character_id
   where m.is_active and m.sender = 'character';
   insert into private.set_aside_messages (id, conversation_id, position, sender, character_id, content, message_type,
-                                          parent_id, variant_of, created_at)
+                                          parent_id, variant_of, created_at, edited_at)
   select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content,
-         case when m.sender = 'user' then 'text' else 'roleplay_chat' end, m.parent_id, m.variant_of, m.created_at
+         case when m.sender = 'user' then 'text' else 'roleplay_chat' end, m.parent_id, m.variant_of, m.created_at,
+         m.edited_at
   from unnest(p_messages) m where not m.is_active;
 end $$;
 revoke execute on function shared.import_messages(shared.messages[]), shared.most_imported() from public, anon, authenticated;

@@ -40,7 +40,7 @@ left join lateral (
   select nullif(c.config ->> 'chatWorkerUrl', '') as url from public.system_config c where c.id = 1) t on true;
 
 -- A program that writes an old copy of the object back does not overwrite a newer health record. Times
--- are compared as text, as in record_worker_health; a record dated in the future does not block newer ones.
+-- are compared as text, as in private.newer_health; a record dated in the future does not block newer ones.
 create function private.keep_health() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

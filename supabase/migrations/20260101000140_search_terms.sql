@@ -185,7 +185,8 @@ begin
   return v_terms;
 end $$;
 revoke execute on function private.text_language(text), private.without_marks(text), private.without_accents(text),
-  private.without_katakana(text), private.lexemes(regconfig, text), private.terms_in(uuid, text, regconfig), private.search_terms(uuid, bigint, text)
+  private.without_katakana(text), private.lexemes(regconfig, text), private.terms_in(uuid, text, regconfig),
+  private.search_terms(uuid, bigint, text)
   from public, anon, authenticated;
 grant execute on function private.search_terms(uuid, bigint, text) to authenticated, service_role;
 -- Of a constraint: private.is_blank.

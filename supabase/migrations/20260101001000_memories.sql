@@ -243,12 +243,6 @@ begin
     new.is_rated := new.is_rated or v_is_users and new.importance is not null;
     new.importance := coalesce(new.importance, 3);
     new.is_unread := new.is_unread or v_is_users;
-  elsif v_is_reworded then
-    new.is_unread := true;
-    -- A model rated the old text.
-    if not new.is_rated then
-      new.importance := 3;
-    end if;
   end if;
   -- A client may send the same text again.
   if tg_op = 'UPDATE' and v_is_users and new.content <> old.content then
@@ -258,6 +252,11 @@ begin
     new.is_withdrawal := false;
   end if;
   if v_is_reworded then
+    new.is_unread := true;
+    -- A model rated the old text.
+    if not new.is_rated then
+      new.importance := 3;
+    end if;
     -- Those of the old text. Plain ones of the new text are found where facts are compared. What it hides stays hidden
     -- until the next notes.
     new.subject := null;

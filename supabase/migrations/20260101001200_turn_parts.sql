@@ -253,8 +253,9 @@ end $$;
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, users' own
 -- before others, last use, tier and age. What users wrote since the last notes may have any importance: the function
 -- tells it by the words (weighing.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
--- "written_by", "is_unread", "is_rated", "hides", "subject", "topic", "said_at", "since", "position"}], without those
--- that are null; "position" is that of the last message that said it, if its message is in this conversation.
+-- "written_by", "is_unread", "is_rated", "hides", "subject", "topic", "said_at", "since", "position", "is_new"}], without
+-- those that are null; "position" is that of the last message that said it, if its message is in this conversation.
+-- "is_new": the user wrote it after the beginning of the prompt last changed.
 -- "is_unread" is true for what a user wrote since the last notes, with "is_rated" and "hides": the function leaves these
 -- out of prompts, and the notes compare them. A wider memory tier includes the
 -- narrower ones. More than a prompt of usual size has room for are left out, because each takes some
@@ -269,13 +270,6 @@ create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
 language plpgsql stable set search_path = '' as $$
-declare
-  -- When the beginning of the prompt last changed: the time of the summary, else of the first message.
-  v_step constant timestamptz := coalesce(
-    (select s.updated_at from public.conversation_summaries s where s.conversation_id = p_conversation_id),
-    (select m.created_at from shared.messages m where m.conversation_id = p_conversation_id
-       and m.is_active and m.is_speech
-     order by m.position limit 1));
 begin
   return (
     with known as not materialized (
@@ -312,7 +306,12 @@ begin
              case when f.is_unread then nullif(f.hides, '{}') end as hides, f.subject, f.topic, f.said_at, f.since,
              case p_conversation_id when f.source_conversation_id then greatest(f.source_to, f.repeated_to)
                                     else r.position end as position,
-             nullif(f.written_by = 'person' and f.created_at > v_step, false) as is_new
+             -- The beginning changes with the summary, and begins with the first message. Read only if a user wrote a fact.
+             nullif(f.written_by = 'person' and f.created_at > (select coalesce(
+               (select s.updated_at from public.conversation_summaries s where s.conversation_id = p_conversation_id),
+               (select m.created_at from shared.messages m where m.conversation_id = p_conversation_id
+                  and m.is_active and m.is_speech
+                order by m.position limit 1))), false) as is_new
       from known f
       left join (
         select r.fact_id, max(r.position) as position from private.fact_repeats r

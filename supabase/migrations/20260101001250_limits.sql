@@ -60,16 +60,17 @@ begin
     where t.user_id = p_user_id and t.status = 'running' and t.lease_expires_at > p_now);
 end $$;
 
--- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null. The rows that it reads do not become
--- more with the turns of the day.
-create function private.reached_limit(p_user_id uuid, p_now timestamptz) returns jsonb
+-- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null. p_begun: private.turns_begun. The rows
+-- that it reads do not become more with the turns of the day.
+create function private.reached_limit(p_user_id uuid, p_now timestamptz, p_begun bigint) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_limits constant jsonb := private.limits_for(p_user_id);
   v_per_minute constant numeric := v_limits ->> 'turns_per_minute';
+  v_running constant numeric := v_limits ->> 'running';
   v_oldest timestamptz;
 begin
-  if private.turns_begun(p_user_id, p_now) >= (v_limits ->> 'turns_per_day')::numeric then
+  if p_begun >= (v_limits ->> 'turns_per_day')::numeric then
     return jsonb_build_object(
       'limit', 'turns_per_day',
       'retry_after_seconds', extract(epoch from date_trunc('day', p_now, 'UTC') + interval '1 day' - p_now));
@@ -88,9 +89,11 @@ begin
     end if;
   end if;
 
-  if private.turns_running(p_user_id, p_now) >= (v_limits ->> 'running')::numeric then
-    -- Most turns end long before their lease expires.
-    return jsonb_build_object('limit', 'running', 'retry_after_seconds', 5);
+  if v_running is not null then
+    if private.turns_running(p_user_id, p_now) >= v_running then
+      -- Most turns end long before their lease expires.
+      return jsonb_build_object('limit', 'running', 'retry_after_seconds', 5);
+    end if;
   end if;
   return null;
 end $$;
@@ -110,5 +113,6 @@ begin
 end $$;
 
 revoke execute on function private.limits_for(uuid), private.turns_begun(uuid, timestamptz),
-  private.turns_running(uuid, timestamptz), private.reached_limit(uuid, timestamptz), private.is_spent(uuid, timestamptz)
+  private.turns_running(uuid, timestamptz), private.reached_limit(uuid, timestamptz, bigint),
+  private.is_spent(uuid, timestamptz)
   from public, anon, authenticated;

@@ -19,8 +19,8 @@ declare
   v_query constant text := case when char_length(p_query) <= 1000 then p_query
                                 else left(p_query, 500) || ' ' || right(p_query, 500) end;
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
-  -- Of all short ones, and of all long ones: of these a prompt shows little, and a few would leave nothing for others.
-  -- A message that is longer alone is left out.
+  -- The most bytes of all short messages, and again of all long ones (above c_long): a prompt shows little of a long
+  -- message, and a few of them would leave no room for others. A single message above this limit is left out.
   v_most_bytes integer := 24576;
   c_long constant integer := 2048;
   v_language regconfig;

@@ -77,6 +77,7 @@ set plan_cache_mode = force_generic_plan as $$
 declare
   v_speaker_id uuid;
   v_placed record;
+  v_begun bigint;
 begin
   -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
   perform private.hold_person(p_user_id);
@@ -129,7 +130,8 @@ begin
       -- Most turns end long before their lease expires.
       'retry_after_seconds', greatest(1, least(5, extract(epoch from accepted.lease_expires_at - started_at))));
   elsif accepted.id is null then
-    refused := jsonb_build_object('outcome', 'rate_limited') || private.reached_limit(p_user_id, started_at);
+    v_begun := private.turns_begun(p_user_id, started_at);
+    refused := jsonb_build_object('outcome', 'rate_limited') || private.reached_limit(p_user_id, started_at, v_begun);
   end if;
   if refused is not null then
     return;
@@ -197,7 +199,7 @@ begin
           accepted.replaces_message_id,
           case when p_worker is not null then private.preferred_worker(
             p_worker, coalesce(p_conversation_id, p_turn_id)::text, p_turn_id, started_at) end,
-          started_at, private.turns_begun(p_user_id, started_at) + 1)
+          started_at, v_begun + 1)
   returning * into accepted;
 end $$;
 

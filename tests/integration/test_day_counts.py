@@ -190,8 +190,11 @@ def test_rows_that_a_turn_reads_do_not_become_more(stack: Stack, postgres: Postg
             add(db, user, rows)
             db.execute("vacuum analyze turns, usage_events, private.spent_by_person")
             with explained(db) as plans:
-                for function in ("reached_limit", "is_spent"):
-                    db.execute(f"select private.{function}(%s, now())".encode(), (user.id,))
+                db.execute(
+                    "select private.reached_limit(u.id, now(), private.turns_begun(u.id, now())),"
+                    " private.is_spent(u.id, now()) from (values (%s)) u (id)",
+                    (user.id,),
+                )
                 db.execute(
                     "select private.used_turns(%s, '{}', now() + interval '2 minutes')", (user.id,)
                 )

@@ -104,7 +104,11 @@ class TestTurns:
         limit(stack, turns_per_day=1)
         user = stack.user()
         begun(stack, user, f"timestamptz '{when}'")
-        query = "select private.reached_limit(%s, '2026-01-02T12:00:00Z') ->> 'limit' as reached"
+        query = (
+            "select private.reached_limit(t.id, t.now, private.turns_begun(t.id, t.now))"
+            " ->> 'limit' as reached"
+            " from (values (%s, timestamptz '2026-01-02T12:00:00Z')) t (id, now)"
+        )
         assert stack.one(query, user.id)["reached"] == reached
 
     def test_turns_at_the_same_time_are_limited(self, stack: Stack) -> None:
