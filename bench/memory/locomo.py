@@ -38,6 +38,7 @@ from bench.memory.function import (
 )
 from bench.memory.prefix import take_notes
 from bench.memory.prompts import Prompt, prompt_tokens
+from roleplay_chat.api import MAX_CONTENT_CHARS
 from roleplay_chat.memory import embedder
 from tests.support.postgres import Connection
 
@@ -46,8 +47,6 @@ MEANING_CONTEXT = 8_192
 """The context that is measured with an embeddings model."""
 ADVERSARIAL = "5"
 """The category of questions without an answer."""
-MOST_CHARACTERS = 65_536
-"""Of a message in the database."""
 MOST_NAME_CHARACTERS = 80
 _ID = re.compile(r"D:?(\d+):(\d+)", re.IGNORECASE)
 _DATE = re.compile(r"(\d+):(\d+)\s*([ap]m) on (\d+) (\w+),?\s+(\d+)", re.IGNORECASE)
@@ -186,7 +185,7 @@ def _text(value: Any) -> str:
     """A text as the database can store it; nothing if it is none."""
     text = value if isinstance(value, str) else ""
     text = text.replace("\0", "").encode(errors="replace").decode()
-    return text.strip()[:MOST_CHARACTERS]
+    return text.strip()[:MAX_CONTENT_CHARS]
 
 
 def _name(value: Any) -> str:

@@ -18,6 +18,7 @@ from bench.memory.prompts import common_beginning, message_tokens, recalls
 from bench.memory.prose import SmallTalk
 from bench.memory.results import read
 from bench.memory.world import Fact
+from roleplay_chat.api import MAX_CONTENT_CHARS
 from tests.support.postgres import ROOT
 
 BALCONY = ROOT / "tests" / "data" / "conversations" / "balcony.json"
@@ -142,7 +143,7 @@ class TestLoCoMo:
         talk = locomo.parse(data)
         assert [one.id for one in talk.messages] == ["D1:1", "D1:2", "D1:4"]
         assert [one.text[:12] for one in talk.messages] == ["Hello ?", "a red tent", "x" * 12]
-        assert len(talk.messages[2].text) == locomo.MOST_CHARACTERS
+        assert len(talk.messages[2].text) == MAX_CONTENT_CHARS
         assert talk.messages[0].at == datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
         assert talk.messages[2].at == datetime(2023, 5, 9, 13, 57, tzinfo=UTC)
         assert (talk.character, talk.messages[2].speaker) == ("Somebody", "Somebody")

@@ -8,7 +8,7 @@ from edge.clients import Clients
 from edge.worker_health import WorkerHealth
 
 PAUSE_SECONDS = 1.0
-"""The least time between two calls. Each makes the row of settings new, which every turn reads."""
+"""The least time between two calls. Each rewrites the row of settings, which every turn reads."""
 LAST_SECONDS = 3.0
 """How long the last calls of a run may take."""
 

@@ -136,8 +136,8 @@ class CastRow(Row):
 class MessageRow:
     """A message of the history. Positions increase.
 
-    Not a model, because an instance keeps thousands of them (`turn_cache`), and a model takes four
-    times the memory.
+    Not a pydantic model, because an instance keeps thousands of them (`turn_cache`), and a model
+    takes four times the memory.
     """
 
     sender: Literal["user", "character"]
@@ -198,7 +198,7 @@ class FactRow(Row):
     is_rated: bool = False
     hides: list[UUID] = Field(default_factory=list)
     is_shown: bool = True
-    """Whether prompts have it. Notes compare all."""
+    """Whether prompts show it. Notes are compared with all facts."""
 
     @property
     def is_fixed(self) -> bool:

@@ -15,6 +15,11 @@ words that are looked for, here and in the database (`private.terms_in`, `privat
 _UNSPACED = compiled_later(f"[{UNSPACED}]")
 
 
+def has_unspaced(text: str) -> bool:
+    """Whether a text has a letter of such a script."""
+    return _UNSPACED.search(text) is not None
+
+
 def is_unspaced(char: str) -> bool:
     """Whether a character is a letter of such a script."""
     return char >= "\u0e00" and _UNSPACED.match(char) is not None

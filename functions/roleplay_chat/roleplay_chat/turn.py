@@ -183,7 +183,6 @@ async def _reply(
             prompts.signals,
             prompts.lore,
             prompts.ingredients,
-            prompts.history_room,
         )
         callbacks = _callbacks(planned, prompts, generation, events)
         generating = generation.run(planned.plan, callbacks, instead_of=screened.unfit)

@@ -1,4 +1,5 @@
-"""Plans an accepted turn: the content tier, and which targets to try. Pure."""
+"""Plans an accepted turn: the content tier, which targets to try, and which memory it may use.
+Pure."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -27,10 +28,10 @@ NO_ADULT_MODEL = (
 WORDS_OF_MESSAGES = 20
 """The messages whose words a continuation is compared with."""
 UNREAD_AT_ONCE_CHARS = 2_000
-"""How much of what adult turns left is read on the event loop. Words in disguise take up to 14
-milliseconds for 1,000 characters, others three."""
+"""How many characters of memory from adult turns are read on the event loop. Words in disguise take
+up to 14 milliseconds for 1,000 characters, others three."""
 WEIGHED_AT_ONCE_CHARS = 10_000
-"""How much of a person's and a model's facts is compared there. A thousand characters that were not
+"""How many characters of facts are compared there. A thousand characters that were not
 read before take up to one and a half milliseconds."""
 
 

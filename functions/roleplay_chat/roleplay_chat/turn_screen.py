@@ -106,11 +106,6 @@ class PromptScreen:
         return self._prompt.ingredients
 
     @property
-    def history_room(self) -> int:
-        """The tokens that the last prompt has for the history."""
-        return self.ingredients.room if self.ingredients else 0
-
-    @property
     def variables(self) -> Mapping[str, str]:
         """The variables of the conversation after the turn."""
         return self._prompt.variables if self._greeted is None else self._greeted

@@ -37,7 +37,8 @@ class Plan:
     is_chosen: bool = True
     """Whether the person chose the requested target; False: it is the default."""
     usual: Target | None = None
-    """The requested target, also if it is away for a short time; None if it is gone for longer."""
+    """The requested target, or the worker that the conversation usually has, also while it is away
+    for a short time; None if it is gone for longer."""
 
     def used_fallback(self, target: Target) -> bool:
         """Whether `target` is not the requested one."""

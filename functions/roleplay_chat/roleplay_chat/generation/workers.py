@@ -4,7 +4,7 @@ The same conversation goes to the same worker, which still has its prompt in the
 has a copy of the first choice, private.preferred_worker, to count the turns in progress.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -60,8 +60,7 @@ def rank(
     By priority, then by affinity. If the preferred worker of a priority is full, load decides
     between the others: the least busy is next.
     """
-    ordered = sorted(workers, key=lambda worker: affinity(worker.name, key), reverse=True)
-    ordered.sort(key=lambda worker: worker.priority)
+    ordered = _by_preference(workers, key)
     away: list[WorkerRow] = []
     present: list[WorkerRow] = []
     for worker in ordered:
@@ -79,9 +78,15 @@ def rank(
 
 def preferred(workers: Sequence[WorkerRow], key: str, *, asked: str | None) -> WorkerRow | None:
     """The worker that the conversation `key` has as long as none is full or away."""
-    idle = [worker.model_copy(update={"running": None}) for worker in workers]
-    ranking = rank(idle, key, asked=asked, is_away=lambda _: False)
-    return next(iter(ranking.free), None)
+    ordered = _by_preference(workers, key)
+    return min(ordered, key=lambda worker: worker.name != asked, default=None)
+
+
+def _by_preference(workers: Iterable[WorkerRow], key: str) -> list[WorkerRow]:
+    """By priority, then by affinity to the conversation `key`."""
+    ordered = sorted(workers, key=lambda worker: affinity(worker.name, key), reverse=True)
+    ordered.sort(key=lambda worker: worker.priority)
+    return ordered
 
 
 def is_gone(worker: WorkerRow, now: datetime) -> bool:

@@ -426,9 +426,14 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
 
 def _comes_and_goes(entry: Entry) -> bool:
     """Whether an entry is in some prompts and not in others."""
-    is_counted = entry.cooldown or entry.every_replies or entry.delay_level
-    is_chosen = entry.probability < 100 or entry.groups or entry.generations
-    return not entry.always or bool(is_counted or is_chosen)
+    return not entry.always or bool(
+        entry.cooldown
+        or entry.every_replies
+        or entry.delay_level
+        or entry.probability < 100
+        or entry.groups
+        or entry.generations
+    )
 
 
 def _own_or(own: object, other: object) -> object:

@@ -42,7 +42,7 @@ some entries want them, 1,000 of them take up to three milliseconds."""
 SMALL_MACRO_SIGNS = 1_000
 """The same of brackets that may begin or end a macro: each takes some ten microseconds."""
 DICE_SIGNS = 250
-"""As how many of them a text counts that may roll dice: it rolls up to a thousand."""
+"""How many brackets a text that may roll dice counts as: one roll may throw a thousand."""
 MAX_GROWTH = 200_000
 """Characters that macros may add to all entries of a turn together."""
 _OF_SILLYTAVERN = frozenset(

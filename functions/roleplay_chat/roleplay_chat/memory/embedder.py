@@ -47,7 +47,7 @@ MAX_CALLS = 16
 COOLDOWN_SECONDS = 60.0
 """How long a model is not called after an outage, or while it refuses everything."""
 PROBE = "Hello."
-"""A text that no model refuses which reads any."""
+"""A text that every working model embeds."""
 KNOWN_SECONDS = 900.0
 """How long a conversation counts as remembered after a turn that said so."""
 MAX_KNOWN = 10_000
@@ -208,7 +208,7 @@ class Embedder:
             part = parts.pop(0)
             vectors, failure = await self._ask(model, [texts[place] for place in part], attempts)
             if failure and _is_of_a_text(failure) and len(part) == 1:
-                # What tokens are is an estimate: the text may be longer than what the model reads.
+                # The number of tokens is an estimate: the text may still be too long for the model.
                 tokens, most = model.target.tokens, model.target.context_tokens
                 text = texts[part[0]]
                 half = tokens.beginning(text, min(tokens.count(text), most) // 2)
@@ -333,8 +333,8 @@ def _first(rows: Sequence[ModelRow]) -> _Model | None:
 
 
 def _is_of_a_text(failure: Failure) -> bool:
-    """Whether a model refused a text, so that others may be embedded. Also if it has an answer, but
-    not a vector for each text: numbers overflow with some."""
+    """Whether the text is to blame, so that others may still be embedded. An answer without a
+    vector for each text counts, too: with some texts, numbers overflow."""
     return failure.policy.kind in _OF_A_TEXT or failure.policy.name == "worker_broken_context"
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from edge.patterns import compiled_later
 from roleplay_chat.memory.comparison import Words, is_limit, is_twin, likeness
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
-from roleplay_chat.memory.words import is_negation, lacks_spaces, word_set, words_in
+from roleplay_chat.memory.words import is_negation, word_set, words_in
+from roleplay_chat.scripts import has_unspaced
 
 _GONE = (
     r"\b(?:no longer|no more|any ?more|any longer|dead|die[sd]?|dying|deceased|killed|passed away"
@@ -114,7 +115,7 @@ def is_over(told: Words, old: Words, names: set[str]) -> bool:
         return is_denied or _ENDED.search(told.text) is not None
     if not shared or 2 * len(shared) < len(known):
         return False
-    if lacks_spaces(old.text):
+    if has_unspaced(old.text):
         return _ENDED.search(told.text) is not None
     rest = _roots(Words(_IS_GONE.sub(" ", told.text)).content - names)
     return _IS_GONE.search(told.text) is not None and rest <= known | _PARTICLES
@@ -127,7 +128,7 @@ def _is_over_abroad(told: Words, old: Words, names: set[str]) -> bool:
     if not shared or 2 * len(shared) < len(told_of):
         return False
     is_ended = _ENDED.search(told.text) is not None
-    if shared == told_of or lacks_spaces(old.text):
+    if shared == told_of or has_unspaced(old.text):
         is_denied = not old.is_negated and in_common(told_of, {*told.denied}) != set()
         return is_ended or (is_denied and shared == told_of)
     rest = meaning(Words(_IS_GONE.sub(" ", told.text)), names)
@@ -187,4 +188,4 @@ def _share_most_letters(new: Words, old: Words, names: set[str]) -> bool:
     """Whether they share half of their pairs of letters, in a script without spaces, where a value
     is no word of its own."""
     ours, theirs = new.content - names, old.content - names
-    return lacks_spaces(old.text) and 2 * len(ours & theirs) >= max(len(ours), len(theirs)) > 0
+    return has_unspaced(old.text) and 2 * len(ours & theirs) >= max(len(ours), len(theirs)) > 0

@@ -4,7 +4,7 @@ from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.languages import are_foreign
 
 LASTING, USUAL = 5, 3
-"""The importance of these, and of other facts, if nobody rated them."""
+"""The importance of a fact that lasts, and of any other, if nobody rated it."""
 MOST_RATED = 4
 """The most that a model's rating of an English fact counts: one that rates everything 5 would push
 out what lasts. In other languages, whose words `kinds` knows in part or not at all, it may say

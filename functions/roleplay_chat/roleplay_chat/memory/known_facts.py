@@ -32,13 +32,14 @@ class KnownFact:
     def from_row(cls, row: FactRow, material: Material) -> Self:
         """Of a fact that is compared with what the material says."""
         text = material.by_name(row.content, row.subject or "")
-        slot = slot_of(text, row.subject or "", row.topic or "", material.person)
-        return cls(row, Words(text), slot, is_current=row.id is not None)
+        words, slot = _read(text, row.subject or "", row.topic or "", material.person)
+        return cls(row, words, slot, is_current=row.id is not None)
 
     @classmethod
     def without_messages(cls, row: FactRow, person: str) -> Self:
         """Of a fact where no messages are known. `person` is the name of the person."""
-        words, slot = _read(row.content, row.subject or "", row.topic or "", person)
+        text = by_name(row.content, row.subject or "")
+        words, slot = _read(text, row.subject or "", row.topic or "", person)
         return cls(row, words, slot, is_current=True)
 
     @property
@@ -107,7 +108,6 @@ def bears_out(words: Words, old: KnownFact, material: Material) -> bool:
 
 
 @lru_cache(maxsize=1_000)
-def _read(content: str, subject: str, topic: str, person: str) -> tuple[Words, Slot | None]:
-    # Turns of a conversation compare the same facts again.
-    text = by_name(content, subject)
+def _read(text: str, subject: str, topic: str, person: str) -> tuple[Words, Slot | None]:
+    # Turns of a conversation, and the steps of its notes, compare the same facts again.
     return Words(text), slot_of(text, subject, topic, person)

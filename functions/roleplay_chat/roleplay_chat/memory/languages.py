@@ -7,7 +7,8 @@ from collections.abc import Set as AbstractSet
 
 from edge.patterns import compiled_later
 from roleplay_chat.memory.comparison import Words
-from roleplay_chat.memory.words import lacks_spaces, word_set, words_in
+from roleplay_chat.memory.words import word_set, words_in
+from roleplay_chat.scripts import has_unspaced
 
 _ENGLISH = word_set(
     """the my is are has have his she they with and your you this that not it to of for at from by
@@ -44,7 +45,7 @@ def meaning(words: Words, names: AbstractSet[str]) -> set[str]:
     characters and words from abroad."""
     if _KANA.search(words.text):
         return {*_JAPANESE.findall(words.text)} - names
-    if lacks_spaces(words.text):
+    if has_unspaced(words.text):
         return words.content - names
     capitals = {
         word.casefold() for word in words_in(words.text)[1:] if _CYRILLIC_CAPITAL.search(word)
@@ -76,7 +77,7 @@ def in_common(one: AbstractSet[str], other: AbstractSet[str]) -> set[str]:
 def _are_alike(one: str, other: str) -> bool:
     """Whether two words begin alike: with four letters, or the whole shorter one, if it is not
     Latin. A compound is another word."""
-    if one == other or lacks_spaces(one) or abs(len(one) - len(other)) > MAX_ENDING:
+    if one == other or has_unspaced(one) or abs(len(one) - len(other)) > MAX_ENDING:
         return one == other
     shorter = min(len(one), len(other))
     least = MIN_ROOT if one.isascii() else MIN_SHORT_ROOT

@@ -24,10 +24,10 @@ _FAVOURITE = compiled_later(
     r"|sport|number|city|bird)"
 )
 MAX_READ_CHARS = 40_000
-"""The most characters of adult facts that a turn reads. As many facts as a turn has are shorter
-together, if models noted them; a person may write longer ones."""
+"""The most characters of adult facts that a turn reads. The facts of a turn are shorter together if
+models noted them; a person's may be longer."""
 REMEMBERED_TEXTS = 10_000
-"""The number of facts whose verdict an instance keeps, and of ten times fewer summaries."""
+"""How many facts an instance keeps the verdict of; a tenth as many summaries."""
 
 
 def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:

@@ -130,14 +130,12 @@ class Summarizer:
         signals: Sequence[PartSignals],
         lore: Sequence[Entry],
         prompt: Ingredients | None,
-        room: int,
     ) -> None:
         """Start a summary if one is due.
 
         `reply` is the target that is tried first for the reply, `measure` the one whose prompts
         decide what is due, `signals` the signals in the turn's texts, `lore` the book entries that
-        the turn activates, `prompt` and `room` the ingredients of the reply's prompt and the tokens
-        that this has for the history.
+        the turn activates, `prompt` the ingredients of the reply's prompt.
         """
         if not self._settings.memory_enabled or reply is None or measure is None or prompt is None:
             return
@@ -148,7 +146,7 @@ class Summarizer:
             self._begun.memory,
             self._begun.history,
             cost=prompt.history_cost if is_same else cost_at_most(prompt.history, measure.tokens),
-            min_room=max(least, room) if is_same else least,
+            min_room=max(least, prompt.room) if is_same else least,
             most_bytes=self._begun.most_bytes,
         ):
             self._signals, self._lore = signals, lore

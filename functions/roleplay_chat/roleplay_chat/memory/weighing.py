@@ -43,8 +43,8 @@ def _told_by(text: str) -> int:
 
 
 def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:
-    """The facts, of which those are not shown that do not agree with what the person wrote later,
-    or did not agree with the text that this replaced: the next notes compare them."""
+    """The facts; those that disagree with what the person wrote later, or disagreed with the text
+    that this replaced, are marked as not shown. They stay for the next notes to compare."""
     written = [row for row in rows if row.written_by == "person" and row.said_at is not None]
     if not written:
         return list(rows)
@@ -57,8 +57,10 @@ def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:
         by_negation[own.words.is_negated].append(own)
 
     def is_overruled(row: FactRow) -> bool:
-        if row.is_fixed or row.id in hidden:
-            return not row.is_fixed
+        if row.is_fixed:
+            return False
+        if row.id in hidden:
+            return True
         if row.said_at is None or row.said_at >= latest:
             return False
         old = KnownFact.without_messages(row, person)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from edge.patterns import compiled_later
-from roleplay_chat.memory.words import JOINING, lacks_spaces
+from roleplay_chat.memory.words import JOINING
+from roleplay_chat.scripts import has_unspaced
 
 _NAME = "^"
 """In front of a word that may be a name. No word has it."""
@@ -68,7 +69,7 @@ def one_wording(stems: Sequence[str], capitals: AbstractSet[str]) -> list[str]:
 
 
 def _plain_end(stem: str) -> str:
-    if lacks_spaces(stem):
+    if has_unspaced(stem):
         for polite, plain in _POLITE:
             stem = polite.sub(plain, stem)
     return stem

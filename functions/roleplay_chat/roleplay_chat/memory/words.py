@@ -5,16 +5,13 @@ from collections.abc import Iterable
 
 import regex
 
-from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
-from roleplay_chat.scripts import UNSPACED
+from roleplay_chat.scripts import has_unspaced
 
 _WORD = regex.compile(r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]")
 """With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
 the signs that may be all that differs: currencies, emoji, "C#", 5 %, -5. `private.plain_words` has
 them, too."""
-
-_UNSPACED = compiled_later(f"[{UNSPACED}]")
 
 
 def word_set(words: str) -> frozenset[str]:
@@ -92,14 +89,9 @@ NO_NAMES = COMMON - NAMES_TOO | PERSON
 """Words that are nobody's name, even with a capital letter."""
 
 
-def lacks_spaces(text: str) -> bool:
-    """Whether it has letters of a script without spaces."""
-    return _UNSPACED.search(text) is not None
-
-
 def letter_pairs(stem: str) -> list[str]:
     """The pairs of letters of a stem in a script without spaces; any other stem alone."""
-    if not lacks_spaces(stem):
+    if not has_unspaced(stem):
         return [stem]
     return [stem[place : place + 2] for place in range(max(len(stem) - 1, 1))]
 

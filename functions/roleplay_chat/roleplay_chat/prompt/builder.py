@@ -1,8 +1,9 @@
 """Builds the messages for a model.
 
 Order: one system message (template, character, persona, scene, memory), as much of the history as
-fits, the author's post-history instructions, and the person's message. Activated lorebook entries
-are placed around the description, or among the messages if the entry says so.
+fits, what comes and goes (lorebook entries without a place of their own, new facts, what is
+recalled), the author's post-history instructions, and the person's message. Other activated entries
+stand where they say, by default around the description.
 
 Each part has its module. Here they get their tokens in turn: first what always has room (notes,
 closing messages, new facts), then the system message with the lorebook, then the history.
@@ -163,8 +164,9 @@ def build(spec: PromptSpec) -> Prompt:
 
 
 def history_room(spec: PromptSpec) -> int:
-    """The tokens that `build` has for the history in this turn and the next ones: a message of the
-    person that is as long only once counts as `longest_shown`, as it does in the next ones."""
+    """The tokens that `build` has for the history in this turn and the next ones. An unusually long
+    message of the person takes its room only once, so it counts as `longest_shown`, which is what
+    it takes later as part of the history."""
     frame = _frame(spec)
     said = spec.tokens.message_cost(frame.reserved.closing[-1].content.text)
     room = frame.room + said
@@ -214,6 +216,7 @@ class _Reserved:
     """The same, cut."""
     new_facts: Sequence[FactRow]
     """Facts that stand with what is recalled, so that the prompt before it stays the same."""
+    new_text: Piece
     new_cost: int
     """The tokens of the new facts."""
     notes_cost: int
@@ -325,6 +328,7 @@ def _reserved(spec: PromptSpec, texts: _Texts) -> _Reserved:
         asked=[*(note for note, _ in notes), *texts.closing],
         sent=[*(sent for _, sent in notes), *closing],
         new_facts=new,
+        new_text=told,
         new_cost=new_cost,
         notes_cost=notes_cost,
         cost=notes_cost + closing_cost + new_cost,
@@ -406,7 +410,8 @@ def _kept(spec: PromptSpec, frame: _Frame, cost: int) -> Sequence[MessageRow]:
 
 @dataclass(frozen=True)
 class _Recalled:
-    """The chosen facts and earlier messages, and the message that contains them."""
+    """The chosen facts and earlier messages, and the message that contains them and the new
+    facts."""
 
     facts: Sequence[FactRow] = ()
     rows: Sequence[RecalledRow] = ()
@@ -418,7 +423,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     person's message. They use the room that the history leaves."""
     before = history[0].position if history else None
     is_any_earlier = any(before is None or row.position < before for row in spec.begun.recalled)
-    new = recall.written_facts(frame.reserved.new_facts, recall.NEW_FACTS_TITLE)
+    new = frame.reserved.new_text
     if not is_any_earlier and not frame.system.memory.left_out:
         return _Recalled(messages=[PromptMessage("system", new)] if new.runs else [])
     said, tokens = spec.begun.turn.message or "", spec.tokens

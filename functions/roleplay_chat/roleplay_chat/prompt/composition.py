@@ -55,7 +55,7 @@ class Ingredients:
     lore: Sequence[Entry]
     """Those that fit."""
     facts_left_out: Sequence[FactRow]
-    """Those that the system message has no room for."""
+    """The facts that are not in the system message: they do not fit, or they are new."""
     summary: str
     """The beginning of the summary that was sent."""
     history: Sequence[MessageRow]
@@ -65,7 +65,7 @@ class Ingredients:
     kept: Sequence[MessageRow]
     """The newest of them, as they were sent: long ones without their middle."""
     recalled_facts: Sequence[FactRow]
-    """Those of them that were recalled."""
+    """Those of `facts_left_out` that stand after the history."""
     recalled: Sequence[RecalledRow]
     """The recalled messages."""
     recalled_messages: Sequence[PromptMessage]
@@ -137,17 +137,18 @@ def _lists(made_of: Ingredients) -> dict[str, _List]:
 
     return {
         "entries": entries(made_of.lore),
-        "left_out_entries": entries(_others(made_of.found, made_of.lore)),
-        "facts": facts(_others(made_of.begun.shown_facts, made_of.facts_left_out)),
+        "left_out_entries": entries(others_than(made_of.found, made_of.lore)),
+        "facts": facts(others_than(made_of.begun.shown_facts, made_of.facts_left_out)),
         "recalled_facts": facts(made_of.recalled_facts),
-        "left_out_facts": facts(_others(made_of.facts_left_out, made_of.recalled_facts)),
+        "left_out_facts": facts(others_than(made_of.facts_left_out, made_of.recalled_facts)),
         "recalled_messages": _List.from_rows(
             made_of.recalled, MAX_LISTED, lambda row: row.position
         ),
     }
 
 
-def _others(rows: Iterable[T], without: Iterable[T]) -> list[T]:
+def others_than(rows: Iterable[T], without: Iterable[T]) -> list[T]:
+    """The rows that are none of the second ones. Rows that are only equal are others."""
     known = {id(row) for row in without}
     return [row for row in rows if id(row) not in known]
 

@@ -114,9 +114,8 @@ def _examples_title(begun: BegunTurn) -> str:
 def after_history(lore: Sequence[Entry]) -> list[PromptMessage]:
     """The message with the entries that come and go and have no place of their own, so that the
     prompt before it stays the same; a list of one or none."""
-    texts = [entry for entry in lore if entry.position == "after_history"]
-    pieces = [Piece.from_text(entry.part, entry.content.strip()) for entry in texts]
-    if not (said := joined("\n\n", pieces)).runs:
+    entries = [entry for entry in lore if entry.position == "after_history"]
+    if not (said := _entries("", entries)).runs:
         return []
     title = (None, f"{_AFTER_HISTORY}\n")
     return [PromptMessage("system", Piece.from_runs([title, *said.runs]))]

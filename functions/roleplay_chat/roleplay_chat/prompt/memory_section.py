@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roleplay_chat.prompt import recall
+from roleplay_chat.prompt.composition import others_than
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.system_message import section
 from roleplay_chat.rows import BegunTurn, FactRow
@@ -63,18 +64,14 @@ def new_facts(begun: BegunTurn, budget: int, tokens: Tokens) -> list[FactRow]:
     new = [fact for fact in begun.shown_facts if fact.is_new]
     title = tokens.count(f"{recall.NEW_FACTS_TITLE}\n")
     _, left_out = _fact_lines(new, budget - title, tokens)
-    return _without(new, left_out)
+    return others_than(new, left_out)
 
 
 def without_facts(begun: BegunTurn, facts: Sequence[FactRow]) -> BegunTurn:
     """The turn without these facts."""
-    left = _without(begun.facts, facts)
-    return begun.model_copy(update={"facts": left}) if facts else begun
-
-
-def _without(facts: Sequence[FactRow], others: Sequence[FactRow]) -> list[FactRow]:
-    known = {id(fact) for fact in others}
-    return [fact for fact in facts if id(fact) not in known]
+    if not facts:
+        return begun
+    return begun.model_copy(update={"facts": others_than(begun.facts, facts)})
 
 
 def _is_kept(fact: FactRow) -> bool:

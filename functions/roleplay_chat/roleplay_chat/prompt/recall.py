@@ -65,7 +65,7 @@ _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _RUN = regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+")
-_UNSPACED = regex.compile(rf"(?V1)[{ATTACHING}]")
+_ATTACHING = regex.compile(rf"(?V1)[{ATTACHING}]")
 _FUNCTION_WORDS = _set(
     "about after again all also and any anything are because been before being but can come could"
     " did does doing done else ever every everything few for from get give going gone good got had"
@@ -240,10 +240,10 @@ def _about(fact: FactRow) -> str:
 
 def _stems(text: str) -> set[str]:
     """The beginnings of the words of a text, without accents; pairs of letters in scripts without
-    spaces."""
+    spaces, and in Korean."""
     stems: set[str] = set()
     for word in set(_RUN.findall(_plain(text))):
-        if not word.isascii() and _UNSPACED.match(word):
+        if not word.isascii() and _ATTACHING.match(word):
             stems.update(map("".join, pairwise(word)))
         elif word not in _FUNCTION_WORDS:
             stems.add((word.removesuffix("s") if len(word) > 3 else word)[:_STEM_CHARS])
