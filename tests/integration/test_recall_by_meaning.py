@@ -189,25 +189,53 @@ def test_what_failed_is_tried_again_later(long: Talk) -> None:
         wait_until(lambda: stored(long) == 48, "all messages to be embedded")
 
 
-@pytest.mark.parametrize("status", [400, 413, 500])
-def test_text_that_the_server_refuses_keeps_nothing_else_from_being_found(
-    long: Talk, status: int
-) -> None:
-    async def answer(exchange: Exchange) -> None:
-        if any("refuse" in one for one in exchange.call.json["input"]):
-            why = "the request exceeds the available context size"
-            await reply(status, {"error": {"message": why, "code": status}})(exchange)
-        else:
-            await embeddings()(exchange)
+TOO_LONG = "the request exceeds the available context size"
+REFUSALS = [
+    pytest.param(400, TOO_LONG, id="400"),
+    pytest.param(413, TOO_LONG, id="413"),
+    pytest.param(500, TOO_LONG, id="500"),
+    pytest.param(500, "", id="bare 500"),
+    pytest.param(500, "Internal Server Error", id="500 that says nothing"),
+]
+REFUSED = "I refuse. " * 20
 
-    said = "I refuse. " * 20
-    long.stack.insert("messages", conversation_id=long.conversation, sender="user", content=said)
-    long.stack.upstream.always(answer, to=PATH)
+
+def refuse(talk: Talk, status: int, why: str) -> None:
+    """Let the server of embeddings refuse one text."""
+
+    async def answer(exchange: Exchange) -> None:
+        if not any("refuse" in one for one in exchange.call.json["input"]):
+            await embeddings()(exchange)
+        else:
+            body: object = {"error": {"message": why, "code": status}} if why else ""
+            await reply(status, body)(exchange)
+
+    talk.stack.upstream.always(answer, to=PATH)
+
+
+@pytest.mark.parametrize(("status", "why"), REFUSALS)
+def test_text_that_the_server_refuses_keeps_nothing_else_from_being_found(
+    long: Talk, status: int, why: str
+) -> None:
+    refuse(long, status, why)
+    long.stack.insert("messages", conversation_id=long.conversation, sender="user", content=REFUSED)
     long.reply("Hello")
     wait_until(lambda: stored(long) == 47, "all messages to be embedded")
     wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
     refused = "select count(*) from private.message_embeddings where embedding is null"
     assert long.stack.one(refused) == {"count": 1}
+    assert ANSWER in shown(long, QUESTION)
+
+
+@pytest.mark.parametrize(("status", "why"), REFUSALS)
+def test_message_that_the_server_refuses_switches_nothing_off(
+    long: Talk, status: int, why: str
+) -> None:
+    embedded(long)
+    refuse(long, status, why)
+    long.reply(REFUSED)
+    wait_until(lambda: stored(long) == 48, "both messages to be embedded or given up")
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
     assert ANSWER in shown(long, QUESTION)
 
 

@@ -199,7 +199,8 @@ class Embedder:
         it may be asked for more. Those that are missing should be tried later.
 
         A refusal concerns one text: the others are embedded without it. Alone, it is tried once
-        more with half of its length.
+        more with half of its length. Before a lone text counts as refused, or texts after a bare
+        500, the model has to embed something harmless.
         """
         found: dict[int, Vector | None] = {}
         parts = [list(texts)] if texts else []
@@ -207,7 +208,7 @@ class Embedder:
         while parts and len(attempts) < MAX_CALLS:
             part = parts.pop(0)
             vectors, failure = await self._ask(model, [texts[place] for place in part], attempts)
-            if failure and _is_of_a_text(failure) and len(part) == 1:
+            if failure and _may_be_of_a_text(failure) and len(part) == 1:
                 # The number of tokens is an estimate: the text may still be too long for the model.
                 tokens, most = model.target.tokens, model.target.context_tokens
                 text = texts[part[0]]
@@ -217,17 +218,19 @@ class Embedder:
             if vectors:
                 works = True
                 found.update(zip(part, vectors, strict=True))
-            elif failure and not _is_of_a_text(failure):
+                continue
+            if failure and not _may_be_of_a_text(failure):
                 return found, False
-            elif len(part) > 1:
+            if not works and (len(part) == 1 or _is_bare(failure)):
+                works = await self._reads_anything(model, attempts)
+                if not works:
+                    self._cool_down()
+                    return found, False
+            if len(part) > 1:
                 middle = len(part) // 2
                 parts[:0] = [part[:middle], part[middle:]]
-            elif works or await self._reads_anything(model, attempts):
-                works = True
-                found[part[0]] = None
             else:
-                self._cool_down()
-                return found, False
+                found[part[0]] = None
         return found, len(attempts) < MAX_CALLS
 
     async def _ask(
@@ -272,7 +275,7 @@ class Embedder:
             extra=model.parameters,
         )
         if attempt.failure:
-            if not _is_of_a_text(attempt.failure):
+            if not _may_be_of_a_text(attempt.failure):
                 self._cool_down()
             failure = {"target": model.target.name, "outcome": attempt.failure.policy.name}
             _log.warning("no embedding", extra={"fields": failure | {"why": attempt.failure.why}})
@@ -332,13 +335,22 @@ def _first(rows: Sequence[ModelRow]) -> _Model | None:
     return _Model(target, fields(row.input_defaults), free, row.vector_space or target.name)
 
 
-def _is_of_a_text(failure: Failure) -> bool:
-    """Whether the text is to blame, so that others may still be embedded. An answer without a
+def _may_be_of_a_text(failure: Failure) -> bool:
+    """Whether the text may be to blame, so that others may still be embedded. An answer without a
     vector for each text counts, too: with some texts, numbers overflow."""
-    return failure.policy.kind in _OF_A_TEXT or failure.policy.name == "worker_broken_context"
+    return failure.policy.kind in _OF_A_TEXT or failure.policy.name in (
+        "worker_broken_context",
+        *_BARE,
+    )
 
 
 _OF_A_TEXT = frozenset({"bad_request", "context_too_long", "moderated", "unreadable"})
+_BARE = frozenset({"server_error", "worker_failed"})
+"""A 500 that says nothing: the server is down, or cannot embed this text."""
+
+
+def _is_bare(failure: Failure | None) -> bool:
+    return failure is not None and failure.policy.name in _BARE
 
 
 def _embedded(
