@@ -24,7 +24,6 @@ from tests.support.facts import (
     say,
     shown,
     step,
-    step_after,
     summary,
     texts,
     write_summary,
@@ -395,10 +394,10 @@ class TestBranch:
     def test_words_of_a_person_come_along_with_what_goes_on_after_them(self, told: Talk) -> None:
         step(told, upto=STORY[1], retold="One.")
         write_summary(told, "Mine.")
-        step_after(told, {"person_summary": "Mine."}, retold="Two.")
+        assert step(told, memory={"person_summary": "Mine."}, retold="Two.")
         say(told, "More.", "Aye, more.", "Last.", "Aye, last.")
         written = {"person_summary": "Mine.", "summary": "Two."}
-        step_after(told, written, retold="Three.")
+        assert step(told, memory=written, retold="Three.")
         found = {
             content: act(told, "branch", content)["conversation_id"]
             for content in (STORY[0], STORY[3], "More.")
@@ -426,7 +425,7 @@ class TestBranch:
         step(told, upto=STORY[3], retold="Two.")
         write_summary(told, "Mine.")
         act(told, "edit", STORY[0], message="Good evening.")
-        step_after(told, {"person_summary": "Mine."}, retold="Three.")
+        assert step(told, memory={"person_summary": "Mine."}, retold="Three.")
         write_summary(told, "Mine, again.")
         act(told, "edit", STORY[1], message="Who is there?")
         later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (5, 4))

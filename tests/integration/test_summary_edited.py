@@ -17,7 +17,6 @@ from tests.support.facts import (
     say,
     shown,
     step,
-    step_after,
     summary,
     write_summary,
 )
@@ -38,7 +37,7 @@ class TestPerson:
         position = message(told, STORY[1])["position"]
         assert (shown(told), summary(told)[1]) == (("Ada came by boat.", ""), position)
         person = {"person_summary": "Ada came by boat."}
-        step_after(told, person, retold="Then she stayed.")
+        assert step(told, memory=person, retold="Then she stayed.")
         assert shown(told) == ("Ada came by boat.", "Then she stayed.")
 
         told.reply("Hello")
@@ -53,7 +52,7 @@ class TestPerson:
         step(told, upto=STORY[1], retold="One.")
         write_summary(told, "Ada came by boat.")
         person = {"person_summary": "Ada came by boat."}
-        step_after(told, person, retold="Then she stayed.")
+        assert step(told, memory=person, retold="Then she stayed.")
         covered = summary(told)
         write_summary(told, "Ada came by boat.")
         assert shown(told) == ("Ada came by boat.", "Then she stayed.")
