@@ -18,6 +18,8 @@ from tests.support.facts import (
     SAID_HARP,
     STORY,
     act,
+    add,
+    forget,
     live_in_oslo,
     message,
     move,
@@ -129,8 +131,7 @@ class TestBranch:
             move(told, OSLO, "profile")
         branch = act(told, "branch", "Far away.")["conversation_id"]
         assert texts(told, branch) == {OSLO}
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        forget(told, OSLO)
         assert (texts(told), texts(told, branch)) == (set(), set())
 
     @pytest.mark.parametrize("tier", ["profile", "conversation"])
@@ -276,12 +277,10 @@ class TestBranch:
         move(told, PARIS, "conversation")
         say(told, MOVED, "Far away.")
         step(told, {"text": OSLO, "said": MOVED})
-        memory = told.stack.one("select id from memories where tier = 'conversation'")["id"]
-        with told.stack.data_api(told.user) as api:
-            own = {"memory_id": str(memory), "content": PARIS, "pinned": True}
-            assert api.post("/memory_facts", json=own).is_success
-            if is_rated:
-                models = {"content": f"eq.{PARIS}", "written_by": "eq.model"}
+        add(told, PARIS, pinned=True)
+        if is_rated:
+            models = {"content": f"eq.{PARIS}", "written_by": "eq.model"}
+            with told.stack.data_api(told.user) as api:
                 assert api.patch("/memory_facts", params=models, json={"importance": 4}).is_success
         branch = act(told, "branch", STORY[5])["conversation_id"]
         rows = told.stack.all(

@@ -14,6 +14,7 @@ from tests.support.facts import (
     STORY,
     act,
     current,
+    forget,
     move,
     patch,
     say,
@@ -179,8 +180,7 @@ class TestPerson:
             }
         ]
         assert told.stack.all("select from private.forgotten_facts") == []
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        forget(told, OSLO)
         # Where it was moved out of a wider tier, it replaces nothing there.
         assert texts(told) == ({PARIS} if first == "profile" != tier else set())
 
@@ -224,9 +224,7 @@ class TestPerson:
         memory = told.stack.insert(
             "memories", user_id=told.user.id, tier="conversation", conversation_id=other
         )
-        with told.stack.data_api(told.user) as api:
-            its, new = {"content": f"eq.{OSLO}"}, {"memory_id": str(memory)}
-            assert api.patch("/memory_facts", params=its, json=new).is_success
+        patch(told, OSLO, memory_id=str(memory))
         assert (texts(told), texts(told, other)) == ({PARIS}, {OSLO})
 
     def test_facts_that_a_person_moves_at_once_stay_what_they_are(self, told: Talk) -> None:

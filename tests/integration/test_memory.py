@@ -12,6 +12,7 @@ import pytest
 from roleplay_chat.turn_store import MAX_RETRY_SECONDS
 from tests.support.answers import abort, error, held, reply, stream, text, worker_chat
 from tests.support.content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults
+from tests.support.facts import add, forget, patch
 from tests.support.gateway import SECRET_KEY
 from tests.support.memory import (
     MESSAGES,
@@ -671,10 +672,7 @@ class TestFacts:
 
     def test_facts_of_users_are_never_overwritten(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, "Ada has two cats.", "Ada is a captain."))
-        with long.stack.data_api(long.user) as api:
-            changed = {"content": "Ada has TWO cats!"}
-            mine = {"content": "eq.Ada has two cats."}
-            assert api.patch("/memory_facts", params=mine, json=changed).is_success
+        patch(long, "Ada has two cats.", content="Ada has TWO cats!")
         fill(long, MESSAGES)
         take_turn(long, written(SUMMARY, "Ada has two cats.", "ada is a captain"))
         assert set(facts(long)) == {"Ada has TWO cats!", "ada is a captain"}
@@ -692,16 +690,12 @@ class TestFacts:
             return system, "\n".join(rest)
 
         before, _ = prompt()
-        with long.stack.data_api(long.user) as api:
-            memory = long.stack.one("select id from memories where user_id = %s", long.user.id)
-            mine = {"memory_id": str(memory["id"]), "content": "Ada sails."}
-            assert api.post("/memory_facts", json=mine).status_code == 201
-            system, rest = prompt()
-            assert system == before
-            assert "[Also known:]\n- Ada sails." in rest
-            found, changed = {"content": "eq.Ada sails."}, {"content": "Ada rows."}
-            assert api.patch("/memory_facts", params=found, json=changed).is_success
-            assert "Ada sails." not in "".join(prompt())
+        add(long, "Ada sails.")
+        system, rest = prompt()
+        assert system == before
+        assert "[Also known:]\n- Ada sails." in rest
+        patch(long, "Ada sails.", content="Ada rows.")
+        assert "Ada sails." not in "".join(prompt())
         fill(long, MESSAGES)
         take_turn(long, written(SUMMARY))
         long.stack.upstream.always(text("Aye."))
@@ -714,14 +708,10 @@ class TestFacts:
     @pytest.mark.parametrize("how", ["deleted", "put-differently"])
     def test_facts_that_a_user_deleted_do_not_come_back(self, long: Talk, how: str) -> None:
         take_turn(long, written(SUMMARY, "Ada fears gulls."))
-        with long.stack.data_api(long.user) as api:
-            mine = {"content": "eq.Ada fears gulls."}
-            answer = (
-                api.delete("/memory_facts", params=mine)
-                if how == "deleted"
-                else api.patch("/memory_facts", params=mine, json={"content": "Ada likes gulls."})
-            )
-            assert answer.is_success
+        if how == "deleted":
+            forget(long, "Ada fears gulls.")
+        else:
+            patch(long, "Ada fears gulls.", content="Ada likes gulls.")
         fill(long, MESSAGES)
         take_turn(long, written(SUMMARY, "ada fears gulls", "Ada came by boat."))
         expected = {"Ada came by boat."} | ({"Ada likes gulls."} if how != "deleted" else set())
@@ -743,9 +733,7 @@ class TestFacts:
                 last_used_at=f"2026-01-01 00:{number // 60:02}:{number % 60:02}",
             )
         long.stack.db.execute("update memory_facts set pinned = true where content ~ ' 0.$'")
-        with long.stack.data_api(long.user) as api:
-            mine = {"memory_id": str(memory), "content": "My own."}
-            assert api.post("/memory_facts", json=mine).status_code == 201
+        add(long, "My own.")
         take_turn(long, written(SUMMARY, "New one.", "New two.", "New three."))
 
         kept = facts(long)

@@ -269,13 +269,21 @@ def add(talk: Talk, content: str, tier: str = "conversation", **columns: Any) ->
     row = {"memory_id": memory_of(talk, tier), "content": content, **columns}
     with talk.stack.data_api(talk.user) as api:
         answer = api.post("/memory_facts", json=row)
-    assert answer.is_success, answer.text
+    assert answer.status_code == 201, answer.text
 
 
 def patch(talk: Talk, fact: str = PARIS, **columns: Any) -> None:
+    """Changes a fact, as the page does."""
     with talk.stack.data_api(talk.user) as api:
         answer = api.patch("/memory_facts", params={"content": f"eq.{fact}"}, json=columns)
-    assert answer.is_success, answer.text
+    assert answer.status_code == 204, answer.text
+
+
+def forget(talk: Talk, fact: str) -> None:
+    """Deletes a fact, as the page does."""
+    with talk.stack.data_api(talk.user) as api:
+        answer = api.delete("/memory_facts", params={"content": f"eq.{fact}"})
+    assert answer.status_code == 204, answer.text
 
 
 def prompted(talk: Talk, said: str = "Hm?", **request: Any) -> str:
