@@ -30,8 +30,8 @@ from tests.support.talk import Talk
 pytestmark = pytest.mark.installations
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestPutAway:
+    """Facts that a person deletes or turns off."""
 
     def test_own_fact_whose_words_are_in_alphabetical_order_is_deleted(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})

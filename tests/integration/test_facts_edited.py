@@ -414,6 +414,15 @@ class TestPerson:
             answer = api.patch("/memory_facts", params=its, json={column: None})
         assert answer.status_code == 403
 
+    @pytest.mark.parametrize("change", ["edit", "delete"])
+    def test_fact_whose_message_goes_is_the_persons_own(self, told: Talk, change: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, pinned=True)
+        act(told, change, STORY[2], **({"message": "I am Ada."} if change == "edit" else {}))
+        patch(told, PARIS, pinned=False)
+        (fact,) = current(told)
+        assert (fact["content"], fact["written_by"]) == (PARIS, "person")
+
 
 class TestBeforeNotes:
     """What a person wrote, in a conversation without notes or until the next ones."""
@@ -494,17 +503,6 @@ class TestSentAgain:
             whose = {"id": f"eq.{sent[0].json()[0]['id']}"}
             refused = api.patch("/memories", params=whose, json={"id": str(UUID(int=9))})
         assert (refused.status_code, refused.json()["code"]) == (400, "PT400")
-
-
-class TestPinned:
-    @pytest.mark.parametrize("change", ["edit", "delete"])
-    def test_fact_whose_message_goes_is_the_persons_own(self, told: Talk, change: str) -> None:
-        step(told, {"text": PARIS, "said": STORY[2]})
-        patch(told, PARIS, pinned=True)
-        act(told, change, STORY[2], **({"message": "I am Ada."} if change == "edit" else {}))
-        patch(told, PARIS, pinned=False)
-        (fact,) = current(told)
-        assert (fact["content"], fact["written_by"]) == (PARIS, "person")
 
 
 def test_memory_of_others_is_none(told: Talk) -> None:

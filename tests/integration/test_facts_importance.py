@@ -38,8 +38,16 @@ def rated(talk: Talk) -> list[tuple[str, int]]:
     return [(fact["content"], fact["importance"]) for fact in current(talk)]
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestImportance:
+    """How much facts matter that a person wrote or rated."""
+
+    def gulls(self, told: Talk, number: int, importance: int) -> None:
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance, last_used_at)"
+            " select %s, format('The gull number %%s sat on rock %%s all evening.', n, n),"
+            " 'model', %s, now() + interval '1 minute' from generate_series(1, %s) n",
+            [memory_of(told), importance, number],
+        )
 
     @pytest.mark.parametrize("again", [PARIS, "Ada lives in Paris with her sister."])
     def test_importance_that_a_person_lowered_is_not_raised_by_a_note(
@@ -56,18 +64,6 @@ class TestPerson:
         step(told, {"text": "Ada has a dog.", "importance": 4}, {"text": PARIS})
         patch(told, importance=5)
         assert [fact["content"] for fact in current(told)] == [PARIS, "Ada has a dog."]
-
-
-class TestImportance:
-    """How much facts matter that a person wrote or rated."""
-
-    def gulls(self, told: Talk, number: int, importance: int) -> None:
-        told.stack.db.execute(
-            "insert into memory_facts (memory_id, content, written_by, importance, last_used_at)"
-            " select %s, format('The gull number %%s sat on rock %%s all evening.', n, n),"
-            " 'model', %s, now() + interval '1 minute' from generate_series(1, %s) n",
-            [memory_of(told), importance, number],
-        )
 
     @pytest.mark.parametrize("importance", [3, 4])
     def test_limit_that_a_person_writes_is_in_a_crowded_prompt(

@@ -37,8 +37,8 @@ def narrow_home(told: Talk, others: int = 1, **noted: Any) -> list[UUID]:
     return found
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestMoved:
+    """Facts that a person moves to another tier or story, over the Data API."""
 
     def test_fact_moves_to_another_tier_and_reaches_new_conversations(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})

@@ -26,8 +26,8 @@ from tests.support.talk import VENICE, Talk
 pytestmark = pytest.mark.installations
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestSummary:
+    """Words that a person writes, over the Data API."""
 
     def test_words_of_a_person_replace_the_summary_and_no_model_changes_them(
         self, told: Talk
