@@ -14,6 +14,7 @@ from tests.support.axe import serious
 from tests.support.conversation_lists import conversations, listed, messages, own_id
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
+from tests.support.widths import TWO_FRAMES, WIDTHS
 
 
 def titles(person: Person) -> list[str]:
@@ -504,9 +505,7 @@ class TestLayout:
         expect(listed(person)).to_have_count(4)
 
     def check(self, page: Page) -> None:
-        page.evaluate(
-            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
+        page.evaluate(TWO_FRAMES)
         wide = page.evaluate("""() => [document.documentElement, document.body,
             ...document.querySelectorAll("dialog, [popover], .lists, .column")]
           .filter((each) => each.scrollWidth > each.clientWidth + 1
@@ -516,7 +515,7 @@ class TestLayout:
         assert wide == []
         assert serious(page) == []
 
-    @pytest.mark.parametrize("width", [320, 390, 768, 1280])
+    @pytest.mark.parametrize("width", WIDTHS)
     def test_nothing_is_too_wide(self, person: Person, width: int) -> None:
         person.begin()
         page = person.page

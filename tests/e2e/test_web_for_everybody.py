@@ -15,15 +15,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.answers import stream, text
-from tests.support.axe import serious, serious_in_both_schemes
+from tests.support.axe import SCHEMES, serious, serious_in_both_schemes
 from tests.support.browser import drawn
 from tests.support.person import GREETING, MARA, PASSWORD, SCRIPTED, Person, operator
 from tests.support.postgres import ROOT
 from tests.support.upstream import Upstream
 from tests.support.waiting import Gate
+from tests.support.widths import TWO_FRAMES
 
-TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Resolves when everything is drawn."""
 WIDE = [
     ("user", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 4),
     ("character", f"```\n{'return await the_lamp(); ' * 12}\n```\n\n`{'x' * 200}`"),
@@ -498,9 +497,9 @@ def test_screenshots(admin: Person, tmp_path: Path) -> None:
             admin.press("24 hours")
             expect(page.get_by_role("link", name="no_model_available")).to_be_visible()
         for shape, size in shapes.items():
-            for scheme in ("light", "dark"):
+            for scheme in SCHEMES:
                 page.set_viewport_size(size)  # type: ignore[arg-type]
-                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 page.evaluate(TWO_FRAMES)
                 page.evaluate("document.querySelector('.column')?.scrollTo(0, 1e6)")
                 picture = folder / f"{name}-{shape}-{scheme}.png"

@@ -11,15 +11,15 @@ import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.support.answers import held, stream, text
-from tests.support.axe import serious
+from tests.support.axe import SCHEMES, serious
 from tests.support.conversation_lists import begin, conversations, listed, messages, own_id, people
 from tests.support.person import GREETING, MARA, PASSWORD, Person, operator
 from tests.support.upstream import Upstream
 from tests.support.waiting import Gate, wait_until
+from tests.support.widths import TWO_FRAMES, WIDTHS
 
 ARABIC = "مرحبا، أنا حارسة المنارة."
 CHINESE = "他说**“你好。”**然后走进了灯塔里，海风很大，浪花拍打着礁石。" * 4
-TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def box(person: Person) -> Any:
@@ -69,12 +69,12 @@ class TestDocument:
         page.reload()
         expect(admin.said.last).to_be_visible()
         expect(listed(admin)).to_have_count(31)
-        for width in (320, 390, 768, 1280):
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 740})
             self.check_parts(admin, is_phone=width < 800)
         admin.open("/console.html")
         expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
-        for width in (320, 390, 768, 1280):
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 740})
             page.evaluate(TWO_FRAMES)
             wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -834,7 +834,7 @@ class TestElsewhere:
         device.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_is_new_on_the_page_is_for_everybody(
     person: Person, scripted: Upstream, scheme: Any
 ) -> None:

@@ -17,7 +17,7 @@ from psycopg import Rollback
 from edge.addresses import _NOT_PUBLIC, AddressRejected, check_address, is_public
 from tests.support import addresses, patient
 from tests.support.answers import error, reply, text, worker_healthy
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.owned_rows import (
     BEHIND,
@@ -104,7 +104,7 @@ class Trial:
     def _refused(self, answer: httpx.Response) -> bool:
         """False, after checking that only the missing permission was the reason."""
         if answer.is_error and self.table not in VIEWS:
-            assert refused(answer), answer.text
+            assert is_refused(answer), answer.text
         elif answer.is_error:  # Not every operation is possible on a view.
             assert answer.status_code in (400, 401, 403, 405, 500), answer.text
         return False
@@ -249,7 +249,7 @@ class TestDefaultModel:
 
     def test_others_cannot_set_the_default_model(self, stack: Stack) -> None:
         before, other = self.default(stack), stack.insert("api_models", **model(stack))
-        assert refused(self.choose(stack, stack.user(), other))
+        assert is_refused(self.choose(stack, stack.user(), other))
         assert self.default(stack) == before
 
     @pytest.mark.parametrize("of", [{"is_active": False}, {"task": "moderation"}])
@@ -278,7 +278,7 @@ class TestProvidersThatGo:
         assert api.delete("/api_providers", params={"name": f"eq.{row['name']}"}).is_success
         assert stack.all("select from api_providers where name = %s", row["name"]) == []
         again = row | {"base_url": "https://elsewhere.example"}
-        assert refused(api.post("/api_providers", json=again))
+        assert is_refused(api.post("/api_providers", json=again))
 
     def test_a_key_that_was_replaced_is_not_given_either(
         self, stack: Stack, api: httpx.Client
@@ -291,7 +291,7 @@ class TestProvidersThatGo:
             (other["secret_name"], row["name"]),
         )
         for name in (row["secret_name"], other["secret_name"]):
-            assert refused(api.post("/api_providers", json=provider(secret_name=name)))
+            assert is_refused(api.post("/api_providers", json=provider(secret_name=name)))
 
     def test_one_with_models_stays(self, stack: Stack, api: httpx.Client) -> None:
         answer = api.delete("/api_providers", params={"name": "eq.openrouter"})
@@ -380,8 +380,8 @@ class TestProvidersFromABrowser:
             {"base_url": elsewhere.url, "is_approved": False}
         ]
         waiting = {"base_url": f"eq.{elsewhere.url}"}
-        assert refused(api.patch("/api_providers", params=waiting, json={"is_approved": True}))
-        assert refused(api.post("/api_providers", json=provider(is_approved=True)))
+        assert is_refused(api.patch("/api_providers", params=waiting, json={"is_approved": True}))
+        assert is_refused(api.post("/api_providers", json=provider(is_approved=True)))
         with stack.data_api(stack.user()) as person:
             listed = person.get("/api_providers", params={"select": "name"}).json()
         assert listed == [{"name": "openrouter"}]
@@ -524,7 +524,7 @@ class TestCharactersOfOthers:
     def test_conversation_with_a_hidden_character_is_rejected(
         self, api: httpx.Client, hidden: str, column: str
     ) -> None:
-        assert refused(api.post("/conversations", json=self.mine({column: hidden})))
+        assert is_refused(api.post("/conversations", json=self.mine({column: hidden})))
 
     @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
     def test_visible_ones_may_be(self, api: httpx.Client, visible: str, column: str) -> None:
@@ -534,13 +534,13 @@ class TestCharactersOfOthers:
     def test_as_a_persona_later(self, stack: Stack, api: httpx.Client, hidden: str) -> None:
         mine = {"id": f"eq.{stack.conversation(self.me)}"}
         change = {"user_character_id": hidden}
-        assert refused(api.patch("/conversations", params=mine, json=change))
+        assert is_refused(api.patch("/conversations", params=mine, json=change))
         change = {"user_character_id": str(DEMO_CHARACTER)}
         assert api.patch("/conversations", params=mine, json=change).is_success
 
     def test_memory_of_a_hidden_character_is_rejected(self, api: httpx.Client, hidden: str) -> None:
         row = self.mine({"tier": "character", "character_id": hidden})
-        assert refused(api.post("/memories", json=row))
+        assert is_refused(api.post("/memories", json=row))
 
     def test_visible_ones_may_be_remembered(self, api: httpx.Client, visible: str) -> None:
         row = self.mine({"tier": "character", "character_id": visible})
@@ -551,7 +551,7 @@ class TestCharactersOfOthers:
     ) -> None:
         theirs = str(stack.conversation(stack.user()))
         row = self.mine({"tier": "conversation", "conversation_id": theirs})
-        assert refused(api.post("/memories", json=row))
+        assert is_refused(api.post("/memories", json=row))
 
     def mine(self, row: dict[str, Any]) -> dict[str, Any]:
         return {"user_id": str(self.me.id)} | row

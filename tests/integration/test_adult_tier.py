@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.answers import text
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.talk import Talk
@@ -327,9 +327,9 @@ class TestMark:
     def test_people_do_not_write_it(self, cast: Cast) -> None:
         its = {"id": f"eq.{cast.conversation}"}
         with cast.api() as api:
-            assert refused(api.patch("/conversations", params=its, json={"always_sfw": False}))
+            assert is_refused(api.patch("/conversations", params=its, json={"always_sfw": False}))
             row = {"user_id": str(cast.talk.user.id), "always_sfw": False}
-            assert refused(api.post("/conversations", json=row))
+            assert is_refused(api.post("/conversations", json=row))
 
     def test_conversations_of_others_with_the_character_have_it_too(self, cast: Cast) -> None:
         shared = cast.character(is_public=True)
@@ -477,12 +477,12 @@ class TestNotVerified:
         vera = str(meeting.character)
         conversation = str(meeting.stack.conversation(meeting.person))
         member = {"conversation_id": conversation, "character_id": vera, "position": 1}
-        assert refused(api.post("/conversations", json=mine | {"character_id": vera}))
-        assert refused(api.post("/conversations", json=mine | {"user_character_id": vera}))
-        assert refused(api.post("/conversation_characters", json=member))
+        assert is_refused(api.post("/conversations", json=mine | {"character_id": vera}))
+        assert is_refused(api.post("/conversations", json=mine | {"user_character_id": vera}))
+        assert is_refused(api.post("/conversation_characters", json=member))
         its = {"id": f"eq.{conversation}"}
-        assert refused(api.patch("/conversations", params=its, json={"user_character_id": vera}))
-        assert refused(
+        assert is_refused(api.patch("/conversations", params=its, json={"user_character_id": vera}))
+        assert is_refused(
             api.post("/memories", json=mine | {"tier": "character", "character_id": vera})
         )
 

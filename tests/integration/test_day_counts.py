@@ -10,7 +10,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.answers import text
-from tests.support.limits import begun, limit, pay
+from tests.support.limits import add_turn, limit, pay
 from tests.support.plans import explained, scanned
 from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack, User
@@ -147,11 +147,11 @@ class TestMidnight:
     def test_number_of_turns_begins_again(self, stack: Stack) -> None:
         stack.upstream.always(text("Yes."))
         user = stack.user()
-        begun(stack, user, f"{FIRST} - interval '1 microsecond'", number_of_day=7)
+        add_turn(stack, user, f"{FIRST} - interval '1 microsecond'", number_of_day=7)
         assert self.turns(stack, user) == [7, 0, 0]
         stack.chat(user, conversation_id=str(stack.conversation(user)), message="Hello")
         assert self.turns(stack, user) == [7, 1, 0]
-        begun(stack, user, f"{FIRST} + interval '1 day'", number_of_day=1)
+        add_turn(stack, user, f"{FIRST} + interval '1 day'", number_of_day=1)
         assert self.turns(stack, user) == [7, 1, 1]
 
     def test_spending_is_of_the_day_of_the_call(self, stack: Stack) -> None:
@@ -173,7 +173,7 @@ def test_turns_that_were_stored_without_a_number_count(stack: Stack) -> None:
     stack.upstream.always(text("Yes."))
     user = stack.user()
     for _ in range(3):
-        begun(stack, user, FIRST)
+        add_turn(stack, user, FIRST)
     assert counted(stack, user)["turns"] == 3
     for expected in (4, 5):
         stack.chat(user, conversation_id=str(stack.conversation(user)), message="Hello")

@@ -18,13 +18,14 @@ from tests.support.facts import (
     SAID_HARP,
     STORY,
     act,
+    add,
+    forget,
     live_in_oslo,
     message,
     move,
     say,
     shown,
     step,
-    step_after,
     summary,
     texts,
     write_summary,
@@ -130,8 +131,7 @@ class TestBranch:
             move(told, OSLO, "profile")
         branch = act(told, "branch", "Far away.")["conversation_id"]
         assert texts(told, branch) == {OSLO}
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        forget(told, OSLO)
         assert (texts(told), texts(told, branch)) == (set(), set())
 
     @pytest.mark.parametrize("tier", ["profile", "conversation"])
@@ -277,12 +277,10 @@ class TestBranch:
         move(told, PARIS, "conversation")
         say(told, MOVED, "Far away.")
         step(told, {"text": OSLO, "said": MOVED})
-        memory = told.stack.one("select id from memories where tier = 'conversation'")["id"]
-        with told.stack.data_api(told.user) as api:
-            own = {"memory_id": str(memory), "content": PARIS, "pinned": True}
-            assert api.post("/memory_facts", json=own).is_success
-            if is_rated:
-                models = {"content": f"eq.{PARIS}", "written_by": "eq.model"}
+        add(told, PARIS, pinned=True)
+        if is_rated:
+            models = {"content": f"eq.{PARIS}", "written_by": "eq.model"}
+            with told.stack.data_api(told.user) as api:
                 assert api.patch("/memory_facts", params=models, json={"importance": 4}).is_success
         branch = act(told, "branch", STORY[5])["conversation_id"]
         rows = told.stack.all(
@@ -395,10 +393,10 @@ class TestBranch:
     def test_words_of_a_person_come_along_with_what_goes_on_after_them(self, told: Talk) -> None:
         step(told, upto=STORY[1], retold="One.")
         write_summary(told, "Mine.")
-        step_after(told, {"person_summary": "Mine."}, retold="Two.")
+        assert step(told, memory={"person_summary": "Mine."}, retold="Two.")
         say(told, "More.", "Aye, more.", "Last.", "Aye, last.")
         written = {"person_summary": "Mine.", "summary": "Two."}
-        step_after(told, written, retold="Three.")
+        assert step(told, memory=written, retold="Three.")
         found = {
             content: act(told, "branch", content)["conversation_id"]
             for content in (STORY[0], STORY[3], "More.")
@@ -426,7 +424,7 @@ class TestBranch:
         step(told, upto=STORY[3], retold="Two.")
         write_summary(told, "Mine.")
         act(told, "edit", STORY[0], message="Good evening.")
-        step_after(told, {"person_summary": "Mine."}, retold="Three.")
+        assert step(told, memory={"person_summary": "Mine."}, retold="Three.")
         write_summary(told, "Mine, again.")
         act(told, "edit", STORY[1], message="Who is there?")
         later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (5, 4))

@@ -23,9 +23,11 @@ from tests.support.facts import (
     STORY,
     act,
     current,
+    forget,
     live_in_oslo,
     message,
     move,
+    patch,
     remember,
     saved_by_hand,
     say,
@@ -121,8 +123,7 @@ class TestNoting:
 
     def test_opposite_of_a_deleted_fact_is_noted(self, told: Talk) -> None:
         step(told, {"text": "Ada eats meat and fish.", "said": STORY[2]})
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": "like.Ada eats*"}).is_success
+        forget(told, "Ada eats meat and fish.")
         said = "I eat no meat and no fish."
         say(told, said, "Aye, aye.")
         step(told, {"text": "Ada eats no meat and no fish.", "said": said})
@@ -537,9 +538,7 @@ class TestNoting:
         step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
         say(told, MOVED)
         step(told, {"text": OSLO, "said": MOVED})
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{PARIS}"}
-            assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
+        patch(told, pinned=True)
         assert texts(told) == {PARIS, OSLO}
 
     @pytest.mark.parametrize("how", ["deleted", "narrowed"])
@@ -606,9 +605,7 @@ class TestNoting:
         step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
         say(told, MOVED)
         step(told, {"text": OSLO, "said": MOVED})
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{OSLO}"}
-            assert api.patch("/memory_facts", params=its, json={"is_active": False}).is_success
+        patch(told, OSLO, is_active=False)
         assert texts(told) == {PARIS}
 
     def test_fact_of_a_character_leaves_that_of_the_user_to_others(self, told: Talk) -> None:

@@ -62,6 +62,7 @@ class TestLasting:
         step(told, {"text": "Ada came by boat."})
         noted = {row["content"] for row in told.stack.all("select content from memory_facts")}
         assert {"Her sister is called Tilda.", "Ada came by boat."} <= noted
+        assert "Her sister is called Tilda." in texts(told)
 
     def test_what_was_replaced_does_not_come_back_when_room_is_made(self, told: Talk) -> None:
         live_in_oslo(told)
@@ -136,34 +137,6 @@ class TestLasting:
         assert [word for word in ("promised", "Tilda") if word not in system] == []
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
-
-    def test_memory_is_full_at_some_point(self, told: Talk) -> None:
-        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
-        memory = told.stack.insert(
-            "memories", user_id=told.user.id, tier="character", character_id=DEMO_CHARACTER
-        )
-        told.stack.db.execute(
-            "insert into memory_facts (memory_id, content)"
-            " select %s, 'Fact ' || n from generate_series(1, 1999) n",
-            (memory,),
-        )
-        row = {"memory_id": str(memory), "content": "One more."}
-        with told.stack.data_api(told.user) as api:
-            assert api.post("/memory_facts", json=row).status_code == 201
-            refused = [
-                api.post("/memory_facts", json=row | {"content": "And another."}),
-                api.patch(
-                    "/memory_facts",
-                    params={"content": f"eq.{PARIS}"},
-                    json={"memory_id": str(memory)},
-                ),
-            ]
-        assert [answer.status_code for answer in refused] == [409, 409]
-        assert "delete one first" in refused[0].json()["message"]
-
-
 class TestManyFacts:
     def fill(self, told: Talk, number: int, tier: str = "conversation") -> None:
         told.stack.db.execute(
@@ -188,6 +161,30 @@ class TestManyFacts:
             assert counted == [{"count": 2000}]
         else:
             assert answer.json()["hint"] == "The maximum is 2000 facts."
+
+    def test_memory_is_full_at_some_point(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        memory = told.stack.insert(
+            "memories", user_id=told.user.id, tier="character", character_id=DEMO_CHARACTER
+        )
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content)"
+            " select %s, 'Fact ' || n from generate_series(1, 1999) n",
+            (memory,),
+        )
+        row = {"memory_id": str(memory), "content": "One more."}
+        with told.stack.data_api(told.user) as api:
+            assert api.post("/memory_facts", json=row).status_code == 201
+            refused = [
+                api.post("/memory_facts", json=row | {"content": "And another."}),
+                api.patch(
+                    "/memory_facts",
+                    params={"content": f"eq.{PARIS}"},
+                    json={"memory_id": str(memory)},
+                ),
+            ]
+        assert [answer.status_code for answer in refused] == [409, 409]
+        assert "delete one first" in refused[0].json()["message"]
 
     def test_fact_of_a_memory_that_has_too_many_is_still_changed(self, told: Talk) -> None:
         self.fill(told, 2001)

@@ -15,6 +15,7 @@ from tests.support.facts import (
     act,
     add,
     current,
+    forget,
     live_in_oslo,
     message,
     patch,
@@ -29,25 +30,15 @@ from tests.support.talk import Talk
 pytestmark = pytest.mark.installations
 
 
-def forget(talk: Talk, fact: str) -> None:
-    with talk.stack.data_api(talk.user) as api:
-        assert api.delete("/memory_facts", params={"content": f"eq.{fact}"}).is_success
-
-
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestPutAway:
+    """Facts that a person deletes or turns off."""
 
     def test_own_fact_whose_words_are_in_alphabetical_order_is_deleted(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
-        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
-        with told.stack.data_api(told.user) as api:
-            for content in ("Ada likes tea.", "Ada likes wine."):
-                row = {"memory_id": str(memory), "content": content}
-                assert api.post("/memory_facts", json=row).is_success
-            whose = {"content": "eq.Ada likes wine."}
-            changed = api.patch("/memory_facts", params=whose, json={"content": "Ada likes rum."})
-            gone = api.delete("/memory_facts", params={"content": "eq.Ada likes tea."})
-        assert (changed.status_code, gone.status_code) == (204, 204)
+        add(told, "Ada likes tea.")
+        add(told, "Ada likes wine.")
+        patch(told, "Ada likes wine.", content="Ada likes rum.")
+        forget(told, "Ada likes tea.")
         assert texts(told) == {PARIS, "Ada likes rum."}
 
     def test_fact_is_turned_off_and_on_again(self, told: Talk) -> None:
@@ -67,8 +58,7 @@ class TestPerson:
     ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
         if how == "deleted":
-            with told.stack.data_api(told.user) as api:
-                assert api.delete("/memory_facts", params={"content": f"eq.{PARIS}"}).is_success
+            forget(told, PARIS)
         else:
             new = {"is_active": False} if how == "off" else {"content": "Ada is here."}
             patch(told, **new)
@@ -95,22 +85,15 @@ class TestPerson:
         self, told: Talk, is_deleted: bool, is_reworded: bool, again: str
     ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
-        whose = {"content": f"eq.{PARIS}"}
-        with told.stack.data_api(told.user) as api:
-            if is_reworded:
-                done = [api.patch("/memory_facts", params=whose, json={"content": OSLO})]
-            else:
-                memory = api.get("/memories").json()[0]["id"]
-                row = {"memory_id": memory, "content": OSLO}
-                done = [api.post("/memory_facts", json=row)]
-                done.append(api.delete("/memory_facts", params=whose))
-            whose = {"content": f"eq.{OSLO}"}
-            done.append(
-                api.delete("/memory_facts", params=whose)
-                if is_deleted
-                else api.patch("/memory_facts", params=whose, json={"is_active": False})
-            )
-        assert all(answer.is_success for answer in done)
+        if is_reworded:
+            patch(told, content=OSLO)
+        else:
+            add(told, OSLO)
+            forget(told, PARIS)
+        if is_deleted:
+            forget(told, OSLO)
+        else:
+            patch(told, OSLO, is_active=False)
         said = "You live in Oslo now."
         say(told, "Where do I live?", said)
         step(told, {"text": again, "said": said})
@@ -141,9 +124,7 @@ class TestPerson:
             holds = LONDON
         if before:
             patch(told, holds, **before)
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{before.get('content', holds)}"}
-            assert api.delete("/memory_facts", params=its).is_success
+        forget(told, before.get("content", holds))
         assert told.stack.all("select from memory_facts") == []
         say(told, "Where do I live?", "You live in Paris.")
         step(told, {"text": PARIS, "said": "You live in Paris."})
@@ -161,8 +142,7 @@ class TestPerson:
     ) -> None:
         live_in_oslo(told)
         told.stack.db.execute(keep, [PARIS])
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        forget(told, OSLO)
         assert texts(told) == {PARIS}
 
     def test_fact_of_which_a_person_deletes_the_message_brings_back_what_it_had_replaced(

@@ -24,7 +24,9 @@ from tests.support.facts import (
     act,
     add,
     current,
+    forget,
     live_in_oslo,
+    memory_of,
     patch,
     prompted,
     say,
@@ -115,10 +117,7 @@ class TestPerson:
 
     def test_fact_that_a_person_adds_replaces_what_a_model_noted_before(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
-        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
-        with told.stack.data_api(told.user) as api:
-            row = {"memory_id": str(memory), "content": OSLO}
-            assert api.post("/memory_facts", json=row).status_code == 201
+        add(told, OSLO)
         say(told, "And then?")
         step(told)
         assert texts(told) == {OSLO}
@@ -127,12 +126,9 @@ class TestPerson:
         self, told: Talk
     ) -> None:
         step(told, {"text": OSLO, "said": STORY[2]}, upto=STORY[3])
-        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
-            step(told, {"text": PARIS, "said": STORY[4]})
-            row = {"memory_id": str(memory), "content": OSLO}
-            assert api.post("/memory_facts", json=row).status_code == 201
+        forget(told, OSLO)
+        step(told, {"text": PARIS, "said": STORY[4]})
+        add(told, OSLO)
         say(told, "And then?")
         step(told)
         assert texts(told) == {OSLO}
@@ -141,9 +137,7 @@ class TestPerson:
         self, told: Talk
     ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{PARIS}"}
-            assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
+        patch(told, pinned=True)
         say(told, MOVED, created_at=DAY)
         step(told, {"text": OSLO, "said": MOVED})
         since = {fact["content"]: fact.get("since") for fact in current(told)}
@@ -154,10 +148,7 @@ class TestPerson:
         self, told: Talk
     ) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
-        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
-        with told.stack.data_api(told.user) as api:
-            row = {"memory_id": str(memory), "content": OSLO}
-            assert api.post("/memory_facts", json=row).is_success
+        add(told, OSLO)
         back = "I have moved back: I live in Paris again."
         say(told, back)
         step(told, {"text": PARIS, "said": back})
@@ -173,10 +164,7 @@ class TestPerson:
         self, told: Talk
     ) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4]})
-        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
-        with told.stack.data_api(told.user) as api:
-            row = {"memory_id": str(memory), "content": OSLO}
-            assert api.post("/memory_facts", json=row).is_success
+        add(told, OSLO)
         for text_, said in ((PARIS, "I live in Paris again."), (OSLO, "I live in Oslo after all.")):
             say(told, said)
             step(told, {"text": text_, "said": said})
@@ -253,15 +241,15 @@ class TestPerson:
     @pytest.mark.parametrize("how", ["added", "reworded"])
     def test_own_fact_takes_the_place_of_the_same_of_a_model(self, told: Talk, how: str) -> None:
         live_in_oslo(told)
-        memory = str(told.stack.one("select id from memories")["id"])
         own = "Ada lives in Oslo!"
+        if how == "added":
+            add(told, own)
+        else:
+            add(told, "Ada is here.")
+            patch(told, "Ada is here.", content=own)
+        row = {"memory_id": memory_of(told), "content": OSLO}
         with told.stack.data_api(told.user) as api:
-            row = {"memory_id": memory, "content": own if how == "added" else "Ada is here."}
-            assert api.post("/memory_facts", json=row).is_success
-            if how == "reworded":
-                its = {"content": "eq.Ada is here."}
-                assert api.patch("/memory_facts", params=its, json={"content": own}).is_success
-            again = api.post("/memory_facts", json={"memory_id": memory, "content": OSLO})
+            again = api.post("/memory_facts", json=row)
         assert (again.status_code, again.json()["message"]) == (409, "This fact is already there.")
         assert texts(told) == {own}
         act(told, "delete", MOVED)
@@ -328,7 +316,7 @@ class TestPerson:
         told.stack.db.execute("delete from conversation_summaries")
         profile = str(told.stack.one("select id from memories")["id"])
         own = {"user_id": str(told.user.id), "tier": "conversation"}
-        here = {"conversation_id": str(told.conversation)}
+        own["conversation_id"] = str(told.conversation)
         with told.stack.data_api(told.user) as api:
 
             def add(content: str, memory: str) -> str:
@@ -338,25 +326,16 @@ class TestPerson:
                 return str(fact["content_tier"])
 
             def reword(fact: str, content: str) -> str:
-                its = {"content": f"eq.{fact}"}
-                assert api.patch("/memory_facts", params=its, json={"content": content}).is_success
+                patch(told, fact, content=content)
                 query = "select content_tier from memory_facts where content = %s"
                 return str(told.stack.one(query, content)["content_tier"])
 
             def write(words: str) -> str:
-                its = {"conversation_id": f"eq.{told.conversation}"}
-                if not api.get("/conversation_summaries", params=its).json():
-                    done = api.post(
-                        "/conversation_summaries", json=here | {"person_content": words}
-                    )
-                else:
-                    row = {"person_content": words}
-                    done = api.patch("/conversation_summaries", params=its, json=row)
-                assert done.is_success
+                write_summary(told, words)
                 query = "select content_tier from conversation_summaries where person_content = %s"
                 return str(told.stack.one(query, words)["content_tier"])
 
-            assert api.post("/memories", json=own | here).is_success
+            assert api.post("/memories", json=own).is_success
             memory = str(
                 told.stack.one("select id from memories where tier = 'conversation'")["id"]
             )
@@ -406,10 +385,7 @@ class TestPerson:
 
     def test_fact_that_is_history_is_shown_once_a_person_rewords_it(self, told: Talk) -> None:
         live_in_oslo(told)
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{PARIS}"}
-            new = {"content": "Ada was born in Paris."}
-            assert api.patch("/memory_facts", params=its, json=new).is_success
+        patch(told, content="Ada was born in Paris.")
         assert texts(told) == {OSLO, "Ada was born in Paris."}
 
     def test_branch_keeps_what_a_person_chose(self, told: Talk) -> None:
@@ -437,6 +413,15 @@ class TestPerson:
             its = {"content": "eq.Ada fears gulls."}
             answer = api.patch("/memory_facts", params=its, json={column: None})
         assert answer.status_code == 403
+
+    @pytest.mark.parametrize("change", ["edit", "delete"])
+    def test_fact_whose_message_goes_is_the_persons_own(self, told: Talk, change: str) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        patch(told, PARIS, pinned=True)
+        act(told, change, STORY[2], **({"message": "I am Ada."} if change == "edit" else {}))
+        patch(told, PARIS, pinned=False)
+        (fact,) = current(told)
+        assert (fact["content"], fact["written_by"]) == (PARIS, "person")
 
 
 class TestBeforeNotes:
@@ -518,17 +503,6 @@ class TestSentAgain:
             whose = {"id": f"eq.{sent[0].json()[0]['id']}"}
             refused = api.patch("/memories", params=whose, json={"id": str(UUID(int=9))})
         assert (refused.status_code, refused.json()["code"]) == (400, "PT400")
-
-
-class TestPinned:
-    @pytest.mark.parametrize("change", ["edit", "delete"])
-    def test_fact_whose_message_goes_is_the_persons_own(self, told: Talk, change: str) -> None:
-        step(told, {"text": PARIS, "said": STORY[2]})
-        patch(told, PARIS, pinned=True)
-        act(told, change, STORY[2], **({"message": "I am Ada."} if change == "edit" else {}))
-        patch(told, PARIS, pinned=False)
-        (fact,) = current(told)
-        assert (fact["content"], fact["written_by"]) == (PARIS, "person")
 
 
 def test_memory_of_others_is_none(told: Talk) -> None:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from roleplay_chat.memory.answer import parse
-from roleplay_chat.memory.batches import Batch
-from roleplay_chat.memory.result import to_save
-from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.support.answers import text
 from tests.support.facts import (
     LONDON,
@@ -25,12 +19,12 @@ from tests.support.facts import (
     live_in_oslo,
     memory_of,
     move,
+    noted_by_model,
     patch,
     prompted,
     remember,
     say,
     step,
-    summary,
 )
 from tests.support.memory import MESSAGES, fill, shorten_prompts, take_turn
 from tests.support.talk import VENICE, Talk
@@ -44,8 +38,16 @@ def rated(talk: Talk) -> list[tuple[str, int]]:
     return [(fact["content"], fact["importance"]) for fact in current(talk)]
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestImportance:
+    """How much facts matter that a person wrote or rated."""
+
+    def gulls(self, told: Talk, number: int, importance: int) -> None:
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance, last_used_at)"
+            " select %s, format('The gull number %%s sat on rock %%s all evening.', n, n),"
+            " 'model', %s, now() + interval '1 minute' from generate_series(1, %s) n",
+            [memory_of(told), importance, number],
+        )
 
     @pytest.mark.parametrize("again", [PARIS, "Ada lives in Paris with her sister."])
     def test_importance_that_a_person_lowered_is_not_raised_by_a_note(
@@ -62,18 +64,6 @@ class TestPerson:
         step(told, {"text": "Ada has a dog.", "importance": 4}, {"text": PARIS})
         patch(told, importance=5)
         assert [fact["content"] for fact in current(told)] == [PARIS, "Ada has a dog."]
-
-
-class TestImportance:
-    """How much facts matter that a person wrote or rated."""
-
-    def gulls(self, told: Talk, number: int, importance: int) -> None:
-        told.stack.db.execute(
-            "insert into memory_facts (memory_id, content, written_by, importance, last_used_at)"
-            " select %s, format('The gull number %%s sat on rock %%s all evening.', n, n),"
-            " 'model', %s, now() + interval '1 minute' from generate_series(1, %s) n",
-            [memory_of(told), importance, number],
-        )
 
     @pytest.mark.parametrize("importance", [3, 4])
     def test_limit_that_a_person_writes_is_in_a_crowded_prompt(
@@ -192,28 +182,10 @@ class TestImportance:
 class TestMeanwhile:
     """A step of notes, and what the person does while it runs."""
 
-    def saved(self, told: Talk, *noted: dict[str, Any]) -> dict[str, Any]:
-        rows = [
-            MessageRow(**row)
-            for row in told.stack.all(
-                "select position, sender, content from messages where conversation_id = %s"
-                " and is_active and position > %s order by position",
-                *(told.conversation, summary(told)[1]),
-            )
-        ]
-        begun = BegunTurn.model_validate(
-            {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
-            | {"facts": current(told)}
-        )
-        answer = parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
-        assert answer is not None
-        batch = Batch(rows, summary(told)[1])
-        return to_save(batch, answer, begun, {"user": "Ada", "char": "Mara"})
-
     def test_text_that_the_model_did_not_see_is_not_rated(self, told: Talk) -> None:
         step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 2})
         say(told, "I still have a dog.", "Good.")
-        saved = self.saved(told, {"text": "Ada has a dog.", "message": 1, "importance": 4})
+        saved = noted_by_model(told, {"text": "Ada has a dog.", "message": 1, "importance": 4})
         patch(told, "Ada has a dog.", content="Ada has a boat.")
         last_used = (
             "select last_used_at, importance from memory_facts where content like '%%boat%%'"
@@ -224,7 +196,8 @@ class TestMeanwhile:
 
     def test_text_that_the_person_wrote_and_reworded_is_not_rated(self, told: Talk) -> None:
         add(told, "Ada has a dog.")
-        saved = self.saved(told, {"text": "Ada has a dog.", "said": 5, "importance": 4})
+        noted = {"text": "Ada has a dog.", "said": STORY[4], "importance": 4}
+        saved = noted_by_model(told, noted)
         patch(told, "Ada has a dog.", content="Ada has a boat.")
         assert remember(told, saved)
         assert rated(told) == [("Ada has a boat.", 3)]

@@ -14,6 +14,7 @@ from tests.support.facts import (
     STORY,
     act,
     current,
+    forget,
     move,
     patch,
     say,
@@ -36,8 +37,8 @@ def narrow_home(told: Talk, others: int = 1, **noted: Any) -> list[UUID]:
     return found
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestMoved:
+    """Facts that a person moves to another tier or story, over the Data API."""
 
     def test_fact_moves_to_another_tier_and_reaches_new_conversations(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})
@@ -179,8 +180,7 @@ class TestPerson:
             }
         ]
         assert told.stack.all("select from private.forgotten_facts") == []
-        with told.stack.data_api(told.user) as api:
-            assert api.delete("/memory_facts", params={"content": f"eq.{OSLO}"}).is_success
+        forget(told, OSLO)
         # Where it was moved out of a wider tier, it replaces nothing there.
         assert texts(told) == ({PARIS} if first == "profile" != tier else set())
 
@@ -224,9 +224,7 @@ class TestPerson:
         memory = told.stack.insert(
             "memories", user_id=told.user.id, tier="conversation", conversation_id=other
         )
-        with told.stack.data_api(told.user) as api:
-            its, new = {"content": f"eq.{OSLO}"}, {"memory_id": str(memory)}
-            assert api.patch("/memory_facts", params=its, json=new).is_success
+        patch(told, OSLO, memory_id=str(memory))
         assert (texts(told), texts(told, other)) == ({PARIS}, {OSLO})
 
     def test_facts_that_a_person_moves_at_once_stay_what_they_are(self, told: Talk) -> None:

@@ -18,6 +18,7 @@ from tests.support.facts import (
     STORY,
     act,
     current,
+    patch,
     say,
     step,
     texts,
@@ -205,9 +206,7 @@ class TestSeveralCharacters:
         self, told: Talk, tomas: UUID, columns: dict[str, Any]
     ) -> None:
         self.note(told, PARIS, STORY[2])
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{PARIS}"}
-            assert api.patch("/memory_facts", params=its, json=columns).is_success
+        patch(told, **columns)
         say(told, MOVED, "Far away.")
         self.note(told, OSLO, MOVED, speaker=tomas)
         assert texts(told) == {columns.get("content", PARIS)}

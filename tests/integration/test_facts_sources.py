@@ -21,6 +21,7 @@ from tests.support.facts import (
     current,
     live_in_oslo,
     message,
+    patch,
     say,
     step,
     summary,
@@ -508,11 +509,8 @@ class TestProvenance:
 
     def test_pinned_facts_and_those_of_a_person_stay(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, {"text": "A name.", "said": STORY[2]})
-        with told.stack.data_api(told.user) as api:
-            its = {"content": f"eq.{PARIS}"}
-            assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
-            its = {"content": "eq.A name."}
-            assert api.patch("/memory_facts", params=its, json={"content": "Ada."}).is_success
+        patch(told, pinned=True)
+        patch(told, "A name.", content="Ada.")
         act(told, "delete", STORY[2])
         assert texts(told) == {PARIS, "Ada."}
 

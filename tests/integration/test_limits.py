@@ -25,7 +25,7 @@ from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
 from tests.support.chat_errors import refused
 from tests.support.gateway import SECRET_KEY
-from tests.support.limits import PAID, begun, limit, pay
+from tests.support.limits import PAID, add_turn, limit, pay
 from tests.support.plans import explained, nodes
 from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack, User
@@ -81,14 +81,14 @@ class TestTurns:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         for age in (70, 30, 10):
-            begun(stack, user, f"now() - interval '{age} seconds'")
+            add_turn(stack, user, f"now() - interval '{age} seconds'")
         assert 30 - LAG <= limited(say(stack, user)) <= 30
 
     def test_turns_per_day_are_limited(self, stack: Stack) -> None:
         limit(stack, turns_per_day=1)
         user, early = stack.user(), stack.user()
-        begun(stack, user, "now()")
-        begun(stack, early, "date_trunc('day', now(), 'UTC') - interval '1 second'")
+        add_turn(stack, user, "now()")
+        add_turn(stack, early, "date_trunc('day', now(), 'UTC') - interval '1 second'")
 
         assert ends_at_midnight(limited(say(stack, user)))
         assert say(stack, early).status_code == 200
@@ -103,7 +103,7 @@ class TestTurns:
     def test_day_is_one_in_utc(self, stack: Stack, when: str, reached: str | None) -> None:
         limit(stack, turns_per_day=1)
         user = stack.user()
-        begun(stack, user, f"timestamptz '{when}'")
+        add_turn(stack, user, f"timestamptz '{when}'")
         query = (
             "select private.reached_limit(t.id, t.now, private.turns_begun(t.id, t.now))"
             " ->> 'limit' as reached"

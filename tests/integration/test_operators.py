@@ -13,7 +13,7 @@ from dev.operate import people, server
 from dev.operate.server import Server
 from dev.settings import Settings
 from tests.support.answers import reply, text
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.stack import Stack
 from tests.support.upstream import Upstream, refusing, running_upstream
 
@@ -73,11 +73,11 @@ class TestPeople:
         user = stack.user()
         for body in ({"p_email": user.email},):
             with stack.data_api(user) as api:
-                assert refused(api.post("/rpc/find_person", json=body))
+                assert is_refused(api.post("/rpc/find_person", json=body))
                 age = {"p_user_id": str(user.id), "p_is_verified": True}
-                assert refused(api.post("/rpc/record_age_verification", json=age))
+                assert is_refused(api.post("/rpc/record_age_verification", json=age))
                 added = {"p_name": "own", "p_url": "https://a.example", "p_model": "m"}
-                assert refused(api.post("/rpc/add_worker", json=added))
+                assert is_refused(api.post("/rpc/add_worker", json=added))
 
 
 def lists(own: Upstream, *ids: str, **more: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.answers import text
-from tests.support.limits import begun, limit, pay
+from tests.support.limits import add_turn, limit, pay
 from tests.support.stack import Stack, User
 
 
@@ -36,8 +36,8 @@ class TestLimits:
         user, other = stack.user(), stack.user()
         stack.upstream.always(text("Yes."))
         stack.chat(user, conversation_id=str(stack.conversation(user)), message="Hello")
-        begun(stack, user, "now() - interval '2 days'")
-        begun(stack, other, "now()")
+        add_turn(stack, user, "now() - interval '2 days'")
+        add_turn(stack, other, "now()")
         assert used(stack, user, "turns_per_minute") == (20, 1, 19)
         assert used(stack, user, "turns_per_day") == (500, 1, 499)
         assert used(stack, user, "running") == (3, 0, 3)
@@ -46,7 +46,7 @@ class TestLimits:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         for age in (50, 30, 10):
-            begun(stack, user, f"now() - interval '{age} seconds'")
+            add_turn(stack, user, f"now() - interval '{age} seconds'")
         row = stack.one(
             "select created_at from turns where user_id = %s order by created_at offset 1 limit 1",
             user.id,

@@ -239,12 +239,18 @@ def test_message_that_the_server_refuses_switches_nothing_off(
     assert ANSWER in shown(long, QUESTION)
 
 
-def test_all_is_embedded_again_if_a_server_changes_its_dimensions(
-    long: Talk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by", ["server", "operator"])
+def test_all_is_embedded_again_after_a_change_of_the_dimensions(
+    long: Talk, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     embedded(long)
     whole = meanings.vector
     monkeypatch.setattr(meanings, "vector", lambda said: whole(said)[:128])
+    if by == "operator":
+        long.stack.db.execute(
+            "update api_models set input_defaults = '{\"dimensions\": 128}'"
+            " where task = 'embedding'"
+        )
     long.reply("Hello")
     counted = "select count(*) as of_128 from private.message_embeddings"
     counted += " where extensions.vector_dims(embedding) = 128"
@@ -428,22 +434,6 @@ def test_another_version_of_a_reply_recalls_the_same(long: Talk) -> None:
     said = [call for call in long.stack.upstream.calls if call.path != PATH]
     assert ANSWER in str([call.json["messages"] for call in said if not asks_for_notes(call)][-1])
     assert [QUESTION] not in asked(long)[calls:]
-
-
-def test_all_is_embedded_again_after_a_change_of_the_dimensions(
-    long: Talk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embedded(long)
-    whole = meanings.vector
-    monkeypatch.setattr(meanings, "vector", lambda said: whole(said)[:128])
-    long.stack.db.execute(
-        "update api_models set input_defaults = '{\"dimensions\": 128}' where task = 'embedding'"
-    )
-    long.reply("Hello")
-    counted = "select count(*) as of_128 from private.message_embeddings"
-    counted += " where extensions.vector_dims(embedding) = 128"
-    wait_until(lambda: long.stack.one(counted)["of_128"] == 48, "all to be embedded again")
-    assert ANSWER in shown(long, QUESTION)
 
 
 def test_call_for_a_request_that_begins_no_turn_is_usage(long: Talk) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import patient
 from tests.support.answers import worker_healthy
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
@@ -186,4 +186,4 @@ def test_one_extension_that_is_missing_is_enough(
 def test_only_the_service_key_may_schedule(stack: Stack, name: str) -> None:
     body = {"p_url": URL} if name == "schedule_health_check" else {}
     with stack.data_api(stack.user()) as api:
-        assert refused(api.post(f"/rpc/{name}", json=body))
+        assert is_refused(api.post(f"/rpc/{name}", json=body))

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import Rollback
 
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack
@@ -235,7 +235,7 @@ class TestModels:
     def test_a_person_does_not_see_how_providers_are_reached(
         self, api: httpx.Client, path: str, params: dict[str, str]
     ) -> None:
-        assert refused(api.get(path, params=params))
+        assert is_refused(api.get(path, params=params))
 
     @pytest.mark.parametrize("table", ["api_models", "api_providers"])
     def test_a_person_changes_neither_models_nor_providers(
@@ -250,7 +250,7 @@ class TestModels:
 
     def test_nobody_unknown_sees_models(self, stack: Stack) -> None:
         with stack.data_api() as anybody:
-            assert refused(anybody.get("/api_models", params={"select": "id"}))
+            assert is_refused(anybody.get("/api_models", params={"select": "id"}))
 
 
 class TestNesting:
@@ -335,10 +335,10 @@ class TestSystemConfig:
         change = {"config": {"chatWorkerUrl": "https://elsewhere.example.com"}}
         assert api.patch("/system_config", params={"id": "eq.1"}, json=change).is_error
         call = {"p_url": "https://elsewhere.example.com"}
-        assert refused(api.post("/rpc/set_chat_worker_url", json=call))
+        assert is_refused(api.post("/rpc/set_chat_worker_url", json=call))
         with stack.data_api() as anybody:
-            assert refused(anybody.post("/rpc/set_chat_worker_url", json=call))
-            assert refused(anybody.get("/system_config"))
+            assert is_refused(anybody.post("/rpc/set_chat_worker_url", json=call))
+            assert is_refused(anybody.get("/system_config"))
         assert stack.one("select config from system_config")["config"]["chatWorkerUrl"] is None
 
     @pytest.mark.parametrize("name", ["begin_turn", "finish_turn", "record_worker_health"])
@@ -353,7 +353,7 @@ class TestSystemConfig:
             "finish_turn": {"p_turn_id": str(uuid4()), "p_status": "complete"},
             "record_worker_health": {"p_records": {}},
         }
-        assert refused(api.post(f"/rpc/{name}", json=arguments[name]))
+        assert is_refused(api.post(f"/rpc/{name}", json=arguments[name]))
 
 
 class TestConversations:
@@ -381,9 +381,9 @@ class TestConversations:
     def test_a_person_writes_nothing_for_others(self, stack: Stack, api: httpx.Client) -> None:
         other = stack.user()
         conversation = stack.conversation(other)
-        assert refused(api.post("/conversations", json={"user_id": str(other.id)}))
+        assert is_refused(api.post("/conversations", json={"user_id": str(other.id)}))
         words = {"conversation_id": str(conversation), "sender": "user", "content": "Hello."}
-        assert refused(api.post("/messages", json=words))
+        assert is_refused(api.post("/messages", json=words))
         assert stack.said(conversation) == []
 
     def test_a_person_does_not_speak_for_the_character(self, stack: Stack) -> None:
@@ -391,7 +391,7 @@ class TestConversations:
         conversation = stack.conversation(user)
         words = {"conversation_id": str(conversation), "sender": "character", "content": "Hello."}
         with stack.data_api(user) as api:
-            assert refused(api.post("/messages", json=words))
+            assert is_refused(api.post("/messages", json=words))
         assert stack.said(conversation) == []
 
     def test_a_person_does_not_rewrite_or_hand_over(self, stack: Stack) -> None:
@@ -399,8 +399,8 @@ class TestConversations:
         conversation = stack.conversation(user, "Hello.", "Welcome.")
         its_messages = {"conversation_id": f"eq.{conversation}"}
         with stack.data_api(user) as api:
-            assert refused(api.patch("/messages", params=its_messages, json={"content": "x"}))
-            assert refused(
+            assert is_refused(api.patch("/messages", params=its_messages, json={"content": "x"}))
+            assert is_refused(
                 api.patch(
                     "/conversations",
                     params={"id": f"eq.{conversation}"},
@@ -412,6 +412,6 @@ class TestConversations:
         user = stack.user()
         with stack.data_api(user) as api:
             own = {"id": f"eq.{user.id}"}
-            assert refused(api.patch("/profiles", params=own, json={"age_verified": True}))
+            assert is_refused(api.patch("/profiles", params=own, json={"age_verified": True}))
             role = {"user_id": str(user.id), "role": "admin"}
-            assert refused(api.post("/user_roles", json=role))
+            assert is_refused(api.post("/user_roles", json=role))

@@ -17,7 +17,6 @@ from tests.support.facts import (
     say,
     shown,
     step,
-    step_after,
     summary,
     write_summary,
 )
@@ -27,8 +26,8 @@ from tests.support.talk import VENICE, Talk
 pytestmark = pytest.mark.installations
 
 
-class TestPerson:
-    """A memory that a person shapes, over the Data API."""
+class TestSummary:
+    """Words that a person writes, over the Data API."""
 
     def test_words_of_a_person_replace_the_summary_and_no_model_changes_them(
         self, told: Talk
@@ -38,7 +37,7 @@ class TestPerson:
         position = message(told, STORY[1])["position"]
         assert (shown(told), summary(told)[1]) == (("Ada came by boat.", ""), position)
         person = {"person_summary": "Ada came by boat."}
-        step_after(told, person, retold="Then she stayed.")
+        assert step(told, memory=person, retold="Then she stayed.")
         assert shown(told) == ("Ada came by boat.", "Then she stayed.")
 
         told.reply("Hello")
@@ -53,7 +52,7 @@ class TestPerson:
         step(told, upto=STORY[1], retold="One.")
         write_summary(told, "Ada came by boat.")
         person = {"person_summary": "Ada came by boat."}
-        step_after(told, person, retold="Then she stayed.")
+        assert step(told, memory=person, retold="Then she stayed.")
         covered = summary(told)
         write_summary(told, "Ada came by boat.")
         assert shown(told) == ("Ada came by boat.", "Then she stayed.")

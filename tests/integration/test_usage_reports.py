@@ -11,7 +11,7 @@ import pytest
 from dev.operate.usage import Usage, main, read, totals, without_gaps
 from dev.settings import Settings
 from tests.support.answers import error, text
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.gateway import SECRET_KEY
 from tests.support.stack import Stack
 
@@ -105,7 +105,7 @@ def test_reports_are_for_the_service_key_alone(stack: Stack, name: str) -> None:
     stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", [admin.id])
     for user in (admin, stack.user()):
         with stack.data_api(user) as api:
-            assert refused(api.post(f"/rpc/{name}", json={}))
+            assert is_refused(api.post(f"/rpc/{name}", json={}))
 
 
 class TestCommand:

@@ -16,7 +16,7 @@ from dev.operate.report import plain
 from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts
 from health_check.probe import ProbeResult
 from tests.support.answers import error, text, worker_error, worker_healthy
-from tests.support.data_api import refused
+from tests.support.data_api import is_refused
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.postgres import MIGRATIONS, ROOT
 from tests.support.provider_checks import ON, Checks, catalog, key, listed
@@ -774,7 +774,7 @@ def test_record_in_another_shape_is_none(health: object) -> None:
 
 def test_facts_are_for_the_service_key_alone(stack: Stack) -> None:
     with stack.data_api(stack.user()) as api:
-        assert refused(api.post("/rpc/verify_installation", json={}))
+        assert is_refused(api.post("/rpc/verify_installation", json={}))
     with stack.data_api(key=SECRET_KEY) as api:
         facts: dict[str, Any] = api.post("/rpc/verify_installation", json={}).json()
     assert facts["open_tables"] == []

@@ -60,7 +60,6 @@ DISGUISED = [
     "https://ⓛocalhost",
     "https://a b.example",
     "https://224.0.0.1",
-    "https://[2002:7f00:1::]",
     "https://[2001:0:4136:e378:8000:63bf:80ff:fffe]",
     "https://[::127.0.0.1]",
     "https://[fe80::1%25eth0]",
@@ -74,8 +73,6 @@ DISGUISED = [
     "https://router.home.arpa",
     "https://-.example",
     "https://a..example",
-    "https://a b.example",
-    "https://224.0.0.1",
     "https://[ff0e::1]",
 ]
 NO_ADDRESS = [

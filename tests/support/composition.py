@@ -6,26 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.builder import Prompt, build
 from roleplay_chat.prompt.composition import MAX_ID_CHARS, compose
 from roleplay_chat.rows import FactRow, RecalledRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens, estimate_messages
-from tests.support.prompts import MARA, begun
+from tests.support.prompts import MARA, begun, spec
 
 
 def prompt(tokens: Tokens = UNCALIBRATED, context: int = 4096, **fields: Any) -> Prompt:
     request = ChatRequest.model_validate(fields.pop("request", {}))
     rule, roles = fields.pop("rule", ""), fields.pop("roles", "as_is")
-    spec = PromptSpec(
-        *(begun(**fields), request, "sfw"),
-        family=None,
-        context_tokens=context,
-        max_tokens=400,
-        tokens=tokens,
-        rule=rule,
-        roles=roles,
-    )
-    return build(spec)
+    limits = {"context_tokens": context, "tokens": tokens}
+    return build(spec(begun(**fields), request=request, rule=rule, roles=roles, **limits))
 
 
 def composed(built: Prompt) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.support.axe import serious_in_both_schemes
+from tests.support.widths import TWO_FRAMES, WIDTHS
 
 PAGES = {
     "overview": "Activity",
@@ -23,8 +24,6 @@ PAGES = {
     "switch": "Switch",
 }
 """By their names in addresses: the titles of the window."""
-WIDTHS = (320, 390, 768, 1280)
-TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BEYOND = """() => [...document.querySelectorAll("body *")]
   .filter((each) => each.checkVisibility()

@@ -1,4 +1,4 @@
-"""Sentences that the content policy judges, and characters of whom it allows them."""
+"""Texts for tests of the content policy, and who takes part in the conversation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tests.support.talk import Talk
 MINOR = "She is 12 years old."
 SEXUAL = "A sexual scene."
 BOTH = f"{MINOR} {SEXUAL}"
+SCENE = "They have sex. He penetrates her and she has an orgasm. "
 
 
 def with_character(talk: Talk, **columns: Any) -> None:
@@ -21,9 +22,6 @@ def with_character(talk: Talk, **columns: Any) -> None:
 
 
 def among_adults(talk: Talk, **character: Any) -> None:
-    """Makes everything in the conversation allow the adult tier."""
+    """Allows the adult tier: the user's age is verified, and the character is an adult."""
     talk.stack.db.execute("update profiles set age_verified = true where id = %s", (talk.user.id,))
     with_character(talk, **({"age": 40, "content_rating": "nsfw"} | character))
-
-
-SCENE = "They have sex. He penetrates her and she has an orgasm. "

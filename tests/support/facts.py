@@ -81,7 +81,7 @@ def summary(talk: Talk, conversation: object = None) -> tuple[str, int]:
     return (rows[0]["content"], rows[0]["covers_position"]) if rows else ("", 0)
 
 
-def step(
+def noted_by_model(
     talk: Talk,
     *noted: dict[str, Any],
     upto: str | None = None,
@@ -90,10 +90,13 @@ def step(
     reach: Any = "profile",
     person: str = "Ada",
     speaker: object = DEMO_CHARACTER,
-) -> bool:
-    """Takes notes of the messages that no summary covers, up to one with this content.
+    memory: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What is saved of the messages that no summary covers, up to one with this content, in the
+    format of private.remember.
 
     In a fact, `said` is the content of its message, and `of` that of the known fact that it names.
+    `memory` is what the model was told of the summary.
     """
     conversation = conversation or talk.conversation
     _, covered = summary(talk, conversation)
@@ -114,12 +117,23 @@ def step(
         if (of := fact.pop("of", None)) is not None:
             fact["fact"] = [row["content"] for row in known].index(of) + 1
     begun = BegunTurn.model_validate(
-        {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "facts": known}
+        {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
+        | {"facts": known, "memory": memory}
     )
     answer = parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
     assert answer is not None
-    names = {"user": person, "char": "Mara"}
-    saved = to_save(Batch(rows, covered), answer, begun, names)
+    return to_save(Batch(rows, covered), answer, begun, {"user": person, "char": "Mara"})
+
+
+def step(
+    talk: Talk,
+    *noted: dict[str, Any],
+    conversation: object = None,
+    speaker: object = DEMO_CHARACTER,
+    **more: Any,
+) -> bool:
+    """Saves what a model noted, as `noted_by_model` has it; whether anything changed."""
+    saved = noted_by_model(talk, *noted, conversation=conversation, speaker=speaker, **more)
     return remember(talk, saved, conversation, speaker)
 
 
@@ -255,36 +269,24 @@ def add(talk: Talk, content: str, tier: str = "conversation", **columns: Any) ->
     row = {"memory_id": memory_of(talk, tier), "content": content, **columns}
     with talk.stack.data_api(talk.user) as api:
         answer = api.post("/memory_facts", json=row)
-    assert answer.is_success, answer.text
+    assert answer.status_code == 201, answer.text
 
 
 def patch(talk: Talk, fact: str = PARIS, **columns: Any) -> None:
+    """Changes a fact, as the page does."""
     with talk.stack.data_api(talk.user) as api:
         answer = api.patch("/memory_facts", params={"content": f"eq.{fact}"}, json=columns)
-    assert answer.is_success, answer.text
+    assert answer.status_code == 204, answer.text
+
+
+def forget(talk: Talk, fact: str) -> None:
+    """Deletes a fact, as the page does."""
+    with talk.stack.data_api(talk.user) as api:
+        answer = api.delete("/memory_facts", params={"content": f"eq.{fact}"})
+    assert answer.status_code == 204, answer.text
 
 
 def prompted(talk: Talk, said: str = "Hm?", **request: Any) -> str:
     """The prompt of the next turn."""
     talk.reply(said, **request)
     return str(prompts(talk.stack.upstream)[-1])
-
-
-def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
-    """A step whose model was told a person's words."""
-    _, covered = summary(talk)
-    rows = [
-        MessageRow(**row)
-        for row in talk.stack.all(
-            "select position, sender, content from messages where conversation_id = %s"
-            " and position > %s order by position",
-            *(talk.conversation, covered),
-        )
-    ]
-    begun = BegunTurn.model_validate(
-        {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "memory": person}
-    )
-    answer = parse(json.dumps({"summary": more["retold"]}), reach="profile")
-    assert answer is not None
-    names = {"user": "Ada", "char": "Mara"}
-    assert remember(talk, to_save(Batch(rows, covered), answer, begun, names))

@@ -15,7 +15,7 @@ def limit(stack: Stack, role: str = "default", **limits: float | None) -> None:
     stack.configure(limits={"default": {}, role: limits})
 
 
-def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
+def add_turn(stack: Stack, user: User, when: str, **columns: Any) -> None:
     """Inserts a turn of this user that started at a time, given in SQL."""
     ended = {"status": "failed", "finished_at": datetime.now(UTC)}
     row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended | columns

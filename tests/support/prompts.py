@@ -7,8 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.messages import Message
-from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
 from roleplay_chat.rows import BegunTurn, CharacterRow, TemplateRow, TurnRow, UserRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
@@ -32,6 +31,13 @@ def begun(**fields: Any) -> BegunTurn:
     return BegunTurn(**(defaults | fields))
 
 
+def spec(turn: BegunTurn, **more: Any) -> PromptSpec:
+    """What the prompt of a turn is built from. `more` are fields of the spec."""
+    usual: dict[str, Any] = {"request": ChatRequest(), "tier": "sfw", "family": None}
+    usual |= {"context_tokens": 4096, "max_tokens": 400}
+    return PromptSpec(turn, **(usual | more))
+
+
 def built(
     turn: BegunTurn,
     *,
@@ -40,15 +46,8 @@ def built(
     max_tokens: int = 400,
     tokens: Tokens = UNCALIBRATED,
     **request: Any,
-) -> list[Message]:
-    """The messages for a turn. `request` are fields of the request."""
-    spec = PromptSpec(
-        turn,
-        ChatRequest.model_validate(request),
-        "sfw",
-        family=family,
-        context_tokens=context_tokens,
-        max_tokens=max_tokens,
-        tokens=tokens,
-    )
-    return build(spec)
+) -> Prompt:
+    """The prompt of a turn. `request` are fields of the request."""
+    limits = {"context_tokens": context_tokens, "max_tokens": max_tokens, "tokens": tokens}
+    asked = ChatRequest.model_validate(request)
+    return build(spec(turn, request=asked, family=family, **limits))

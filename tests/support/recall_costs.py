@@ -1,4 +1,4 @@
-"""What the benchmark of recall may measure."""
+"""Made-up costs, as the benchmark of recall measures them."""
 
 from __future__ import annotations
 

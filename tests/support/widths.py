@@ -7,6 +7,8 @@ from playwright.sync_api import Page
 from tests.support.axe import serious
 
 WIDTHS = (320, 390, 768, 1280)
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Resolves when everything is drawn."""
 WIDER = "document.documentElement.scrollWidth > innerWidth"
 DIALOG_WIDER = """() => { const each = document.querySelector("dialog");
   return each.scrollWidth > each.clientWidth; }"""

@@ -11,7 +11,7 @@ import pytest
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.memory.batches import next_batches
-from roleplay_chat.prompt.builder import PromptSpec, build, history_room
+from roleplay_chat.prompt.builder import build, history_room
 from roleplay_chat.prompt.group_chat import (
     SHORT_CHARS,
     as_heard,
@@ -24,6 +24,7 @@ from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.reply.filters import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
 from roleplay_chat.screening.decision import Passage, in_context, screen
+from tests.support.prompts import spec
 
 MARA = {"id": UUID(int=1), "name": "Mara Voss", "age": 52}
 TOMAS = {
@@ -54,8 +55,7 @@ def begun(**rows: Any) -> BegunTurn:
 
 def written(turn: BegunTurn) -> list[Passage]:
     """The screened passages of the turn."""
-    limits = {"context_tokens": 8192, "max_tokens": 400}
-    sent = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    sent = build(spec(turn, context_tokens=8192))
     return [*written_for(turn, ChatRequest(), []), *in_context(sent.passages)]
 
 
@@ -226,8 +226,7 @@ class TestPolicy:
 def test_end_of_a_long_message_has_its_speakers_name() -> None:
     long = {**SAID[2], "content": "The tide is high in the harbour. " * 200}
     turn = begun(history=[*SAID, long], turn={"id": UUID(int=9), "continues": long["content"]})
-    limits = {"context_tokens": 1500, "max_tokens": 400}
-    *_, sent = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    *_, sent = build(spec(turn, context_tokens=1500))
     said = "Tomas Lind: The tide is high in the harbour. The tide"
     assert f"\n\n{said}" in sent["content"]
     assert sent["role"] == "user"
@@ -253,17 +252,14 @@ class TestSummary:
             ]
             others = [TOMAS] if kind == "group" else []
             turn = begun(others=others, history=history, memory={"may_write": True})
-            spec = PromptSpec(
-                turn, ChatRequest(), "sfw", family=None, context_tokens=4096, max_tokens=400
-            )
             batches = next_batches(
                 turn.memory,
                 turn.history,
                 heard=as_heard(turn, user_name(turn)).history,
-                room=history_room(spec),
+                room=history_room(spec(turn)),
                 capacity=10**6,
             )
             if batches:
                 return
-            assert len(build(spec).ingredients.kept) == count
+            assert len(build(spec(turn)).ingredients.kept) == count
         pytest.fail("It was never due.")

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest, parse_request
 from roleplay_chat.prompt import macro_expansion
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.builder import Prompt, build
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.macro_clock import formatted, humanized
 from roleplay_chat.prompt.macro_expansion import FUNCTIONS, MAX_GROWTH, VALUES
 from roleplay_chat.prompt.macro_variables import MAX_CHARS, MAX_VALUE, MAX_VARIABLES, Variables
 from roleplay_chat.prompt.macros import Macros, build_macros, expand
 from roleplay_chat.rows import BegunTurn
+from tests.support.prompts import spec
 
 NOW = datetime(2026, 1, 3, 23, 30, tzinfo=UTC)
 MARA: dict[str, Any] = {"id": UUID(int=1), "name": "Mara"}
@@ -42,9 +43,7 @@ def begun(*said: str, **rows: Any) -> BegunTurn:
 
 
 def built(turn: BegunTurn, **asks: Any) -> Prompt:
-    request = ChatRequest.model_validate(asks)
-    limits = {"context_tokens": 8192, "max_tokens": 400}
-    return build(PromptSpec(turn, request, "sfw", family=None, **limits))
+    return build(spec(turn, request=ChatRequest.model_validate(asks), context_tokens=8192))
 
 
 def closing(text: str, *said: str, asks: dict[str, Any] | None = None, **rows: Any) -> str:

@@ -9,12 +9,13 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.prompt.builder import build
 from roleplay_chat.prompt.macro_expansion import FUNCTIONS, VALUES
 from roleplay_chat.prompt.macro_syntax import OPERATION
 from roleplay_chat.prompt.macro_values import ALIASES
 from roleplay_chat.prompt.macros import unexpanded
 from roleplay_chat.rows import BegunTurn
+from tests.support.prompts import spec
 
 NOW = datetime(2026, 1, 3, 14, 5, 9, tzinfo=UTC)
 MARA: dict[str, Any] = {
@@ -58,15 +59,9 @@ def shown(
 ) -> str:  # fmt: skip
     """What a model reads of a text of the character's author."""
     character = (rows.pop("character", None) or MARA) | {place: f"<<{text}>>"}
-    spec = PromptSpec(
-        begun(character=character, **rows),
-        ChatRequest.model_validate(asks or {}),
-        "sfw",
-        family=None,
-        context_tokens=8192,
-        max_tokens=400,
-    )
-    whole = "\n".join(message["content"] for message in build(spec))
+    turn, request = begun(character=character, **rows), ChatRequest.model_validate(asks or {})
+    prompt = build(spec(turn, request=request, context_tokens=8192))
+    whole = "\n".join(message["content"] for message in prompt)
     found = re.search("<<(.*?)>>", whole, re.DOTALL)
     assert found is not None, whole
     return found[1]

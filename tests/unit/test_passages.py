@@ -17,6 +17,7 @@ from roleplay_chat.prompt.macros import MAX_GROWTH, Macros, expand, expanded
 from roleplay_chat.prompt.passages import Piece, build_passages, joined, written_for
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening.decision import LEAD_CHARS, PARTS, Passage, in_context, read, screen
+from tests.support.prompts import spec
 
 ID = UUID(int=1)
 HOUSE = "HOUSE"
@@ -67,9 +68,8 @@ def begun(**rows: Any) -> BegunTurn:
 
 
 def built(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> builder.Prompt:
-    limits = {"context_tokens": context_tokens, "max_tokens": 400}
     asked = ChatRequest.model_validate(request)
-    return builder.build(builder.PromptSpec(turn, asked, "sfw", family=None, **limits))
+    return builder.build(spec(turn, request=asked, context_tokens=context_tokens))
 
 
 def sent(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.builder import Prompt, build
 from roleplay_chat.prompt.lore import activated_entries
 from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.rows import (
@@ -21,6 +21,7 @@ from roleplay_chat.rows import (
     TurnRow,
     UserRow,
 )
+from tests.support.prompts import spec
 
 TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}.")
 EXAMPLES = "Wren: The lamp is lit."
@@ -60,8 +61,7 @@ def turn(
 
 
 def prompt(begun: BegunTurn) -> Prompt:
-    limits = {"context_tokens": 4096, "max_tokens": 400}
-    return build(PromptSpec(begun, ChatRequest(), "sfw", family=None, **limits))
+    return build(spec(begun))
 
 
 def system(begun: BegunTurn) -> str:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.api import ChatRequest
 from roleplay_chat.messages import Message
-from roleplay_chat.prompt.builder import PromptSpec, build, history_room
+from roleplay_chat.prompt.builder import history_room
 from roleplay_chat.prompt.history import CUT_SHARE, CUT_TOKENS, first_kept, longest_shown
 from roleplay_chat.rows import MemoryRow, MessageRow, TurnRow
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
-from tests.support.prompts import MARA, begun, built
+from tests.support.prompts import MARA, begun, built, spec
 
 
 def test_newest_history_is_kept() -> None:
@@ -64,8 +63,7 @@ def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list
         MessageRow(sender="user", content="x" * length, position=first + n)
         for n, length in enumerate(lengths)
     ]
-    turn, limits = begun(history=history), {"context_tokens": 4096, "max_tokens": 400}
-    room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    room = history_room(spec(begun(history=history)))
     cost = {row.position: UNCALIBRATED.count(row.content) + 4 for row in history}
     kept = history[first_kept(history, room, 500, room, UNCALIBRATED) :] if history else []
     spent = sum(cost[row.position] for row in kept)
@@ -196,11 +194,7 @@ class TestLongMessage:
 
     @pytest.mark.parametrize(("story", "context"), STORIES)
     def test_is_screened_as_it_is_sent(self, story: str, context: int) -> None:
-        turn = begun(history=self.rows(story, 5))
-        spec = PromptSpec(
-            turn, ChatRequest(), "sfw", family=None, context_tokens=context, max_tokens=400
-        )
-        prompt = build(spec)
+        prompt = built(begun(history=self.rows(story, 5)), context_tokens=context)
         [shown] = [message["content"] for message in prompt if " [...] " in message["content"]]
         assert shown in [passage.text for passage in prompt.passages]
 
@@ -222,15 +216,9 @@ class TestLongMessage:
 
     def test_takes_room_of_the_history_only_once(self) -> None:
         """The notes of the conversation need not be taken for its sake."""
-        limits: Any = {"family": None, "context_tokens": 4096, "max_tokens": 400}
         rooms = [
             history_room(
-                PromptSpec(
-                    begun(history=self.rows(before, 0), turn=TurnRow(id=uuid4(), message=said)),
-                    ChatRequest(),
-                    "sfw",
-                    **limits,
-                )
+                spec(begun(history=self.rows(before, 0), turn=TurnRow(id=uuid4(), message=said)))
             )
             for before in ("Short.", "I walked on. " * 600)
             for said in ("Short.", "I walked on. " * 600)
@@ -246,8 +234,6 @@ def test_room_for_the_history_is_what_is_built_with() -> None:
         turn = begun(history=history, memory=MemoryRow(summary="They met."))
         return sum(message["content"].count("x" * 296) for message in built(turn))
 
-    turn = begun(memory=MemoryRow(summary="They met."))
-    limits = {"context_tokens": 4096, "max_tokens": 400}
-    most = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits)) // 104
+    most = history_room(spec(begun(memory=MemoryRow(summary="They met.")))) // 104
     assert kept(most) == most
     assert kept(most + 2) < most

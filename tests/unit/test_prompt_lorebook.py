@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.model import Card
 from roleplay_chat.messages import Message
 from roleplay_chat.prompt.budget import LORE_SHARE
-from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.prompt.builder import build
 from roleplay_chat.prompt.composition import compose
 from roleplay_chat.prompt.system_message import HOUSE_RULES
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 from tests.support.cards import card
+from tests.support.prompts import spec
 
 TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talking with {{user}}.")
 
@@ -51,8 +51,7 @@ def built(
         templates=[TEMPLATE],
         history=said(*history),
     )
-    limits = {"context_tokens": context_tokens, "max_tokens": 400}
-    return build(PromptSpec(begun, ChatRequest(), "sfw", family=None, **limits))
+    return build(spec(begun, context_tokens=context_tokens))
 
 
 def test_whole_prompt_with_entries_around_the_description() -> None:
@@ -215,8 +214,7 @@ class TestEntryThatComesAndGoes:
             character=with_book(SEA),
             history=said("Hello.", "Aye."),
         )
-        limits: Any = {"family": None, "context_tokens": 8192, "max_tokens": 400}
-        prompt = build(PromptSpec(begun, ChatRequest(), "sfw", roles=roles, **limits))
+        prompt = build(spec(begun, roles=roles, context_tokens=8192))
         assert prompt[-1]["content"].startswith("The sea?\n\n[[More of the world")
         assert ["Wide." in passage.text for passage in prompt.passages].count(True) == 1
 
@@ -228,8 +226,7 @@ class TestEntryThatComesAndGoes:
             character=with_book({**SEA, "content": "Wide. " * 60}),
             history=said("Hello.", "Aye."),
         )
-        limits: Any = {"family": None, "context_tokens": 8192, "max_tokens": 400}
-        prompt = build(PromptSpec(begun, ChatRequest(), "sfw", **limits))
+        prompt = build(spec(begun, context_tokens=8192))
         total = sum(UNCALIBRATED.count(m["content"]) + TOKENS_PER_MESSAGE for m in prompt)
         parts = {
             part["part"]: part["tokens"] for part in compose(prompt.ingredients, total)["parts"]

@@ -5,10 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from roleplay_chat.api import ChatRequest
 from roleplay_chat.messages import Message
 from roleplay_chat.prompt.budget import MEMORY_SHARE
-from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.prompt.composition import compose
 from roleplay_chat.rows import FactRow, MemoryRow, MessageRow, RecalledRow
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
@@ -62,12 +60,7 @@ class TestFactsWrittenBetweenTurns:
         new = [FactRow(id=uuid4(), content=f"New {n}.", is_new=True) for n in range(number)]
         old = FactRow(id=uuid4(), content="Old.")
         history = [MessageRow(sender="user", content="Hm. " * 40, position=n) for n in range(99)]
-        prompt = build(
-            PromptSpec(
-                *(begun(history=history, facts=[*new, old]), ChatRequest(), "sfw"),
-                **{"family": None, "context_tokens": 2048, "max_tokens": 400},
-            )
-        )
+        prompt = built(begun(history=history, facts=[*new, old]), context_tokens=2048)
         assert prompt.ingredients is not None
         total = sum(UNCALIBRATED.count(m["content"]) + TOKENS_PER_MESSAGE for m in prompt)
         assert total <= 1648
@@ -112,8 +105,7 @@ def test_a_long_pinned_fact_hides_no_other() -> None:
     turn = begun(
         memory=MemoryRow(summary="They met. " * 200), facts=[long, *kept, plain], history=[]
     )
-    limits = {"context_tokens": 2600, "max_tokens": 400}
-    prompt = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    prompt = built(turn, context_tokens=2600)
     memory = prompt[0]["content"].partition("## What is remembered\n")[2]
     assert [fact.content for fact in kept if fact.content not in memory] == []
     assert UNCALIBRATED.count(memory) <= 2200 * MEMORY_SHARE

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from roleplay_chat.messages import Message
 from roleplay_chat.prompt.budget import NOTE_SHARE, min_history_room
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.builder import Prompt, build
 from roleplay_chat.prompt.composition import compose
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+from tests.support.prompts import spec
 from tests.support.turns import accepted
 
 HISTORY = [
@@ -24,8 +25,7 @@ HISTORY = [
 
 def built(note: str, context_tokens: int = 8192, **settings: Any) -> Prompt:
     turn = accepted(settings={"note": note, **settings}, history=HISTORY)
-    limits = {"context_tokens": context_tokens, "max_tokens": 400}
-    return build(PromptSpec(turn.begun, turn.request, "sfw", family=None, **limits))
+    return build(spec(turn.begun, request=turn.request, context_tokens=context_tokens))
 
 
 def without_system(prompt: Prompt) -> list[Message]:
@@ -82,7 +82,7 @@ def test_prompt_with_a_note_never_exceeds_its_budget(note: int, said: int, conte
         turn={"message": "b " * (said // 2) or "b"},
     )
     limits = {"context_tokens": context, "max_tokens": 300}
-    prompt = build(PromptSpec(turn.begun, turn.request, "sfw", family=None, **limits))
+    prompt = build(spec(turn.begun, request=turn.request, **limits))
     spent = sum(UNCALIBRATED.count(one["content"]) + TOKENS_PER_MESSAGE for one in prompt)
     assert spent <= context - 300
     assert prompt.ingredients

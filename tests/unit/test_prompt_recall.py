@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt import builder, recall
-from roleplay_chat.prompt.builder import Prompt, PromptSpec
+from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.rows import BegunTurn, FactRow, MessageRow, RecalledRow, TurnRow, UserRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+from tests.support.prompts import spec
 
 NAMES = {"user": "Ada", "character": "Mara"}
 MAY = datetime(2026, 5, 3, 9, tzinfo=UTC)
@@ -47,8 +47,7 @@ def built(
         recalled=recalled,
         facts=list(known),
     )
-    limits = {"family": None, "context_tokens": 2048, "max_tokens": 400} | more
-    return builder.build(PromptSpec(begun, ChatRequest(), "sfw", **limits))
+    return builder.build(spec(begun, **({"context_tokens": 2048} | more)))
 
 
 class TestChoice:

@@ -11,23 +11,19 @@ from typing import Any
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.builder import PromptSpec, build
+from roleplay_chat.prompt.builder import build
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+from tests.support.prompts import spec
 from tests.support.situations import MARA, REYES, SAID, SITUATIONS, TEMPLATE, begun
 
 FOLDER = Path(__file__).parents[1] / "data" / "prompts"
 
 
 def prompt(situation: dict[str, Any], *, max_tokens: int = 400) -> list[tuple[str, str]]:
-    spec = PromptSpec(
-        begun(situation),
-        ChatRequest.model_validate(situation.get("request", {})),
-        "sfw",
-        family=None,
-        context_tokens=situation.get("context_tokens", 8192),
-        max_tokens=max_tokens,
-    )
-    return [(message["role"], message["content"]) for message in build(spec)]
+    request = ChatRequest.model_validate(situation.get("request", {}))
+    limits = {"context_tokens": situation.get("context_tokens", 8192), "max_tokens": max_tokens}
+    built = build(spec(begun(situation), request=request, **limits))
+    return [(message["role"], message["content"]) for message in built]
 
 
 def readable(messages: list[tuple[str, str]]) -> str:

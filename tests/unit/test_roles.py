@@ -12,10 +12,11 @@ from roleplay_chat.api import ChatRequest
 from roleplay_chat.memory.batches import Batch
 from roleplay_chat.memory.request import INSTRUCTIONS, build_request
 from roleplay_chat.messages import Message, Role, Roles
-from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.builder import Prompt, build
 from roleplay_chat.prompt.passages import Piece, build_passages
 from roleplay_chat.prompt.roles import BEGIN, PromptMessage, arranged
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+from tests.support.prompts import spec
 from tests.support.situations import MARA, REYES, SITUATIONS, begun
 from tests.support.templates import FAMILIES, Family
 
@@ -65,15 +66,14 @@ CUT = {"long-history", "long-card", "cjk", "worker"}
 """Situations whose texts are cut to fit, in any form."""
 
 
-def built(situation: dict[str, Any], roles: Roles, **spec: Any) -> Prompt:
+def built(situation: dict[str, Any], roles: Roles, **more: Any) -> Prompt:
     request = ChatRequest.model_validate(situation.get("request", {}))
-    sizes = {"context_tokens": situation.get("context_tokens", 8192), "max_tokens": 400}
-    turn = begun(situation)
-    return build(PromptSpec(turn, request, "sfw", family=None, roles=roles, **(sizes | spec)))
+    sizes = {"context_tokens": situation.get("context_tokens", 8192)}
+    return build(spec(begun(situation), request=request, roles=roles, **(sizes | more)))
 
 
-def prompt(name: str, roles: Roles, **spec: Any) -> Prompt:
-    return built(ALL[name], roles, **spec)
+def prompt(name: str, roles: Roles, **more: Any) -> Prompt:
+    return built(ALL[name], roles, **more)
 
 
 def shape(messages: list[Message]) -> list[Role]:

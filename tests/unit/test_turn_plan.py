@@ -250,29 +250,26 @@ def worker(*, healthy: bool = True, minutes: float = 0, **columns: Any) -> dict[
 
 
 @pytest.mark.parametrize(
-    ("row", "measure"),
+    ("row", "is_usual"),
     [
-        pytest.param(worker(), "chat_worker", id="healthy"),
-        pytest.param(worker(healthy=False, minutes=30), "chat_worker", id="down-for-minutes"),
-        pytest.param(worker(slots=1, running=1), "chat_worker", id="full"),
-        pytest.param(
-            worker(healthy=False, minutes=90), "openrouter:small:free", id="down-for-hours"
-        ),
-        pytest.param(worker(health=None), "openrouter:small:free", id="never-checked"),
+        pytest.param(worker(), True, id="healthy"),
+        pytest.param(worker(healthy=False, minutes=30), True, id="down-for-minutes"),
+        pytest.param(worker(slots=1, running=1), True, id="full"),
+        pytest.param(worker(healthy=False, minutes=90), False, id="down-for-hours"),
+        pytest.param(worker(health=None), False, id="never-checked"),
         pytest.param(
             worker(health={**worker()["health"], "lastChecked": (NOW - HOURS).isoformat()}),
-            "openrouter:small:free",
+            False,
             id="not-checked-for-hours",
         ),
     ],
 )
 @pytest.mark.parametrize("asked", ["chat_worker", "chat_worker:big"])
 def test_worker_that_is_down_for_a_while_is_still_the_usual_one(
-    row: dict[str, Any], measure: str, asked: str
+    row: dict[str, Any], is_usual: bool, asked: str
 ) -> None:
     name = "big" if ":" in asked else "chat_worker"
     asks = {"model_provider": asked}
     planned = plan_turn(accepted(asks, models=[SMALL], workers=[row | {"name": name}]))
     assert planned.measure is not None
-    expected = f"chat_worker:{name}" if measure == "chat_worker" and ":" in asked else measure
-    assert planned.measure.name == expected
+    assert planned.measure.name == (asked if is_usual else "openrouter:small:free")
