@@ -139,7 +139,7 @@ adopt: $(READY)/python ## Print what moving into a running product's database (D
 ##@ Test
 
 test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" is passed to pytest
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: $(READY)/test $(PACKAGES) ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)

@@ -8,9 +8,10 @@ whose code is a variable needs one in `_codes_elsewhere`.
 import ast
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -397,7 +398,12 @@ def error_answers(*packages: str, without: str = "") -> list[ErrorAnswer]:
     )
 
 
-def _raised_in(file: Path) -> Iterator[ErrorAnswer]:
+@cache
+def _raised_in(file: Path) -> Sequence[ErrorAnswer]:
+    return list(_errors_in(file))
+
+
+def _errors_in(file: Path) -> Iterator[ErrorAnswer]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == ApiError.__name__:
             status, code, sentence = node.args
