@@ -14,7 +14,7 @@ from tests.support.axe import serious
 from tests.support.conversation_lists import conversations, listed, messages, own_id
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
-from tests.support.widths import TWO_FRAMES, WIDTHS
+from tests.support.widths import NARROWEST_AND_WIDEST, TWO_FRAMES, WIDTHS
 
 
 def titles(person: Person) -> list[str]:
@@ -513,7 +513,8 @@ class TestLayout:
           .filter((each) => each.checkVisibility({ visibilityProperty: true }))
           .map((each) => each.outerHTML.slice(0, 100))""")
         assert wide == []
-        assert serious(page) == []
+        if page.evaluate("innerWidth") in NARROWEST_AND_WIDEST:
+            assert serious(page) == []
 
     @pytest.mark.parametrize("width", WIDTHS)
     def test_nothing_is_too_wide(self, person: Person, width: int) -> None:

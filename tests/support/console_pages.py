@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.support.axe import serious_in_both_schemes
-from tests.support.widths import TWO_FRAMES, WIDTHS
+from tests.support.widths import NARROWEST_AND_WIDEST, TWO_FRAMES, WIDTHS
 
 PAGES = {
     "overview": "Activity",
@@ -56,6 +56,6 @@ def issues(page: Page) -> list[str]:
         )
         if width < 800 and page.evaluate(inside):
             found.append(f"a table of {name} scrolls sideways at {width} px")
-        if width in (320, 1280):
+        if width in NARROWEST_AND_WIDEST:
             found += [f"{name} at {width} px, {one}" for one in serious_in_both_schemes(page)]
     return found
