@@ -328,6 +328,20 @@ class TestLongChats:
             assert updated(stack) == before
         assert len(stack.said(done["conversation_id"])) == 50
 
+    def test_deleting_them_writes_it_once_as_well(self, stack: Stack) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user, *map(str, range(12)))
+        first = stack.one(
+            "select id from shared.messages where conversation_id = %s and content = '2'",
+            conversation,
+        )["id"]
+        with stack.db.transaction():
+            before = updated(stack)
+            query = "select delete_messages(%s, %s, true) as row"
+            assert stack.one(query, user.id, first)["row"] == {"outcome": "done", "deleted": 10}
+            assert updated(stack) == before + 1
+        assert len(stack.said(conversation)) == 2
+
     def test_versions_and_speakers_are_those_of_the_file(self, stack: Stack) -> None:
         user = stack.user("Ada")
         ben = stack.insert("characters", user_id=user.id, name="Ben")
