@@ -266,7 +266,8 @@ class TestThousandsOfThem:
 
     def test_no_turn_compares_a_message_with_each_of_them(self, stack: Stack) -> None:
         rows = stack.all(
-            "select oid::regproc::text as name from pg_proc where prosrc like '%%hidden_positions(%%'"
+            "select oid::regproc::text as name from pg_proc"
+            " where prosrc like '%%hidden_positions(%%'"
         )
         assert [row["name"] for row in rows] == ["private.account_rows"]
 
