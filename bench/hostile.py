@@ -186,6 +186,7 @@ class _Attacker:
             "card in Thai, as long as possible": self._card("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"),
             "import of 8 MB of small objects": lambda: self._post(SMALL_OBJECTS, 413),
             "import of the largest card": lambda: self._post(_largest_card(), 200),
+            "import and export of the largest chat": self._chat,
             "import of a card with 1,500 numbers of 3,999 digits": (
                 lambda: self._post(LONG_NUMBERS, 400)
             ),
@@ -205,6 +206,16 @@ class _Attacker:
     def _turns(self) -> None:
         port = self._function.program.port
         load.run(port, self._function.streamed, concurrency=4, tokens=TOKENS, turns=100)
+
+    def _chat(self) -> None:
+        """A chat of 8 MB with almost 10,000 messages, which is exported again."""
+        person = next(self._people)
+        lines = [{"name": "Ann", "is_user": True, "mes": "word " * 148}] * 9_900
+        chat = "\n".join(map(json.dumps, lines))
+        body = {"action": "import_chat", "character_id": str(DEMO_CHARACTER), "chat": chat}
+        made = self._post(json.dumps(body).encode(), 200, person=person)
+        body = {"action": "export_chat", "conversation_id": made["conversation_id"]}
+        self._post(json.dumps(body).encode(), 200, person=person)
 
     def _edit(self, text: str) -> Callable[[], object]:
         body = {"action": "edit", "message_id": str(uuid4()), "message": text}
@@ -383,12 +394,15 @@ class _Attacker:
         if answer.status_code >= 500 and answer.json()["code"] == "internal_error":
             raise RuntimeError(f"a fault of ours: {answer.text}")
 
-    def _post(self, body: bytes, status: int, *, path: str = "") -> None:
-        headers = {"Authorization": f"Bearer {next(self._people).token}"}
+    def _post(
+        self, body: bytes, status: int, *, path: str = "", person: Person | None = None
+    ) -> Any:
+        headers = {"Authorization": f"Bearer {(person or next(self._people)).token}"}
         url = f"{self._function.program.url}{path}"
         answer = self._http.post(url, content=body, headers=headers)
         if answer.status_code != status:
             raise RuntimeError(f"expected {status}: {answer.text}")
+        return answer.json()
 
 
 def _disguised(chars: int, numbers: Iterable[int] = range(65_000)) -> str:

@@ -329,3 +329,31 @@ create trigger messages_change instead of update on shared.messages
   for each row execute function private.change_message();
 create trigger messages_remove instead of delete on shared.messages
   for each row execute function private.remove_message();
+
+-- See own_shared. As private.remove_message does it one by one: then each message changes the same row of
+-- private.conversation_versions, and each time finds all its earlier states.
+create function shared.delete_messages(p_conversation_id uuid, p_position bigint, p_onwards boolean) returns integer
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_shown uuid[];
+  v_aside uuid[];
+  v_gone uuid[];
+begin
+  with gone as (
+    delete from public.messages m
+    where m.conversation_id = p_conversation_id and (m.position = p_position or p_onwards and m.position > p_position)
+    returning m.id)
+  select array_agg(g.id) into v_shown from gone g;
+  with gone as (
+    delete from private.set_aside_messages s
+    where s.conversation_id = p_conversation_id and (s.position = p_position or p_onwards and s.position > p_position)
+    returning s.id)
+  select array_agg(g.id) into v_aside from gone g;
+  v_gone := coalesce(v_shown, '{}') || coalesce(v_aside, '{}');
+  update public.turns t set user_message_id = null where t.user_message_id = any (v_gone);
+  update public.turns t set reply_message_id = null where t.reply_message_id = any (v_gone);
+  update public.turns t set replaces_message_id = null where t.replaces_message_id = any (v_gone);
+  delete from private.message_variables v where v.message_id = any (v_gone);
+  return cardinality(v_gone);
+end $$;
+revoke execute on function shared.delete_messages(uuid, bigint, boolean) from public, anon, authenticated;

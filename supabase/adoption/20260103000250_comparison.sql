@@ -7,7 +7,7 @@ returns table (
   duration_ms_p50 integer, cost_usd numeric)
 language plpgsql stable security definer set search_path = '' as $$
 declare
-  v_from timestamptz := date_trunc('day', now(), 'UTC') - make_interval(days => least(p_days, 400) - 1);
+  v_from timestamptz := date_trunc('day', now(), 'UTC') - make_interval(hours => 24 * (least(p_days, 400) - 1));
 begin
   return query
   with ours as (

@@ -59,6 +59,18 @@ language sql volatile set search_path = '' as $$
   from unnest(p_messages) m
 $$;
 
+-- Deletes the messages at a position with all their versions, or all from there on. Returns how many rows that were.
+create function shared.delete_messages(p_conversation_id uuid, p_position bigint, p_onwards boolean) returns integer
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  delete from public.messages m
+  where m.conversation_id = p_conversation_id and (m.position = p_position or p_onwards and m.position > p_position);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
 -- The position of the next message.
 create function shared.next_position() returns bigint
 language plpgsql volatile set search_path = '' as $$
@@ -159,7 +171,7 @@ $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
   shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.hold_character(uuid),
-  shared.import_messages(shared.messages[]), shared.most_imported(),
+  shared.import_messages(shared.messages[]), shared.most_imported(), shared.delete_messages(uuid, bigint, boolean),
   shared.edit_character(shared.characters, shared.characters),
   shared.delete_character(uuid), shared.set_display_name(uuid, text), shared.given_title(text),
   shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),

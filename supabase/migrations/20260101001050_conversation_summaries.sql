@@ -154,7 +154,7 @@ create function private.backlog(
   p_conversation_id uuid, p_character_id uuid, p_covered bigint, out messages json, out speakers uuid[])
 language plpgsql stable set search_path = '' as $$
 declare
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
 begin
   select coalesce(json_agg(json_build_object(
       'sender', m.sender, 'content', m.content, 'position', m.position, 'character_id', m.character_id)
@@ -168,7 +168,7 @@ begin
              case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-        and m.position <> all (v_hidden)
+        and (v_hidden is null or not m.position <@ v_hidden)
       order by m.position limit 64) m) m
   where m.bytes <= private.most_history_bytes();
 end $$;
@@ -203,7 +203,7 @@ create function private.uncover_newest(p_conversation_id uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
   c_uncovered constant integer := 4;
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   v_covered constant bigint := (
     select s.covers_position from public.conversation_summaries s where s.conversation_id = p_conversation_id);
 begin
@@ -211,11 +211,12 @@ begin
       select count(*) from (
         select from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > v_covered
-          and m.position <> all (v_hidden)
+          and (v_hidden is null or not m.position <@ v_hidden)
         limit c_uncovered) m) then
     perform private.forget_summary_from(p_conversation_id, coalesce((
       select m.position from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position <> all (v_hidden)
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+        and (v_hidden is null or not m.position <@ v_hidden)
       order by m.position desc offset c_uncovered - 1 limit 1), 1));
   end if;
 end $$;

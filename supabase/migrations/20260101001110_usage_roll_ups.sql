@@ -76,7 +76,8 @@ begin
              (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u)),
     ((now() - interval '1 hour') at time zone 'utc')::date));
   v_from := v_day::timestamp at time zone 'utc';
-  v_to := v_from + interval '1 day';
+  -- Not a day, which has 23 or 25 hours in a session of a time zone with summer time.
+  v_to := v_from + interval '24 hours';
 
   if (select count(*) from public.usage_events u where u.created_at >= v_from and u.created_at < v_to)
      >= (select coalesce(sum(d.calls), 0) from public.usage_daily d where d.day = v_day) then

@@ -41,14 +41,14 @@ declare
   v_number bigint;
 begin
   select t.number_of_day into v_number from public.turns t
-  where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '1 day'
+  where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '24 hours'
   order by t.created_at desc limit 1;
   if not found then
     return 0;
   end if;
   return coalesce(v_number, (
     select count(*) from public.turns t
-    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '1 day'));
+    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '24 hours'));
 end $$;
 
 -- How many turns of a person are in progress, in all conversations.
@@ -73,7 +73,7 @@ begin
   if p_begun >= (v_limits ->> 'turns_per_day')::numeric then
     return jsonb_build_object(
       'limit', 'turns_per_day',
-      'retry_after_seconds', extract(epoch from date_trunc('day', p_now, 'UTC') + interval '1 day' - p_now));
+      'retry_after_seconds', extract(epoch from date_trunc('day', p_now, 'UTC') + interval '24 hours' - p_now));
   end if;
 
   if v_per_minute is not null then

@@ -13,7 +13,7 @@ declare
   v_next_sender text;
   v_position bigint := 9223372036854775807;
   v_created_at timestamptz;
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
 begin
   for v_page in 1..21 loop
     -- Of a page only messages with this text and the last one come here, with the ones after them.
@@ -23,7 +23,8 @@ begin
                lag(m.sender, 1, v_next_sender) over newest as next_sender, lead(m.id) over newest is null as is_last
         from (
           select m.id, m.sender, m.created_at, m.position,
-                 m.sender = 'user' and btrim(m.content) = btrim(p_message) and m.position <> all (v_hidden) as is_same
+                 m.sender = 'user' and btrim(m.content) = btrim(p_message)
+                   and (v_hidden is null or not m.position <@ v_hidden) as is_same
           from shared.messages m
           where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
           -- Mostly the first few tell that none is recent.

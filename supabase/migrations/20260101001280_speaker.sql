@@ -80,12 +80,13 @@ end $$;
 create function private.reply_at(p_conversation_id uuid, p_message_id uuid) returns shared.messages
 language plpgsql stable set search_path = '' as $$
 declare
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   v_message shared.messages;
 begin
   if p_message_id is null then
     select * into v_message from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position <> all (private.hidden_positions(p_conversation_id))
+      and (v_hidden is null or not m.position <@ v_hidden)
     order by m.position desc limit 1;
   else
     select m.* into v_message

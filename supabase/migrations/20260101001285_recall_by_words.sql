@@ -42,7 +42,7 @@ end $$;
 -- (private.search_terms) tell which terms are common, and those are not looked for.
 create function private.recall_by_words(
   p_conversation_id uuid, p_before bigint, p_own bigint, p_terms bigint[], p_spoken bigint[], p_more bigint[],
-  p_hidden bigint[],
+  p_hidden int8multirange,
   out positions bigint[], out scores double precision[])
 language plpgsql stable set search_path = ''
 -- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
@@ -97,7 +97,7 @@ begin
       where private.search_terms(m.conversation_id, m.position, m.content) @> array[t.term] and m.is_active
       limit c_most_hits) m
     where m.is_speech and m.position < p_before and m.position is distinct from p_own
-      and m.position <> all (p_hidden)),
+      and (p_hidden is null or not m.position <@ p_hidden)),
   frequencies as (
     select h.term, count(*) as messages from hits h group by h.term),
   weights as (
@@ -129,12 +129,13 @@ begin
     from found f cross join lateral (
       (select m.position, row_number() over (order by m.position desc) as distance from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < f.position
-         and m.position is distinct from p_own and m.position <> all (p_hidden)
+         and m.position is distinct from p_own and (p_hidden is null or not m.position <@ p_hidden)
        order by m.position desc limit 2)
       union all
       (select m.position, row_number() over (order by m.position) from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > f.position
-         and m.position < p_before and m.position is distinct from p_own and m.position <> all (p_hidden)
+         and m.position < p_before and m.position is distinct from p_own
+         and (p_hidden is null or not m.position <@ p_hidden)
        order by m.position limit 2)) n),
   scored as (
     select n.position,
@@ -152,5 +153,5 @@ begin
   from best b where b.score >= c_least_share * b.best_score;
 end $$;
 revoke execute on function private.spoken_language(uuid, bigint), private.more_terms(uuid, text, regconfig[]),
-  private.recall_by_words(uuid, bigint, bigint, bigint[], bigint[], bigint[], bigint[])
+  private.recall_by_words(uuid, bigint, bigint, bigint[], bigint[], bigint[], int8multirange)
   from public, anon, authenticated;

@@ -7,7 +7,8 @@
 -- the conversation's messages on average. The messages beside it add to its score. If even the best is hardly
 -- above the average, nothing is found. Without the extension nothing is found either.
 -- The shares were chosen with all-MiniLM-L6-v2.
-create function private.nearest(p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)
+create function private.nearest(
+  p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden int8multirange, p_embedding jsonb)
 returns table (found_at bigint, place bigint)
 language sql stable set search_path = '' as 'select null::bigint, null::bigint where false';
 
@@ -60,7 +61,7 @@ begin
   revoke all on private.message_embeddings from public, anon, authenticated;
   execute format($function$
     create or replace function private.nearest(
-      p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden bigint[], p_embedding jsonb)
+      p_conversation_id uuid, p_before bigint, p_own bigint, p_hidden int8multirange, p_embedding jsonb)
     returns table (found_at bigint, place bigint)
     language sql stable rows 40 set search_path = ''
     -- In the order of the index: sorting would take longer than everything else.
@@ -76,7 +77,8 @@ begin
           select e.position, 1 - (e.embedding operator(%1$I.<=>) (select a.embedding from asked a)) as similarity
           from private.message_embeddings e
           where e.conversation_id = p_conversation_id and e.position < p_before
-            and e.position is distinct from p_own and e.embedding is not null and e.position <> all (p_hidden)
+            and e.position is distinct from p_own and e.embedding is not null
+            and (p_hidden is null or not e.position <@ p_hidden)
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
           order by e.position desc limit 2500) m),
@@ -178,8 +180,9 @@ begin
       left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
       left join shared.profiles p on p.id = c.user_id
       where m.conversation_id = v_turn.conversation_id and m.is_active and m.is_speech
-        and m.position <> all (array(
-          select h.position from public.hidden_messages h where h.conversation_id = v_turn.conversation_id))
+        and not exists (
+          select from public.hidden_messages h
+          where h.conversation_id = m.conversation_id and h.position = m.position)
         and not exists (
           select from private.message_embeddings e where e.message_id = m.id and e.model = v_model)
       order by m.position desc limit p_limit) n);
@@ -213,7 +216,7 @@ begin
   end if;
 end $$;
 
-revoke execute on function private.nearest(uuid, bigint, bigint, bigint[], jsonb), private.install_embeddings(),
+revoke execute on function private.nearest(uuid, bigint, bigint, int8multirange, jsonb), private.install_embeddings(),
   private.embedding_at(uuid, bigint, jsonb), private.vector_space(jsonb), private.models_for_embedding(),
   private.has_embeddings(), private.forget_embedding(uuid), private.branch_embeddings(uuid, uuid),
   public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)

@@ -18,7 +18,7 @@ declare
   -- Of a long message, the beginning and the end: the question is often there.
   v_query constant text := case when char_length(p_query) <= 1000 then p_query
                                 else left(p_query, 500) || ' ' || right(p_query, 500) end;
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   -- The most bytes of all short messages, and again of all long ones (above c_long): a prompt shows little of a long
   -- message, and a few of them would leave no room for others. A single message above this limit is left out.
   v_most_bytes integer := 24576;

@@ -62,7 +62,7 @@ begin
     p_turn.conversation_id, p_conversation.character_id, v_own.position, v_before, v_room.most,
     case when v_uses_summary then coalesce(v_summary.covers_position, 0) else 0 end, p_known);
   if p_turn.action not in ('continue', 'impersonate') then
-    v_message := case when v_own.position = any (private.hidden_positions(p_turn.conversation_id)) then p_message
+    v_message := case when v_own.position <@ private.hidden_ranges(p_turn.conversation_id) then p_message
                       else coalesce(v_own.content, p_message) end;
   end if;
   v_others := private.others(p_conversation, p_speaker.id);

@@ -416,8 +416,9 @@ begin
        from shared.messages m
        where m.conversation_id = v_conversation.id and m.is_active and m.is_speech
          and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint
-         and m.position <> all (array(
-           select h.position from public.hidden_messages h where h.conversation_id = v_conversation.id))) then
+         and not exists (
+           select from public.hidden_messages h
+           where h.conversation_id = m.conversation_id and h.position = m.position)) then
     return false;
   end if;
   update public.conversation_summaries s

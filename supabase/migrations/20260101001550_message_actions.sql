@@ -111,10 +111,7 @@ begin
   elsif v_blocked is not null then
     return v_blocked;
   end if;
-  delete from shared.messages m
-  where m.conversation_id = v_message.conversation_id
-    and (m.position = v_message.position or p_onwards and m.position > v_message.position);
-  get diagnostics v_deleted = row_count;
+  v_deleted := shared.delete_messages(v_message.conversation_id, v_message.position, p_onwards);
   delete from public.hidden_messages h
   where h.conversation_id = v_message.conversation_id
     and (h.position = v_message.position or p_onwards and h.position > v_message.position);

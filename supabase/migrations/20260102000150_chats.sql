@@ -214,7 +214,7 @@ declare
   c_most_messages constant bigint := 20000;
   v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_conversation shared.conversations;
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   v_own_name constant text := (select p.display_name from shared.profiles p where p.id = p_user_id);
 begin
   if v_blocked is not null then
@@ -240,7 +240,9 @@ begin
           when m.sender = 'character' then null
           when played.persona_id is not null then coalesce(who.name, 'Somebody')
           when played.position is not null then coalesce(v_own_name, 'User') end, 'content', m.content, 'is_active', m.is_active,
-        'is_hidden', m.position = any (v_hidden), 'said_at', m.created_at)
+        'is_hidden', coalesce(m.position <@ v_hidden, false),
+        -- A product's message may have any time, or none.
+        'said_at', case when m.created_at between '1970-01-01' and '2500-01-01' then m.created_at end)
         order by m.position, coalesce(m.variant_of, m.id) <> m.id, m.created_at, m.id), '[]')
       from shared.messages m
       left join shared.characters ch on ch.id = m.character_id

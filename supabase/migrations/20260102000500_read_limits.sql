@@ -15,7 +15,7 @@ language sql stable set search_path = '' as $$
     values ('actions', 'actions'), ('imports', 'imports'), ('exports', 'exports'), ('branched bytes', 'branched_bytes'),
            ('reports', 'reports'), ('api_turns', 'api_turns'), ('api_lists', 'api_lists')),
   counted as (
-    select k.plural, date_trunc('day', p_now, 'UTC') + interval '1 day' as tomorrow,
+    select k.plural, date_trunc('day', p_now, 'UTC') + interval '24 hours' as tomorrow,
            case when c.day = (p_now at time zone 'utc')::date then c.on_day else 0 end as on_day,
            array(select r from unnest(c.recent) r where r > p_now - interval '1 minute' order by r) as recent
     from kinds k left join private.counters c on c.user_id = p_user_id and c.kind = k.kind)
@@ -32,7 +32,7 @@ returns table (name text, used numeric, resets_at timestamptz)
 language sql stable set search_path = '' as $$
   select u.name, u.used, u.resets_at
   from (
-    select date_trunc('day', p_now, 'UTC') + interval '1 day' as tomorrow,
+    select date_trunc('day', p_now, 'UTC') + interval '24 hours' as tomorrow,
            array(select t.created_at from public.turns t
                  where t.user_id = p_user_id and t.created_at > p_now - interval '1 minute'
                  order by t.created_at) as recent) c

@@ -31,7 +31,7 @@ language sql stable set search_path = '' as $$
              when 'user' then coalesce(u.user_id::text, 'deleted')
            end as key, u.*, u.outcome = 'ok' as is_ok
     from public.usage_events u
-    where u.created_at >= date_trunc('day', now(), 'UTC') - make_interval(days => p_days - 1)),
+    where u.created_at >= date_trunc('day', now(), 'UTC') - make_interval(hours => 24 * (p_days - 1))),
   failed as (
     select f.key, jsonb_object_agg(f.outcome, f.calls) as outcomes
     from (select e.key, e.outcome, count(*) as calls from events e where not e.is_ok group by 1, 2) f

@@ -17,6 +17,7 @@ from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, steady, undo
 from dev.adopt.steps import AdoptionStep, steps
+from roleplay_chat.chats import sillytavern
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.turn_cache import CachedTurn, complete
 from tests.existing.database import contents, signature
@@ -539,6 +540,8 @@ def test_odd_values_are_read_all_the_same(theirs: Connection, odd: str) -> None:
     complete(begun, CachedTurn())
     BegunTurn.model_validate(begun)
     assert one(theirs, "select private.messages_without_position() as n") == {"n": 0}
+    export = "select public.export_chat(%s, %s) as found"
+    sillytavern.write(one(theirs, export, PEOPLE["person"], TALK)["found"])
 
 
 # Interrupted, in the way, changed, twice ------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -9,8 +10,11 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from postgrest import base_request_builder
 from psycopg.types.json import Jsonb
 
+from edge import clients, connections
+from roleplay_chat import endpoints
 from tests.support.answers import text
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 
@@ -328,6 +332,20 @@ class TestLongChats:
             assert updated(stack) == before
         assert len(stack.said(done["conversation_id"])) == 50
 
+    def test_deleting_them_writes_it_once_as_well(self, stack: Stack) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user, *map(str, range(12)))
+        first = stack.one(
+            "select id from shared.messages where conversation_id = %s and content = '2'",
+            conversation,
+        )["id"]
+        with stack.db.transaction():
+            before = updated(stack)
+            query = "select delete_messages(%s, %s, true) as row"
+            assert stack.one(query, user.id, first)["row"] == {"outcome": "done", "deleted": 10}
+            assert updated(stack) == before + 1
+        assert len(stack.said(conversation)) == 2
+
     def test_versions_and_speakers_are_those_of_the_file(self, stack: Stack) -> None:
         user = stack.user("Ada")
         ben = stack.insert("characters", user_id=user.id, name="Ben")
@@ -378,3 +396,50 @@ def updated(stack: Stack) -> int:
     """The rows of versions that this transaction has updated."""
     query = "select pg_stat_get_xact_tuples_updated(%s::regclass) as number"
     return int(stack.one(query, "private.conversation_versions")["number"])
+
+
+class TestOthersGoOn:
+    """While a chat of megabytes is read or written, others are answered: no JSON of it is handled
+    on the event loop."""
+
+    @pytest.fixture
+    def handled(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+        """The function that handled large JSON, and whether that was on the event loop."""
+        found: list[tuple[str, bool]] = []
+
+        def watch(module: Any, name: str) -> None:
+            original = getattr(module, name)
+
+            def watched(value: Any) -> Any:
+                result = original(value)
+                size = max(len(one) for one in (value, result) if isinstance(one, str | bytes))
+                if size > 100_000:
+                    found.append((name, asyncio._get_running_loop() is not None))
+                return result
+
+            monkeypatch.setattr(module, name, watched)
+
+        watch(base_request_builder, "_encode_json_body")
+        watch(clients, "dumps")
+        watch(connections, "loads")
+        watch(endpoints, "dumps")
+        return found
+
+    def test_while_one_is_imported_and_exported(
+        self, stack: Stack, handled: list[tuple[str, bool]]
+    ) -> None:
+        user = stack.user("Ada")
+        rows = [said("Ada" if n % 2 else "Anybody", f"{n} {'word ' * 50}") for n in range(600)]
+        conversation = bring(stack, user, HEADER, *rows)["conversation_id"]
+        assert len(export(stack, user, conversation)) == 601
+        assert handled == [("dumps", False), ("loads", False), ("dumps", False)]
+
+    @pytest.mark.parametrize("action", ["import_chat", "export_chat"])
+    def test_database_may_be_away_as_in_other_calls(self, stack: Stack, action: str) -> None:
+        user = stack.user("Ada")
+        conversation = str(stack.conversation(user))
+        asked = {"conversation_id": conversation} if action == "export_chat" else {}
+        for trouble in (stack.gateway.fail, stack.gateway.outdate, stack.gateway.drop):
+            trouble(f"/rpc/{action}")
+            answer = stack.chat(user, action=action, **asked) if asked else ask(stack, user, *TALK)
+            refused(answer, 503, "database_unavailable")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -161,6 +162,28 @@ class TestMidnight:
         query = "select private.spent_by(%s, now() + %s * interval '1 day') as usd"
         spent = [float(stack.one(query, user.id, day)["usd"]) for day in (-1, 0, 1)]
         assert spent == [0.4, 0.3, 0]
+
+    def test_day_has_24_hours_in_every_time_zone(self, stack: Stack) -> None:
+        """On this one the clocks of New York go forward."""
+        user = stack.user()
+        limit(stack, turns_per_day=2)
+        for number in (1, 2):
+            add_turn(stack, user, f"'2026-03-08 23:{number}0Z'", number_of_day=number)
+        stack.db.execute("set time zone 'America/New_York'")
+        try:
+            found = stack.one(
+                "select begun, private.reached_limit(%s, now, begun) as blocked,"
+                " (select resets_at from private.used_turns(%s, '{}', now)"
+                "  where name = 'turns_per_day') as resets_at"
+                " from (values ('2026-03-08 23:30Z'::timestamptz)) moment (now)"
+                " cross join lateral private.turns_begun(%s, now) begun",
+                *(user.id, user.id, user.id),
+            )
+        finally:
+            stack.db.execute("reset time zone")
+        assert found["begun"] == 2
+        assert found["blocked"] == {"limit": "turns_per_day", "retry_after_seconds": 1800}
+        assert found["resets_at"] == datetime(2026, 3, 9, tzinfo=UTC)
 
     def turns(self, stack: Stack, user: User) -> list[int]:
         """Those of yesterday, today and tomorrow."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.support.answers import text
 from tests.support.chat_errors import refused
 from tests.support.dialog import Dialog
+from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import Talk
 
@@ -241,3 +243,60 @@ class TestRecall:
             hide = {"action": "hide", "message_id": str(message)}
             assert talk.stack.chat(talk.user, **hide).status_code == 200
         assert self.recalled(talk) == [self.WORDS]
+
+
+@pytest.mark.installations
+class TestThousandsOfThem:
+    """People hide the old part of a long story. What is read is looked up among them."""
+
+    def test_ranges_are_of_the_same_positions(self, stack: Stack) -> None:
+        conversation = stack.conversation(stack.user())
+        assert found_hidden(stack, conversation) == ([], None)
+        hidden = [position for position in range(1, 200) if position % 7 in (1, 2, 5)]
+        for position in hidden:
+            stack.db.execute(
+                "insert into hidden_messages (conversation_id, position) values (%s, %s)",
+                (conversation, position),
+            )
+        positions, ranges = found_hidden(stack, conversation)
+        assert sorted(positions) == hidden
+        among = "select array_agg(n order by n) as found from generate_series(0::bigint, 250) n"
+        in_ranges = stack.one(f"{among} where n <@ %s::int8multirange", ranges)["found"]
+        assert in_ranges == hidden
+
+    def test_no_turn_compares_a_message_with_each_of_them(self, stack: Stack) -> None:
+        rows = stack.all(
+            "select oid::regproc::text as name from pg_proc"
+            " where prosrc like '%%hidden_positions(%%'"
+        )
+        assert [row["name"] for row in rows] == ["private.account_rows"]
+
+    def test_they_are_read_once_for_all_messages(self, stack: Stack, postgres: Postgres) -> None:
+        said = [str(number) for number in range(20)]
+        conversation = stack.conversation(stack.user(), *said)
+        stack.db.execute(
+            "insert into hidden_messages (conversation_id, position)"
+            " select conversation_id, position from shared.messages where conversation_id = %s"
+            " and content <> '0'",
+            (conversation,),
+        )
+        with postgres.connect("app", OWNER) as db:
+            db.execute("set track_functions = 'all'")
+            with db.transaction():
+                found = db.execute(
+                    "select (private.reply_at(%s, null)).content", (conversation,)
+                ).fetchone()
+                calls = db.execute(
+                    "select pg_stat_get_xact_function_calls("
+                    "'private.hidden_ranges(uuid)'::regprocedure) as n"
+                ).fetchone()
+        assert (found, calls) == ({"content": "0"}, {"n": 1})
+
+
+def found_hidden(stack: Stack, conversation: UUID) -> tuple[list[int], str | None]:
+    row = stack.one(
+        "select private.hidden_positions(%s) as positions,"
+        " private.hidden_ranges(%s)::text as ranges",
+        *(conversation, conversation),
+    )
+    return row["positions"], row["ranges"]

@@ -185,21 +185,30 @@ class TestRollUps:
         # From then on only the last day, and later ones.
         assert due(stack)["roll_up"]["found"] == {"days": 1}
 
-    def test_days_begin_at_midnight_utc(self, stack: Stack, event: Event) -> None:
-        stack.db.execute("set time zone 'Asia/Tokyo'")
-        midnight = datetime(2026, 1, 2, tzinfo=UTC)
+    @pytest.mark.parametrize(
+        ("zone", "first"),
+        [
+            ("Asia/Tokyo", date(2026, 1, 1)),
+            # Where these days have 23 and 25 hours.
+            ("America/New_York", date(2026, 3, 8)),
+            ("America/New_York", date(2026, 11, 1)),
+        ],
+    )
+    def test_days_begin_at_midnight_utc(
+        self, stack: Stack, event: Event, zone: str, first: date
+    ) -> None:
+        stack.db.execute("select set_config('timezone', %s, false)", (zone,))
+        second = first + timedelta(days=1)
+        midnight = datetime(second.year, second.month, second.day, tzinfo=UTC)
         try:
             event(midnight - timedelta(microseconds=1))
             event(midnight)
-            stack.db.execute("select roll_up_usage('2026-01-01')")
-            stack.db.execute("select roll_up_usage('2026-01-02')")
+            for day in (first, second):
+                stack.db.execute("select roll_up_usage(%s)", (day,))
             rows = stack.all("select day, calls from usage_daily order by day")
         finally:
             stack.db.execute("reset time zone")
-        assert rows == [
-            {"day": date(2026, 1, 1), "calls": 1},
-            {"day": date(2026, 1, 2), "calls": 1},
-        ]
+        assert rows == [{"day": first, "calls": 1}, {"day": second, "calls": 1}]
 
     def test_turns_of_people_who_are_gone_still_count(self, stack: Stack, event: Event) -> None:
         gone, stays = stack.user(), stack.user()

@@ -301,7 +301,8 @@ FUNCTIONS = {
         private.forget_prompt private.keep_prompt private.keep_variables
         private.forget_variables
         private.variables_before private.branch_variables
-        private.check_sampling private.hidden_positions private.may_use private.own_named
+        private.check_sampling private.hidden_positions private.hidden_ranges private.may_use
+        private.own_named
         private.settings_of private.write_chat
         private.calibrate private.used_ratio private.call_health_check private.cast_facts
         private.catalog_prices
@@ -333,7 +334,8 @@ FUNCTIONS = {
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation
-        shared.import_messages shared.installation shared.is_ours shared.most_imported
+        shared.delete_messages shared.import_messages shared.installation shared.is_ours
+        shared.most_imported
         shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }

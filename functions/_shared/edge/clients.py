@@ -18,6 +18,7 @@ from postgrest.exceptions import APIError
 from edge.bounded import Bounded
 from edge.connections import Client, SecretKeyRejected, SupabaseClient, address
 from edge.errors import database_unavailable
+from edge.json_text import dumps, loads
 from edge.logs import configure
 from edge.settings import EdgeSettings
 
@@ -150,11 +151,31 @@ class Clients:
             raise database_unavailable() from error
         except APIError as error:
             failed = _database_error(error)
+        raise self._refused(function, failed)
+
+    async def large_rpc(self, function: str, parameters: Mapping[str, Any]) -> Any:
+        """As `rpc`, for parameters or a result of megabytes, whose JSON is written and parsed in a
+        thread."""
+        content = await self.in_thread(dumps, dict(parameters))
+        call = self._call(function, {}).request
+        headers = httpx.Headers({**call.headers, "Content-Type": "application/json"})
+        try:
+            response = await self._supabase_http.request(
+                "POST", str(call.path), content=content, headers=headers
+            )
+        except NETWORK_ERRORS as error:
+            raise database_unavailable() from error
+        if response.is_success:
+            return await self.in_thread(response.json)
+        raise self._refused(function, _refusal(response))
+
+    def _refused(self, function: str, failed: DatabaseError) -> Exception:
+        """What to raise when the database rejects a call."""
         if failed.is_outdated:
             # This usually lasts a few seconds. If it persists, a migration was not applied.
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
-        raise database_unavailable() if failed.is_transient else failed
+        return database_unavailable() if failed.is_transient else failed
 
     def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
         """The Supabase client's call of a function. Its address and headers are built once."""
@@ -204,6 +225,14 @@ class Clients:
         self._database = AsyncPostgrestClient(
             self._rest_url, headers=self._database_headers, http_client=self._supabase_http
         )
+
+
+def _refusal(response: httpx.Response) -> DatabaseError:
+    """The error in PostgREST's response, or in that of a proxy in front of it."""
+    try:
+        return _database_error(APIError(loads(response.content)))
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return DatabaseError(f"HTTP {response.status_code}", "")
 
 
 def _database_error(error: APIError) -> DatabaseError:

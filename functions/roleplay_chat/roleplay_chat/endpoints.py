@@ -119,10 +119,11 @@ class Endpoints:
         user_id = await self._tokens.user_id(token)
         data = await self._bodies.read(request, user_id, held)
         if handler := self._handlers.get(str(data.get("action"))):
-            if data["action"] in ("export_card", "export_chat"):
+            if is_large := data["action"] in ("export_card", "export_chat"):
                 await held.enter_async_context(self._large_answers.place(user_id))
             answer = await handler(self._clients, Caller(user_id, token), data)
-            body = dumps(answer | {"request_id": request_id})
+            answer = answer | {"request_id": request_id}
+            body = await self._clients.in_thread_unless(not is_large, dumps, answer)
             return InPieces(body, settings.send_timeout_seconds)
         chat = parse_request(data, max_message_chars=settings.max_message_chars)
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")

@@ -63,8 +63,8 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
     await count_action(clients, caller.user_id, "import_chat")
     chat, encoded = body.pop("chat", None), body.pop("chat_base64", None)
     request = validated(ImportRequest, body)
-    file = await clients.in_thread(_read, chat, encoded)
-    done = await clients.rpc(
+    file, rows = await clients.in_thread(_read, chat, encoded)
+    done = await clients.large_rpc(
         "import_chat",
         {
             "p_user_id": str(caller.user_id),
@@ -72,7 +72,7 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
             "p_user_character_id": id_text(request.user_character_id),
             "p_title": request.title,
             "p_client_message_id": request.client_message_id,
-            "p_messages": [said.row() for said in file.messages],
+            "p_messages": rows,
             "p_settings": file.settings,
         },
     )
@@ -102,7 +102,7 @@ async def export_chat(clients: Clients, caller: Caller, body: Object) -> Object:
         "p_user_id": str(caller.user_id),
         "p_conversation_id": str(request.conversation_id),
     }
-    found = await clients.rpc("export_chat", parameters)
+    found = await clients.large_rpc("export_chat", parameters)
     _check(found)
     chat = await clients.in_thread(sillytavern.write, found)
     return {"success": True, "conversation_id": str(request.conversation_id), "chat": chat}
@@ -111,10 +111,12 @@ async def export_chat(clients: Clients, caller: Caller, body: Object) -> Object:
 HANDLERS: Mapping[str, Handler] = {"import_chat": import_chat, "export_chat": export_chat}
 
 
-def _read(chat: object, encoded: object) -> ChatFile:
+def _read(chat: object, encoded: object) -> tuple[ChatFile, list[Object]]:
+    """The chat in a request, and its messages for the database."""
     if (chat is None) == (encoded is None):
         raise invalid("Send either `chat` or `chat_base64`.")
-    return sillytavern.read(_bytes(chat, encoded), datetime.now(UTC))
+    file = sillytavern.read(_bytes(chat, encoded), datetime.now(UTC))
+    return file, [said.row() for said in file.messages]
 
 
 def _bytes(chat: object, encoded: object) -> bytes:

@@ -456,6 +456,11 @@ def _metadata(settings: Mapping[str, Any] | None) -> Object:
     }
 
 
+def _dated(name: str, written: str | None) -> Object:
+    """A field with a time; without the field where none is known, as of messages of a product."""
+    return {name: _time(written)} if written else {}
+
+
 def _time(written: str) -> str:
     time = datetime.fromisoformat(written).astimezone(UTC)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -477,7 +482,7 @@ def _line(versions: Sequence[Object], user: str, character: str) -> Object:
         "name": shown["name"] or (user if is_user else character),
         "is_user": is_user,
         "is_system": shown["is_hidden"],
-        "send_date": _time(shown["said_at"]),
+        **_dated("send_date", shown["said_at"]),
         "mes": shown["content"],
         "extra": {},
     }
@@ -486,5 +491,5 @@ def _line(versions: Sequence[Object], user: str, character: str) -> Object:
     return line | {
         "swipe_id": active,
         "swipes": [row["content"] for row in versions],
-        "swipe_info": [{"send_date": _time(row["said_at"]), "extra": {}} for row in versions],
+        "swipe_info": [{**_dated("send_date", row["said_at"]), "extra": {}} for row in versions],
     }
