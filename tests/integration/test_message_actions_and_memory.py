@@ -122,10 +122,21 @@ def test_branch_that_would_end_with_its_summary_goes_on_from_its_messages(told: 
     assert not [content for content in TOLD if content not in sent]
 
 
-def test_reply_after_what_the_summary_tells_does_not_open_the_scene(told: Talk) -> None:
-    covers = place(told, "Thank you.")["position"]
-    told.stack.db.execute("update conversation_summaries set covers_position = %s", (covers,))
-    told.reply(action="regenerate", message_id=str(place(told, "Sit.")["id"]))
+@pytest.mark.parametrize(("covered", "again"), [("Thank you.", "Sit."), ("No.", None)])
+def test_reply_after_what_the_summary_tells_does_not_open_the_scene(
+    told: Talk, covered: str, again: str | None
+) -> None:
+    told.stack.db.execute(
+        "update conversation_summaries set covers_position = %s",
+        (place(told, covered)["position"],),
+    )
+    asked = (
+        {"action": "regenerate", "message_id": str(place(told, again)["id"])}
+        if again
+        else {"kickoff": True}
+    )
+    answer = told.stack.chat(told.user, conversation_id=str(told.conversation), **asked)
+    assert answer.json()["response"] == "Yes."
     assert prompts(told.stack.upstream)[-1][-1]["content"].startswith("[Continue the scene")
 
 
