@@ -163,6 +163,8 @@ class Chat:
             "character_id": self.character_id,
             "model_provider": self.model,
             "client_message_id": str(uuid4()),
+            # Facts may be moved to any tier here, and are then used.
+            "memory_tier": "profile",
             "stream": True,
             "on_disconnect": "stop",
             **fields,

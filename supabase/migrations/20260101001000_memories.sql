@@ -430,7 +430,10 @@ begin
       gist = case when o.is_theirs then v_other.gist else f.gist end,
       is_unread = f.is_unread and v_other.is_unread,
       written_by = case when o.is_theirs then 'person' else f.written_by end,
-      content_tier = case when v_other.content_tier = 'nsfw' then 'nsfw' else f.content_tier end,
+      content_tier = case
+        when o.is_theirs then v_other.content_tier
+        -- What the user wrote, a model may have noted of an adult conversation in the same words.
+        when v_other.content_tier = 'nsfw' and v_new.written_by = 'model' then 'nsfw' else f.content_tier end,
       said_at = case when o.is_theirs then v_other.said_at else f.said_at end
   from (select v_other.written_by = 'person' and v_new.written_by = 'model' as is_theirs) o
   where f.id = new.id

@@ -139,8 +139,8 @@ begin
           source_to = case when v_is_earlier then v_note."to" else f.source_to end,
           since = case
             when v_is_repeated and v_note.is_change and v_source.said_at > f.said_at then v_source.said_at else f.since end,
-          content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else p_tier end,
-          content = case when f.written_by = 'person' or f.pinned or exists (
+          -- What an adult turn says again stays for everybody, in the words that it had.
+          content = case when f.written_by = 'person' or f.pinned or f.content_tier = 'sfw' and p_tier = 'nsfw' or exists (
               select from public.memory_facts o
               where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
                 and o.digest = v_digest)

@@ -36,6 +36,8 @@ begin
   insert into private.summary_versions (conversation_id, covers_position, content, content_tier)
   select p_branch_id, v.covers_position, v.content, v.content_tier from private.summary_versions v
   where v.conversation_id = p_parent_id and v.covers_position <= v_summary.covers_position;
+  -- It may end shortly after the summary, or with it.
+  perform private.uncover_newest(p_branch_id);
 
   insert into public.memories (user_id, tier, conversation_id)
   select m.user_id, m.tier, p_branch_id from public.memories m where m.conversation_id = p_parent_id

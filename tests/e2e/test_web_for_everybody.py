@@ -326,6 +326,19 @@ class TestFocus:
         dialog.get_by_role("button", name="Forget: Likes tea").press("Enter")
         expect(dialog.get_by_role("heading", name="Memory")).to_be_focused()
 
+    def test_row_that_moves_in_its_list_keeps_it(self, person: Person) -> None:
+        person.begin()
+        person.press("Memory")
+        dialog = person.page.get_by_role("dialog")
+        for fact in ("Likes tea", "Likes fog", "Likes rain"):
+            dialog.get_by_label("A fact to remember").fill(fact)
+            dialog.get_by_role("button", name="Add", exact=True).click()
+            expect(dialog.get_by_role("button", name=f"Change: {fact}")).to_be_visible()
+        rain = dialog.get_by_role("listitem").filter(has_text="Likes rain")
+        rain.get_by_role("button", name="Pin", exact=True).press("Enter")
+        expect(dialog.get_by_role("listitem").first).to_contain_text("Likes rain")
+        expect(rain.get_by_role("button", name="Pinned")).to_be_focused()
+
     def test_phone_gives_it_back_to_what_opened_the_list_or_the_tools(self, person: Person) -> None:
         page = person.page
         person.begin()

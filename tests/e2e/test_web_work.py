@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
@@ -390,6 +391,40 @@ class TestDraft:
         person.press("Memory")
         old = dialog.get_by_role("listitem").filter(has_text="all my conversations")
         expect(old).to_contain_text("not here: replaced by “Lives in Oslo”")
+
+    def test_fact_of_more_than_the_settings_say_is_marked(self, person: Person) -> None:
+        person.begin()
+        page, dialog = person.page, person.page.get_by_role("dialog")
+        fact = dialog.get_by_role("listitem").filter(has_text="Likes tea")
+        person.press("Memory")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.locator("form.add").get_by_role("combobox").select_option("profile")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        expect(fact).to_contain_text("not used: in the settings you chose “this conversation”")
+        page.keyboard.press("Escape")
+        person.press("Settings")
+        dialog.get_by_label("Facts are noted and used for").select_option("profile")
+        page.keyboard.press("Escape")
+        person.press("Memory")
+        expect(fact).to_be_visible()
+        expect(fact).not_to_contain_text("not used")
+
+    def test_fact_is_shown_however_many_it_replaced(self, person: Person) -> None:
+        person.begin()
+        memory, fact = str(uuid4()), str(uuid4())
+        row = {"id": memory, "user_id": person.user_id, "tier": "profile"}
+        operator(person.copy, "POST", "/rest/v1/memories", row)
+        now = {"id": fact, "memory_id": memory, "content": "Likes tea", "importance": 1}
+        operator(person.copy, "POST", "/rest/v1/memory_facts", now)
+        before = [
+            {"memory_id": memory, "content": f"Likes {number}", "importance": 5}
+            | {"replaced_by": fact}
+            for number in range(1_000)
+        ]
+        operator(person.copy, "POST", "/rest/v1/memory_facts", before)
+        person.press("Memory")
+        dialog = person.page.get_by_role("dialog")
+        expect(dialog.get_by_role("button", name="Change: Likes tea")).to_be_visible()
 
 
 def drafted(person: Person) -> bool:

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from dev.terminal.chat import COMMANDS
 from dev.terminal.client import CommandFailed
 from tests.support.answers import text
+from tests.support.notes import prompts
 from tests.support.signed_in_chat import SignedIn, addresses
 from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.waiting import PATIENCE
@@ -133,6 +134,14 @@ def test_memory_says_what_holds_only_elsewhere_and_what_is_gone(terminal: Termin
     told = "\n".join(terminal.type("/memory"))
     assert "Lives in Paris. (not here: replaced by Lives in Oslo.)  [profile]" in told
     assert "Lives in Oslo.  [conversation]" in told
+
+
+def test_fact_is_used_in_whatever_tier_it_is(terminal: Terminal) -> None:
+    terminal.type("/memory add Ada has a dog.")
+    for tier in ("character", "profile"):
+        terminal.type(f"/memory move 1 {tier}")
+        terminal.type("/again", "Four.")
+        assert "Ada has a dog." in str(prompts(terminal.stack.upstream)[-1])
 
 
 def test_summary_that_is_written_leaves_what_a_model_wrote_since(terminal: Terminal) -> None:

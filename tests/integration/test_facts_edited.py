@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from tests.support.facts import (
     forget,
     live_in_oslo,
     memory_of,
+    move,
     patch,
     prompted,
     say,
@@ -348,6 +350,40 @@ class TestPerson:
             # Elsewhere it may have nothing to do with that; but this is of a message from there.
             assert (add("Four.", profile), reword(PARIS, "Five.")) == ("sfw", "nsfw")
 
+    @pytest.mark.parametrize(
+        ("whose", "again"),
+        [
+            ("the person's", FLUTE),
+            ("pinned", "Ada now practises the flute at dawn."),
+            ("a model's", FLUTE),
+            ("a model's", "Ada now practises the flute at dawn."),
+        ],
+    )
+    def test_fact_that_an_adult_conversation_repeats_stays_for_everybody_as_it_was(
+        self, told: Talk, whose: str, again: str
+    ) -> None:
+        if whose == "the person's":
+            add(told, FLUTE, "profile")
+        else:
+            say(told, SAID_FLUTE, "Nice.")
+            step(told, {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"})
+            patch(told, FLUTE, pinned=whose == "pinned")
+        step(told, {"text": again, "tier": "profile"}, conversation=adult(told, SAID_FLUTE))
+        assert told.stack.one("select count(*) from memory_facts") == {"count": 1}
+        assert FLUTE in prompted(told, memory_tier="profile")
+
+    @pytest.mark.parametrize("tier", ["profile", "conversation"])
+    def test_what_a_person_writes_is_for_everybody_though_a_model_noted_it_of_an_adult_conversation(
+        self, told: Talk, tier: str
+    ) -> None:
+        note = {"text": FLUTE, "said": SAID_FLUTE, "tier": "profile"}
+        step(told, note, conversation=adult(told, SAID_FLUTE))
+        assert FLUTE not in prompted(told, memory_tier="profile")
+        add(told, FLUTE, tier)
+        if tier == "conversation":
+            move(told, FLUTE, "profile")
+        assert FLUTE in prompted(told, memory_tier="profile")
+
     def test_whether_others_have_a_fact_is_not_told(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         memory = str(told.stack.one("select id from memories")["id"])
@@ -511,3 +547,16 @@ def test_memory_of_others_is_none(told: Talk) -> None:
         row = {"memory_id": theirs, "content": PARIS}
         answer = api.post("/memory_facts", json=row)
     assert (answer.status_code, answer.json()["message"]) == (403, "There is no such memory.")
+
+
+def adult(told: Talk, said: str) -> UUID:
+    """Another conversation with the same character, with an adult turn, where this was said."""
+    conversation = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+    say(told, said, "Nice.", conversation=conversation)
+    told.stack.insert(
+        "turns",
+        **{"user_id": told.user.id, "conversation_id": conversation, "task": "roleplay"},
+        **{"action": "send", "status": "complete", "content_tier": "nsfw"},
+        **{"lease_expires_at": datetime.now(UTC), "finished_at": datetime.now(UTC)},
+    )
+    return conversation

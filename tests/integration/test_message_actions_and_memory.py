@@ -100,7 +100,7 @@ def test_choice_of_another_version_lets_it_be_retold(told: Talk) -> None:
     assert summaries(told) == [("", "sfw")]
 
 
-@pytest.mark.parametrize(("content", "kept"), [("And now?", SUMMARY), ("Come in.", "")])
+@pytest.mark.parametrize(("content", "kept"), [("Aye.", SUMMARY), ("Come in.", "")])
 def test_branch_has_the_summary_where_it_tells_of_nothing_later(
     told: Talk, content: str, kept: str
 ) -> None:
@@ -111,6 +111,33 @@ def test_branch_has_the_summary_where_it_tells_of_nothing_later(
 
     assert answer.status_code == 200
     assert (SUMMARY in str(prompts(told.stack.upstream)[-1])) is bool(kept)
+
+
+def test_branch_that_would_end_with_its_summary_goes_on_from_its_messages(told: Talk) -> None:
+    branch = act(told, "branch", "Sit.")["conversation_id"]
+    assert summaries(told, branch) == [("", "sfw")]
+    answer = told.stack.chat(told.user, conversation_id=branch, kickoff=True)
+    assert (answer.status_code, answer.json()["response"]) == (200, "Yes.")
+    sent = str(prompts(told.stack.upstream)[-1])
+    assert not [content for content in TOLD if content not in sent]
+
+
+@pytest.mark.parametrize(("covered", "again"), [("Thank you.", "Sit."), ("No.", None)])
+def test_reply_after_what_the_summary_tells_does_not_open_the_scene(
+    told: Talk, covered: str, again: str | None
+) -> None:
+    told.stack.db.execute(
+        "update conversation_summaries set covers_position = %s",
+        (place(told, covered)["position"],),
+    )
+    asked = (
+        {"action": "regenerate", "message_id": str(place(told, again)["id"])}
+        if again
+        else {"kickoff": True}
+    )
+    answer = told.stack.chat(told.user, conversation_id=str(told.conversation), **asked)
+    assert answer.json()["response"] == "Yes."
+    assert prompts(told.stack.upstream)[-1][-1]["content"].startswith("[Continue the scene")
 
 
 def test_branch_of_an_adult_conversation_is_known_as_one(told: Talk) -> None:

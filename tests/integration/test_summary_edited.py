@@ -160,7 +160,7 @@ class TestSummaryMeanwhile:
         _, seen = summary(told)
         step(told, retold="They met. Ada told of her dog.", upto=STORY[5])
         self.write(told, "They met in fog.", seen)
-        branch = act(told, "branch", STORY[3])["conversation_id"]
+        branch = act(told, "branch", STORY[5])["conversation_id"]
         assert (shown(told, branch), summary(told, branch)[1]) == (("They met in fog.", ""), seen)
 
     def write(self, told: Talk, words: str, seen: int) -> None:

@@ -66,6 +66,25 @@ export async function data(query) {
   throw new UserError(sentence, code, 0, fieldOf(error));
 }
 
+const PAGE = 1000; // the most rows that the Data API returns at once
+const PAGES = 20;
+
+/**
+ * All rows of a query, at most 20,000. `query` makes it anew for each page, in an order in which no two rows are equal.
+ */
+export async function all(query) {
+  const rows = [];
+  for (let page = 0; page < PAGES; page += 1) {
+    const more = await data(query().range(page * PAGE, (page + 1) * PAGE - 1));
+    rows.push(...more);
+    if (more.length < PAGE) break;
+  }
+  return rows;
+}
+
+/** Whether there are as many rows as `all` reads, so perhaps more. */
+export const isCut = (rows) => rows.length === PAGE * PAGES;
+
 /** The column that our database names in the details of a refusal. */
 const fieldOf = ({ code, details }) => (/^PT4(00|09)$/.test(code) && /^[a-z_]+$/.test(details ?? "") ? details : "");
 

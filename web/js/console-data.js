@@ -6,8 +6,6 @@ import { address, parse } from "./console-address.js";
 import { differing, rebase } from "./console-changes.js";
 import { closeDialog, drawn, set, watchDialog } from "./page.js";
 
-const PAGE = 1000;
-const PAGES = 20;
 const MISSING = ["PGRST202", "PGRST205", "42P01", "42703", "42883"]; // no such table, column or function
 
 export const state = {
@@ -50,20 +48,6 @@ export const state = {
   undo: null, // the last change that can be taken back: {sentence, act}
   said: "",
 };
-
-/** All rows of a query, at most 20,000. */
-export async function all(query) {
-  const rows = [];
-  for (let page = 0; page < PAGES; page += 1) {
-    const more = await data(query().range(page * PAGE, (page + 1) * PAGE - 1));
-    rows.push(...more);
-    if (more.length < PAGE) break;
-  }
-  return rows;
-}
-
-/** Whether there are as many rows as `all` reads, so perhaps more. */
-export const isCut = (rows) => rows.length === PAGE * PAGES;
 
 /** The result of a query, or null where this installation has no such table or function. */
 export const ifThere = (query) =>

@@ -1,7 +1,6 @@
 // Loads what turns did: the figures of a period, a filtered list, and one turn.
 
-import { data, supabase } from "./backend.js";
-import { all, isCut } from "./console-data.js";
+import { all, data, isCut, supabase } from "./backend.js";
 import { PERIODS, periodBetween } from "./figures.js";
 
 const LISTED = 50;

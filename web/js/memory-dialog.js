@@ -32,7 +32,7 @@ export function memory(state) {
       ${noted.length ? nothing : html`<p class="quiet">${t("There are no facts.")}</p>`}
       <ul class="rows">
         ${repeat(noted, ({ id }) => id, (fact) => html`
-          <li data-refuge=${refuge(fact.id, changing)}>${changing === fact.id ? factForm(fact, form, state) : shownFact(fact)}</li>`)}
+          <li data-refuge=${refuge(fact.id, changing)}>${changing === fact.id ? factForm(fact, form, state) : shownFact(fact, state)}</li>`)}
       </ul>
       <form class="add" @submit=${add}>
         <label>${t("A fact to remember")} <input name="content" maxlength="2000" dir="auto" required /></label>
@@ -72,10 +72,11 @@ const isByItsWords = (fact) => fact.is_unread && !fact.is_rated;
 
 const importance = (fact) => (isByItsWords(fact) ? "" : String(fact.importance));
 
-const shownFact = (fact) => html`
-  <span dir="auto" class=${fact.is_active && !fact.hiddenBy ? "" : "quiet"}>${fact.content}
+const shownFact = (fact, state) => html`
+  <span dir="auto" class=${fact.is_active && !fact.hiddenBy && isReached(fact, state) ? "" : "quiet"}>${fact.content}
     <small>${origin(fact).filter(Boolean).join(" · ")}</small>
     ${fact.hiddenBy ? html`<small dir="auto">${t("not here: replaced by “{fact}”", { fact: fact.hiddenBy })}</small>` : nothing}
+    ${isReached(fact, state) ? nothing : html`<small>${t("not used: in the settings you chose “{reach}”", { reach: REACH[state.reach] })}</small>`}
     ${fact.earlier.length ? html`<small dir="auto">${t("Earlier: {texts}", { texts: fact.earlier.join(" ") })}</small>` : nothing}</span>
   <select aria-label=${t("Importance: {fact}", { fact: fact.content })} .value=${live(importance(fact))}
     @change=${({ target }) => doing(() => facts.rateFact(fact, Number(target.value)))()}>
@@ -89,6 +90,11 @@ const shownFact = (fact) => html`
     ${fact.pinned ? t("Pinned") : t("Pin")}</button>
   <button data-change=${fact.id} aria-label=${t("Change: {name}", { name: fact.content })} @click=${() => facts.change(fact.id)}>${t("Change")}</button>
   <button aria-label=${t("Forget: {fact}", { fact: fact.content })} @click=${doing(() => facts.forgetFact(fact))}>${t("Forget")}</button>`;
+
+const TIERS = Object.keys(REACH);
+
+/** Whether replies know facts of its tier: they know those of what the settings say, and of narrower tiers. */
+const isReached = ({ memories }, state) => TIERS.indexOf(memories.tier) <= TIERS.indexOf(state.reach);
 
 const origin = (fact) => [
   reach(fact.memories),

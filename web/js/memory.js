@@ -1,6 +1,6 @@
 // Loads and changes the summary and the facts of a conversation.
 
-import { UserError, data, supabase } from "./backend.js";
+import { UserError, all, data, supabase } from "./backend.js";
 import { joined, sorted } from "./facts.js";
 import { t } from "./language.js";
 import { set } from "./page.js";
@@ -30,14 +30,16 @@ async function loadMemory(saved = null) {
   if (members.length) reach.push(`character_id.in.(${members})`);
   const [summary, facts] = await Promise.all([
     data(supabase.from("conversation_summaries").select("content, person_content, covers_position").eq("conversation_id", id).maybeSingle()),
-    data(
+    // In pages: those that are history count, too.
+    all(() =>
       supabase
         .from("memory_facts")
         .select("id, memory_id, content, pinned, is_active, importance, is_rated, is_unread, written_by, said_at, since, replaced_by, is_withdrawal, hides, memories!inner(tier, character_id)")
         .or(reach.join(","), { referencedTable: "memories" })
         .order("pinned", { ascending: false })
         .order("importance", { ascending: false })
-        .order("created_at"),
+        .order("created_at")
+        .order("id"),
     ),
   ]);
   if (!isOpen(id) || mine < answered) return;

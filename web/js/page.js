@@ -28,8 +28,9 @@ export function redraw() {
 }
 
 /**
- * If the focused element is gone after drawing, focuses something nearby rather than the start of the page. Where one
- * dialog took the place of another, that is its heading: somebody who does not see it learns where they are.
+ * The focused element keeps the focus if it moved while drawing, as a row of a sorted list does. If it is gone, focuses
+ * something nearby rather than the start of the page. Where one dialog took the place of another, that is its heading:
+ * somebody who does not see it learns where they are.
  */
 function keepingFocus(act) {
   const before = document.activeElement;
@@ -40,6 +41,8 @@ function keepingFocus(act) {
   shown = dialog?.name ?? null;
   const isLost = before !== document.body && document.activeElement === document.body;
   if (!isNext && !isLost) return;
+  if (!isNext && before.isConnected) before.focus();
+  if (!isNext && document.activeElement !== document.body) return;
   const place = (!isNext && refuge && root.querySelector(refuge)) || root.querySelector("dialog[open] h2");
   place?.focus({ preventScroll: !isNext });
 }

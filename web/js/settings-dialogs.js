@@ -39,7 +39,7 @@ function settings(state) {
           @change=${({ target }) => change({ remembers: target.checked })()} />
         ${t("Remember what happens here")}
       </label>
-      <label>${t("New facts may be noted for")}
+      <label>${t("Facts are noted and used for")}
         <select @change=${({ target }) => settingsOf.chooseReach(target.value)}>
           ${Object.entries(REACH).map(([tier, text]) => html`<option value=${tier} ?selected=${tier === state.reach}>${text}</option>`)}
         </select>

@@ -373,6 +373,11 @@ class BegunTurn(Row):
         return self.memory.covers_position if self.memory else 0
 
     @property
+    def has_past(self) -> bool:
+        """Whether anything was said before, in the history or in what the summary tells."""
+        return bool(self.history) or self.summarised_position > 0
+
+    @property
     def key(self) -> str:
         """The key that decides the worker of a turn: its conversation, else the turn itself."""
         return str(self.conversation.id if self.conversation else self.turn.id)

@@ -42,7 +42,7 @@ def _opening(begun: BegunTurn, request: ChatRequest) -> str:
         )
     if begun.turn.continues is not None:
         return "[Go on with your last message exactly where it stops. Do not repeat any of it.]"
-    if begun.history:
+    if begun.has_past:
         return (
             "[Continue the scene as {{char}} from where it stands, without introducing yourself.]"
         )
@@ -51,7 +51,7 @@ def _opening(begun: BegunTurn, request: ChatRequest) -> str:
 
 def _example(begun: BegunTurn, request: ChatRequest, macros: Macros) -> list[Piece]:
     """A scene starter as an example, if nobody has spoken yet."""
-    if request.action == "impersonate" or begun.turn.continues is not None or begun.history:
+    if request.action == "impersonate" or begun.turn.continues is not None or begun.has_past:
         return []
     starters = [starter for starter in request.scene_starters or [] if starter]
     return [written(starter, macros, "scene") for starter in starters[:1]]

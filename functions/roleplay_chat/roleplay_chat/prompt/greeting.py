@@ -20,7 +20,7 @@ def greeting_for(begun: BegunTurn, request: ChatRequest, variables: Variables) -
     scene and may replace another opening. Raises `ApiError` 400 if there is none of that number,
     403 if the person may not read it. The greeting's macros change `variables`.
     """
-    if begun.character is None or begun.history or begun.turn.message is not None:
+    if begun.character is None or begun.has_past or begun.turn.message is not None:
         return None
     if request.action not in ("kickoff", "regenerate"):
         return None

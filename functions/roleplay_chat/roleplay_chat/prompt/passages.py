@@ -104,7 +104,7 @@ def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -
         *(request.scene_system_prompt, *(request.scene_starters or [])),
         begun.settings.note if begun.settings else None,
     ]
-    opens = begun.turn.message is None and not begun.history
+    opens = begun.turn.message is None and not begun.has_past
     written = [
         *(
             character_passage("character", row, greetings=opens, book=False)
