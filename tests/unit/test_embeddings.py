@@ -29,7 +29,13 @@ from roleplay_chat.generation.embeddings import (
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.memory import embedder
-from roleplay_chat.memory.embedder import MAX_CALLS, MAX_QUERIES_A_MINUTE, Embedder, may_read
+from roleplay_chat.memory.embedder import (
+    MAX_CALLS,
+    MAX_QUERIES_A_MINUTE,
+    PROBE,
+    Embedder,
+    may_read,
+)
 from roleplay_chat.rows import BegunTurn, ModelRow, ProviderRow
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, Signals, detect
 from roleplay_chat.settings import Settings
@@ -296,7 +302,9 @@ class TestRefusal:
     def server(self, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Server:
         return Server(instance, monkeypatch)
 
-    @pytest.mark.parametrize("policy", ["bad_request", "context_too_long", "unreadable"])
+    @pytest.mark.parametrize(
+        "policy", ["bad_request", "context_too_long", "unreadable", "server_error", "worker_failed"]
+    )
     @pytest.mark.parametrize("place", [0, 7, 15])
     def test_others_of_its_batch_are_embedded(
         self, server: Server, policy: str, place: int
@@ -326,12 +334,23 @@ class TestRefusal:
         assert len(server.asked) < MAX_CALLS
         assert not server.is_asked_by_others()
 
-    @pytest.mark.parametrize("policy", ["rate_limited", "server_error", "timed_out", "unreachable"])
+    @pytest.mark.parametrize("policy", ["rate_limited", "overloaded", "timed_out", "unreachable"])
     def test_nothing_is_given_up_in_an_outage(self, server: Server, policy: str) -> None:
         server.refuses("", policy)
         server.index("good")
         assert server.saved == []
         assert len(server.asked) == 1
+        assert not server.is_asked_by_others()
+
+    @pytest.mark.parametrize("policy", ["server_error", "worker_failed"])
+    def test_nothing_is_given_up_where_even_a_harmless_text_fails(
+        self, server: Server, policy: str
+    ) -> None:
+        server.refuses("", policy)
+        server.index(*["good"] * 16)
+        assert server.saved == []
+        assert len(server.asked) == 2
+        assert server.asked[1] == [PROBE]
         assert not server.is_asked_by_others()
 
     def test_a_turn_makes_few_calls(self, server: Server) -> None:

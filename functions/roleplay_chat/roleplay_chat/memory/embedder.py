@@ -208,29 +208,23 @@ class Embedder:
         while parts and len(attempts) < MAX_CALLS:
             part = parts.pop(0)
             vectors, failure = await self._ask(model, [texts[place] for place in part], attempts)
-            if failure and _may_be_of_a_text(failure) and len(part) == 1:
-                # The number of tokens is an estimate: the text may still be too long for the model.
-                tokens, most = model.target.tokens, model.target.context_tokens
-                text = texts[part[0]]
-                half = tokens.beginning(text, min(tokens.count(text), most) // 2)
-                if half.strip():
-                    vectors, failure = await self._ask(model, [half], attempts)
-            if vectors:
-                works = True
-                found.update(zip(part, vectors, strict=True))
-                continue
-            if failure and not _may_be_of_a_text(failure):
-                return found, False
-            if not works and (len(part) == 1 or _is_bare(failure)):
+            is_blamed = failure is not None and _may_be_of_a_text(failure)
+            if is_blamed and not works and (len(part) == 1 or _is_bare(failure)):
                 works = await self._reads_anything(model, attempts)
                 if not works:
                     self._cool_down()
                     return found, False
-            if len(part) > 1:
+            if is_blamed and len(part) > 1:
                 middle = len(part) // 2
                 parts[:0] = [part[:middle], part[middle:]]
-            else:
-                found[part[0]] = None
+                continue
+            if is_blamed and (half := _first_half(model.target, texts[part[0]])):
+                vectors, failure = await self._ask(model, [half], attempts)
+            if failure and not _may_be_of_a_text(failure):
+                return found, False
+            works = works or vectors is not None
+            given: Sequence[Vector | None] = vectors or [None]
+            found.update(zip(part, given, strict=True))
         return found, len(attempts) < MAX_CALLS
 
     async def _ask(
@@ -333,6 +327,13 @@ def _first(rows: Sequence[ModelRow]) -> _Model | None:
     target = embedding_target(row)
     free = is_free(row.model_key, row.pricing)
     return _Model(target, fields(row.input_defaults), free, row.vector_space or target.name)
+
+
+def _first_half(target: Target, text: str) -> str:
+    """What is left of a text that the model refused: the number of tokens is an estimate, so it may
+    still have been too long."""
+    tokens = target.tokens
+    return tokens.beginning(text, min(tokens.count(text), target.context_tokens) // 2).strip()
 
 
 def _may_be_of_a_text(failure: Failure) -> bool:
