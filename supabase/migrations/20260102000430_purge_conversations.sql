@@ -1,12 +1,14 @@
 -- Purges conversations that their owners deleted retention.deleted_days ago (default 30); null: never.
--- One in which somebody has written since no longer counts as deleted. At most p_limit at a time.
+-- One in which somebody has written since no longer counts as deleted. At most p_limit at a time, and none after
+-- those that had p_messages together: else a few long ones take longer than a call may, and nothing is ever purged.
 -- Returns how many it has processed.
-create function public.purge_conversations(p_limit integer default 20) returns integer
+create function public.purge_conversations(p_limit integer default 20, p_messages integer default 10000) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
   v_days numeric;
   v_id uuid;
   v_count integer := 0;
+  v_messages bigint := 0;
 begin
   select case when s.config -> 'retention' ? 'deleted_days' then (s.config #>> '{retention,deleted_days}')::numeric
               else 30 end
@@ -18,7 +20,9 @@ begin
     -- Nor those of an account that is being deleted.
     for update of e skip locked for key share of u skip locked
   loop
+    exit when v_messages >= p_messages;
     v_count := v_count + 1;
+    v_messages := v_messages + (select count(*) from shared.messages m where m.conversation_id = v_id);
     if not private.stays_deleted(v_id, (select e.deleted_at from public.conversation_entries e where e.conversation_id = v_id)) then
       update public.conversation_entries e set is_deleted = false where e.conversation_id = v_id;
     elsif not shared.delete_conversation(v_id) then
@@ -28,5 +32,5 @@ begin
   end loop;
   return v_count;
 end $$;
-revoke execute on function public.purge_conversations(integer) from public, anon, authenticated;
-grant execute on function public.purge_conversations(integer) to service_role;
+revoke execute on function public.purge_conversations(integer, integer) from public, anon, authenticated;
+grant execute on function public.purge_conversations(integer, integer) to service_role;

@@ -14,7 +14,7 @@ from postgrest import base_request_builder
 from psycopg.types.json import Jsonb
 
 from edge import clients, connections
-from roleplay_chat import endpoints
+from roleplay_chat import endpoints, request_body
 from tests.support.answers import text
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 
@@ -412,13 +412,15 @@ class TestOthersGoOn:
 
             def watched(value: Any) -> Any:
                 result = original(value)
-                size = max(len(one) for one in (value, result) if isinstance(one, str | bytes))
+                texts = [one for one in (value, result) if isinstance(one, str | bytes | bytearray)]
+                size = max(map(len, texts))
                 if size > 100_000:
                     found.append((name, asyncio._get_running_loop() is not None))
                 return result
 
             monkeypatch.setattr(module, name, watched)
 
+        watch(request_body, "value_count_bound")
         watch(base_request_builder, "_encode_json_body")
         watch(clients, "dumps")
         watch(connections, "loads")
@@ -429,10 +431,11 @@ class TestOthersGoOn:
         self, stack: Stack, handled: list[tuple[str, bool]]
     ) -> None:
         user = stack.user("Ada")
-        rows = [said("Ada" if n % 2 else "Anybody", f"{n} {'word ' * 50}") for n in range(600)]
+        rows = [said("Ada" if n % 2 else "Anybody", f"{n} {'word ' * 99}") for n in range(600)]
         conversation = bring(stack, user, HEADER, *rows)["conversation_id"]
         assert len(export(stack, user, conversation)) == 601
-        assert handled == [("dumps", False), ("loads", False), ("dumps", False)]
+        names = ("value_count_bound", "dumps", "loads", "dumps")
+        assert handled == [(name, False) for name in names]
 
     @pytest.mark.parametrize("action", ["import_chat", "export_chat"])
     def test_database_may_be_away_as_in_other_calls(self, stack: Stack, action: str) -> None:

@@ -226,6 +226,17 @@ class TestDeletion:
         assert found["conversations"] == 25
         assert stack.all("select id from conversations where user_id = %s", ann.id) == []
 
+    def test_long_ones_are_purged_by_several_calls(
+        self, stack: Stack, ann: User, api: httpx.Client
+    ) -> None:
+        """One call that took longer than a statement may would be undone, and repeated for ever."""
+        for _ in range(3):
+            gone = stack.conversation(ann, "Gone", "Indeed.")
+            keep(api, gone, is_deleted=True)
+            long_ago(stack, gone)
+        query = "select purge_conversations(p_messages => 3) as n"
+        assert [stack.one(query)["n"] for _ in range(3)] == [2, 1, 0]
+
     @pytest.mark.parametrize("days", [None, 60])
     def test_settings_say_when(
         self, stack: Stack, ann: User, api: httpx.Client, days: int | None

@@ -89,7 +89,7 @@ async def _save_lorebook(
         "p_conversation_id": id_text(place.conversation_id),
         "p_persona_id": id_text(place.persona_id),
     }
-    saved = await clients.rpc("import_lorebook", parameters)
+    saved = await clients.large_rpc("import_lorebook", parameters)
     _check(saved)
     ids = {"user_id": str(user_id), "lorebook_id": saved["lorebook_id"]}
     _log.info("lorebook imported", extra={"fields": ids})
@@ -98,7 +98,7 @@ async def _save_lorebook(
 
 async def _save_character(clients: Clients, user_id: UUID, card: Card) -> Object:
     parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
-    saved = await clients.rpc("import_character", parameters)
+    saved = await clients.large_rpc("import_character", parameters)
     _check(saved)
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
     _log.info("card imported", extra={"fields": ids | {"version": card.version}})
@@ -134,7 +134,7 @@ async def export_card(clients: Clients, caller: Caller, body: Object) -> Object:
     request = validated(ExportRequest, body)
     await count_action(clients, caller.user_id, "export_card")
     parameters = {"p_user_id": str(caller.user_id), "p_character_id": str(request.character_id)}
-    found = await clients.rpc("export_character", parameters)
+    found = await clients.large_rpc("export_character", parameters)
     _check(found)
     card = await clients.in_thread(exported, found["character"], found["card"])
     picture, warnings = None, []
