@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -36,7 +37,11 @@ def scripted(copy: WorkingCopy) -> Iterator[Upstream]:
     with running_upstream() as upstream:
         provider = {"id": str(uuid4()), "name": "scripted", "display_name": "Scripted"}
         provider |= {"base_url": f"{upstream.url}/v1", "auth_scheme": "none"}
-        model = {"provider_id": provider["id"], "model_key": SCRIPTED, "display_name": "Script"}
+        model: dict[str, Any] = {
+            "provider_id": provider["id"],
+            "model_key": SCRIPTED,
+            "display_name": "Script",
+        }
         model |= {"modality": "roleplay", "task": "roleplay", "priority": 900}
         model |= {"capabilities": {"nsfw": True, "memory": False}}
         operator(copy, "POST", "/rest/v1/api_providers", provider)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import SCRIPTED
 from tests.support.answers import stream
+from tests.support.person import SCRIPTED
 from tests.support.postgres import ROOT
 from tests.support.pseudo_terminal import terminal
 from tests.support.upstream import Upstream

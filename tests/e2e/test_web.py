@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Locator, Route, expect
+from playwright.sync_api import FilePayload, Locator, Route, expect
 
 from tests.support.answers import held, stream, text
 from tests.support.browser import wait_on
@@ -27,6 +27,7 @@ from tests.support.person import (
     REPLY_MS,
     SCRIPTED,
     Person,
+    body_of,
     operator,
 )
 from tests.support.upstream import Upstream
@@ -112,7 +113,7 @@ class TestTalking:
         sent: list[dict[str, Any]] = []
 
         def lose_the_first(route: Route) -> None:
-            sent.append(route.request.post_data_json)
+            sent.append(body_of(route.request))
             if len(sent) > 1:
                 route.continue_()
                 return
@@ -364,7 +365,7 @@ class TestModels:
         person.expected = ["503"]
         with person.page.expect_request("**/roleplay_chat") as request:
             person.say("Hello.")
-        assert "model_provider" not in request.value.post_data_json
+        assert "model_provider" not in body_of(request.value)
 
 
 class TestSeveralCharacters:
@@ -578,8 +579,8 @@ class TestActions:
         person.join()
         odd = {"name": "Ina", "personality": "Dry {{of_tomorrow}}.", "tags": "sea, noir"}
         raw = json.dumps(odd).encode()
-        file = {"name": "a.json", "mimeType": "application/json", "buffer": raw}
-        person.page.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+        file: FilePayload = {"name": "a.json", "mimeType": "application/json", "buffer": raw}
+        person.page.locator("input[type=file]").set_input_files([file])
         shown = person.page.locator("dialog .needs li")
         expect(shown).to_have_count(2)
         expect(shown.first).to_contain_text("`tags`")
@@ -588,6 +589,6 @@ class TestActions:
     def test_file_that_is_no_card_is_refused_with_a_sentence(self, person: Person) -> None:
         person.expected = ["400"]
         person.join()
-        file = {"name": "a.json", "mimeType": "application/json", "buffer": b"[]"}
-        person.page.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+        file: FilePayload = {"name": "a.json", "mimeType": "application/json", "buffer": b"[]"}
+        person.page.locator("input[type=file]").set_input_files([file])
         expect(person.page.get_by_role("alert")).to_contain_text(".")

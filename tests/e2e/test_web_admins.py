@@ -141,8 +141,8 @@ class TestTurns:
 class TestFigures:
     def test_range_of_ones_own_counts_what_is_in_it(self, admin: Person) -> None:
         page = admin.page
-        for day in (1, 3):
-            at = datetime(2026, 2, day, 12, tzinfo=UTC).isoformat()
+        for number in (1, 3):
+            at = datetime(2026, 2, number, 12, tzinfo=UTC).isoformat()
             turn(admin, error_code="ranged", created_at=at)
         admin.open("/console.html")
         page.get_by_label("From", exact=True).fill("2026-02-02T00:00")

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.support.answers import text
-from tests.support.person import Person
+from tests.support.person import Person, body_of
 from tests.support.upstream import Upstream
 
 LINES = (
@@ -165,7 +165,7 @@ def test_turns_have_the_time_zone_of_the_browser(person: Person, scripted: Upstr
         devtools.send("Emulation.setTimezoneOverride", {"timezoneId": zone})
         with person.page.expect_request("**/roleplay_chat") as asked:
             person.say(f"It is late in {zone}.")
-        assert asked.value.post_data_json["time_zone"] == zone
+        assert body_of(asked.value)["time_zone"] == zone
         person.answered(said)
     person.page.evaluate("""() => {
       const options = Intl.DateTimeFormat.prototype.resolvedOptions;
@@ -175,5 +175,5 @@ def test_turns_have_the_time_zone_of_the_browser(person: Person, scripted: Upstr
     }""")
     with person.page.expect_request("**/roleplay_chat") as asked:
         person.say("Where am I?")
-    assert "time_zone" not in asked.value.post_data_json
+    assert "time_zone" not in body_of(asked.value)
     person.answered(7)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.support.axe import serious
-from tests.support.person import MARA, PASSWORD, Person, operator
+from tests.support.person import MARA, PASSWORD, Person, body_of, operator
 
 
 def titled(person: Person, title: str) -> None:
@@ -251,10 +252,11 @@ class TestPhone:
 class TestAccount:
     def test_forgotten_password_is_chosen_anew_by_the_link(self, person: Person) -> None:
         person.make_account()
-        page, asked = person.page, []
+        page = person.page
+        asked: list[dict[str, Any]] = []
 
         def recover(route: Route) -> None:
-            asked.append(route.request.post_data_json)
+            asked.append(body_of(route.request))
             route.fulfill(json={})
 
         login = {"email": person.email, "password": PASSWORD}
@@ -276,7 +278,7 @@ class TestAccount:
         dialog.get_by_label("New password").fill("another long password")
         with page.expect_request(lambda request: request.method == "PUT") as changed:
             dialog.get_by_role("button", name="Change the password").click()
-        assert changed.value.post_data_json["password"] == "another long password"
+        assert body_of(changed.value)["password"] == "another long password"
 
     def test_link_that_is_no_longer_valid_is_explained(self, person: Person) -> None:
         person.open("/?error=access_denied&error_code=otp_expired")
@@ -313,7 +315,7 @@ class TestAccount:
         dialog.get_by_label("Email").fill(new)
         with page.expect_request(lambda request: request.method == "PUT") as sent:
             dialog.get_by_role("button", name="Change the email").click()
-        assert sent.value.post_data_json["email"] == new
+        assert body_of(sent.value)["email"] == new
         expect(dialog.locator(".notice")).to_have_text(sentence)
 
 

@@ -90,8 +90,8 @@ class TestConsole:
         [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
         of_others = {"user_id": demo["id"], "age": None}
         for name, is_public in (("Ageless Public", True), ("Ageless Private", False)):
-            row = {"name": name, "is_public": is_public, **of_others}
-            operator(admin.copy, "POST", "/rest/v1/characters", row)
+            character = {"name": name, "is_public": is_public, **of_others}
+            operator(admin.copy, "POST", "/rest/v1/characters", character)
         admin.open("/console.html?page=characters")
         page.get_by_label("Name of a character").fill("ageless")
         page.get_by_role("button", name="Search").click()

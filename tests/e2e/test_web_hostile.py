@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Request, expect
+from playwright.sync_api import Browser, FilePayload, Request, expect
 
 from tests.support.answers import text
 from tests.support.node import evaluate
@@ -154,15 +155,15 @@ class TestWords:
 
     def test_card_of_a_hostile_author(self, person: Person, elsewhere: list[str]) -> None:
         person.begin()
-        data = {"name": "<img src=x onerror=hit=1>", "description": HOSTILE[0]}
+        data: dict[str, Any] = {"name": "<img src=x onerror=hit=1>", "description": HOSTILE[0]}
         data |= {
             "first_mes": "\n\n".join(HOSTILE),
             "alternate_greetings": ["<script>hit=1</script>"],
         }
         card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": data}
-        file = {"name": "a.json", "mimeType": "application/json"}
-        file["buffer"] = json.dumps(card).encode()  # type: ignore[assignment]
-        person.page.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+        raw = json.dumps(card).encode()
+        file: FilePayload = {"name": "a.json", "mimeType": "application/json", "buffer": raw}
+        person.page.locator("input[type=file]").set_input_files([file])
         person.press("Talk with <img", exact=False)
         expect(person.page.get_by_role("heading", level=1)).to_contain_text("<img src=x")
         self.harmless(person)

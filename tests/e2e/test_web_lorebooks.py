@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support.answers import text
-from tests.support.person import Person, operator
+from tests.support.person import Person, body_of, operator
 from tests.support.upstream import Upstream
 
 HARBOUR: dict[str, Any] = {
@@ -224,7 +224,7 @@ def test_changes_write_their_own_columns_alone(reader: Person) -> None:
     written: list[dict[str, Any]] = []
     reader.page.on(
         "request",
-        lambda asked: written.append(asked.post_data_json) if asked.method == "PATCH" else None,
+        lambda asked: written.append(body_of(asked)) if asked.method == "PATCH" else None,
     )
     reader.press("Change: Fog")
     reader.press("Save")
@@ -324,8 +324,12 @@ def test_number_of_books_is_said(reader: Person) -> None:
 
 
 def test_texts_of_others_are_shown_as_text(reader: Person) -> None:
-    strange = [None, 7, [], {"keys": {"a": 1}, "content": 3, "extensions": []}]
-    marked = {"keys": [MARKUP], "name": MARKUP, "content": f"\u202e{MARKUP}\n</textarea>{MARKUP}"}
+    strange: list[Any] = [None, 7, [], {"keys": {"a": 1}, "content": 3, "extensions": []}]
+    marked: dict[str, Any] = {
+        "keys": [MARKUP],
+        "name": MARKUP,
+        "content": f"\u202e{MARKUP}\n</textarea>{MARKUP}",
+    }
     add_book(reader, *strange, marked, name=MARKUP)
     dialog = open_book(reader, MARKUP)
     expect(dialog.get_by_role("listitem")).to_have_count(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -188,7 +189,7 @@ class TestDraft:
         page = person.page
         editor = page.get_by_label("New text")
         edit = page.get_by_role("button", name="Edit", exact=True).last
-        for cancel in (lambda: person.press("Cancel"), lambda: editor.press("Escape")):
+        for cancel in (partial(person.press, "Cancel"), partial(editor.press, "Escape")):
             edit.click()
             editor.fill("Something else")
             cancel()
@@ -861,7 +862,12 @@ class TestElsewhere:
             ("turns", f"user_id=eq.{person.user_id}")
         ]
         record = {"conversation_id": person.conversation_id, "status": "complete"}
-        data = {"type": "UPDATE", "schema": "public", "table": "turns", "record": record}
+        data: dict[str, Any] = {
+            "type": "UPDATE",
+            "schema": "public",
+            "table": "turns",
+            "record": record,
+        }
         data |= {"columns": [], "commit_timestamp": "2026-01-01T00:00:00Z", "errors": None}
         change = {"ids": [1], "data": data}
         socket.send(json.dumps([join_ref, None, topic, "postgres_changes", change]))

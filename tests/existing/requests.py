@@ -83,7 +83,7 @@ class DataApi:
             content=body and body.replace("@PR", PROVIDER).replace("@new", "1"),
             headers=self._headers(request),
         )
-        found = response.json() if response.content else None
+        found: Any = response.json() if response.content else None
         if not response.is_success:
             return Answer(response.status_code, error=found.get("code"), body=found)
         rows = None if found is None else len(found) if isinstance(found, list) else 1

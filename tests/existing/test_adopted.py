@@ -109,7 +109,7 @@ def adopted(postgres: Postgres, keys: Keys, state: str) -> Iterator[DataApi]:
     database = f"adopted_{state}"
     create_adopted(postgres, database, state)
     with running_data_api(postgres, database, keys) as api:
-        limits = {"limits": {"default": {}}}
+        limits: dict[str, Any] = {"limits": {"default": {}}}
         change = "update private.system_settings set config = config || %s"
         api.owner.execute(change.encode(), [Jsonb(limits)])
         api.reload()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -598,7 +599,7 @@ def test_an_index_that_was_interrupted_is_made_anew(theirs: Connection) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adoption, "LOCK_TIMEOUT", "50ms")
     monkeypatch.setattr(adoption, "TRIES", 2)
-    monkeypatch.setattr(adoption.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 @ONE_STATE

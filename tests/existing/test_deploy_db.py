@@ -6,7 +6,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,11 +18,10 @@ from dev.adopt.steps import steps
 from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
 from tests.existing.database import STATES, create
 from tests.existing.installation import adopt, drop
-from tests.support.gateway import running_gateway
+from tests.support.gateway import SECRET_KEY, running_gateway
 from tests.support.keys import Keys
 from tests.support.postgres import MIGRATIONS, ROOT, Postgres
 from tests.support.postgrest import running_postgrest
-from tests.support.stack import SECRET_KEY
 
 NPX = """#!/bin/sh
 echo "$*" >> "$CALLS"
@@ -84,8 +84,8 @@ def test_a_products_database_is_refused_before_the_cli_is_called(
 
 
 def test_the_data_api_tells_the_same(postgres: Postgres, database: str) -> None:
-    created = {"new": lambda: postgres.create(database)}
-    created |= {state: lambda state=state: create(postgres, database, state) for state in STATES}
+    created: dict[str, Callable[[], object]] = {"new": partial(postgres.create, database)}
+    created |= {state: partial(create, postgres, database, state) for state in STATES}
     expected = {"new": False, **dict.fromkeys(STATES, True)}
     for name, make in created.items():
         make()

@@ -419,7 +419,7 @@ class TestCallsOfTheClient:
 
     def test_playground_with_its_own_prompt_is_the_old_functions(self, world: World) -> None:
         person = world.person()
-        call = {
+        call: dict[str, Any] = {
             "message": "Hello.",
             "model_variant": "some/model",
             "prompt_template_id": str(uuid4()),
@@ -434,7 +434,8 @@ class TestCallsOfTheClient:
     def test_person_who_is_not_moved_is_answered_as_before(self, world: World) -> None:
         world.traffic(is_on=False)
         person = world.person()
-        for call in ({"message": "Hello.", "scene_generation": True}, OPENING):
+        asked: dict[str, Any] = {"message": "Hello.", "scene_generation": True}
+        for call in (asked, OPENING):
             assert world.call(person, **call).json()["response"].startswith("Old reply")
         world.call(person, message=WHOLE_TALK, scene_generation=True)
         assert world.stored(person) == ["Old reply 1.", "Old reply 2.", "Old reply 3."]

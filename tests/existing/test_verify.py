@@ -26,7 +26,13 @@ def judged(connection: Connection) -> dict[str, tuple[str, str]]:
     assert row
     facts: dict[str, Any] = row["facts"]
     checks = check_facts(facts, {}, {"20260101000100": ""}, is_local=False)
-    names = ("adoption", "the product's tables", "messages", "row level security", "policies")
+    names: tuple[str, ...] = (
+        "adoption",
+        "the product's tables",
+        "messages",
+        "row level security",
+        "policies",
+    )
     names += ("changes of messages",)
     return {check.name: (check.state, check.found) for check in checks if check.name in names}
 

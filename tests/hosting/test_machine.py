@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from health_check.registration import MAX_BODY_BYTES
 from roleplay_chat.settings import Settings as RoleplayChat
@@ -242,14 +242,14 @@ class TestCaddy:
 def test_yaml_has_no_key_twice() -> None:
     """A later key would replace an earlier one without a word."""
 
-    class Strict(yaml.SafeLoader):
+    class Strict(yaml.SafeLoader):  # type: ignore[misc]
         pass
 
     def mapping(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [loader.construct_object(key) for key, _ in node.value if key.tag != MERGE]  # type: ignore[no-untyped-call]
+        keys = [loader.construct_object(key) for key, _ in node.value if key.tag != MERGE]
         assert len(keys) == len(set(map(str, keys))), keys
         loader.flatten_mapping(node)
-        return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+        return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
     Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     for path in [*DEPLOY.rglob("*.yaml")]:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.hosting.files import CONTAINERS, DEPLOY, documents
@@ -37,7 +37,12 @@ def test_files_are_valid() -> None:
 
 
 def test_mistakes_are_found() -> None:
-    for change in ({"kill_timeout": "301s"}, {"kill_timeout": 210}, {"enviroment": {}}):
+    changes: list[dict[str, Any]] = [
+        {"kill_timeout": "301s"},
+        {"kill_timeout": 210},
+        {"enviroment": {}},
+    ]
+    for change in changes:
         with pytest.raises(jsonschema.ValidationError):
             validate("fly", fly(FLY[0]) | change)
     for change in ({"maxShutdownDelaySeconds": 301}, {"healthcheckPath": "/"}, {"type": "job"}):

@@ -351,7 +351,7 @@ class TestProvidersFromABrowser:
         self, stack: Stack, api: httpx.Client, elsewhere: Upstream, task: str, more: dict[str, Any]
     ) -> None:
         hook = {"url": "https://pods.example", "secret_name": "Pods_API_KEY"}
-        second = {"secret_name": "Second_API_KEY", "options": {"wake": hook}}
+        second: dict[str, Any] = {"secret_name": "Second_API_KEY", "options": {"wake": hook}}
         stack.add_worker("second", "https://second.example", **second)
         own = self.add(stack, api, elsewhere.url, task, **more)
         user = stack.user()
@@ -637,7 +637,9 @@ class TestWorkerAddress:
             if 0 <= int(end) + step < 2**network.max_prefixlen
         ]
         edges = [ip if ip.version == 4 or int(ip) >= 2**32 else ip_address("::1") for ip in edges]
-        some = [IPv4Address(random.getrandbits(32)) for _ in range(500)]
+        some: list[IPv4Address | IPv6Address] = [
+            IPv4Address(random.getrandbits(32)) for _ in range(500)
+        ]
         some += [IPv6Address(random.getrandbits(128)) for _ in range(200)]
         some += [IPv6Address(2**125 + random.getrandbits(125)) for _ in range(500)]
         known = [ip_address(one) for one in (*addresses.NOT_PUBLIC, *addresses.ARE_PUBLIC)]

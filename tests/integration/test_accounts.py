@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -199,9 +200,9 @@ def test_nothing_is_changed_through_the_data_api(
         for row in granted:
             path, change = f"/{row['table']}", dict.fromkeys(row["columns"][:1])
             answer = {
-                "insert": lambda path=path: api.post(path, json={}),
-                "update": lambda path=path, change=change: api.patch(path, json=change),
-                "delete": lambda path=path: api.delete(path),
+                "insert": partial(api.post, path, json={}),
+                "update": partial(api.patch, path, json=change),
+                "delete": partial(api.delete, path),
             }[row["command"]]()
             status = 401 if befall is marked_as_deleted else 403
             code = (answer.status_code, answer.json()["code"])

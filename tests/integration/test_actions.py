@@ -86,14 +86,17 @@ class TestRegenerate:
 
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
     def test_message_of_the_persons_is_no_reply(self, dialog: Dialog, action: str) -> None:
-        asked = {"conversation_id": str(dialog.id), "message_id": dialog.message("One")}
+        asked: dict[str, Any] = {
+            "conversation_id": str(dialog.id),
+            "message_id": dialog.message("One"),
+        }
         refused(dialog.request(action=action, **asked), 409, f"nothing_to_{action}")
 
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
     def test_message_of_elsewhere_is_not_found(self, dialog: Dialog, action: str) -> None:
         elsewhere = Dialog(dialog.stack, "Hello", "Hm")
         for message_id in (elsewhere.message("Hm"), str(uuid4())):
-            asked = {"conversation_id": str(dialog.id), "message_id": message_id}
+            asked: dict[str, Any] = {"conversation_id": str(dialog.id), "message_id": message_id}
             refused(dialog.request(action=action, **asked), 404, "message_not_found")
 
 
@@ -275,7 +278,11 @@ class TestDelete:
     def test_repeated_request_is_told_that_its_reply_was_deleted(self, stack: Stack) -> None:
         dialog = Dialog(stack)
         stack.upstream.enqueue(text("Hm"))
-        asked = {"conversation_id": str(dialog.id), "message": "Hi", "client_message_id": "once"}
+        asked: dict[str, Any] = {
+            "conversation_id": str(dialog.id),
+            "message": "Hi",
+            "client_message_id": "once",
+        }
         assert dialog.request(**asked).status_code == 200
         dialog.do("delete", "Hm")
 

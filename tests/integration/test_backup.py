@@ -128,7 +128,8 @@ class Service:
 def bring_back(
     postgres: Postgres, name: str, path: Path, **changes: Any
 ) -> tuple[Service, list[str]]:
-    service, told = Service(postgres, name), []
+    service = Service(postgres, name)
+    told: list[str] = []
     given: dict[str, Any] = {"pictures": service, "accounts": service} | changes
     with migrate.connect(postgres.dsn(name)) as connection:
         restore(
@@ -506,7 +507,7 @@ class TestBackup:
 def test_adopted_installation_backs_up_what_is_ours(
     postgres: Postgres, tmp_path: Path, state: str
 ) -> None:
-    path, told = tmp_path / "adopted.zip", []
+    path = tmp_path / "adopted.zip"
     with existing_database(postgres, state, ("rows", "more_rows")) as name:
         adopt(postgres, name)
         url = {"DATABASE_URL": postgres.dsn(name)}
@@ -528,4 +529,3 @@ def test_adopted_installation_backs_up_what_is_ours(
             assert contents(db) == before
     with database(postgres) as name, pytest.raises(BackupError, match="make adopt"):
         bring_back(postgres, name, path)
-    del told

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from psycopg import Rollback
 from psycopg.types.json import Jsonb
 
 from roleplay_chat import turn_store
@@ -42,7 +41,7 @@ class Instance:
         self.bytes = 0
         """What the database sent for it."""
 
-    def begin(self, message: str = "And now?", **more: Any) -> dict[str, Any]:
+    def begin(self, message: str | None = "And now?", **more: Any) -> dict[str, Any]:
         """Begin a turn; its rows with the whole history, compared with what it would be without the
         copy."""
         parameters = {"p_action": "send", "p_message": message} | more
@@ -52,7 +51,7 @@ class Instance:
         self.bytes = len(json.dumps(begun, ensure_ascii=False).encode())
         self.read = begun["history"]["content"]
         self._copy = complete(begun, self._copy)
-        same = (
+        same: tuple[str, ...] = (
             "history",
             "is_cut",
             "preceding",
@@ -81,7 +80,7 @@ class Instance:
 
     def turn(
         self,
-        message: str = "And now?",
+        message: str | None = "And now?",
         reply: str = "Now this.",
         end: Mapping[str, Any] | None = None,
         **more: Any,
@@ -100,12 +99,11 @@ class Instance:
 
     def _fresh(self, parameters: dict[str, Any]) -> dict[str, Any]:
         begun: dict[str, Any] = {}
-        with self._stack.db.transaction():
+        with self._stack.db.transaction(force_rollback=True):
             begun |= self._call(parameters)
             if begun["outcome"] != "started":
                 raise Refused(begun["outcome"])
             complete(begun, CachedTurn())
-            raise Rollback
         return begun
 
     def _call(self, parameters: dict[str, Any]) -> dict[str, Any]:

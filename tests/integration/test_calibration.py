@@ -118,7 +118,7 @@ class TestTurn:
         talk.stack.upstream.enqueue(text("Yes.", usage=used(2000)))
         talk.reply(LONG)
         turn = talk.stack.one("select id from turns")["id"]
-        call = {"provider": "openrouter", "model_key": VENICE, "outcome": "ok"}
+        call: dict[str, Any] = {"provider": "openrouter", "model_key": VENICE, "outcome": "ok"}
         call |= {"prompt_tokens": 1, "estimate": {"latin": 1000, "other": 0}}
         before = learnt(talk.stack)
         talk.stack.db.execute(

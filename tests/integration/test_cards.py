@@ -545,7 +545,11 @@ class TestGreeting:
     def test_opens_the_conversation_without_a_model(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
-        asked = {"conversation_id": str(conversation), "kickoff": True, "client_message_id": "one"}
+        asked: dict[str, Any] = {
+            "conversation_id": str(conversation),
+            "kickoff": True,
+            "client_message_id": "one",
+        }
 
         body = stack.chat(user, **asked).json()
         again = stack.chat(user, **asked).json()
@@ -590,7 +594,7 @@ class TestGreeting:
     def test_one_that_is_not_there_is_refused_and_the_turn_closed(self, stack: Stack) -> None:
         user = stack.user()
         conversation = met(stack, user, "cook_v3")
-        asked = {"conversation_id": str(conversation), "kickoff": True}
+        asked: dict[str, Any] = {"conversation_id": str(conversation), "kickoff": True}
 
         answer = stack.chat(user, greeting=7, **asked)
 

@@ -108,9 +108,11 @@ def read(stack: Stack, user: User | None, path: str) -> bytes | str:
     return answer.content if answer.is_success else str(answer.json()["error"])
 
 
-def upload(stack: Stack, user: User | None, path: str, raw: bytes = FLAG, **headers: str) -> str:
+def upload(
+    stack: Stack, user: User | None, path: str, raw: bytes = FLAG, kind: str = "image/webp"
+) -> str:
     with storage(stack, user) as client:
-        sent = {"Content-Type": "image/webp"} | headers
+        sent = {"Content-Type": kind}
         return str(client.post(f"/{BUCKET}/{path}", content=raw, headers=sent).json().get("error"))
 
 
@@ -317,7 +319,7 @@ class TestWhoSeesIt:
         query = "select public.reserve_portrait(%s, %s) ->> 'path' as path"
         path = stack.one(query, owner.id, character)["path"]
         assert upload(stack, stranger, path) == "Unauthorized"
-        assert upload(stack, owner, path, **{"Content-Type": "text/html"}) == "invalid_mime_type"
+        assert upload(stack, owner, path, kind="text/html") == "invalid_mime_type"
         assert upload(stack, owner, path, bytes(2**21 + 1)) == "Payload too large"
         stack.db.execute("update private.portraits_to_remove set due_at = now()")
         assert upload(stack, owner, path) == "Unauthorized"

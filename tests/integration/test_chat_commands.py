@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -172,7 +173,9 @@ def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:
 
 def test_why_prints_no_codes_of_the_terminal(terminal: Terminal) -> None:
     hostile = "\x1b[2J\x1b[31m" + "x" * 500
-    book = {"entries": [{"keys": ["harbour", hostile], "name": 5}, {"keys": [hostile]}]}
+    book: dict[str, Any] = {
+        "entries": [{"keys": ["harbour", hostile], "name": 5}, {"keys": [hostile]}]
+    }
     for entry in book["entries"]:
         entry |= {"constant": True, "content": hostile}
     terminal.stack.db.execute(

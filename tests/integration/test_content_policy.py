@@ -14,7 +14,7 @@ from roleplay_chat.lorebook.matching import match_entries
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Passage, PromptReading
 from roleplay_chat.turn_screen import FIRMER
-from tests.support.answers import abort, error, stall, stream, text
+from tests.support.answers import Part, abort, error, stall, stream, text
 from tests.support.content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults, with_character
 from tests.support.odd_rows import ODD, altered
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing
@@ -414,10 +414,15 @@ class TestEveryPrompt:
         self, talk: Talk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         judged: list[Sequence[Passage]] = []
+
+        def noted(passages: Sequence[Passage]) -> PromptReading:
+            judged.append(passages)
+            return PromptReading(passages)
+
         talk.stack.function_url("roleplay_chat")
         monkeypatch.setattr(
             "roleplay_chat.turn_screen.PromptReading",
-            lambda passages: judged.append(passages) or PromptReading(passages),
+            noted,
         )
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(failing(503), text(PLAIN))
@@ -581,7 +586,13 @@ class TestReply:
 
     def test_stream_ends_with_an_error_and_the_upstream_is_closed(self, talk: Talk) -> None:
         gate = Gate()
-        parts = [" It is", " a sexual", " scene.", " The kettle hisses. It does.", stall()]
+        parts: list[Part] = [
+            " It is",
+            " a sexual",
+            " scene.",
+            " The kettle hisses. It does.",
+            stall(),
+        ]
         talk.stack.upstream.enqueue(stream([MINOR, gate, *parts]))
 
         with talk.streaming("Hello") as events:
@@ -600,7 +611,7 @@ class TestReply:
     def test_words_that_look_like_it_wait_and_then_come(self, talk: Talk) -> None:
         among_adults(talk)
         shown_first, gate = Gate(), Gate()
-        parts = ["Now.", shown_first, " A 12 year old", gate, " whisky."]
+        parts: list[Part] = ["Now.", shown_first, " A 12 year old", gate, " whisky."]
         talk.stack.upstream.enqueue(stream(parts))
 
         with talk.streaming("Hello", content_tier="nsfw") as received:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.answers import chunk, error, hang_up, stream, text
+from tests.support.answers import Part, chunk, error, hang_up, stream, text
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk
 from tests.support.waiting import Gate
 
@@ -111,7 +111,7 @@ def test_refusal_is_one_when_the_connection_breaks_after_it(talk: Talk) -> None:
 
 def test_words_that_only_begin_like_it_are_shown_as_soon_as_that_is_clear(talk: Talk) -> None:
     gate = Gate()
-    said = ["I'm sorry, but ", "I can't help ", "you, traveller.", gate, " Sit."]
+    said: list[Part] = ["I'm sorry, but ", "I can't help ", "you, traveller.", gate, " Sit."]
     talk.stack.upstream.enqueue(stream(said))
 
     with talk.streaming() as events:

@@ -142,7 +142,7 @@ class TestTurns:
 
     def test_hidden_reply_is_not_continued(self, dialog: Dialog) -> None:
         dialog.do("hide", "Four")
-        body = {"action": "continue", "message_id": dialog.message("Four")}
+        body: dict[str, Any] = {"action": "continue", "message_id": dialog.message("Four")}
         answer = dialog.request(conversation_id=str(dialog.id), **body)
         refused(answer, 409, "nothing_to_continue")
 

@@ -610,7 +610,10 @@ class TestActions:
         self, stack: Stack, user: User, limits: dict[str, Any]
     ) -> None:
         stack.configure(limits=limits)
-        body = {"action": "import_card", "card": {"name": "Vera", "personality": "Dry."}}
+        body: dict[str, Any] = {
+            "action": "import_card",
+            "card": {"name": "Vera", "personality": "Dry."},
+        }
         assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
 
     @pytest.mark.parametrize(
@@ -638,7 +641,10 @@ class TestActions:
 
     def test_days_have_a_limit_where_the_settings_name_none(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"imports_per_minute": None}})
-        body = {"action": "import_card", "card": {"name": "Vera", "personality": "Dry."}}
+        body: dict[str, Any] = {
+            "action": "import_card",
+            "card": {"name": "Vera", "personality": "Dry."},
+        }
         assert stack.chat(user, **body).status_code == 200
         stack.db.execute("update private.counters set on_day = 200 where kind = 'imports'")
         limited(stack.chat(user, **body))
@@ -812,7 +818,7 @@ class TestRows:
         user = stack.user()
         row, text = self.row(stack, user, table), "name" if table == "characters" else "content"
         ids = [str(stack.insert(table, **row | {text: str(n)})) for n in range(3)]
-        statuses = []
+        statuses: list[int] = []
         with stack.data_api(user) as api:
             for changed in (ids, ids[:1], ids[:1], ids[:1]):
                 its = {"id": f"in.({','.join(changed)})"}
@@ -862,7 +868,7 @@ class TestRows:
     def test_book_of_small_values_has_an_end(self, stack: Stack, entries: int, fits: bool) -> None:
         """They are read in every turn, while others wait."""
         user = stack.user()
-        book = {"character_book": {"entries": [{}] * entries}}
+        book: dict[str, Any] = {"character_book": {"entries": [{}] * entries}}
         row = self.row(stack, user, "characters")
         assert self.post(stack, user, "characters", row | book).status_code == (
             201 if fits else 400
@@ -892,7 +898,10 @@ class TestRows:
         stack.configure(limits={"default": {"rows_per_minute": 0, "rows_per_day": 0}})
         user = stack.user()
         assert say(stack, user).status_code == 200
-        card = {"action": "import_card", "card": {"name": "Vera", "personality": "Dry."}}
+        card: dict[str, Any] = {
+            "action": "import_card",
+            "card": {"name": "Vera", "personality": "Dry."},
+        }
         assert stack.chat(user, **card).status_code == 200
         with stack.data_api(key=SECRET_KEY) as service:
             rows = [{"user_id": str(user.id), "name": "n"}] * 100

@@ -290,7 +290,7 @@ class TestLate:
         assert long.log[-1]["changed"] is False
 
     def test_call_that_got_no_answer_changes_nothing_twice(self, long: Talk) -> None:
-        turn = {"user_id": long.user.id, "conversation_id": long.conversation}
+        turn: dict[str, Any] = {"user_id": long.user.id, "conversation_id": long.conversation}
         turn |= {"task": "roleplay", "action": "send", "status": "complete"}
         turn_id = long.stack.insert(
             "turns", **turn, lease_expires_at="2026-01-01", finished_at="2026-01-01"

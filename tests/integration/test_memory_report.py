@@ -192,7 +192,7 @@ class TestWorld:
             )
             script = Script({1: (NAME, 0)}, {}, {}, {})
             life = await world.live(function, LARGE, script, turns=5, checks=[5])
-            return tuple(life.checks[5].important)
+            return life.checks[5].important
 
         assert run(db, measure) == (0, 1)
 

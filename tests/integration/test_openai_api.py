@@ -410,7 +410,12 @@ class TestParameters:
 
     def test_unknown_ones_are_ignored(self, stack: Stack, program: Program) -> None:
         stack.upstream.enqueue(text("Sit."))
-        more = {"user": "u", "store": True, "foo": [1], "parallel_tool_calls": False}
+        more: dict[str, Any] = {
+            "user": "u",
+            "store": True,
+            "foo": [1],
+            "parallel_tool_calls": False,
+        }
         assert program.complete(**more, tools=[], n=1, logprobs=False).status_code == 200
         assert not {"foo", "user_", "store", "tools"} & sent(stack).keys()
 

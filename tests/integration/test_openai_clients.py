@@ -54,9 +54,9 @@ class TestPython:
     def test_stream(self, stack: Stack, client: openai.OpenAI) -> None:
         stack.upstream.enqueue(stream(["Good ", "evening."]))
         chunks = list(
-            client.chat.completions.create(
+            client.chat.completions.create(  # type: ignore[call-overload]
                 model=MARA,
-                messages=HELLO,  # type: ignore[arg-type]
+                messages=HELLO,
                 stream=True,
                 stream_options={"include_usage": True},
             )
@@ -87,7 +87,7 @@ class TestPython:
 
     def test_errors_are_of_their_kinds(self, stack: Stack, client: openai.OpenAI) -> None:
         def ask(model: str = MARA, **more: Any) -> None:
-            client.chat.completions.create(model=model, messages=HELLO, **more)  # type: ignore[call-overload]
+            client.chat.completions.create(model=model, messages=HELLO, **more)  # type: ignore[arg-type]
 
         with pytest.raises(openai.NotFoundError) as missing:
             ask("gpt-4o")

@@ -71,7 +71,7 @@ class Fuzz:
             suppress_health_check=list(HealthCheck),
         )
         @given(st.one_of(*(SCHEMA[path][method].as_strategy(mode) for mode in modes)), self.real)
-        def send(case: schemathesis.Case, real: dict[str, Any]) -> None:
+        def send(case: schemathesis.Case[Any], real: dict[str, Any]) -> None:
             if isinstance(case.body, dict):
                 case.body = case.body | real
             statuses[self.send(case).status_code] += 1
@@ -79,7 +79,7 @@ class Fuzz:
         send()
         return statuses
 
-    def send(self, case: schemathesis.Case) -> schemathesis.Response:
+    def send(self, case: schemathesis.Case[Any]) -> schemathesis.Response:
         """The response, which must be a described one."""
         answer = case.call(self.url, self.session, headers=dict(self.headers))
         case.validate_response(answer, checks=CHECKS)
@@ -88,9 +88,9 @@ class Fuzz:
         return answer
 
 
-def chat(body: Mapping[str, Any]) -> schemathesis.Case:
+def chat(body: Mapping[str, Any]) -> schemathesis.Case[Any]:
     """A request with this body and without credentials."""
-    return SCHEMA[CHAT]["post"].Case(body=body, media_type="application/json")
+    return SCHEMA[CHAT]["post"].Case(body=dict(body), media_type="application/json")
 
 
 def check_events(stream: str) -> None:

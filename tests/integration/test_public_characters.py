@@ -13,7 +13,7 @@ from tests.support.public_characters import admin, block, call, public, report, 
 from tests.support.stack import Stack, User
 
 pytestmark = pytest.mark.installations
-ADULT = {"content_rating": "nsfw", "age": 30}
+ADULT: dict[str, Any] = {"content_rating": "nsfw", "age": 30}
 
 
 def dated(stack: Stack, character: UUID, when: str) -> None:
@@ -339,8 +339,8 @@ class TestBlockedAuthors:
         played = own_conversation(stack, user)
         answer = say(stack, user, played, user_character_id=str(vera))
         assert answer == (404, "persona_not_found")
-        answer = stack.chat(user, action="import_chat", chat="", character_id=str(vera))
-        assert answer.status_code != 200
+        imported = stack.chat(user, action="import_chat", chat="", character_id=str(vera))
+        assert imported.status_code != 200
 
     @pytest.mark.own_tables("its policy lets people choose any character: the turn refuses it")
     def test_the_data_api_refuses_the_conversation(self, stack: Stack) -> None:

@@ -17,7 +17,7 @@ from tests.support.plans import explained, nodes
 from tests.support.postgres import OWNER, ROOT, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import VENICE, Talk
-from tests.support.upstream import Exchange
+from tests.support.upstream import Answer, Exchange
 from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.installations
@@ -170,7 +170,7 @@ def test_a_message_about_nothing_recalls_nothing(long: Talk, message: str) -> No
     ],
 )
 def test_without_an_embedding_words_alone_find(
-    long: Talk, trouble: object, monkeypatch: pytest.MonkeyPatch
+    long: Talk, trouble: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded(long)
     monkeypatch.setattr(embedder, "QUERY_SECONDS", 0.3)

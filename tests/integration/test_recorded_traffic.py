@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -50,13 +49,13 @@ def check(name: str, body: Any) -> None:
 
 
 @pytest.fixture
-def done(talk: Talk) -> Iterator[dict[str, Any]]:
+def done(talk: Talk) -> dict[str, Any]:
     """The answer to a turn."""
     talk.stack.upstream.enqueue(text("Good evening."))
     talk.stack.gateway.delete_user = lambda user_id: 200
     answer = talk.say(client_message_id="one")
     assert answer.status_code == 200
-    return answer.json()  # type: ignore[return-value]
+    return dict(answer.json())
 
 
 class TestTurns:

@@ -220,7 +220,11 @@ class TestAfterwards:
         talk.stack.upstream.always(text("Once there was a king"))
         talk.reply("Tell me a story.")
         talk.stack.upstream.always(text(" who had a dog."))
-        asked = {"action": "continue", "message": None, "client_message_id": "again"}
+        asked: dict[str, Any] = {
+            "action": "continue",
+            "message": None,
+            "client_message_id": "again",
+        }
         told = [talk.stream(**asked) for _ in range(2)]
         wait_until(talk.stack._is_quiet, "the function to be idle")
         with coming_back(talk, f"{told[0][-1].data['turn_id']}/1.4") as response:
@@ -304,7 +308,8 @@ class TestOthers:
 
     @pytest.mark.parametrize("event_id", ["7", "x/1.0", UNKNOWN, f"{UNKNOWN}/1", "é"])
     def test_id_of_something_else_is_ignored(self, talk: Talk, event_id: str) -> None:
-        headers = {**talk.user.headers, "Last-Event-ID": event_id.encode()}
+        sent = talk.user.headers | {"Last-Event-ID": event_id}
+        headers = {name.encode(): value.encode() for name, value in sent.items()}
         answer = patient.get(talk.stack.function_url("roleplay_chat"), headers=headers)
         assert answer.json()["status"] == "ok"
 

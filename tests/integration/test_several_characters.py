@@ -38,7 +38,7 @@ class Company:
         self.ids[name if name not in self.ids else f"{name} {len(self.ids)}"] = str(character)
         return str(character)
 
-    def who(self, message: str = "And?", **body: Any) -> str:
+    def who(self, message: str | None = "And?", **body: Any) -> str:
         """The name of the speaker, which the response and the stored message must agree on."""
         self.stack.upstream.enqueue(text("Sit."))
         answer = self.talk.reply(message, **body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
@@ -274,6 +275,10 @@ class TestLoad:
         for name, server in one_slot_each.items():
             server.always(held(gates[name], text(f"I am {name}.")))
         stack.upstream.always(text("From OpenRouter."))
+
+        def reached(number: int) -> bool:
+            return sum(len(s.calls) for s in one_slot_each.values()) == number + 1
+
         answers: list[dict[str, Any]] = []
         threads = []
         for number in range(3):  # All prefer the same worker.
@@ -282,7 +287,7 @@ class TestLoad:
             thread.start()
             threads.append(thread)
             wait_until(
-                lambda n=number: sum(len(s.calls) for s in one_slot_each.values()) == n + 1,
+                partial(reached, number),
                 "the turn to reach a worker",
             )
         another = stack.user()

@@ -494,7 +494,11 @@ class TestActions:
         """It is rejected before anything happens, so the client still has the text."""
         user = stack.user()
         conversation = stack.conversation(user)
-        body = {"conversation_id": str(conversation), "kickoff": True, "message": "Hello"}
+        body: dict[str, Any] = {
+            "conversation_id": str(conversation),
+            "kickoff": True,
+            "message": "Hello",
+        }
         answer = stack.chat(user, **body)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
         assert (stack.all("select from turns"), stack.said(conversation)) == ([], [])
@@ -706,7 +710,7 @@ class TestOneBadRow:
         with caplog.at_level("ERROR", "roleplay_chat"):
             self.answered(stack)
         (line,) = [line for line in caplog.records if "number" in line.message]
-        assert line.fields["where"] == [f"openrouter:{DOLPHIN}: prompt_usd_per_1k"]
+        assert vars(line)["fields"]["where"] == [f"openrouter:{DOLPHIN}: prompt_usd_per_1k"]
 
     @pytest.mark.parametrize("value", [*ODD, '"x"', "null", "[]", '[["a"]]'])
     @pytest.mark.parametrize("key", ["chatWorker", "chatWorkerUrl", "workerHealthCache", "workers"])

@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.installations, pytest.mark.usefixtures("one_day")]
 
-PAID = {
+PAID: dict[str, Any] = {
     "provider": "openrouter",
     "model_key": "m",
     "outcome": "ok",

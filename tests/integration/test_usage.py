@@ -19,6 +19,7 @@ from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import (
     DONE,
     KEEP_ALIVE,
+    Part,
     abort,
     chunk,
     error,
@@ -180,8 +181,8 @@ class TestRollUps:
         for days in (40, 39, 7, 1):
             event(noon(days))
         assert due(stack)["roll_up"]["found"] == {"days": 4}
-        days = [row["day"] for row in stack.all("select day from usage_daily order by day")]
-        assert days == [noon(number).date() for number in (40, 39, 7, 1)]
+        stored = [row["day"] for row in stack.all("select day from usage_daily order by day")]
+        assert stored == [noon(number).date() for number in (40, 39, 7, 1)]
         # From then on only the last day, and later ones.
         assert due(stack)["roll_up"]["found"] == {"days": 1}
 
@@ -463,7 +464,13 @@ class TestEstimates:
     def test_reply_that_ends_at_a_stop_line_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update profiles set display_name = 'Ada'")
-        parts = [reasoning(WORDS), f"<think>{WORDS}</think>", WORDS, "\nAda: Thanks.", stall()]
+        parts: list[Part] = [
+            reasoning(WORDS),
+            f"<think>{WORDS}</think>",
+            WORDS,
+            "\nAda: Thanks.",
+            stall(),
+        ]
         talk.stack.upstream.enqueue(stream(parts))
         assert talk.reply()["response"] == WORDS
         heard = f"{WORDS}<think>{WORDS}</think>{WORDS}\nAda: Thanks."
@@ -830,7 +837,11 @@ class TestNumbersOfOthers:
                 **{"task": "roleplay", "action": "kickoff", "lease_expires_at": noon()},
             )
             columns = dict.fromkeys(names, number)
-            call = {"provider": "p" * 500, "model_key": "m" * 500, "outcome": "o" * 500}
+            call: dict[str, Any] = {
+                "provider": "p" * 500,
+                "model_key": "m" * 500,
+                "outcome": "o" * 500,
+            }
             call |= columns | {"first_token_ms": number, "is_estimated": number}
             call |= {"estimate": {"latin": 1000, "other": number}}
             columns |= dict.fromkeys(("model_used", "finish_reason", "error_code"), "x" * 5_000)

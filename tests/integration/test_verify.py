@@ -696,7 +696,7 @@ def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
     ],
 )
 def test_step_that_does_not_end(begun_at: str, done_at: str | None, state: list[str]) -> None:
-    step = {"begun_at": begun_at, "done_at": done_at, "found": {}, "error": None}
+    step: dict[str, Any] = {"begun_at": begun_at, "done_at": done_at, "found": {}, "error": None}
     assert [found for found, _ in judged("step roll_up", steps={"roll_up": step})] == state
 
 

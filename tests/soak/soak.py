@@ -24,7 +24,7 @@ from random import Random
 from typing import Any
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from tests.soak.instances import Instances
 from tests.soak.shapes import TAG, Weather, words

@@ -81,7 +81,14 @@ class EdgeFunction:
 def serve_edge(function: str, env: Mapping[str, str]) -> Iterator[EdgeFunction]:
     """Serves supabase/functions/<function>/index.ts with this environment and no other."""
     port = free_port()
-    command = [find_deno(), "run", "--no-prompt", "--no-remote", "--no-npm", "--allow-env"]
+    command: list[str | Path] = [
+        find_deno(),
+        "run",
+        "--no-prompt",
+        "--no-remote",
+        "--no-npm",
+        "--allow-env",
+    ]
     command += [f"--allow-read={FUNCTIONS}", "--allow-net=127.0.0.1", RUNTIME]
     command += [(FUNCTIONS / function / "index.ts").as_uri()]
     address = {"DENO_SERVE_ADDRESS": f"tcp:127.0.0.1:{port}"}

@@ -11,6 +11,7 @@ from uuid import UUID
 from roleplay_chat.memory.answer import parse
 from roleplay_chat.memory.batches import Batch
 from roleplay_chat.memory.result import to_save
+from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.rows import BegunTurn, MessageRow
 from tests.support.notes import prompts
 from tests.support.stack import DEMO_CHARACTER
@@ -122,7 +123,7 @@ def noted_by_model(
     )
     answer = parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
     assert answer is not None
-    return to_save(Batch(rows, covered), answer, begun, {"user": person, "char": "Mara"})
+    return to_save(Batch(rows, covered), answer, begun, Macros({"user": person, "char": "Mara"}))
 
 
 def step(

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from roleplay_chat.memory.batches import Batch
 from roleplay_chat.memory.request import build_request
+from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.rows import BegunTurn, FactRow, MessageRow
 
-NAMES = {"user": "Ada", "char": "Mara"}
+NAMES = Macros({"user": "Ada", "char": "Mara"})
 MESSAGES = [
     (10, "I have moved at last. Oslo is my home now."),
     (12, "And the dog?"),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
-from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from tests.support import patient
 from tests.support.working_copy import WorkingCopy
@@ -227,3 +227,10 @@ def operator(copy: WorkingCopy, method: str, path: str, body: Any) -> None:
     headers = {"apikey": env["SUPABASE_SECRET_KEY"]}
     answer = patient.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)
     assert answer.is_success, answer.text
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that a request carries."""
+    body = request.post_data_json
+    assert isinstance(body, dict)
+    return body

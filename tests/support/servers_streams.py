@@ -83,7 +83,7 @@ BYTES = b"".join(
         b"[DONE]",
     )
 )
-COMPLETION = {
+COMPLETION: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "choices": [
@@ -237,7 +237,7 @@ SHAPES: dict[str, Shape] = {
         "its chunks have `message` with the text so far beside `delta`",
         framed(
             *WHOLE[:-2],
-            json.dumps({"choices": [{**COMPLETION["choices"][0], "delta": {}}]}),  # type: ignore[index]
+            json.dumps({"choices": [{**COMPLETION["choices"][0], "delta": {}}]}),
             DONE,
         ),
     ),
@@ -327,48 +327,48 @@ class Reason:
     source: str
 
 
+_WORDS: tuple[tuple[Meaning, str, str], ...] = (
+    ("whole", "OpenAI, vLLM, llama.cpp and others", "stop tool_calls function_call"),
+    ("whole", "TGI", "eos_token stop_sequence"),
+    ("whole", "gateways, by docs.rs/openai-interface", "eos"),
+    ("whole", "Anthropic behind a gateway", "end_turn tool_use"),
+    ("whole", "Gemini", "STOP FINISH_REASON_STOP FinishReason.STOP"),
+    ("whole", "Cohere", "COMPLETE STOP_SEQUENCE"),
+    ("whole", "LM Studio", "eosFound stopStringFound toolCalls"),
+    ("whole", "llama.cpp's own protocol", "word"),
+    ("length", "OpenAI and others", "length"),
+    ("length", "Anthropic behind a gateway", "max_tokens model_context_window_exceeded"),
+    ("length", "Gemini", "MAX_TOKENS FINISH_REASON_MAX_TOKENS FinishReason.MAX_TOKENS"),
+    ("length", "Mistral", "model_length"),
+    ("length", "LM Studio", "maxPredictedTokensReached contextLengthReached"),
+    ("length", "llama.cpp's own protocol", "limit"),
+    ("length", "Cohere", "ERROR_LIMIT"),
+    ("length", "others", "max_length max_new_tokens max_output_tokens"),
+    ("refused", "OpenAI, Azure, DeepSeek", "content_filter"),
+    (
+        "refused",
+        "Gemini",
+        "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR",
+    ),
+    ("refused", "Gemini's gateway", "content_filter:SAFETY"),
+    ("refused", "GLM", "sensitive"),
+    ("refused", "Anthropic, Bedrock", "refusal guardrail_intervened"),
+    ("refused", "Cohere", "ERROR_TOXIC"),
+    ("failed", "OpenRouter, Mistral", "error ERROR"),
+    ("unfinished", "KoboldCpp", "null"),
+    ("unfinished", "Gemini", "FINISH_REASON_UNSPECIFIED"),
+    ("unfinished", "a client's absent value as text", "None undefined"),
+    ("cut_off", "vLLM (github.com/vllm-project/vllm/issues/57082), SGLang", "abort"),
+    ("cut_off", "DeepSeek", "insufficient_system_resource"),
+    ("cut_off", "GLM", "network_error"),
+    ("cut_off", "gateways", "cancelled canceled timeout aborted incomplete interrupted"),
+    ("cut_off", "Gemini", "OTHER MALFORMED_FUNCTION_CALL"),
+    ("cut_off", "LM Studio", "userStopped modelUnloaded failed"),
+    ("cut_off", "Cohere", "USER_CANCEL"),
+)
+"""What finish reasons mean, with where they are from."""
 REASONS = tuple(
-    Reason(word, meaning, source)
-    for meaning, source, words in (
-        ("whole", "OpenAI, vLLM, llama.cpp and others", "stop tool_calls function_call"),
-        ("whole", "TGI", "eos_token stop_sequence"),
-        ("whole", "gateways, by docs.rs/openai-interface", "eos"),
-        ("whole", "Anthropic behind a gateway", "end_turn tool_use"),
-        ("whole", "Gemini", "STOP FINISH_REASON_STOP FinishReason.STOP"),
-        ("whole", "Cohere", "COMPLETE STOP_SEQUENCE"),
-        ("whole", "LM Studio", "eosFound stopStringFound toolCalls"),
-        ("whole", "llama.cpp's own protocol", "word"),
-        ("length", "OpenAI and others", "length"),
-        ("length", "Anthropic behind a gateway", "max_tokens model_context_window_exceeded"),
-        ("length", "Gemini", "MAX_TOKENS FINISH_REASON_MAX_TOKENS FinishReason.MAX_TOKENS"),
-        ("length", "Mistral", "model_length"),
-        ("length", "LM Studio", "maxPredictedTokensReached contextLengthReached"),
-        ("length", "llama.cpp's own protocol", "limit"),
-        ("length", "Cohere", "ERROR_LIMIT"),
-        ("length", "others", "max_length max_new_tokens max_output_tokens"),
-        ("refused", "OpenAI, Azure, DeepSeek", "content_filter"),
-        (
-            "refused",
-            "Gemini",
-            "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR",
-        ),
-        ("refused", "Gemini's gateway", "content_filter:SAFETY"),
-        ("refused", "GLM", "sensitive"),
-        ("refused", "Anthropic, Bedrock", "refusal guardrail_intervened"),
-        ("refused", "Cohere", "ERROR_TOXIC"),
-        ("failed", "OpenRouter, Mistral", "error ERROR"),
-        ("unfinished", "KoboldCpp", "null"),
-        ("unfinished", "Gemini", "FINISH_REASON_UNSPECIFIED"),
-        ("unfinished", "a client's absent value as text", "None undefined"),
-        ("cut_off", "vLLM (github.com/vllm-project/vllm/issues/57082), SGLang", "abort"),
-        ("cut_off", "DeepSeek", "insufficient_system_resource"),
-        ("cut_off", "GLM", "network_error"),
-        ("cut_off", "gateways", "cancelled canceled timeout aborted incomplete interrupted"),
-        ("cut_off", "Gemini", "OTHER MALFORMED_FUNCTION_CALL"),
-        ("cut_off", "LM Studio", "userStopped modelUnloaded failed"),
-        ("cut_off", "Cohere", "USER_CANCEL"),
-    )
-    for word in words.split()
+    Reason(word, meaning, source) for meaning, source, words in _WORDS for word in words.split()
 )
 
 REASONING: dict[str, tuple[str, str]] = {

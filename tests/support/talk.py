@@ -111,32 +111,36 @@ class Talk:
 
     # Taking turns
 
-    def say(self, message: str = "Hello", *, url: str | None = None, **body: Any) -> httpx.Response:
+    def say(
+        self, message: str | None = "Hello", *, url: str | None = None, **body: Any
+    ) -> httpx.Response:
         """One turn as JSON."""
         answer = self.stack.chat(self.user, url=url or self.url, **self._body(message, body))
         assert CANARY not in answer.text
         return answer
 
-    def reply(self, message: str = "Hello", **body: Any) -> dict[str, Any]:
+    def reply(self, message: str | None = "Hello", **body: Any) -> dict[str, Any]:
         """One turn that must be answered."""
         answer = self.say(message, **body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def stream(self, message: str = "Hello", *, url: str | None = None, **body: Any) -> list[Event]:
+    def stream(
+        self, message: str | None = "Hello", *, url: str | None = None, **body: Any
+    ) -> list[Event]:
         """One turn as events, read to the end."""
         events = self.stack.stream(self.user, url=url or self.url, **self._body(message, body))
         assert CANARY not in str(events)
         return events
 
     @contextmanager
-    def streaming(self, message: str = "Hello", **body: Any) -> Iterator[Stream]:
+    def streaming(self, message: str | None = "Hello", **body: Any) -> Iterator[Stream]:
         """One turn as events. Leave early to disconnect."""
         with self.stack.streaming(self.user, url=self.url, **self._body(message, body)) as events:
             yield events
 
     @contextmanager
-    def asking(self, message: str = "Hello", **body: Any) -> Iterator[None]:
+    def asking(self, message: str | None = "Hello", **body: Any) -> Iterator[None]:
         """One turn as JSON by a client that disconnects without waiting for the response."""
         url = urlsplit(self.url or self.stack.function_url("roleplay_chat"))
         content = json.dumps(self._body(message, body)).encode()
@@ -176,6 +180,6 @@ class Talk:
         """The error policies of alerts in the log."""
         return [line["error_policy"] for line in self.log if line["severity"] == "ALERT"]
 
-    def _body(self, message: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _body(self, message: str | None, body: dict[str, Any]) -> dict[str, Any]:
         said = {} if body.get("action") else {"message": message}
         return {"conversation_id": str(self.conversation)} | said | body

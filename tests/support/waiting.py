@@ -18,7 +18,7 @@ PATIENCE = 90.0
 """Timeout in seconds for things that are immediate on an idle machine."""
 
 
-def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
     """Polls until the condition is true and returns its value. TimeoutError names `what`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -353,7 +353,7 @@ def test_any_object_is_understood_or_refused_with_a_sentence(body: dict[str, Any
         answer = parse_request(body, max_message_chars=MAX_CHARS)
     except ApiError as error:
         refusal = error.response("id")
-        answered = (refusal.status_code, json.loads(refusal.body)["success"])
+        answered = (refusal.status_code, json.loads(bytes(refusal.body))["success"])
     else:
         answered = (200, bool(answer.model_dump_json()))
     assert answered in [(200, True), (400, False)]

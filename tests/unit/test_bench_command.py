@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench import __main__ as command
+from bench.progress import say
+from bench.results import Results
 from tests.support.recall_costs import FOUND
 
 
@@ -16,9 +18,9 @@ from tests.support.recall_costs import FOUND
 def test_only_the_report_is_on_standard_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    def measure(*_: object, **__: object) -> command.Results:
-        command.say("recall")("1,000,000 messages, filled in 9 s")
-        return command.Results(recall=FOUND)
+    def measure(*_: object, **__: object) -> Results:
+        say("recall")("1,000,000 messages, filled in 9 s")
+        return Results(recall=FOUND)
 
     monkeypatch.setattr(command, "measure", measure)
     monkeypatch.setattr(command, "FOLDER", tmp_path)

@@ -315,7 +315,7 @@ class TestLookingBack:
     ]
     TEXTS: ClassVar[list[str]] = ["rain", "fog", "sea", "lamp", *"abcd", "x sea"]
 
-    def seen(self, **settings: int) -> list[str]:
+    def seen(self, **settings: Any) -> list[str]:
         return found(*self.TEXTS, entries=self.ENTRIES, scan_depth=1, **settings)
 
     @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ class TestLookingBack:
 
     def test_settings_may_be_extensions(self) -> None:
         extensions = {"min_activations": 2}
-        book = {"scan_depth": 1, "extensions": extensions}
+        book: dict[str, Any] = {"scan_depth": 1, "extensions": extensions}
         assert found(*self.TEXTS, entries=self.ENTRIES, **book) == ["sea", "lamp"]
 
     @pytest.mark.parametrize("value", [None, "two", -3, [], {}, True, float("inf")])
@@ -348,25 +348,25 @@ class TestLookingBack:
 
     def test_constant_entries_count(self) -> None:
         entries = [entry("always"), *self.ENTRIES]
-        book = {"scan_depth": 1, "min_activations": 2}
+        book: dict[str, Any] = {"scan_depth": 1, "min_activations": 2}
         assert found(*self.TEXTS, entries=entries, **book) == ["always", "sea"]
 
     def test_entry_with_a_depth_of_its_own_keeps_it(self) -> None:
         entries = [entry("lamp", "lamp", scan_depth=2), entry("rain", "rain")]
-        book = {"scan_depth": 1, "min_activations": 2}
+        book: dict[str, Any] = {"scan_depth": 1, "min_activations": 2}
         assert found(*self.TEXTS, entries=entries, **book) == ["rain"]
 
     def test_secondary_keys_are_looked_for_as_far(self) -> None:
         both = entry("both", "fog") | {"secondary_keys": ["rain"], "selective": True}
         without = entry("without", "fog", selectiveLogic=2)
         without |= {"secondary_keys": ["lamp"], "selective": True}
-        book = {"scan_depth": 1, "min_activations": 1}
+        book: dict[str, Any] = {"scan_depth": 1, "min_activations": 1}
         assert found(*self.TEXTS, entries=[both], **book) == ["both"]
         assert found(*self.TEXTS, entries=[without], **book) == []
 
     def test_what_is_found_may_activate_others(self) -> None:
         entries = [entry("a storm", "rain"), entry("wind", "storm")]
-        book = {"scan_depth": 1, "min_activations": 1, "recursive_scanning": True}
+        book: dict[str, Any] = {"scan_depth": 1, "min_activations": 1, "recursive_scanning": True}
         assert found(*self.TEXTS, entries=entries, **book) == ["a storm", "wind"]
 
     def test_one_of_a_group_is_enough_for_it(self) -> None:

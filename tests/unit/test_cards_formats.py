@@ -409,7 +409,9 @@ class TestLorebooks:
     )
     def test_bare_list_of_entries_is_one(self, entries: list[Any]) -> None:
         raw = b"\xef\xbb\xbf\n" + json.dumps(entries).encode()
-        wrapped = [{name: entries} for name in ("character_book", "data", "lorebook", "world_info")]
+        wrapped: list[dict[str, Any]] = [
+            {name: entries} for name in ("character_book", "data", "lorebook", "world_info")
+        ]
         wrapped += [{"spec": "lorebook_v3", "data": entries}, {"data": {"entries": entries}}]
         found = (files.read(raw).card, files.with_picture(entries).card, *wrapped)
         for book in map(lorebook_of, found):

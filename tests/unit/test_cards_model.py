@@ -249,7 +249,7 @@ class TestExport:
         assert (row, original) == before
 
     def test_character_without_a_card_is_exported_as_v3(self) -> None:
-        row = {
+        row: dict[str, Any] = {
             **dict.fromkeys(COLUMNS, ""),
             "name": "Mara",
             "first_message": "Sit.",

@@ -349,7 +349,9 @@ class TestEntries:
         assert "499 more" in warning
 
     def test_too_many_are_too_many_in_an_object_as_well(self) -> None:
-        book = {"entries": {str(number): {} for number in range(MAX_BOOK_ENTRIES + 1)}}
+        book: dict[str, Any] = {
+            "entries": {str(number): {} for number in range(MAX_BOOK_ENTRIES + 1)}
+        }
         with pytest.raises(ApiError) as caught:
             Card.parse(of_version(2, character_book=book))
         assert caught.value.status == 413

@@ -32,8 +32,10 @@ class Counting(Tokens):
 
 def history(length: int) -> list[MessageRow]:
     said = "The gulls are loud today, and the fog is thick. " * 4
-    senders = ("user", "character")
-    return [MessageRow(sender=senders[n % 2], content=said, position=n) for n in range(length)]
+    return [
+        MessageRow(sender="character" if n % 2 else "user", content=said, position=n)
+        for n in range(length)
+    ]
 
 
 def part(composition: dict[str, Any], name: str) -> int:

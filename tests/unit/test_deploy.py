@@ -259,7 +259,7 @@ def test_flags_are_gclouds(monkeypatch: pytest.MonkeyPatch) -> None:
             flags = {word.partition("=")[0] for word in command if word.startswith("--")}
             wanted.setdefault(tuple(words[:known]), set()).update(flags)
     assert len(wanted) > 8
-    for words, flags in wanted.items():
-        shown = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True)
+    for named, flags in wanted.items():
+        shown = subprocess.run([*named, "--help"], capture_output=True, text=True, check=True)
         manual = shown.stdout.replace("[no-]", "").replace("\x1b[1m", "").replace("\x1b[m", "")
-        assert {f for f in flags if f.replace("--no-cpu", "--cpu") not in manual} == set(), words
+        assert {f for f in flags if f.replace("--no-cpu", "--cpu") not in manual} == set(), named

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from edge.bounded import busy
 from edge.clients import Clients
+from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import (
@@ -255,7 +256,7 @@ class TestThread:
         monkeypatch.setattr(instance.embedder._clients, "in_thread", none_is_free)
         request = ChatRequest(message="a" * 4_000, conversation_id=CONVERSATION)
         assert asyncio.run(instance.embedder.query(request, UUID(int=1))) is None
-        assert threads == instance.asked == []
+        assert (threads, instance.asked) == ([], [])
 
     @pytest.mark.parametrize("count", [1, 8])
     def test_stored_messages(
@@ -271,7 +272,7 @@ class TestThread:
         async def embed_messages(*_: Any, **__: Any) -> list[dict[str, Any]]:
             return batches.pop(0)
 
-        monkeypatch.setattr(embedder.turn_store, "embed_messages", embed_messages)
+        monkeypatch.setattr(turn_store, "embed_messages", embed_messages)
         begun = begun_turn()
         instance.embedder.learn(begun, UUID(int=1))
         asyncio.run(instance.embedder.index(begun, None, "sfw"))
@@ -381,7 +382,7 @@ class Server:
         self._refuses: Callable[[str], bool] = lambda text: False
         self._policy = ""
         monkeypatch.setattr(embedder, "embed", self._embed)
-        monkeypatch.setattr(embedder.turn_store, "embed_messages", self._embed_messages)
+        monkeypatch.setattr(turn_store, "embed_messages", self._embed_messages)
 
     def refuses(self, words: str, policy: str) -> None:
         self._refuses, self._policy = (lambda text: words in text), policy

@@ -26,7 +26,7 @@ from roleplay_chat.screening.decision import ReplyScreen
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
-SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: ignore[arg-type]
+SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")
 
 
 def limits(timeouts: dict[str, Any]) -> Limits:
@@ -138,7 +138,7 @@ class TestShape:
     def test_prompt_that_is_too_long_beside_a_longer_reply_gets_shorter(
         self, limit: int | None
     ) -> None:
-        sizes = {"context_tokens": 32_768, "prompt_tokens": 1000}
+        sizes: dict[str, Any] = {"context_tokens": 32_768, "prompt_tokens": 1000}
         target = replace(self.TARGET, parameters={"max_tokens": 4000}, **sizes)
         failure = Failure(ERROR_POLICIES["context_too_long"], limit_tokens=limit)
         shape = RequestShape.for_target(target)

@@ -34,7 +34,7 @@ TOMAS = {
     "description": "{{char}} rows for {{user}}.",
     "age": 34,
 }
-SAID = [
+SAID: list[dict[str, Any]] = [
     {"sender": "character", "content": "Sit.", "character_id": UUID(int=1), "speaker": "Mara Voss"},
     {"sender": "user", "content": "Thanks."},
     {"sender": "character", "content": "Hm.", "character_id": UUID(int=2), "speaker": "Tomas Lind"},
@@ -61,7 +61,7 @@ def written(turn: BegunTurn) -> list[Passage]:
 
 def heard(turn: BegunTurn) -> list[tuple[str, str]]:
     turn = as_heard(turn, "Ada")
-    return [(row.sender, row.content) for row in turn.history] + [("user", turn.turn.message or "")]
+    return [*((row.sender, row.content) for row in turn.history), ("user", turn.turn.message or "")]
 
 
 class TestHistory:
@@ -130,7 +130,7 @@ class TestIntroduction:
         assert line.endswith(" ...")
 
     def test_introduction_is_empty_for_one_alone(self) -> None:
-        assert introduction(begun(others=[]), {}) == ""
+        assert introduction(begun(others=[]), Macros()) == ""
 
 
 class TestReply:
@@ -261,5 +261,7 @@ class TestSummary:
             )
             if batches:
                 return
-            assert len(build(spec(turn)).ingredients.kept) == count
+            ingredients = build(spec(turn)).ingredients
+            assert ingredients is not None
+            assert len(ingredients.kept) == count
         pytest.fail("It was never due.")

@@ -131,13 +131,13 @@ def public_pem(algorithm: str) -> bytes:
 
 def count_verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tokens whose signature is verified from now on."""
-    decode, verified = identity.jwt.decode, list[str]()
+    decode, verified = jwt.decode, list[str]()
 
     def counted(token: str, *given: Any, **how: Any) -> Any:
         verified.append(token)
         return decode(token, *given, **how)
 
-    monkeypatch.setattr(identity.jwt, "decode", counted)
+    monkeypatch.setattr(jwt, "decode", counted)
     return verified
 
 

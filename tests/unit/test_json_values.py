@@ -118,7 +118,8 @@ def test_numbers_are_read_or_none(
 
 def test_texts_and_objects_are_read_or_empty() -> None:
     assert [json.text(value) for value in ("a", "", 1, None, ["a"])] == ["a", "", None, None, None]
-    assert [json.fields(value) for value in ({"a": 1}, [], "a", None)] == [{"a": 1}, {}, {}, {}]
+    values: list[Any] = [{"a": 1}, [], "a", None]
+    assert [json.fields(value) for value in values] == [{"a": 1}, {}, {}, {}]
 
 
 def test_times_are_read_or_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ CONFIG = ROOT / ".squawk.toml"
     ],
 )
 def test_dangerous_migration_is_found(migration: str, rule: str) -> None:
-    command = [ROOT / ".venv/bin/squawk", "--config", CONFIG, "--reporter", "gcc"]
+    command: list[str | Path] = [ROOT / ".venv/bin/squawk", "--config", CONFIG, "--reporter", "gcc"]
     done = subprocess.run(command, input=migration, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert rule in done.stdout

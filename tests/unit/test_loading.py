@@ -51,7 +51,7 @@ async def test_actions_are_imported_once_in_a_thread(
 async def test_two_first_requests_share_what_keeps_the_api_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")  # type: ignore[arg-type]
+    settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
     endpoints = Endpoints(settings)
     made: list[Any] = []
 

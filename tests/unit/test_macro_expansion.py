@@ -13,6 +13,7 @@ from roleplay_chat.api import ChatRequest, parse_request
 from roleplay_chat.prompt import macro_expansion
 from roleplay_chat.prompt.builder import Prompt, build
 from roleplay_chat.prompt.greeting import greeting_for
+from roleplay_chat.prompt.macro_chance import draw
 from roleplay_chat.prompt.macro_clock import formatted, humanized
 from roleplay_chat.prompt.macro_expansion import FUNCTIONS, MAX_GROWTH, VALUES
 from roleplay_chat.prompt.macro_variables import MAX_CHARS, MAX_VALUE, MAX_VARIABLES, Variables
@@ -381,7 +382,6 @@ def test_hostile_text_grows_only_so_far(text: str) -> None:
 @pytest.mark.parametrize("text", ["{{roll:99d999}}", "{{roll:{{roll:10d9}}d999}}"])
 def test_dice_of_a_text_are_bounded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rolled: list[int] = []
-    draw = macro_expansion.draw
 
     def counted(sides: int, *key: object) -> int:
         rolled.append(sides)

@@ -74,7 +74,7 @@ class TestNextBatches:
     def test_message_counts_as_the_prompt_shows_it(self) -> None:
         history = rows(12)
         history[9] = replace(history[9], content="x" * 9_000)
-        room = {"room": 2_500, "capacity": 10**6}
+        room: dict[str, Any] = {"room": 2_500, "capacity": 10**6}
         assert next_batches(MAY_WRITE, history, **room)
         assert not next_batches(MAY_WRITE, history, longest=900, **room)
 
@@ -111,7 +111,7 @@ class TestNextBatches:
     def test_no_message_is_unread_before_it_is_due(self, chars: int, most_bytes: int) -> None:
         for count in range(8, 2_400, 8 if chars < 1000 else 1):
             history = rows(count, chars=chars)
-            room = {"room": 10**7, "capacity": 10**6}
+            room: dict[str, Any] = {"room": 10**7, "capacity": 10**6}
             batches = next_batches(MAY_WRITE, history, most_bytes=most_bytes, **room)
             cost = sum(UNCALIBRATED.count(row.content) + TOKENS_PER_MESSAGE for row in history)
             is_seen = may_be_due(
@@ -187,7 +187,8 @@ class TestFailedBatches:
             MessageRow(sender="user", content=text, position=8 + place)
             for place, text in enumerate(["Never this.", "Ada came.", "Mara waved."])
         ]
-        batch = replace(Batch(said, 7), **{unsent: frozenset({8})})
+        more: dict[str, Any] = {unsent: frozenset({8})}
+        batch = replace(Batch(said, 7), **more)
         assert (batch.upto, batch.digest) == (10, Batch(said, 7).digest)
         material = read_request(begun(), batch, 4_000)
         assert [(one["number"], one["text"]) for one in material["messages"]] == [

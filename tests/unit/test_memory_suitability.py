@@ -10,6 +10,7 @@ import pytest
 from roleplay_chat.memory import suitability
 from roleplay_chat.memory.suitability import MAX_READ_CHARS, for_tier, suitable, unread_chars
 from roleplay_chat.rows import FactRow, MemoryRow
+from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.turn_plan import UNREAD_AT_ONCE_CHARS, WEIGHED_AT_ONCE_CHARS, decide
 from tests.support.memory_rows import begun
 from tests.support.turns import accepted
@@ -27,7 +28,6 @@ def fact(chars: int = 0, tier: str = "nsfw") -> FactRow:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that were read."""
     texts: list[str] = []
-    is_sexual = suitability.is_sexual
 
     def noted(text: str) -> bool:
         texts.append(text)

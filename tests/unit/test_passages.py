@@ -37,7 +37,7 @@ CHARACTER: dict[str, Any] = {
     "character_book": {"entries": [{"keys": ["tide"], "content": "C-lore of {{user}}"}]},
     "age": 40,
 }
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "scene_name": "S-name",
     "scene_description": "S-description",
     "scene_context": "S-context",
@@ -277,8 +277,8 @@ class TestWritten:
     """What is screened even if no prompt has room for it."""
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
-        request = ChatRequest.model_validate(REQUEST | request)
-        return written_for(turn, request, lore.activated_entries(turn, request, Variables()))
+        asked = ChatRequest.model_validate(REQUEST | request)
+        return written_for(turn, asked, lore.activated_entries(turn, asked, Variables()))
 
     def test_has_everybody_with_their_ages(self) -> None:
         turn = begun(others=[{"id": UUID(int=2), "name": "Tom", "pronouns": "he", "age": 12}])

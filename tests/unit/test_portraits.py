@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -53,7 +54,7 @@ def canvas_of_webp(width: int, height: int) -> bytes:
     return bytes(raw)
 
 
-ANIMATED = {"save_all": True, "append_images": [flag().rotate(180)], "duration": 50}
+ANIMATED: dict[str, Any] = {"save_all": True, "append_images": [flag().rotate(180)], "duration": 50}
 READ = {
     "PNG": encoded(flag()),
     "JPEG": encoded(flag(), "JPEG"),
@@ -162,7 +163,8 @@ async def test_picture_that_is_all_transparent_is_none() -> None:
 
 async def test_largest_picture_is_read_within_the_limits() -> None:
     side = int(MAX_PIXELS**0.5)
-    for options in ({}, {"interlace": 1}):
+    settings: list[dict[str, Any]] = [{}, {"interlace": 1}]
+    for options in settings:
         picture = await redrawn(encoded(Image.radial_gradient("L").resize((side, side)), **options))
         assert picture.size == (768, 768)
 

@@ -34,7 +34,11 @@ def test_prompt_has_all_parts_in_order() -> None:
         ],
         facts=[FactRow(content="Reyes lost a ship.")],
     )
-    scene = {"scene_name": "Lamp room", "scene_context": "Night.", "user_role": "A guest."}
+    scene: dict[str, Any] = {
+        "scene_name": "Lamp room",
+        "scene_context": "Night.",
+        "user_role": "A guest.",
+    }
     assert built(turn, **scene) == [
         {
             "role": "system",
@@ -157,7 +161,7 @@ def sections(system: str) -> dict[str, str]:
 class TestWhatIsDroppedFirst:
     """The same card with a growing description, in a context of 2,048 tokens."""
 
-    BOOK: ClassVar = {
+    BOOK: ClassVar[dict[str, Any]] = {
         "entries": [
             {"keys": [], "constant": True, "content": f"Entry {rank}. " + "l" * 300,
              "priority": rank, "position": "before_char"}
@@ -185,7 +189,7 @@ class TestWhatIsDroppedFirst:
             memory=MemoryRow(summary="They met. " * 20),
             facts=[FactRow(content="Reyes lost a ship.", pinned=True)],
         )
-        scene = {"scene_name": "Lamp room", "scene_context": "Night. " * 20}
+        scene: dict[str, Any] = {"scene_name": "Lamp room", "scene_context": "Night. " * 20}
         return sections(built(turn, context_tokens=2048, **scene)[0]["content"])
 
     def entries(self, parts: dict[str, str]) -> list[str]:
@@ -314,7 +318,7 @@ def test_prompt_never_exceeds_its_budget(
         memory=MemoryRow(summary="".join(remembered[:1])),
         facts=[FactRow(content=text, pinned=number < 9) for number, text in enumerate(remembered)],
     )
-    limits = {"context_tokens": context_tokens, "max_tokens": max_tokens}
+    limits: dict[str, Any] = {"context_tokens": context_tokens, "max_tokens": max_tokens}
     messages = built(turn, **limits, tokens=tokens, scene_context=scene)
     spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
     assert spent <= context_tokens - max_tokens

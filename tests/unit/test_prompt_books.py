@@ -174,7 +174,7 @@ class TestSearched:
         ],
     )
     def test_texts_of_the_character_are_searched_if_the_entry_says_so(
-        self, field: str, character: dict[str, str], key: str
+        self, field: str, character: dict[str, Any], key: str
     ) -> None:
         assert contents(turn(keyed("x", key, **{field: True}), **character)) == ["x"]
         assert contents(turn(keyed("x", key), **character)) == []

@@ -227,6 +227,7 @@ class TestEntryThatComesAndGoes:
             history=said("Hello.", "Aye."),
         )
         prompt = build(spec(begun, context_tokens=8192))
+        assert prompt.ingredients is not None
         total = sum(UNCALIBRATED.count(m["content"]) + TOKENS_PER_MESSAGE for m in prompt)
         parts = {
             part["part"]: part["tokens"] for part in compose(prompt.ingredients, total)["parts"]

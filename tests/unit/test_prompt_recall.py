@@ -21,7 +21,11 @@ MAY = datetime(2026, 5, 3, 9, tzinfo=UTC)
 
 
 def found(position: int, score: float = 5, content: str = "", **more: Any) -> RecalledRow:
-    fields = {"sender": "character", "said_at": MAY, "content": content or f"Aye, {position}."}
+    fields: dict[str, Any] = {
+        "sender": "character",
+        "said_at": MAY,
+        "content": content or f"Aye, {position}.",
+    }
     return RecalledRow(position=position, score=score, **fields | more)
 
 
@@ -85,7 +89,12 @@ class TestChoice:
         letter = " ".join(f"Sentence {n} of the letter is about nothing much." for n in range(90))
         told = f"{letter} The lamp is in the cellar. Mind the step! {letter} A lamp, said Tom."
         rows = [found(1, 9, told), found(2, 1)]
-        limits = {"before": 100, "tier": "sfw", "names": NAMES, "tokens": UNCALIBRATED}
+        limits: dict[str, Any] = {
+            "before": 100,
+            "tier": "sfw",
+            "names": NAMES,
+            "tokens": UNCALIBRATED,
+        }
         first, second = recall.choose(rows, said="Where is the lamp?", budget=200, **limits)
         assert first.content == "… The lamp is in the cellar. … A lamp, said Tom."
         assert second.content == "Aye, 2."
@@ -98,7 +107,12 @@ class TestChoice:
             found(5, 1, answer),
             found(6, 0.5, "My brother likes the harbour."),
         ]
-        limits = {"before": 100, "tier": "sfw", "names": NAMES, "tokens": UNCALIBRATED}
+        limits: dict[str, Any] = {
+            "before": 100,
+            "tier": "sfw",
+            "names": NAMES,
+            "tokens": UNCALIBRATED,
+        }
         said = "What is my brother at the harbour called?"
         chosen = recall.choose(rows, said=said, budget=300, **limits)
         assert [row.content for row in chosen] == [
@@ -115,9 +129,14 @@ class TestChoice:
     def test_of_very_many_sentences_few_are_read(
         self, sentence: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        read = []
+        read: list[str] = []
         stems = recall._stems
-        monkeypatch.setattr(recall, "_stems", lambda text: read.append(text) or stems(text))
+
+        def noted(text: str) -> set[str]:
+            read.append(text)
+            return stems(text)
+
+        monkeypatch.setattr(recall, "_stems", noted)
         rows = [found(place, 9, f"zebra {place} " + sentence * 4_000) for place in range(1, 9)]
         choose(rows, said=f"zebra {sentence}", budget=600)
         assert 0 < len(read) <= 6 * recall.MAX_SENTENCES

@@ -111,7 +111,7 @@ def test_errors_that_show_that_nothing_was_sent() -> None:
 
 
 def test_row_of_another_shape_is_refused() -> None:
-    rows = [
+    rows: list[Any] = [
         share(1),
         None,
         [],

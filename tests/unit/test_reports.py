@@ -236,8 +236,8 @@ def test_piped_row_is_one_line() -> None:
     lines = [line.split() for line in piped(REPORTS["settings"])]
     (line,) = (line for line in lines if "SUPABASE_JWT_SECRET" in line)
     assert line[:2] == ["SUPABASE_JWT_SECRET", "roleplay_chat"]
-    (line,) = (line for line in piped(REPORTS["verify"]) if "✗ " in line and "KEY_ORIGINS" in line)
-    assert line.endswith("https://gateway.example.com for both functions")
+    (row,) = (line for line in piped(REPORTS["verify"]) if "✗ " in line and "KEY_ORIGINS" in line)
+    assert row.endswith("https://gateway.example.com for both functions")
 
 
 def test_wide_letters_are_aligned_by_their_cells() -> None:

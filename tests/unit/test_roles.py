@@ -13,6 +13,7 @@ from roleplay_chat.memory.batches import Batch
 from roleplay_chat.memory.request import INSTRUCTIONS, build_request
 from roleplay_chat.messages import Message, Role, Roles
 from roleplay_chat.prompt.builder import Prompt, build
+from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.prompt.passages import Piece, build_passages
 from roleplay_chat.prompt.roles import BEGIN, PromptMessage, arranged
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
@@ -177,7 +178,7 @@ class TestRequestForNotes:
     def test_is_one_message_where_there_is_no_system_role(self, roles: Roles) -> None:
         turn = begun({})
         batch = Batch(turn.history, 0)
-        names = {"user": "Ada", "char": "Mara"}
+        names = Macros({"user": "Ada", "char": "Mara"})
         request = build_request(batch, turn, names, budget=4000, roles=roles)
         whole = "\n\n".join(message["content"] for message in request)
         assert shape(request) == (["user"] if roles == "no_system" else ["system", "user"])

@@ -260,7 +260,12 @@ class TestRead:
         monkeypatch.setattr(decision, "_known", {})
         monkeypatch.setattr(decision, "_known_alone", {})
         monkeypatch.setattr(decision, "_known_prompts", {})
-        monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
+
+        def noted(text: str) -> rules.Signals:
+            texts.append(text)
+            return detect(text)
+
+        monkeypatch.setattr(decision, "detect", noted)
         return texts
 
     @pytest.mark.parametrize("part", ["character", "persona", "scene", "memory"])
@@ -376,7 +381,12 @@ class TestPromptReading:
         PromptReading([*said[:48], asked]).signals()
         # Nothing but the beginnings of prompts.
         monkeypatch.setattr(decision, "_known_alone", {})
-        monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
+
+        def noted(text: str) -> rules.Signals:
+            texts.append(text)
+            return detect(text)
+
+        monkeypatch.setattr(decision, "detect", noted)
         reading = PromptReading([*said, asked])
         assert reading.unread_chars < 4 * decision.LEAD_CHARS
         reading.signals()

@@ -124,7 +124,7 @@ def test_secrets_are_never_shown(
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
-        load(RoleplayChatSettings).log_level = "debug"
+        load(RoleplayChatSettings).log_level = "debug"  # type: ignore[misc]
 
 
 def test_address_of_the_project_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:

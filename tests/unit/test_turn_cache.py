@@ -64,7 +64,9 @@ def begun_with(*new: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A result of begin_turn."""
     more = {"recalled": [], **more}
     more["recalled"] = columns(more["recalled"])
-    parts = {name: [] for name in ("templates", "models", "moderation_models", "embedding_models")}
+    parts: dict[str, list[Any]] = {
+        name: [] for name in ("templates", "models", "moderation_models", "embedding_models")
+    }
     return {"history": columns(new), "copy": dict(STAMP), **parts, **more}
 
 
@@ -246,7 +248,12 @@ class TestCompleting:
         assert complete(begun_with(row(1), copy=None), CachedTurn()).rows == ()
 
     def test_parts_that_are_the_same_are_left_out_and_put_back(self) -> None:
-        scene = {"character": {"name": "Mara"}, "others": [], "persona": None, "lorebooks": []}
+        scene: dict[str, Any] = {
+            "character": {"name": "Mara"},
+            "others": [],
+            "persona": None,
+            "lorebooks": [],
+        }
         first = complete(begun_with(scene="a", **scene), CachedTurn())
         assert first.known["scene"] == "a"
         begun = begun_with(scene="a", **dict.fromkeys(scene))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -73,12 +74,20 @@ def test_without_shown_text_a_continued_reply_is_what_was_added() -> None:
 
 
 @pytest.mark.parametrize("is_over", [False, True])
-def test_reader_that_was_closed_leaves_nothing_behind(is_over: bool) -> None:
+def test_reader_that_was_closed_leaves_nothing_behind(
+    is_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def read() -> int:
-        events, timers = turn(), []
+        events = turn()
+        timers: list[asyncio.TimerHandle] = []
         loop = asyncio.get_running_loop()
         call_later = loop.call_later
-        loop.call_later = lambda *given: timers.append(call_later(*given)) or timers[-1]  # type: ignore[method-assign]
+
+        def noted(*given: Any) -> asyncio.TimerHandle:
+            timers.append(call_later(*given))
+            return timers[-1]
+
+        monkeypatch.setattr(loop, "call_later", noted)
         reader = Reader(events, BEGINNING, 60)
         if is_over:
             events.emit(DONE)

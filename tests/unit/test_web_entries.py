@@ -221,7 +221,7 @@ def test_new_entry_has_an_id_of_its_own_and_what_cards_need() -> None:
     assert position(added) == ("in_chat", 0)
 
 
-HOSTILE = [
+HOSTILE: list[Any] = [
     None,
     "text",
     [],

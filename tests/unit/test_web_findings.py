@@ -16,7 +16,7 @@ FREE = {"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}
 
 
 def model(task: str = "roleplay", **more: Any) -> dict[str, Any]:
-    row = {"id": task, "provider_id": "p", "task": task, "model_key": "author/vera"}
+    row: dict[str, Any] = {"id": task, "provider_id": "p", "task": task, "model_key": "author/vera"}
     row |= {"display_name": "Vera", "is_active": True, "is_default": True, "pricing": FREE}
     return row | {"provider": "openrouter", "catalog_status": "listed"} | more
 
@@ -28,7 +28,11 @@ def step(**more: Any) -> dict[str, Any]:
 
 def known(**changes: Any) -> dict[str, Any]:
     """The rows of an installation that is well, with these changes."""
-    provider = {"id": "p", "display_name": "OpenRouter", "base_url": "https://p.example/v1"}
+    provider: dict[str, Any] = {
+        "id": "p",
+        "display_name": "OpenRouter",
+        "base_url": "https://p.example/v1",
+    }
     provider |= {"is_active": True, "is_approved": True}
     models = changes.pop("models", [model(task) for task in TASKS])
     rows = {"models": models, "catalog": changes.pop("catalog", models or []), "workers": []}

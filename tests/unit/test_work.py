@@ -95,7 +95,7 @@ def _reply(text: str) -> None:
 
 def _typed(text: str) -> None:
     for thinking in ("tagged", "leading"):
-        reply = Reply(Cast("Mara", ["Ann"]), thinking=thinking)  # type: ignore[arg-type]
+        reply = Reply(Cast("Mara", ["Ann"]), thinking=thinking)
         for char in text:
             reply.feed(char)
         reply.flush()
@@ -331,7 +331,12 @@ def test_each_message_is_split_once_for_all_depths(
 
 def test_only_messages_that_are_searched_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     texts: list[str] = []
-    monkeypatch.setattr(keys, "_ready", lambda text, form: texts.append(text) or text)
+
+    def noted(text: str, form: keys.Form) -> str:
+        texts.append(text)
+        return text
+
+    monkeypatch.setattr(keys, "_ready", noted)
     scope = Scope([f"a few words {number}" for number in range(100)])
     assert not _has(scope, "a long walk to the sea where nobody has been for a year or more")
     assert {text for text in texts if "few" in text} == {f"a few words {n}" for n in range(4)}
