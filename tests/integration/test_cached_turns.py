@@ -498,10 +498,7 @@ def back_up(stack: Stack, conversation: UUID) -> Callable[[], None]:
         " where conversation_id = %s",
         conversation,
     )
-    positions = "private.message_positions"
-    if not stack.is_adopted:
-        serial = "select pg_get_serial_sequence('public.messages', 'position') as name"
-        positions = stack.one(serial)["name"]
+    positions = stack.positions
     last = stack.one(f"select last_value from {positions}")["last_value"]  # noqa: S608
 
     def restore() -> None:

@@ -218,7 +218,7 @@ class TestHistoryThatIsNotReadAsAWhole:
         )
         talk.stack.upstream.always(text("Да.", usage=None))
         # How long a message stays the best place for a cut depends on its position.
-        talk.stack.db.execute("select setval('public.messages_position_seq', 1000000)")
+        talk.stack.db.execute("select setval(%s, 1000000)", [talk.stack.positions])
         fill_at_once(talk, count, content)
         firsts = []
         for _ in range(12):

@@ -104,6 +104,11 @@ class Stack:
         row = self.one("select to_regclass('private.adoption_steps') is not null as adopted")
         return bool(row["adopted"])
 
+    @property
+    def positions(self) -> str:
+        """The sequence that numbers messages."""
+        return "private.message_positions" if self.is_adopted else "public.messages_position_seq"
+
     def user(
         self, name: str | None = None, *, age_verified: bool = False, **token_options: Any
     ) -> User:
