@@ -309,15 +309,23 @@ begin
   return new;
 end $$;
 
+-- What foreign keys do in a database of our own: turns no longer name deleted messages, and their variables go.
+create function private.detach_messages(p_ids uuid[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.turns t set user_message_id = null where t.user_message_id = any (p_ids);
+  update public.turns t set reply_message_id = null where t.reply_message_id = any (p_ids);
+  update public.turns t set replaces_message_id = null where t.replaces_message_id = any (p_ids);
+  delete from private.message_variables v where v.message_id = any (p_ids);
+end $$;
+revoke execute on function private.detach_messages(uuid[]) from public, anon, authenticated;
+
 create function private.remove_message() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   delete from public.messages m where m.id = old.id;
   delete from private.set_aside_messages s where s.id = old.id;
-  update public.turns t set user_message_id = null where t.user_message_id = old.id;
-  update public.turns t set reply_message_id = null where t.reply_message_id = old.id;
-  update public.turns t set replaces_message_id = null where t.replaces_message_id = old.id;
-  perform private.forget_variables(old.id);
+  perform private.detach_messages(array[old.id]);
   return old;
 end $$;
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid), private.type_of_added(shared.messages),
@@ -350,10 +358,7 @@ begin
     returning s.id)
   select array_agg(g.id) into v_aside from gone g;
   v_gone := coalesce(v_shown, '{}') || coalesce(v_aside, '{}');
-  update public.turns t set user_message_id = null where t.user_message_id = any (v_gone);
-  update public.turns t set reply_message_id = null where t.reply_message_id = any (v_gone);
-  update public.turns t set replaces_message_id = null where t.replaces_message_id = any (v_gone);
-  delete from private.message_variables v where v.message_id = any (v_gone);
+  perform private.detach_messages(v_gone);
   return cardinality(v_gone);
 end $$;
 revoke execute on function shared.delete_messages(uuid, bigint, boolean) from public, anon, authenticated;

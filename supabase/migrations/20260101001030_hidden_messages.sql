@@ -25,12 +25,12 @@ begin
     select array(select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id));
 end $$;
 
--- The same as ranges, in which a position is found quickly: people hide thousands of old messages. Null without any.
+-- The same as ranges, in which a position is found quickly: people hide thousands of old messages. Empty without any.
 create function private.hidden_ranges(p_conversation_id uuid) returns int8multirange
 language plpgsql stable set search_path = '' as $$
 begin
   return (
-    select range_agg(int8range(h.position, h.position, '[]')) from public.hidden_messages h
+    select coalesce(range_agg(int8range(h.position, h.position, '[]')), '{}') from public.hidden_messages h
     where h.conversation_id = p_conversation_id);
 end $$;
 revoke execute on function private.hidden_positions(uuid), private.hidden_ranges(uuid) from public, anon, authenticated;

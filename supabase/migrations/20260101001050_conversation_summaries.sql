@@ -168,7 +168,7 @@ begin
              case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-        and (v_hidden is null or not m.position <@ v_hidden)
+        and not m.position <@ v_hidden
       order by m.position limit 64) m) m
   where m.bytes <= private.most_history_bytes();
 end $$;
@@ -211,12 +211,12 @@ begin
       select count(*) from (
         select from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > v_covered
-          and (v_hidden is null or not m.position <@ v_hidden)
+          and not m.position <@ v_hidden
         limit c_uncovered) m) then
     perform private.forget_summary_from(p_conversation_id, coalesce((
       select m.position from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-        and (v_hidden is null or not m.position <@ v_hidden)
+        and not m.position <@ v_hidden
       order by m.position desc offset c_uncovered - 1 limit 1), 1));
   end if;
 end $$;

@@ -137,7 +137,7 @@ begin
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position > greatest(p_covered, v_upto) and m.position < v_before and m.position <> v_own
-      and (v_hidden is null or not m.position <@ v_hidden)
+      and not m.position <@ v_hidden
     order by m.position desc
   loop
     is_cut := number > 0 and bytes + v_message.bytes > p_bytes or number = c_most_messages;
@@ -158,7 +158,7 @@ begin
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
         and m.position >= v_known.first and m.position > p_covered and m.position <= v_upto and m.position <> v_own
-        and (v_hidden is null or not m.position <@ v_hidden);
+        and not m.position <@ v_hidden;
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
@@ -166,7 +166,7 @@ begin
       or v_known.is_cut and exists (
         select from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-          and m.position < v_known.first and m.position <> v_own and (v_hidden is null or not m.position <@ v_hidden));
+          and m.position < v_known.first and m.position <> v_own and not m.position <@ v_hidden);
   end if;
   is_whole := p_covered = 0 and not is_cut;
   first := case when v_upto > 0 then greatest(p_covered + 1, v_known.first) else v_first end;
@@ -185,7 +185,7 @@ begin
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position >= v_first and m.position < v_before and m.position <> v_own
-      and (v_hidden is null or not m.position <@ v_hidden)
+      and not m.position <@ v_hidden
     order by m.position) r;
   if v_upto > 0 then
     v_speakers := v_speakers || v_kept_speakers;
@@ -228,7 +228,7 @@ begin
     from (
       select m.sender from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_position
-        and m.position is distinct from p_own and (v_hidden is null or not m.position <@ v_hidden)
+        and m.position is distinct from p_own and not m.position <@ v_hidden
       order by m.position desc limit 1000) b);
 end $$;
 

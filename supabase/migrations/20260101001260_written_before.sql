@@ -24,7 +24,7 @@ begin
         from (
           select m.id, m.sender, m.created_at, m.position,
                  m.sender = 'user' and btrim(m.content) = btrim(p_message)
-                   and (v_hidden is null or not m.position <@ v_hidden) as is_same
+                   and not m.position <@ v_hidden as is_same
           from shared.messages m
           where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
           -- Mostly the first few tell that none is recent.

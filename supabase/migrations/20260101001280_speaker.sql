@@ -86,7 +86,7 @@ begin
   if p_message_id is null then
     select * into v_message from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and (v_hidden is null or not m.position <@ v_hidden)
+      and not m.position <@ v_hidden
     order by m.position desc limit 1;
   else
     select m.* into v_message

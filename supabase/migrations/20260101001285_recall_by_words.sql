@@ -97,7 +97,7 @@ begin
       where private.search_terms(m.conversation_id, m.position, m.content) @> array[t.term] and m.is_active
       limit c_most_hits) m
     where m.is_speech and m.position < p_before and m.position is distinct from p_own
-      and (p_hidden is null or not m.position <@ p_hidden)),
+      and not m.position <@ p_hidden),
   frequencies as (
     select h.term, count(*) as messages from hits h group by h.term),
   weights as (
@@ -129,13 +129,13 @@ begin
     from found f cross join lateral (
       (select m.position, row_number() over (order by m.position desc) as distance from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < f.position
-         and m.position is distinct from p_own and (p_hidden is null or not m.position <@ p_hidden)
+         and m.position is distinct from p_own and not m.position <@ p_hidden
        order by m.position desc limit 2)
       union all
       (select m.position, row_number() over (order by m.position) from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > f.position
          and m.position < p_before and m.position is distinct from p_own
-         and (p_hidden is null or not m.position <@ p_hidden)
+         and not m.position <@ p_hidden
        order by m.position limit 2)) n),
   scored as (
     select n.position,

@@ -78,7 +78,7 @@ begin
           from private.message_embeddings e
           where e.conversation_id = p_conversation_id and e.position < p_before
             and e.position is distinct from p_own and e.embedding is not null
-            and (p_hidden is null or not e.position <@ p_hidden)
+            and not e.position <@ p_hidden
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
           order by e.position desc limit 2500) m),

@@ -10,11 +10,9 @@ create function private.place_request(
 language plpgsql set search_path = '' as $$
 declare
   v_newest shared.messages;
-  v_hidden int8multirange;
   v_answered public.turns;
 begin
   if p_action in ('regenerate', 'continue') then
-    v_hidden := private.hidden_ranges(p_conversation_id);
     v_newest := private.reply_at(p_conversation_id, p_message_id);
     if v_newest.id is null and p_message_id is not null then
       refused := jsonb_build_object('outcome', 'message_not_found');
@@ -49,7 +47,9 @@ begin
       returning id into user_message_id;
     end if;
   elsif p_action = 'continue'
-      and (v_newest.sender is distinct from 'character' or v_newest.position <@ v_hidden) then
+      and (v_newest.sender is distinct from 'character' or exists (
+        select from public.hidden_messages h
+        where h.conversation_id = p_conversation_id and h.position = v_newest.position)) then
     refused := jsonb_build_object('outcome', 'nothing_to_continue');
   elsif p_action = 'continue' and char_length(v_newest.content) > 65136 then
     -- A message has at most 65,536 characters. For the few that are left no model has to be asked.

@@ -62,8 +62,10 @@ begin
     p_turn.conversation_id, p_conversation.character_id, v_own.position, v_before, v_room.most,
     case when v_uses_summary then coalesce(v_summary.covers_position, 0) else 0 end, p_known);
   if p_turn.action not in ('continue', 'impersonate') then
-    v_message := case when v_own.position <@ private.hidden_ranges(p_turn.conversation_id) then p_message
-                      else coalesce(v_own.content, p_message) end;
+    v_message := case when exists (
+        select from public.hidden_messages h
+        where h.conversation_id = p_turn.conversation_id and h.position = v_own.position) then p_message
+      else coalesce(v_own.content, p_message) end;
   end if;
   v_others := private.others(p_conversation, p_speaker.id);
   v_personas := private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name);

@@ -240,7 +240,7 @@ begin
           when m.sender = 'character' then null
           when played.persona_id is not null then coalesce(who.name, 'Somebody')
           when played.position is not null then coalesce(v_own_name, 'User') end, 'content', m.content, 'is_active', m.is_active,
-        'is_hidden', coalesce(m.position <@ v_hidden, false),
+        'is_hidden', m.position <@ v_hidden,
         -- A product's message may have any time, or none.
         'said_at', case when m.created_at between '1970-01-01' and '2500-01-01' then m.created_at end)
         order by m.position, coalesce(m.variant_of, m.id) <> m.id, m.created_at, m.id), '[]')

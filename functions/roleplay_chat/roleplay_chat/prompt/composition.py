@@ -148,7 +148,7 @@ def _lists(made_of: Ingredients) -> dict[str, _List]:
 
 
 def others_than(rows: Iterable[T], without: Iterable[T]) -> list[T]:
-    """The rows that are none of the second ones. Rows that are only equal are others."""
+    """The rows that are not in `without`. Rows are compared by identity: an equal one stays."""
     known = {id(row) for row in without}
     return [row for row in rows if id(row) not in known]
 
