@@ -18,6 +18,7 @@ declare
   v_summary public.conversation_summaries;
   v_uses_summary boolean;
   v_room record;
+  v_size bigint;
   v_message text;
   v_history record;
   v_others jsonb;
@@ -69,9 +70,13 @@ begin
   end if;
   v_others := private.others(p_conversation, p_speaker.id);
   v_personas := private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name);
-  -- A short conversation is in every prompt as a whole, if no names stand before the messages (group_chat.as_heard).
-  if not (v_history.is_whole and v_history.bytes + 5 * v_history.number <= v_room.short
-          and v_others = '[]' and v_personas is null and v_history.speakers <@ array[p_speaker.id]) then
+  -- A short conversation is in every prompt as a whole: one that the caller knows to fit (turn_cache.py), or one that
+  -- fits anyway, if no names stand before the messages (group_chat.as_heard).
+  v_size := v_history.bytes + 5 * v_history.number;
+  if not (v_history.is_whole and (
+            coalesce(v_size + octet_length(v_message) <= (p_known ->> 'short')::bigint, false)
+            or v_size <= v_room.short
+               and v_others = '[]' and v_personas is null and v_history.speakers <@ array[p_speaker.id])) then
     -- Another version of the reply recalls the same, although nobody embeds the message again.
     if v_embedding is null and p_turn.replaces_message_id is not null and v_embedding_models <> '[]' then
       v_embedding := private.embedding_at(p_turn.conversation_id, v_own.position, v_embedding_models);

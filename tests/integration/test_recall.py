@@ -6,6 +6,7 @@ from typing import Any
 from unicodedata import normalize
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.support.answers import text
 from tests.support.notes import prompts
@@ -405,3 +406,30 @@ def test_a_version_of_an_old_reply_does_not_see_what_came_later(long: Talk) -> N
 def test_no_message_is_too_odd_to_be_stored(long: Talk, content: str) -> None:
     say(long, content)
     assert long.reply("Hello there, old friend")["response"] == "Aye."
+
+
+def test_a_conversation_that_the_caller_knows_to_fit_is_not_searched(talk: Talk) -> None:
+    said = "My sister Imke repairs violins. " + "She came by train, and the rain was loud. " * 400
+    say(talk, said)
+    asked = "Tell me about the violins of Imke."
+    size = len(said) + 5
+
+    def found(known: dict[str, Any]) -> bool:
+        with talk.stack.db.transaction(force_rollback=True):
+            begun = talk.stack.one(
+                "select public.begin_turn(gen_random_uuid(), %s, 'roleplay', 'send', %s,"
+                " p_message => %s, p_known => %s) as begun",
+                *(talk.user.id, talk.conversation, asked, Jsonb(known)),
+            )["begun"]
+        return begun["recalled"] is not None
+
+    assert found({})
+    assert found({"short": size + len(asked) - 1})
+    assert not found({"short": size + len(asked)})
+    # What is summarised is not in the history, whatever the caller knew of it.
+    talk.stack.db.execute(
+        "insert into conversation_summaries (conversation_id, content, covers_position)"
+        " select %s, 'She has a sister.', max(m.position) from messages m",
+        (talk.conversation,),
+    )
+    assert found({"short": size + len(asked)})

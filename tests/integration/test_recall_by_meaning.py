@@ -349,11 +349,23 @@ def test_message_of_a_conversation_that_is_not_remembered_is_sent_to_no_model(lo
 
 def test_message_is_not_embedded_before_its_conversation_is_known(long: Talk) -> None:
     embedded(long)
-    long.conversation = long.stack.conversation(long.user)
+    rounds = [f"Round {number} of dominoes, and the kettle sings. " * 3 for number in range(44)]
+    long.conversation = long.stack.conversation(long.user, *rounds)
     long.reply(QUESTION)
     assert [QUESTION] not in asked(long)
     long.reply("Is your boat well?")
     assert ["Is your boat well?"] in asked(long)
+
+
+def test_message_is_not_embedded_where_the_whole_conversation_is_in_the_prompt(long: Talk) -> None:
+    embedded(long)
+    long.conversation = long.stack.conversation(long.user)
+    long.reply("Hello")
+    long.reply("Is your boat well?")
+    long.reply("Is your dog well?")
+    assert [text for text in asked(long) if len(text) == 1] == []
+    # Afterwards it is, with the reply.
+    wait_until(lambda: stored(long, long.conversation) == 6, "all messages to be embedded")
 
 
 def test_message_that_the_content_policy_refuses_is_sent_to_no_model(long: Talk) -> None:

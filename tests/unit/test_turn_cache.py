@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from edge.json_text import dumps
-from roleplay_chat.api import Task
+from roleplay_chat.api import ChatRequest, Task
 from roleplay_chat.rows import BegunTurn, MessageRow
 from roleplay_chat.turn_cache import (
     MAX_BYTES,
@@ -312,3 +312,42 @@ class TestCompleting:
         copies.keep(ADA, uuid4(), TASK, CachedTurn(task_config=Part("a", b"{}")))
         assert copies.find(BEN, uuid4(), TASK).known == {"task_config": "a"}
         assert copies.find(BEN, uuid4(), "storytelling").known == {}
+
+
+class TestSpare:
+    """What an instance knows of the room that a history has in its prompts."""
+
+    @staticmethod
+    def noted(tokens: int) -> tuple[TurnCache, UUID]:
+        copies, conversation = TurnCache(), uuid4()
+        copies.keep(ADA, conversation, TASK, copy_of("a" * 100, "b" * 100))
+        copies.note_spare(ADA, conversation, TASK, tokens)
+        return copies, conversation
+
+    def test_a_history_may_grow_by_what_its_prompt_has_left(self) -> None:
+        copies, conversation = self.noted(1_000)
+        assert copies.find(ADA, conversation, TASK).known["short"] == 200 + 2 * 5 + 1_000
+
+    def test_it_is_not_known_before_there_was_a_prompt(self) -> None:
+        copies, conversation = self.noted(1_000)
+        copies.keep(ADA, conversation, TASK, copy_of("a" * 100))
+        assert "short" not in copies.find(ADA, conversation, TASK).known
+
+    def test_prompts_of_another_task_may_have_less(self) -> None:
+        copies, conversation = self.noted(1_000)
+        assert "short" not in copies.find(ADA, conversation, "prompt_enhancement").known
+
+    def test_nothing_is_noted_of_a_turn_that_is_not_kept(self) -> None:
+        copies, conversation = TurnCache(), uuid4()
+        copies.note_spare(ADA, conversation, TASK, 1_000)
+        copies.note_spare(ADA, None, TASK, 1_000)
+        assert copies.find(ADA, conversation, TASK).known == {}
+
+    @pytest.mark.parametrize(
+        ("tokens", "has_room"), [(0, False), (6, False), (7, True), (1_000, True)]
+    )
+    def test_a_message_has_room_if_it_is_shorter(self, tokens: int, has_room: bool) -> None:
+        copies, conversation = self.noted(tokens)
+        asks = ChatRequest(message="Hello.", conversation_id=conversation)
+        assert copies.has_room(ADA, asks) == has_room
+        assert not copies.has_room(BEN, asks)

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from edge.worker_health import WorkerHealth
+from roleplay_chat.generation.request_shape import RequestShape
+from roleplay_chat.prompt.builder import build
 from roleplay_chat.turn_plan import plan_turn
+from tests.support.prompts import spec
 from tests.support.turns import ADULT, CHARACTER, NOW, TURN, USER, accepted, model
 
 ADULTS_TOO = {"nsfw": True}
@@ -273,3 +276,42 @@ def test_worker_that_is_down_for_a_while_is_still_the_usual_one(
     planned = plan_turn(accepted(asks, models=[SMALL], workers=[row | {"name": name}]))
     assert planned.measure is not None
     assert planned.measure.name == (asked if is_usual else "openrouter:small:free")
+
+
+# --- the room for the history ---------------------------------------------------------------
+
+SAID = [{"sender": "user", "content": "The kettle sings. " * 20, "position": n} for n in range(9)]
+NOTHING_SUMMARISED: dict[str, Any] = {"history": SAID, "memory": {}}
+
+
+def spare(**rows: Any) -> int:
+    """How much the history may grow in prompts for these rows."""
+    planned = plan_turn(accepted(**{"models": [SMALL]} | NOTHING_SUMMARISED | rows))
+    (first, *_) = planned.plan.targets
+    shape = RequestShape.for_target(first)
+    built = build(spec(planned.begun, context_tokens=shape.budget + 400, max_tokens=400))
+    assert built.ingredients
+    return planned.spare(built.ingredients)
+
+
+def test_history_may_grow_to_half_of_the_shortest_prompt() -> None:
+    shortest = RequestShape.for_target(plan_turn(accepted(models=[SMALL])).plan.targets[0]).budget
+    longer = [*SAID, {**SAID[0], "position": 9}]
+    assert 0 < spare() < shortest // 2
+    assert 0 < spare(history=longer) < spare()
+    assert spare(models=[LARGE]) > shortest // 2
+    # The small one may have to answer, too.
+    assert spare(models=[LARGE, SMALL]) <= spare()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param({"is_cut": True}, id="older-ones-left-out"),
+        pytest.param({"memory": {"covers_position": 3}}, id="older-ones-summarised"),
+        pytest.param({"memory": None}, id="summary-of-later-ones"),
+        pytest.param({"history": [{**SAID[0], "content": "Oh. " * 20_000}]}, id="too-long"),
+    ],
+)
+def test_history_that_is_not_whole_has_no_room(rows: dict[str, Any]) -> None:
+    assert spare(**rows) == 0

@@ -225,7 +225,7 @@ class Endpoints:
 
     async def _make_turns(self) -> "TurnTasks":
         made = await load(_import_turns)
-        return made(self._clients, self._settings, self._stops, self._telemetry)
+        return made(self._clients, self._settings, self._stops, self._cache, self._telemetry)
 
     async def _json(self, events: TurnEvents, request_id: str) -> Response:
         match await events.end():

@@ -35,6 +35,7 @@ from roleplay_chat.memory.summarizer import Summarizer
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
+from roleplay_chat.turn_cache import TurnCache
 from roleplay_chat.turn_plan import Accepted, Planned, decide
 from roleplay_chat.turn_record import (
     Outcome,
@@ -92,6 +93,7 @@ class Context:
     settings: Settings
     timing: Timing
     emit: Emit
+    cache: TurnCache
     embedder: Embedder | None = None
 
 
@@ -106,6 +108,9 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         memory = _memory(context, accepted, planned)
         outcome = await _reply(context, accepted, planned, running, memory)
         answer = build_answer(accepted, planned, outcome)
+        if outcome.ingredients:
+            place = accepted.user_id, accepted.request.conversation_id, accepted.request.task
+            context.cache.note_spare(*place, planned.spare(outcome.ingredients))
         if answer is None:
             await memory.drop()
         saving = asyncio.create_task(_save(context, accepted, planned, outcome, answer, memory))

@@ -17,7 +17,7 @@ from uuid import UUID
 from cachetools import TTLCache
 
 from edge.json_text import dumps, loads
-from roleplay_chat.api import Task
+from roleplay_chat.api import ChatRequest, Task
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, message_rows, speaker_name
 from roleplay_chat.rows import MessageRow
 
@@ -33,6 +33,9 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 """Where containers find the limit of their memory."""
 _ROW_BYTES = 150
 """The memory of a message in Python without its text."""
+BYTES_PER_MESSAGE = 5
+"""What a message counts beside its text where a history is compared with a prompt's tokens: as
+private.turn_context does."""
 _PART_BYTES = 300
 """That of a part without its data, and of a cached turn."""
 
@@ -59,9 +62,9 @@ class Part:
     """As JSON, which takes less memory, and which nobody can change."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class CachedTurn:
-    """What a turn has read, and its task's configuration."""
+    """What a turn has read, and its task's configuration. Only `spare` changes."""
 
     rows: Sequence[MessageRow] = ()
     """The messages of the history up to a position, oldest first."""
@@ -73,6 +76,9 @@ class CachedTurn:
     """Characters and books, facts and summary, and what else `_PARTS` names."""
     task_config: Part | None = None
     """Models and templates of the turn's task."""
+    spare: tuple[Task, int] | None = None
+    """How many tokens the history may grow by before it may not fit in a prompt of this task as a
+    whole: `Planned.spare`. Unknown until the turn has a prompt."""
 
     @cached_property
     def size(self) -> int:
@@ -90,14 +96,17 @@ class CachedTurn:
             digests[_TASK_CONFIG] = self.task_config.digest
         if not self.rows:
             return digests
+        size = sum(map(_length, self.rows))
         known = {
             **self.stamp,
             **digests,
             "first": self.rows[0].position,
             "messages": len(self.rows),
-            "bytes": sum(map(_length, self.rows)),
+            "bytes": size,
             "speakers": _speakers(self.rows),
         }
+        if self.spare:
+            known["short"] = size + BYTES_PER_MESSAGE * len(self.rows) + self.spare[1]
         if self.backlog:
             known["backlog"] = self.backlog[-1].position
             known["backlog_speakers"] = _speakers(self.backlog)
@@ -119,8 +128,9 @@ class TurnCache:
     def find(self, user_id: UUID, conversation_id: UUID | None, task: Task) -> CachedTurn:
         """What the last turn of a person's conversation read, if it is there, and the configuration
         of a task."""
-        copy = conversation_id and self._turns.get((user_id, conversation_id))
-        return replace(copy or CachedTurn(), task_config=self._task_configs.get(task))
+        copy = (conversation_id and self._turns.get((user_id, conversation_id))) or CachedTurn()
+        spare = copy.spare if copy.spare and copy.spare[0] == task else None
+        return replace(copy, task_config=self._task_configs.get(task), spare=spare)
 
     def keep(
         self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: CachedTurn
@@ -134,6 +144,20 @@ class TurnCache:
         kept = replace(copy, task_config=None)
         if kept.size <= self._max_bytes_each:
             self._turns[key] = kept
+
+    def has_room(self, user_id: UUID, request: ChatRequest) -> bool:
+        """Whether the request's conversation surely fits in its prompt as a whole, so that nothing
+        can be recalled."""
+        conversation_id = request.conversation_id
+        copy = self.find(user_id, conversation_id, request.task)
+        return copy.spare is not None and len(request.message or "") < copy.spare[1]
+
+    def note_spare(
+        self, user_id: UUID, conversation_id: UUID | None, task: Task, tokens: int
+    ) -> None:
+        """Note `Planned.spare` of the newest turn, if it is here."""
+        if conversation_id and (copy := self._turns.get((user_id, conversation_id))):
+            copy.spare = task, tokens
 
 
 def most_bytes(limit: int | None) -> int:

@@ -16,6 +16,7 @@ from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.suitability import for_tier, unread_memory
 from roleplay_chat.memory.weighing import chars_to_weigh, weighed
 from roleplay_chat.messages import Cast
+from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.prompt.group_chat import build_cast
 from roleplay_chat.prompt.macros import user_name
@@ -115,6 +116,17 @@ class Planned:
         if self.begun.turn.continues is None:
             return ""
         return "\n".join(row.content for row in self.begun.history[-1 - WORDS_OF_MESSAGES : -1])
+
+    def spare(self, made_of: Ingredients) -> int:
+        """How many tokens the history may grow by before it may not fit as a whole in the prompt of
+        every target; 0 if messages are left out or summarised. Half of the shortest prompt is left
+        for everything else that may grow, and for targets that count more tokens."""
+        begun = made_of.begun
+        if begun.is_cut or begun.memory is None or begun.memory.covers_position:
+            return 0
+        targets = (*self.plan.targets, *self.plan.last_resort)
+        shortest = min(RequestShape.for_target(target).budget for target in targets)
+        return max(shortest // 2 - made_of.others - made_of.history_cost, 0)
 
     def chosen(self, target: Target) -> ModelChoice:
         """What the client learns about the target that answers."""

@@ -17,6 +17,7 @@ from roleplay_chat.sending import call_when_left
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
 from roleplay_chat.turn import Context, RunningTurn, run_turn
+from roleplay_chat.turn_cache import TurnCache
 from roleplay_chat.turn_events import TurnEvents
 from roleplay_chat.turn_plan import Accepted
 from roleplay_chat.turn_record import usage_row
@@ -29,11 +30,17 @@ class TurnTasks:
     """The turns that run on this instance."""
 
     def __init__(
-        self, clients: Clients, settings: Settings, stops: Stops, telemetry: "Telemetry | None"
+        self,
+        clients: Clients,
+        settings: Settings,
+        stops: Stops,
+        cache: TurnCache,
+        telemetry: "Telemetry | None",
     ) -> None:
         self._clients = clients
         self._settings = settings
         self._stops = stops
+        self._cache = cache
         self._telemetry = telemetry
         self._embedder = Embedder(clients, settings, partial(usage_row, purpose="embedding"))
         self._events: dict[UUID, TurnEvents] = {}
@@ -41,7 +48,10 @@ class TurnTasks:
         self._running: set[asyncio.Task[None]] = set()
 
     async def query(self, chat: ChatRequest, caller: UUID) -> Query | None:
-        """Embed the message of a request: `Embedder.query`."""
+        """Embed the message of a request (`Embedder.query`), unless its whole conversation will be
+        in the prompt."""
+        if self._cache.has_room(caller, chat):
+            return None
         return await self._embedder.query(chat, caller)
 
     def drop(self, query: Query | None) -> None:
@@ -76,7 +86,9 @@ class TurnTasks:
         self._embedder.learn(begun, user_id, caller)
         events = self._events[turn_id] = TurnEvents(turn_id, user_id, shows_text=streamed)
         accepted = Accepted(begun, chat, user_id, request_id, streamed, keeps_text, query)
-        context = Context(self._clients, self._settings, timing, events.emit, self._embedder)
+        context = Context(
+            self._clients, self._settings, timing, events.emit, self._cache, self._embedder
+        )
         turn = RunningTurn(on_end=lambda: self._stops.forget(turn_id))
         task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)
