@@ -183,6 +183,10 @@ class TestResolve:
             ("I moved here and play the harp.", False),
             ("I gave up the flute and play the harp.", True),
             ("I moved here. Now I play the harp.", True),
+            ("I have changed my mind: I will play the harp.", True),
+            ("Change of plans! I'm going to play the harp.", True),
+            ("I changed my mind about tea. I play the harp.", False),
+            ("I changed my mind. It is late. I play the harp.", False),
         ],
     )
     @pytest.mark.parametrize("message", [None, 1])
@@ -193,6 +197,15 @@ class TestResolve:
         noted = [Fact("conversation", "Ada plays the harp.", message=message)]
         (change,) = changes(noted, rows, [(1, said)])
         assert change.get("replaces") == (ids(1) if is_replaced else None)
+
+    def test_plan_replaces_another_where_somebody_says_that_it_changed(self) -> None:
+        rows = known("Ada wants to walk to Santiago next year.", subject="Ada")
+        noted = [Fact("conversation", "Ada wants to walk to Nidaros next year.", topic="plan")]
+        said = "I have changed my plan: next year I will walk to Nidaros."
+        (change,) = changes(noted, rows, [(1, said)])
+        assert change["replaces"] == ids(1)
+        (change,) = changes(noted, rows, [(1, "Next year I also want to walk to Nidaros.")])
+        assert "replaces" not in change
 
     @pytest.mark.parametrize(
         ("new", "old", "said", "is_replaced"),

@@ -4,7 +4,7 @@ It answers what the messages say: whether they bear out a fact, end it, change i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,7 +21,12 @@ _NO_LONGER = re.compile(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
 _CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
 """These may be about something else, unless the old value is named."""
 _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
-_CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW)
+_CHANGED_MIND = re.compile(
+    r"\b(?:chang(?:ed?|ing) (?:my|our) (?:plans?|minds?)|change of (?:plans?|mind))\b(?! about\b)",
+    re.IGNORECASE,
+)
+"""What comes next, in the same sentence or the following one, is what holds instead."""
+_CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW, _CHANGED_MIND)
 """Words by which people say that something is no longer as it was."""
 _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
 """Words by which they say that it still is."""
@@ -130,7 +135,7 @@ class Material:
             (place, sentence, set(Words(sentence).stems))
             for place, (_, text) in enumerate(self.messages)
             if any(words.search(text) for words in marks)
-            for sentence in _SENTENCE_END.split(text)
+            for sentence in _sentences(text)
             if any(words.search(sentence) for words in marks)
         ]
 
@@ -172,7 +177,7 @@ class Material:
         for place, sentence, said in self._changes:
             if named not in (-1, place) or not values <= said:
                 continue
-            if _INSTEAD.search(sentence):
+            if _INSTEAD.search(sentence) or _CHANGED_MIND.search(sentence):
                 return True
             has_ended = _NO_LONGER.search(sentence) or (_CHANGED.search(sentence) and gone & said)
             is_instead = _NOW.search(sentence) and not gone <= said
@@ -224,6 +229,20 @@ class Material:
         """The words of the named message."""
         place = self._place(message)
         return Words(self.messages[place][1]).bare if place >= 0 else set()
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """The sentences of a text; "I changed my mind." is one with the next."""
+    begun = ""
+    for sentence in _SENTENCE_END.split(text):
+        begun += sentence
+        if _CHANGED_MIND.search(sentence):
+            begun += " "
+        else:
+            yield begun
+            begun = ""
+    if begun:
+        yield begun
 
 
 def was_said_after(row: FactRow, position: int) -> bool:
