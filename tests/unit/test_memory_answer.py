@@ -273,6 +273,26 @@ class TestParse:
         assert written is not None
         assert (written.summary, written.facts[0].text) == (word, word)
 
+    @pytest.mark.parametrize(
+        ("text", "kept"),
+        [
+            ("Mara wants no cats, as was said.", "Mara wants no cats."),
+            ("Ada lives in Oslo, as mentioned before", "Ada lives in Oslo"),
+            ("Ada lives in Oslo (as already stated).", "Ada lives in Oslo."),
+            ("Ada lives in Oslo as was noted earlier!", "Ada lives in Oslo!"),
+            ("Ada works as a nurse, as has been said above.", "Ada works as a nurse."),
+            ("Ada does as she was told.", "Ada does as she was told."),
+            ("Ada said that she works as before.", "Ada said that she works as before."),
+            ("As was said.", "As was said."),
+            ("Ada is never as she said.", "Ada is never as she said."),
+            ("Tom's alias said it.", "Tom's alias said it."),
+        ],
+    )
+    def test_fact_does_not_say_that_it_was_said(self, text: str, kept: str) -> None:
+        written = parse(answer("They met.", [text]), reach="profile")
+        assert written is not None
+        assert written.facts[0].text == kept
+
 
 class TestClean:
     @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from roleplay_chat.memory import loose_json
 from roleplay_chat.memory.importance import importance_of
 from roleplay_chat.memory.noted_facts import Fact
 from roleplay_chat.memory.topics import MAX_FACT_CHARS, MAX_NAME_CHARS
+from roleplay_chat.memory.wording import without_again
 from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.screening.normalize import stream_safe
 
@@ -180,7 +181,7 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
     if not isinstance(entry, Mapping):
         return None
     known = _number(entry.get("fact"))
-    text = _text(entry.get("text"), MAX_FACT_CHARS)
+    text = without_again(_text(entry.get("text"), MAX_FACT_CHARS))
     action = _action(entry.get("action"))
     if known is None if action == "withdraw" else not text:
         return None

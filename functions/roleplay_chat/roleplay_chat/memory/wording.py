@@ -4,6 +4,7 @@ Models note the same fact in other words each time. By these forms the database 
 that a person turned off or deleted.
 """
 
+import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
@@ -49,6 +50,15 @@ _RULES = tuple(
 _PAIR = compiled_later(r"^(\^\S+(?<!'s)) and (\^\S+(?<!'s))(?= )")
 """Two at the beginning, of whom the same is true."""
 
+_AGAIN = compiled_later(
+    r"(?:,| \(| [-–—])? ?\bas (?:(?:was|has been|already|before|previously|earlier) ){0,2}"
+    r"(?:said|mentioned|stated|noted|established)(?: (?:already|before|previously|earlier|above))?"
+    r"\)?(?P<mark>[.!]?)$",
+    re.IGNORECASE,
+)
+"""What a model adds to a fact that it notes once more."""
+_LONGEST_AGAIN = 60
+
 _POLITE = (
     (compiled_later(r"(?<=[てで])います$"), "いる"),
     (compiled_later(r"(?<=い)です$"), ""),
@@ -66,6 +76,13 @@ def one_wording(stems: Sequence[str], capitals: AbstractSet[str]) -> list[str]:
         text = said.sub(told, text)
     text = _PAIR.sub(lambda pair: " and ".join(sorted(pair.groups())), text)
     return [word.removeprefix(_NAME) for word in text.split(" ")]
+
+
+def without_again(text: str) -> str:
+    """A fact without "as was said" at its end, which says nothing of it."""
+    start = max(len(text) - _LONGEST_AGAIN, 0)
+    found = _AGAIN.search(text, start)
+    return f"{text[: found.start()]}{found['mark']}" if found and found.start() > start else text
 
 
 def _plain_end(stem: str) -> str:
