@@ -369,6 +369,25 @@ language sql set search_path = '' as $$
   where f.id = r.id and f.memory_id = m.id and f.is_unread and f.content = r.content
 $$;
 
+-- The summary without sentences that say what a fact said that was replaced or withdrawn since. When older messages are
+-- read again, the model does not know it: facts that are history are not shown to it.
+create function private.without_replaced(p_conversation shared.conversations, p_character_id uuid, p_summary text)
+returns text
+language sql stable set search_path = '' as $$
+  with sentences as materialized (
+    select s.sentence, s.place, md5(private.plain_words(s.sentence)) as digest
+    from regexp_split_to_table(p_summary, '(?<=[.!?])\s+') with ordinality s (sentence, place)),
+  replaced as materialized (
+    select f.digest
+    from public.memories m join public.memory_facts f on f.memory_id = m.id
+    where m.user_id = p_conversation.user_id and not f.is_withdrawal
+      and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
+      and f.digest in (select s.digest from sentences s)
+    group by f.digest having bool_and(f.replaced_by is not null))
+  select string_agg(s.sentence, ' ' order by s.place)
+  from sentences s where s.digest not in (select r.digest from replaced r)
+$$;
+
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
 --   wait_seconds   until another summary of this conversation may start; absent: 0
@@ -434,7 +453,6 @@ begin
   update public.conversation_summaries s
   set content = p_memory ->> 'summary', covers_position = (p_memory ->> 'to')::bigint, content_tier = v_tier
   where s.conversation_id = v_conversation.id;
-  perform private.keep_version(v_conversation.id);
 
   perform private.lock_memory(v_conversation.user_id);
   update public.memory_facts f set last_used_at = now()
@@ -456,6 +474,10 @@ begin
         raise warning 'fact of turn % not saved: %', p_turn.id, sqlstate;
     end;
   end loop;
+  update public.conversation_summaries s
+  set content = coalesce(private.without_replaced(v_conversation, v_character_id, s.content), s.content)
+  where s.conversation_id = v_conversation.id;
+  perform private.keep_version(v_conversation.id);
   perform private.drop_facts(m.id) from public.memories m
   where m.user_id = v_conversation.user_id
     and (m.tier = 'profile' or m.conversation_id = v_conversation.id or m.character_id = v_character_id
@@ -482,7 +504,7 @@ revoke execute on function private.place_in(uuid, public.memory_facts),
   private.note_fact(shared.conversations, uuid, text, jsonb),
   private.note_for_listeners(shared.conversations, uuid, text, jsonb),
   private.with_noted(uuid, jsonb, jsonb), private.read_own_facts(uuid, jsonb),
-  private.remember(public.turns, jsonb),
+  private.without_replaced(shared.conversations, uuid, text), private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 
 -- Saves what a model noted, after the reply was saved: p_memory as private.remember takes it,

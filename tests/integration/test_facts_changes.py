@@ -235,6 +235,25 @@ class TestNoting:
         assert texts(told) == {OSLO}
         assert told.stack.one("select count(*) as n from memory_facts")["n"] == 2
 
+    def test_summary_of_messages_that_are_read_again_does_not_say_what_was_replaced(
+        self, told: Talk
+    ) -> None:
+        first, second = (f"Ada wants to walk to {where} next year." for where in ("Rome", "Oslo"))
+        said = "Next year I want to walk to Rome."
+        changed = "I have changed my plan: next year I want to walk to Oslo."
+        say(told, said, changed)
+        step(told, {"text": first, "said": said}, upto=said, retold=f"They met. {first}")
+        assert summary(told)[0] == f"They met. {first}"
+        step(told, {"text": second, "said": changed})
+        assert texts(told) == {second}
+        act(told, "edit", "Who are you?", message="And who are you?")
+        step(told, {"text": first, "said": said}, upto=said, retold=f"They met. {first} It rained!")
+        assert summary(told)[0] == "They met. It rained!"
+        again = "I have changed my mind: next year I want to walk to Rome."
+        say(told, again)
+        step(told, {"text": first, "said": again}, retold=f"They met. {first}")
+        assert (texts(told), summary(told)[0]) == ({first}, f"They met. {first}")
+
     def test_place_in_the_conversation_decides_and_not_when_a_version_was_written(
         self, talk: Talk
     ) -> None:
