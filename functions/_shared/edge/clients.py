@@ -15,7 +15,7 @@ import httpx
 from postgrest import AsyncPostgrestClient, AsyncRPCFilterRequestBuilder
 from postgrest.exceptions import APIError
 
-from edge.bounded import Bounded
+from edge.bounded import Bounded, busy
 from edge.connections import Client, SecretKeyRejected, SupabaseClient, address
 from edge.errors import database_unavailable
 from edge.json_text import dumps, loads
@@ -27,6 +27,10 @@ _THREADS = 2
 more memory."""
 _WAIT_SECONDS = 10
 """How long a request waits for a free thread."""
+
+_BUSY = "PT429"
+"""What the database raises when another call of the person's, or the deletion of something, has
+not ended in time: private.raise_busy."""
 
 T = TypeVar("T")
 
@@ -175,6 +179,8 @@ class Clients:
             # This usually lasts a few seconds. If it persists, a migration was not applied.
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
+        if failed.sqlstate == _BUSY:
+            return busy()
         return database_unavailable() if failed.is_transient else failed
 
     def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
