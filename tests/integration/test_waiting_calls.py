@@ -18,7 +18,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.support.answers import text
+from edge import clients
+from tests.support.answers import stream, text
+from tests.support.chat_errors import refused
 from tests.support.data_api import is_refused
 from tests.support.gateway import SECRET_KEY, running_gateway
 from tests.support.installations import connect
@@ -27,7 +29,7 @@ from tests.support.openai_api import Program, make_key
 from tests.support.postgres import Postgres
 from tests.support.postgrest import running_postgrest
 from tests.support.stack import DEMO_CHARACTER, Stack, User
-from tests.support.waiting import wait_until
+from tests.support.waiting import Gate, wait_until
 
 pytestmark = [pytest.mark.installations, pytest.mark.usefixtures("one_day")]
 
@@ -75,6 +77,99 @@ def count_waiting(stack: Stack) -> int:
 
 def some_wait(stack: Stack) -> None:
     wait_until(lambda: count_waiting(stack) >= 3, "calls to wait")
+
+
+def talks(stack: Stack, user: User, url: str, conversation: UUID, **body: Any) -> httpx.Response:
+    hello = {"message": "Hello", "conversation_id": str(conversation)}
+    return stack.chat(user, url=url, **hello, **body)
+
+
+def test_turns_that_begin_leave_connections_to_others(waiting: Stack, postgres: Postgres) -> None:
+    ada, ben = waiting.user(), waiting.user()
+    conversations = [waiting.conversation(ada) for _ in range(MANY)]
+    with waiting.serving() as url, ThreadPoolExecutor(MANY) as pool:
+        with person_held(postgres, ada):
+            turns = [pool.submit(talks, waiting, ada, url, place) for place in conversations]
+            some_wait(waiting)
+            for _ in range(3):
+                assert talks(waiting, ben, url, waiting.conversation(ben)).status_code == 200
+            # To stop a reply, nobody waits for a place.
+            stop = waiting.chat(ada, url=url, action="stop", turn_id=str(uuid4()))
+            refused(stop, 404, "turn_not_found")
+        answers = [turn.result() for turn in turns]
+        for place, answer in zip(conversations, answers, strict=True):
+            if answer.is_success:
+                assert waiting.said(place) == [("user", "Hello"), ("character", "Aye.")]
+            else:
+                refused(answer, 503, "busy")
+                assert answer.headers["retry-after"] == "5"
+                assert waiting.said(place) == []
+                # It was as if nobody had asked.
+                assert talks(waiting, ada, url, place).status_code == 200
+
+
+def test_turns_that_end_leave_connections_to_others_and_are_all_saved(
+    waiting: Stack, postgres: Postgres
+) -> None:
+    ada, ben = waiting.user(), waiting.user()
+    conversations = [waiting.conversation(ada) for _ in range(MANY)]
+    gate = Gate()
+    for _ in conversations:
+        waiting.upstream.enqueue(stream(["A", gate, "ye."]))
+    running = "select from turns where status = 'running' and user_id = %s"
+    with (
+        waiting.serving(SAVE_PATIENCE_SECONDS="90") as url,
+        ThreadPoolExecutor(MANY) as pool,
+    ):
+        turns = [pool.submit(talks, waiting, ada, url, place) for place in conversations]
+        wait_until(lambda: len(waiting.upstream.calls) >= MANY, "the model to be asked for all")
+        assert len(waiting.all(running, ada.id)) == MANY
+        with person_held(postgres, ada):
+            gate.open()
+            some_wait(waiting)
+            for _ in range(3):
+                assert talks(waiting, ben, url, waiting.conversation(ben)).status_code == 200
+        for place, turn in zip(conversations, turns, strict=True):
+            answer = turn.result().json()
+            assert answer["saved"] is True
+            assert waiting.said(place) == [("user", "Hello"), ("character", "Aye.")]
+
+
+def test_instance_sends_few_calls_of_a_person_at_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_CALLS_EACH", 2)
+    stack.upstream.always(text("Aye."))
+    stack.configure(limits={"default": {}})
+    ada, ben = stack.user(), stack.user()
+    conversations = [stack.conversation(ada) for _ in range(5)]
+    begins = "POST /rest/v1/rpc/begin_turn"
+    with stack.serving() as url, ThreadPoolExecutor() as pool:
+        gate = stack.gateway.hold("begin_turn", times=2)
+        turns = [pool.submit(talks, stack, ada, url, place) for place in conversations]
+        wait_until(lambda: stack.gateway.calls.count(begins) == 2, "the first calls")
+        assert talks(stack, ben, url, stack.conversation(ben)).is_success
+        assert stack.gateway.calls.count(begins) == 3
+        gate.open()
+        assert {turn.result().status_code for turn in turns} == {200}
+
+
+def test_call_without_a_place_is_busy(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "_CALLS_EACH", 0)
+    monkeypatch.setattr(clients, "_CALLS_WAIT_SECONDS", 0.01)
+    ada = stack.user()
+    message = {"message_id": str(uuid4())}
+    with stack.serving() as url:
+        refused(talks(stack, ada, url, stack.conversation(ada)), 503, "busy")
+        for action in ("choose", "delete", "hide", "branch"):
+            refused(stack.chat(ada, url=url, action=action, **message), 503, "busy")
+        edit = {"action": "edit", "message": "Hi"}
+        refused(stack.chat(ada, url=url, **edit, **message), 503, "busy")
+        card = {"action": "import_card", "card": {"name": "Ann"}}
+        refused(stack.chat(ada, url=url, **card), 503, "busy")
+        stop = stack.chat(ada, url=url, action="stop", turn_id=str(uuid4()))
+        refused(stop, 404, "turn_not_found")
+    assert not [call for call in stack.gateway.calls if not call.endswith("stop_turn")]
 
 
 Call = Callable[[httpx.Client], httpx.Response]
