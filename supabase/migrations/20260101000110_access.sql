@@ -84,20 +84,81 @@ begin
 end $$;
 revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;
 
+-- A call that waits for another one keeps its connection, and all people share the connections of PostgREST. So at
+-- most four calls of a person may wait at once, until their transactions end; one more has a moment, in which most calls
+-- end. p_id: a person, or whatever else many calls may wait for.
+create function private.take_waiting_place(p_id uuid) returns void
+language plpgsql set search_path = '' set lock_timeout = '200ms' as $$
+begin
+  for v_place in 1..4 loop
+    if pg_try_advisory_xact_lock(hashtextextended(p_id::text, v_place)) then
+      return;
+    end if;
+  end loop;
+  perform pg_advisory_xact_lock(hashtextextended(p_id::text, 1 + pg_backend_pid() % 4));
+end $$;
+
+-- What a call raises that could not wait any longer. The Data API answers 429; the functions call again, or answer
+-- `busy`.
+create function private.raise_busy() returns void
+language plpgsql set search_path = '' as $$
+begin
+  raise exception 'Another request is still changing this. Please try again in a moment.' using
+    errcode = 'PT429', hint = 'Try again in 5 seconds.';
+end $$;
+
+-- The slow ways of private.hold_person and private.hold_account: for a bounded time. The functions that wait have the
+-- timeout, so all other waits keep theirs.
+create function private.wait_for_person(p_user_id uuid) returns void
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform private.take_waiting_place(p_user_id);
+  perform pg_advisory_xact_lock(hashtextextended(u.id::text, 0)) from auth.users u where u.id = p_user_id for key share;
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
+create function private.wait_for_account(p_user_id uuid) returns void
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform private.take_waiting_place(p_user_id);
+  perform from auth.users u where u.id = p_user_id for key share;
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
 -- Whoever writes what belongs to a person calls this first: one call at a time per person, and the account is
 -- not deleted before the transaction ends. A deletion locks the account before all that goes with it, so whoever
 -- locked some of that first, and the account later, would wait for a deletion that waits for them. Foreign keys
--- lock the account in the same way, but only where a row is written.
+-- lock the account in the same way, but only where a row is written. Raises PT429 after a bounded wait.
 create function private.hold_person(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_is_held boolean;
 begin
-  perform pg_advisory_xact_lock(hashtextextended(u.id::text, 0)) from auth.users u where u.id = p_user_id for key share;
+  select pg_try_advisory_xact_lock(hashtextextended(u.id::text, 0)) into v_is_held
+  from auth.users u where u.id = p_user_id for key share skip locked;
+  if v_is_held then
+    return;
+  end if;
+  -- A condition of its own, which nobody pays for who need not wait.
+  if exists (select from auth.users u where u.id = p_user_id) then
+    perform private.wait_for_person(p_user_id);
+  end if;
 end $$;
 
 -- The same without the lock of calls.
 create function private.hold_account(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
-  perform from auth.users u where u.id = p_user_id for key share;
+  perform from auth.users u where u.id = p_user_id for key share skip locked;
+  if found then
+    return;
+  end if;
+  if exists (select from auth.users u where u.id = p_user_id) then
+    perform private.wait_for_account(p_user_id);
+  end if;
 end $$;
-revoke execute on function private.hold_person(uuid), private.hold_account(uuid) from public, anon, authenticated;
+revoke execute on function private.hold_person(uuid), private.hold_account(uuid), private.take_waiting_place(uuid),
+  private.raise_busy(), private.wait_for_person(uuid), private.wait_for_account(uuid)
+  from public, anon, authenticated;

@@ -479,7 +479,7 @@ language plpgsql security definer set search_path = '' as $$
 begin
   -- What is deleted with its memory has rows locked already.
   if pg_trigger_depth() = 1 then
-    perform pg_advisory_xact_lock(hashtextextended(auth.uid()::text, 0));
+    perform private.hold_person(auth.uid());
     perform private.lock_memory(auth.uid());
   end if;
   return null;

@@ -7,7 +7,7 @@
 --   turns_per_minute, turns_per_day   turns started, successful or not; as many branches again
 --   running                           turns at the same time, in all conversations
 --   usd_per_day                       cost of the user's model calls
---   actions_per_minute                choose, edit, hide, delete, branch, delete_account, and stop elsewhere
+--   actions_per_minute                choose, edit, hide, delete, branch, delete_account; as many again for stop elsewhere
 --   actions_per_day                   the same per day; unlimited by default
 --   imports_per_minute and _per_day   imported cards and chats
 --   exports_per_minute and _per_day   exported cards and chats

@@ -15,11 +15,26 @@ create index counters_by_day on private.counters (day);
 alter table private.counters enable row level security;
 revoke all on private.counters from public, anon, authenticated;
 
+-- A user's counter, which is made where there is none, and locked. Waits as private.wait_for_person does.
+create function private.wait_for_counter(p_user_id uuid, p_kind text) returns private.counters
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+declare
+  v_counter private.counters;
+begin
+  perform private.take_waiting_place(p_user_id);
+  insert into private.counters as c (user_id, kind) values (p_user_id, p_kind)
+  on conflict (user_id, kind) do update set kind = excluded.kind
+  returning * into v_counter;
+  return v_counter;
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
 -- Counts one action of some amount and returns null. If a limit in p_limits is reached, it is not counted, and the
 -- result is {"outcome": "rate_limited", "limit", "retry_after_seconds"}, where limit is
 -- "<p_plural>_per_minute" or "<p_plural>_per_day". For blocked accounts, the result of
 -- private.why_account_blocked. A minute counts actions, a day their amounts. The limit per minute is
--- at most 1,000. Concurrent calls wait for each other.
+-- at most 1,000. Concurrent calls wait for each other, for a bounded time: PT429.
 create function private.count_use(
   p_user_id uuid, p_kind text, p_limits jsonb, p_plural text, p_amount bigint default 1) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -38,9 +53,11 @@ begin
   if v_blocked is not null then
     return v_blocked;
   end if;
-  insert into private.counters as c (user_id, kind) values (p_user_id, p_kind)
-  on conflict (user_id, kind) do update set kind = excluded.kind
-  returning * into v_counter;
+  select * into v_counter from private.counters c
+  where c.user_id = p_user_id and c.kind = p_kind for no key update skip locked;
+  if not found then
+    v_counter := private.wait_for_counter(p_user_id, p_kind);
+  end if;
   v_now := clock_timestamp();  -- now() is from before the wait
   v_today := (v_now at time zone 'utc')::date;
   v_on_day := case when v_counter.day = v_today then v_counter.on_day else 0 end + p_amount;
@@ -142,7 +159,8 @@ begin
   end if;
 end $$;
 
-revoke execute on function private.count_use(uuid, text, jsonb, text, bigint), public.count_action(uuid, text),
+revoke execute on function private.wait_for_counter(uuid, text),
+  private.count_use(uuid, text, jsonb, text, bigint), public.count_action(uuid, text),
   private.raise_if_blocked(jsonb, text), private.active_caller(), private.check_account(), private.count_row(),
   private.guard_writes(regclass, text)
   from public, anon, authenticated;

@@ -1,13 +1,14 @@
 -- Stopping a turn that another instance runs: the request is noted in the turn's row, which the
 -- running instance checks from time to time.
 
--- Requests that a turn stop. Counts as an action. Returns {"outcome": "done", "running"}, or
+-- Requests that a turn stop. Has the limits of actions. Returns {"outcome": "done", "running"}, or
 -- turn_not_found if the user has no such turn, or the result of private.count_use. Repeating it changes
 -- nothing.
 create function public.stop_turn(p_user_id uuid, p_turn_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_blocked constant jsonb := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
+  -- Counted by itself: other actions lock their counter until they end, and a turn can be stopped meanwhile.
+  v_blocked constant jsonb := private.count_use(p_user_id, 'stops', private.limits_for(p_user_id), 'actions');
   v_status text;
 begin
   if v_blocked is not null then

@@ -12,10 +12,14 @@ declare
   v_today constant date := (v_now at time zone 'utc')::date;
   v_key private.api_keys;
 begin
-  perform private.hold_account(k.user_id) from private.api_keys k where k.key_hash = p_key_hash;
-  -- Locked, so that turns that begin at once count each other.
+  if p_turn_id is null then
+    perform private.hold_account(k.user_id) from private.api_keys k where k.key_hash = p_key_hash;
+  else
+    -- Turns that begin at once count each other. The person's lock, which begin_turn takes: waits for it are bounded.
+    perform private.hold_person(k.user_id) from private.api_keys k where k.key_hash = p_key_hash;
+  end if;
   select * into v_key from private.api_keys k
-  where k.key_hash = p_key_hash and (k.expires_at is null or k.expires_at > v_now) for update;
+  where k.key_hash = p_key_hash and (k.expires_at is null or k.expires_at > v_now);
   if not found then
     refused := jsonb_build_object('outcome', 'unknown_api_key');
     return;
@@ -37,7 +41,9 @@ begin
     user_id, case when p_turn_id is null then 'api_lists' else 'api_turns' end, private.limits_for(user_id),
     case when p_turn_id is null then 'api_lists' else 'api_turns' end);
   if refused is null then
-    update private.api_keys k set last_used_at = v_now where k.id = v_key.id;
+    -- Another call that uses the key writes the same time, or almost.
+    update private.api_keys k set last_used_at = v_now
+    where k.id = (select u.id from private.api_keys u where u.id = v_key.id for no key update skip locked);
   end if;
 end $$;
 

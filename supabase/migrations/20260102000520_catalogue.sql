@@ -13,6 +13,10 @@ create function private.check_tag() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   new.tag := btrim(regexp_replace(lower(normalize(left(new.tag, 200), nfkc)), '\s+', ' ', 'g'));
+  -- The policy refuses a tag of somebody else's character only after this, and their own would wait meanwhile.
+  if current_setting('role', true) = 'authenticated' and not private.owns_character(new.character_id) then
+    return new;
+  end if;
   -- Locked, so that two inserts at once count each other.
   perform pg_advisory_xact_lock(hashtextextended(new.character_id::text, 1));
   if (select count(*) from public.character_tags t where t.character_id = new.character_id) >= 20 then

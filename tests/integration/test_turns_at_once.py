@@ -280,5 +280,6 @@ def test_persons_own_turns_wait(
     (first, second), (ada, _) = two, people
     with first.transaction():
         Turn(first, *ada).begin()
-        with pytest.raises(psycopg.errors.LockNotAvailable):
+        with pytest.raises(psycopg.Error) as refused:
             Turn(second, *ada).begin()
+    assert refused.value.sqlstate == "PT429"

@@ -329,13 +329,15 @@ FUNCTIONS = {
         private.tier_of private.changed_since private.note_change private.note_spending
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
-        private.hold_account private.hold_person private.watch_messages private.watched
+        private.hold_account private.hold_person private.take_waiting_place private.raise_busy
+        private.wait_for_person private.wait_for_account
+        private.wait_for_counter private.watch_messages private.watched
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation
         shared.delete_messages shared.import_messages shared.installation shared.is_ours
-        shared.most_imported
+        shared.most_imported shared.wait_for_character
         shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }

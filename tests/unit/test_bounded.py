@@ -46,7 +46,19 @@ def test_one_person_takes_no_more_than_their_share() -> None:
                 pass
         async with bounded.place("ann"), bounded.place("ann"):
             pass
+        await asyncio.sleep(0)  # Until then, the event loop keeps the error of who waited in vain.
         assert not bounded._own
+
+    asyncio.run(scenario())
+
+
+def test_shares_alone_may_be_limited() -> None:
+    async def scenario() -> None:
+        bounded = Bounded(None, wait_seconds=0.01, each=1)
+        async with bounded.place("ann"), bounded.place("bob"):
+            with pytest.raises(ApiError):
+                async with bounded.place("bob"):
+                    pass
 
     asyncio.run(scenario())
 

@@ -15,7 +15,7 @@ import httpx
 from postgrest import AsyncPostgrestClient, AsyncRPCFilterRequestBuilder
 from postgrest.exceptions import APIError
 
-from edge.bounded import Bounded
+from edge.bounded import Bounded, busy
 from edge.connections import Client, SecretKeyRejected, SupabaseClient, address
 from edge.errors import database_unavailable
 from edge.json_text import dumps, loads
@@ -27,6 +27,15 @@ _THREADS = 2
 more memory."""
 _WAIT_SECONDS = 10
 """How long a request waits for a free thread."""
+
+_CALLS_EACH = 3
+"""Calls for one person that wait for each other in the database. Each keeps one of PostgREST's
+connections, which all people share, so further ones wait here."""
+_CALLS_WAIT_SECONDS = 5
+"""How long such a call waits here for a place."""
+_BUSY = "PT429"
+"""What the database raises when another call of the person's, or the deletion of something, has
+not ended in time: private.raise_busy."""
 
 T = TypeVar("T")
 
@@ -91,6 +100,7 @@ class Clients:
         self._log = configure("edge", settings.log_level)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: Bounded
+        self._persons: Bounded
         self._http: httpx.AsyncClient
         self._supabase_http: httpx.AsyncClient
         self._database: AsyncPostgrestClient
@@ -135,12 +145,19 @@ class Clients:
         """Run a function at once if it is quick, else as `in_thread`."""
         return function(*arguments) if is_quick else await self.in_thread(function, *arguments)
 
+    async def rpc_for(self, person: UUID, function: str, parameters: Mapping[str, Any]) -> Any:
+        """As `rpc`, for a function that waits until no other call for this person runs
+        (private.hold_person). Raises `ApiError` 503 `busy` too, if that takes too long."""
+        self._open()
+        async with self._persons.place(person):
+            return await self.rpc(function, parameters)
+
     async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call a database function with the secret key and return its result as parsed JSON.
 
-        None if it returns nothing. Raises `ApiError` 503 when the database is unavailable,
-        `DatabaseError` when it rejects the call, and ValueError or RecursionError when the result
-        is not JSON or nested too deep.
+        None if it returns nothing. Raises `ApiError` 503 when the database is unavailable or
+        something is in the way for too long, `DatabaseError` when it rejects the call, and
+        ValueError or RecursionError when the result is not JSON or nested too deep.
         """
         # The library's types want every parameter as text; they are sent as JSON.
         given: dict[str, Any] = dict(parameters or {})
@@ -152,6 +169,14 @@ class Clients:
         except APIError as error:
             failed = _database_error(error)
         raise self._refused(function, failed)
+
+    async def large_rpc_for(
+        self, person: UUID, function: str, parameters: Mapping[str, Any]
+    ) -> Any:
+        """As `rpc_for`, like `large_rpc`."""
+        self._open()
+        async with self._persons.place(person):
+            return await self.large_rpc(function, parameters)
 
     async def large_rpc(self, function: str, parameters: Mapping[str, Any]) -> Any:
         """As `rpc`, for parameters or a result of megabytes, whose JSON is written and parsed in a
@@ -175,6 +200,8 @@ class Clients:
             # This usually lasts a few seconds. If it persists, a migration was not applied.
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
+        if failed.sqlstate == _BUSY:
+            return busy()
         return database_unavailable() if failed.is_transient else failed
 
     def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
@@ -191,11 +218,11 @@ class Clients:
 
         Raises `ApiError` 503 when it is unavailable, and `SecretKeyRejected`.
         """
+        http, url = self.supabase_http(), self.supabase_url(f"auth/v1/admin/users/{user_id}")
         try:
-            answer = await self.supabase_http().delete(
-                self.supabase_url(f"auth/v1/admin/users/{user_id}"),
-                headers=self.supabase_headers(),
-            )
+            # The Auth server's own connections wait where the account is deleted already.
+            async with self._persons.place(user_id):
+                answer = await http.delete(url, headers=self.supabase_headers())
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         if answer.status_code in (401, 403):
@@ -217,6 +244,7 @@ class Clients:
             return
         self._loop = loop
         self._threads = Bounded(_THREADS, wait_seconds=_WAIT_SECONDS)
+        self._persons = Bounded(None, wait_seconds=_CALLS_WAIT_SECONDS, each=_CALLS_EACH)
         settings = self._settings
         private_origins = None if settings.allow_local_upstreams else settings.private_origins
         self._http = Client(private_origins, timeout=httpx.Timeout(10))

@@ -144,6 +144,7 @@ def _memory(context: Context, accepted: Accepted, planned: Planned) -> Summarize
     return Summarizer(
         context.clients,
         context.settings,
+        accepted.user_id,
         planned.begun,
         accepted.request,
         planned.tier,

@@ -176,6 +176,7 @@ def turn_end(
         cooldowns=[row.model_dump(mode="json") for row in outcome.cooldowns],
         memory=memory,
         prompt=_composition(outcome),
+        user_id=accepted.user_id,
     )
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from logging import getLogger
 from typing import Any
 from uuid import UUID, uuid4
@@ -69,6 +70,8 @@ class TurnEnd:
     """The memory to save, in the format of private.remember."""
     prompt: dict[str, Any] | None = None
     """The composition of the reply's prompt: `composition.compose`."""
+    user_id: UUID | None = None
+    """Whose turn it is, if that is known: with others of theirs it waits its turn here."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ async def begin(
     known = {"p_user_id": str(user_id), "p_known": copy.known}
     place = user_id, request.conversation_id, request.task
     try:
-        begun = await _open(clients, turn_id, "begin_turn", known | turn)
+        begun = await _open(clients, user_id, turn_id, "begin_turn", known | turn)
         if begun["outcome"] == "started":
             cache.keep(*place, await _completed(clients, begun, copy))
     except ApiError:
@@ -164,17 +167,18 @@ async def begin(
 async def begin_with_key(
     clients: Clients,
     key_hash: str,
+    caller: UUID,
     request: ChatRequest,
     *,
     lease_seconds: int,
     embedding: Mapping[str, Any] | None = None,
 ) -> tuple[UUID, BegunTurn | Replay]:
     """Open the turn for the owner of an API key, as `begin`; returns the owner's id as well.
-    `key_hash` is the key's SHA-256 in hexadecimal."""
+    `key_hash` is the key's SHA-256 in hexadecimal, `caller` tells keys apart."""
     turn_id = uuid4()
     turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
     parameters = {"p_key_hash": key_hash, "p_turn": turn}
-    admitted = await _open(clients, turn_id, "begin_turn_with_key", parameters)
+    admitted = await _open(clients, caller, turn_id, "begin_turn_with_key", parameters)
     if "outcome" in admitted:
         raise blocked(admitted)
     begun = admitted["begun"]
@@ -206,11 +210,13 @@ def _begin_parameters(
 
 
 async def _open(
-    clients: Clients, turn_id: UUID, function: str, parameters: Mapping[str, Any]
+    clients: Clients, caller: UUID, turn_id: UUID, function: str, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Call a function that begins a turn, and return its result."""
     try:
-        begun: dict[str, Any] = await _call_twice(clients, function, parameters)
+        begun: dict[str, Any] = await _call_twice(
+            partial(clients.rpc_for, caller, function, parameters)
+        )
     except DatabaseError as error:
         if error.sqlstate != _RAISED:
             raise
@@ -249,12 +255,14 @@ async def _opened(clients: Clients, begun: dict[str, Any]) -> BegunTurn | Replay
     raise blocked(begun)
 
 
-async def _call_twice(clients: Clients, function: str, parameters: Mapping[str, Any]) -> Any:
+async def _call_twice(call: Callable[[], Awaitable[Any]]) -> Any:
     try:
-        return await clients.rpc(function, parameters)
-    except ApiError:
+        return await call()
+    except ApiError as error:
+        if error.code == "busy":  # It has waited long enough.
+            raise
         await asyncio.sleep(FIRST_RETRY_SECONDS)
-        return await clients.rpc(function, parameters)
+        return await call()
 
 
 def blocked(answer: dict[str, Any]) -> ApiError:
@@ -284,7 +292,7 @@ async def count_action(clients: Clients, user_id: UUID, action: str) -> None:
     Raises `ApiError` 429 over the limit, and 401 or 403 if the account is gone or suspended.
     """
     parameters = {"p_user_id": str(user_id), "p_action": action}
-    if outcome := await clients.rpc("count_action", parameters):
+    if outcome := await clients.rpc_for(user_id, "count_action", parameters):
         raise blocked(outcome)
 
 
@@ -343,7 +351,7 @@ async def read(clients: Clients, user_id: UUID, turn_id: UUID) -> Replay | None:
     """The saved reply of a user's turn; None while it is running. Raises `ApiError` if there is
     none, or the database is unavailable."""
     parameters = {"p_user_id": str(user_id), "p_turn_id": str(turn_id)}
-    found = await _call_twice(clients, "read_turn", parameters)
+    found = await _call_twice(partial(clients.rpc, "read_turn", parameters))
     outcome = found["outcome"]
     if outcome == "replayed":
         return Replay(reply=found["reply"], result=found["result"])
@@ -394,7 +402,8 @@ def spend_limit_reached(now: datetime) -> ApiError:
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:
     """Close the turn; None if another turn replaced it or the time ran out.
 
-    Retries for `seconds` while the database is unavailable; finish_turn is idempotent.
+    Retries for `seconds` while the database is unavailable or other calls of the person's are in
+    the way; finish_turn is idempotent.
     """
     parameters = {
         "p_turn_id": str(end.turn_id),
@@ -408,11 +417,12 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
         "p_memory": end.memory,
         "p_prompt": end.prompt,
     }
+    call = partial(clients.rpc_for, end.user_id) if end.user_id else clients.rpc
     deadline = time.monotonic() + seconds
     pause = FIRST_RETRY_SECONDS
     while True:
         try:
-            saved = await clients.rpc("finish_turn", parameters)
+            saved = await call("finish_turn", parameters)
         except ApiError:
             if time.monotonic() + pause > deadline:
                 return None
@@ -439,7 +449,9 @@ async def save(
         _log.exception("turn cannot be saved", extra={"fields": ids})
     for usage in (end.usage, ()):
         columns = {"error_code": "not_saved"}
-        end = TurnEnd(end.turn_id, "failed", None, columns, {}, end.memory_tier, usage)
+        end = TurnEnd(
+            end.turn_id, "failed", None, columns, {}, end.memory_tier, usage, user_id=end.user_id
+        )
         try:
             await finish(clients, end, seconds=seconds)
         except Exception:
@@ -450,7 +462,11 @@ async def save(
 
 
 async def remember(
-    clients: Clients, turn_id: UUID, memory: dict[str, Any], usage: Sequence[dict[str, Any]]
+    clients: Clients,
+    user_id: UUID,
+    turn_id: UUID,
+    memory: dict[str, Any],
+    usage: Sequence[dict[str, Any]],
 ) -> bool:
     """Save memory after the turn was closed. Returns whether anything changed.
 
@@ -458,10 +474,10 @@ async def remember(
     """
     parameters = {"p_turn_id": str(turn_id), "p_memory": memory, "p_usage": list(usage)}
     try:
-        return bool(await clients.rpc("remember", parameters))
+        return bool(await clients.rpc_for(user_id, "remember", parameters))
     except ApiError:
         await asyncio.sleep(MAX_RETRY_SECONDS)
-        return bool(await clients.rpc("remember", parameters))
+        return bool(await clients.rpc_for(user_id, "remember", parameters))
 
 
 async def embed_messages(

@@ -64,7 +64,8 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
     chat, encoded = body.pop("chat", None), body.pop("chat_base64", None)
     request = validated(ImportRequest, body)
     file, rows = await clients.in_thread(_read, chat, encoded)
-    done = await clients.large_rpc(
+    done = await clients.large_rpc_for(
+        caller.user_id,
         "import_chat",
         {
             "p_user_id": str(caller.user_id),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from logging import INFO, WARNING, getLogger
 from typing import Any
+from uuid import UUID
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -83,6 +84,7 @@ class Summarizer:
         self,
         clients: Clients,
         settings: Settings,
+        user_id: UUID,
         begun: BegunTurn,
         request: ChatRequest,
         tier: Tier,
@@ -92,6 +94,7 @@ class Summarizer:
         """`ids` identify the turn in the log."""
         self._clients = clients
         self._settings = settings
+        self._user_id = user_id
         self._begun = begun
         self._request = request
         self._tier: Tier = tier
@@ -176,7 +179,8 @@ class Summarizer:
             return
         usage = [build_usage_row(attempt) for attempt in self._attempts]
         try:
-            changed = await turn_store.remember(self._clients, self._begun.turn.id, outcome, usage)
+            turn = self._user_id, self._begun.turn.id
+            changed = await turn_store.remember(self._clients, *turn, outcome, usage)
         except ApiError:
             self._log_line(WARNING, "memory not saved")
         except Exception:

@@ -79,7 +79,8 @@ class OpenAiApi:
         character_id = character_of(model_id) if model_id else None
         if model_id and character_id is None:
             raise model_not_found()
-        found = await self._server.clients.rpc(
+        found = await self._server.clients.rpc_for(
+            credential.whose,
             "list_chat_characters",
             {
                 "p_user_id": id_text(credential.user_id),
@@ -153,6 +154,7 @@ class OpenAiApi:
             begun = await turn_store.begin_with_key(
                 clients,
                 credential.key_hash or "",
+                credential.whose,
                 chat,
                 lease_seconds=seconds,
                 embedding=embedding,
