@@ -80,6 +80,8 @@ PRIVATE = {
         "conversation_versions",
         "fact_repeats",
         "memory_locks",
+        "rolled_up",
+        "rolled_up_days",
         "spent_by_person",
         "spent_daily",
         "token_ratios",
@@ -330,7 +332,8 @@ FUNCTIONS = {
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.hold_account private.hold_person private.watch_messages private.watched
-        private.usage_grouped private.usage_sums private.why_account_blocked
+        private.usage_grouped private.usage_sums private.sum_counts private.added_up
+        private.percentile_of private.usage_rows private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation
