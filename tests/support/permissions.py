@@ -326,7 +326,8 @@ FUNCTIONS = {
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
         private.replay private.reply_at private.running_on private.speaker private.spent_by_all
-        private.newer_health private.spent_by private.turns_begun private.turns_running
+        private.newer_health private.spent_by private.tokens_of private.turns_begun
+        private.turns_running
         private.spoken_language
         private.tier_of private.changed_since private.note_change private.note_spending
         private.touch_fact private.touch_updated_at private.turn_context
