@@ -278,7 +278,7 @@ FUNCTIONS = {
         private.best_workers
         private.branch_embeddings private.branch_memory private.branch_personas
         private.messages_to_branch private.drop_facts
-        private.forget_embedding private.forget_facts_of private.forget_message
+        private.forget_embeddings private.forget_facts_of private.forget_drawn
         private.forget_messages private.lock_memory
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
