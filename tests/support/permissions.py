@@ -306,7 +306,8 @@ FUNCTIONS = {
         private.check_sampling private.hidden_positions private.hidden_ranges private.may_use
         private.own_named
         private.settings_of private.write_chat
-        private.calibrate private.used_ratio private.call_health_check private.cast_facts
+        private.calibrate private.used_ratio private.call_health_check private.delete_old_runs
+        private.cast_facts
         private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
