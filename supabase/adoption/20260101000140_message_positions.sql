@@ -99,8 +99,9 @@ declare
   v_count integer;
 begin
   perform private.forget_summary_from(p_conversation_id, v_first);
-  perform private.forget_embedding(m.id) from public.messages m
-  where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since;
+  perform private.forget_embeddings(array(
+    select m.id from public.messages m
+    where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since));
   delete from public.turn_prompts p using public.turns t
   where t.id = p.turn_id and t.conversation_id = p_conversation_id;
   with moved as materialized (

@@ -13,11 +13,11 @@ create index message_variables_in_order on private.message_variables (conversati
 alter table private.message_variables enable row level security;
 revoke all on private.message_variables from public, anon, authenticated;
 
--- The variables after a deleted message.
-create function private.forget_variables(p_message_id uuid) returns void
+-- Forgets the variables after messages, if they were deleted.
+create function private.forget_variables(p_message_ids uuid[]) returns void
 language sql set search_path = '' as $$
   delete from private.message_variables v
-  where v.message_id = p_message_id and not exists (select from shared.messages m where m.id = p_message_id)
+  where v.message_id = any (p_message_ids) and not exists (select from shared.messages m where m.id = v.message_id)
 $$;
 
 -- The variables of the newest reply before a position. For a conversation without any, this reads the
@@ -54,5 +54,5 @@ language sql set search_path = '' as $$
   where v.conversation_id = p_parent_id and v.position <= p_position
     and case v.position when p_position then v.message_id = p_message_id else m.is_active end
 $$;
-revoke execute on function private.forget_variables(uuid), private.variables_before(uuid, bigint), private.keep_variables(uuid, jsonb),
+revoke execute on function private.forget_variables(uuid[]), private.variables_before(uuid, bigint), private.keep_variables(uuid, jsonb),
   private.branch_variables(uuid, uuid, uuid, bigint) from public, anon, authenticated;

@@ -324,30 +324,45 @@ begin
   end if;
 end $$;
 
--- Forgets what was drawn from a message that was changed, set aside or deleted. The caller has locked its conversation
--- and the memory. Nothing is drawn from a version while it is set aside.
-create function private.forget_message(
-  p_message_id uuid, p_conversation_id uuid, p_position bigint, p_is_of_a_version boolean, p_is_deleted boolean)
-returns void
+-- Forgets what was drawn from messages of a conversation that were changed, set aside or deleted. p_positions are those
+-- of which something may be drawn: nothing is from a version while it is set aside. The caller has locked the
+-- conversation and the memory.
+create function private.forget_drawn(
+  p_conversation_id uuid, p_ids uuid[], p_positions bigint[], p_are_deleted boolean) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_position bigint;
 begin
-  if not p_is_of_a_version then
-    perform private.forget_summary_from(p_conversation_id, p_position);
-    perform private.forget_facts_of(p_conversation_id, p_position);
-  end if;
+  perform private.forget_summary_from(p_conversation_id, min(p.position)) from unnest(p_positions) p (position)
+  having count(*) > 0;
+  -- Most messages are the source of nothing.
+  for v_position in
+    select distinct p.position
+    from unnest(p_positions) p (position)
+    join (
+      select r.position as first, r.position as last from private.fact_repeats r
+      where r.conversation_id = p_conversation_id
+      union all
+      select f.source_from, f.source_to from public.memory_facts f
+      where f.source_conversation_id = p_conversation_id) n on p.position between n.first and n.last
+    order by 1
+  loop
+    perform private.forget_facts_of(p_conversation_id, v_position);
+  end loop;
   -- One of a product that is set aside is deleted from its table.
-  if p_is_deleted and not exists (select from shared.messages m where m.id = p_message_id) then
+  if p_are_deleted and exists (
+      select from unnest(p_ids) i (id) where not exists (select from shared.messages m where m.id = i.id)) then
     perform private.uncover_newest(p_conversation_id);
   end if;
-  perform private.forget_embedding(p_message_id);
-  perform private.forget_variables(p_message_id);
+  perform private.forget_embeddings(p_ids);
+  perform private.forget_variables(p_ids);
 -- Messages matter more than the memory of them. But a deadlock is no reason to leave it behind, or a lock that takes
 -- too long: then the statement fails, and can be repeated.
 exception
   when transaction_rollback or lock_not_available then
     raise;
   when others then
-    raise warning 'notes of message % not forgotten: %', p_message_id, sqlstate;
+    raise warning 'notes of messages of conversation % not forgotten: %', p_conversation_id, sqlstate;
 end $$;
 
 -- A trigger of statements that change, delete or set aside messages, whoever makes them: what was drawn from these is
@@ -389,12 +404,15 @@ begin
   end loop;
   perform private.lock_memory(u.user_id)
   from (select distinct c.user_id from shared.conversations c where c.id = any (v_held) order by 1) u;
-  perform private.forget_message(
-    t.id, t.conversation_id, t.position,
-    not coalesce(t.was_active, true) and (tg_op = 'DELETE' or not coalesce(t.is_active, true)), tg_op = 'DELETE')
+  perform private.forget_drawn(
+    t.conversation_id, array_agg(t.id),
+    array_agg(t.position) filter (
+      where coalesce(t.was_active, true) or tg_op <> 'DELETE' and coalesce(t.is_active, true)),
+    tg_op = 'DELETE')
   from jsonb_to_recordset(v_touched)
     t (id uuid, conversation_id uuid, position bigint, was_active boolean, is_active boolean)
-  where t.conversation_id = any (v_held);
+  where t.conversation_id = any (v_held)
+  group by t.conversation_id;
   return null;
 end $$;
 
@@ -406,7 +424,7 @@ begin
   perform private.lock_memory(old.user_id);
   perform private.move_sources(old.id);
   return old;
--- As in private.forget_message.
+-- As in private.forget_drawn.
 exception
   when transaction_rollback or lock_not_available then
     raise;
@@ -418,5 +436,5 @@ end $$;
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
   private.forget_summary_from(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
   private.move_sources(uuid, bigint), private.review_facts(uuid[]),
-  private.forget_message(uuid, uuid, bigint, boolean, boolean), private.forget_messages(),
+  private.forget_drawn(uuid, uuid[], bigint[], boolean), private.forget_messages(),
   private.forget_conversation() from public, anon, authenticated;

@@ -6,7 +6,8 @@ create table public.usage_hourly (
   model_key text not null,
   outcome text not null,
   calls integer not null,
-  -- Number of turns that made these calls.
+  -- Number of turns that made these calls, in the hour of the first one. Of a turn whose calls private.rolled_up keeps
+  -- apart, both parts count.
   turns integer not null,
   prompt_tokens bigint not null,
   -- Of these, the ones known to come from a cache.
@@ -14,7 +15,7 @@ create table public.usage_hourly (
   completion_tokens bigint not null,
   -- Sum of the known costs; null if no cost is known.
   cost_usd numeric(24, 8),
-  -- Median and 95th percentile in milliseconds. Null: not measured.
+  -- Median and 95th percentile in milliseconds, rounded to two digits. Null: not measured.
   first_token_p50_ms integer,
   first_token_p95_ms integer,
   duration_p50_ms integer not null,
@@ -40,58 +41,181 @@ create policy usage_hourly_select on public.usage_hourly for select to authentic
 create policy usage_daily_select on public.usage_daily for select to authenticated
   using ((select private.is_admin()));
 
--- Sums the events in [p_from, p_to) by bucket ('hour' or 'day'), provider, model and outcome.
-create function private.usage_sums(p_bucket text, p_from timestamptz, p_to timestamptz)
-returns setof public.usage_hourly
+-- Sums of the first events of days that may still get some. They are not added up again: more of them in a day would
+-- make each roll-up slower, until it takes longer than a call may.
+create table private.rolled_up (
+  hour timestamptz not null,
+  provider text not null,
+  model_key text not null,
+  outcome text not null,
+  calls bigint not null,
+  turns bigint not null,
+  prompt_tokens bigint not null,
+  cached_tokens bigint not null,
+  completion_tokens bigint not null,
+  cost_usd numeric,
+  -- How many calls took how many milliseconds: {"<ms, rounded to two digits>": calls}. Unlike percentiles, these add up.
+  first_token_ms jsonb not null,
+  duration_ms jsonb not null,
+  primary key (hour, provider, model_key, outcome)
+);
+-- These days, and the time of the first event that is not in private.rolled_up.
+create table private.rolled_up_days (
+  day date primary key,
+  upto timestamptz not null
+);
+alter table private.rolled_up enable row level security;
+alter table private.rolled_up_days enable row level security;
+revoke all on private.rolled_up, private.rolled_up_days from public, anon, authenticated;
+
+-- Sums the events in [p_from, p_to) by hour, provider, model and outcome. A turn counts in the hour of its first call.
+create function private.usage_sums(p_from timestamptz, p_to timestamptz) returns setof private.rolled_up
 language sql stable set search_path = '' as $$
-  select date_trunc(p_bucket, u.created_at, 'UTC'), u.provider, u.model_key, u.outcome,
-         count(*), count(distinct u.turn_id),
-         coalesce(sum(u.prompt_tokens), 0), coalesce(sum(u.cached_tokens), 0),
-         coalesce(sum(u.completion_tokens), 0), sum(u.cost_usd),
-         percentile_disc(0.5) within group (order by u.first_token_ms),
-         percentile_disc(0.95) within group (order by u.first_token_ms),
-         percentile_disc(0.5) within group (order by u.duration_ms),
-         percentile_disc(0.95) within group (order by u.duration_ms)
-  from public.usage_events u
-  where u.created_at >= p_from and u.created_at < p_to
+  with events as materialized (
+    select date_trunc('hour', u.created_at, 'UTC') as hour, u.provider, u.model_key, u.outcome,
+           u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.cost_usd,
+           round(u.first_token_ms, 2 - length(u.first_token_ms::text))::integer as first_token_ms,
+           round(u.duration_ms, 2 - length(u.duration_ms::text))::integer as duration_ms,
+           u.turn_id is not null and 1 = row_number() over (
+             partition by u.turn_id, u.provider, u.model_key, u.outcome order by u.created_at) as is_first
+    from public.usage_events u
+    where u.created_at >= p_from and u.created_at < p_to),
+  first_tokens as (
+    select t.hour, t.provider, t.model_key, t.outcome, jsonb_object_agg(t.first_token_ms, t.calls) as counts
+    from (select e.hour, e.provider, e.model_key, e.outcome, e.first_token_ms, count(*) as calls from events e
+          where e.first_token_ms is not null group by 1, 2, 3, 4, 5) t
+    group by 1, 2, 3, 4),
+  durations as (
+    select t.hour, t.provider, t.model_key, t.outcome, jsonb_object_agg(t.duration_ms, t.calls) as counts
+    from (select e.hour, e.provider, e.model_key, e.outcome, e.duration_ms, count(*) as calls from events e
+          group by 1, 2, 3, 4, 5) t
+    group by 1, 2, 3, 4)
+  select hour, provider, model_key, outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens, s.completion_tokens,
+         s.cost_usd, coalesce(f.counts, '{}'), d.counts
+  from (
+    select e.hour, e.provider, e.model_key, e.outcome, count(*) as calls, count(*) filter (where e.is_first) as turns,
+           coalesce(sum(e.prompt_tokens), 0) as prompt_tokens, coalesce(sum(e.cached_tokens), 0) as cached_tokens,
+           coalesce(sum(e.completion_tokens), 0) as completion_tokens, sum(e.cost_usd) as cost_usd
+    from events e group by 1, 2, 3, 4) s
+  join durations d using (hour, provider, model_key, outcome)
+  left join first_tokens f using (hour, provider, model_key, outcome)
+$$;
+
+create function private.sum_counts(p_counts jsonb[]) returns jsonb
+language sql immutable set search_path = '' as $$
+  select coalesce(jsonb_object_agg(s.key, s.calls), '{}')
+  from (
+    select e.key, sum(e.value::bigint) as calls from unnest(p_counts) c (counts), jsonb_each_text(c.counts) e
+    group by e.key) s
+$$;
+
+-- The same sums with one row for each hour, provider, model and outcome.
+create function private.added_up(p_sums private.rolled_up[]) returns setof private.rolled_up
+language sql immutable set search_path = '' as $$
+  select s.hour, s.provider, s.model_key, s.outcome, sum(s.calls), sum(s.turns), sum(s.prompt_tokens),
+         sum(s.cached_tokens), sum(s.completion_tokens), sum(s.cost_usd),
+         private.sum_counts(array_agg(s.first_token_ms)), private.sum_counts(array_agg(s.duration_ms))
+  from unnest(p_sums) s
   group by 1, 2, 3, 4
 $$;
 
--- Rebuilds the roll-ups of one day (UTC) from its events. Repeated and concurrent calls are safe. A day of which
--- events were deleted since keeps its roll-ups: they are all that is left of it.
+-- A percentile of times that were counted; null of none.
+create function private.percentile_of(p_counts jsonb, p_fraction numeric) returns integer
+language sql immutable set search_path = '' as $$
+  select min(c.ms) filter (where c.upto >= p_fraction * c.calls)
+  from (
+    select e.key::integer as ms, sum(e.value::bigint) over (order by e.key::integer) as upto,
+           sum(e.value::bigint) over () as calls
+    from jsonb_each_text(p_counts) e) c
+$$;
+
+create function private.usage_rows(p_sums private.rolled_up[]) returns setof public.usage_hourly
+language sql immutable set search_path = '' as $$
+  select s.hour, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
+         s.completion_tokens, s.cost_usd,
+         private.percentile_of(s.first_token_ms, 0.5), private.percentile_of(s.first_token_ms, 0.95),
+         private.percentile_of(s.duration_ms, 0.5), private.percentile_of(s.duration_ms, 0.95)
+  from unnest(p_sums) s
+$$;
+
+-- Rolls up one day (UTC), at most p_limit of its events, and returns the day to go on with: the same one if more of
+-- it is left, the next day that has events, or null. Calling it until it returns null catches up after any pause.
+-- Repeated and concurrent calls are safe.
 --
 -- By default it takes the last day that was rolled up, but no later day than it was an hour ago,
--- because events may arrive shortly after midnight. Returns the next day that has events, or null.
--- Calling it until it returns null catches up after any pause.
-create function public.roll_up_usage(p_day date default null) returns date
+-- because events may arrive shortly after midnight.
+--
+-- The newest events of a day, at most p_limit, are added up again each time, with any that came late. If there are more,
+-- the first of them are not read again, once they are so old that whatever was written at their time is committed. If
+-- they are not, what comes after them waits. Once a later day is begun, the sums of a day stay as they are, also when
+-- its events are deleted.
+create function public.roll_up_usage(p_day date default null, p_limit integer default 100000) returns date
 language plpgsql security definer set search_path = '' as $$
 declare
+  c_in_flight constant interval := '5 minutes';
+  v_hour_ago constant date := ((now() - interval '1 hour') at time zone 'utc')::date;
   v_day date;
+  v_midnight timestamptz;
+  v_end timestamptz;
   v_from timestamptz;
-  v_to timestamptz;
+  v_hour timestamptz;
+  v_rest timestamptz;
+  v_is_final boolean;
+  v_sums private.rolled_up[];
 begin
   perform pg_advisory_xact_lock(hashtextextended('roll_up_usage', 0));
   v_day := coalesce(p_day, least(
     coalesce((select max(d.day) from public.usage_daily d),
              (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u)),
-    ((now() - interval '1 hour') at time zone 'utc')::date));
-  v_from := v_day::timestamp at time zone 'utc';
+    v_hour_ago));
+  v_midnight := v_day::timestamp at time zone 'utc';
   -- Not a day, which has 23 or 25 hours in a session of a time zone with summer time.
-  v_to := v_from + interval '24 hours';
+  v_end := v_midnight + interval '24 hours';
 
-  if (select count(*) from public.usage_events u where u.created_at >= v_from and u.created_at < v_to)
-     >= (select coalesce(sum(d.calls), 0) from public.usage_daily d where d.day = v_day) then
-    delete from public.usage_hourly h where h.hour >= v_from and h.hour < v_to;
-    insert into public.usage_hourly select * from private.usage_sums('hour', v_from, v_to);
+  delete from private.rolled_up_days d where d.day < least(v_day, v_hour_ago);
+  delete from private.rolled_up r where r.hour < least(v_day, v_hour_ago)::timestamp at time zone 'utc';
+  insert into private.rolled_up_days (day, upto)
+  select v_day, v_midnight
+  where not exists (select from public.usage_daily d where d.day = v_day)
+    and exists (select from public.usage_events u where u.created_at >= v_midnight and u.created_at < v_end)
+  on conflict (day) do nothing;
+  select d.upto into v_from from private.rolled_up_days d where d.day = v_day;
+
+  if found then
+    select greatest(u.created_at, v_from + interval '1 microsecond') into v_rest
+    from public.usage_events u where u.created_at >= v_from and u.created_at < v_end
+    order by u.created_at offset p_limit limit 1;
+    v_is_final := v_rest <= now() - c_in_flight;
+    v_hour := date_trunc('hour', v_from, 'UTC');
+    v_sums := array(select s from private.usage_sums(v_from, coalesce(v_rest, v_end)) s);
+    -- Of the hour in which they begin, some may be added up already.
+    v_sums := array(select s from private.added_up(
+      v_sums || array(select r from private.rolled_up r where r.hour = v_hour)) s);
+    if v_is_final then
+      delete from private.rolled_up r where r.hour = v_hour;
+      insert into private.rolled_up select * from unnest(v_sums);
+      update private.rolled_up_days d set upto = v_rest where d.day = v_day;
+    end if;
+
+    delete from public.usage_hourly h where h.hour >= v_hour and h.hour < v_end;
+    insert into public.usage_hourly select * from private.usage_rows(v_sums);
+    v_sums := v_sums || array(
+      select r from private.rolled_up r where r.hour >= v_midnight and r.hour < v_hour);
     delete from public.usage_daily d where d.day = v_day;
     insert into public.usage_daily
     select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
            s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
            s.duration_p50_ms, s.duration_p95_ms
-    from private.usage_sums('day', v_from, v_to) s;
+    from private.usage_rows(array(select s from private.added_up(array(
+      select row(v_midnight, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
+                 s.completion_tokens, s.cost_usd, s.first_token_ms, s.duration_ms)::private.rolled_up
+      from unnest(v_sums) s)) s)) s;
   end if;
 
-  return (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u where u.created_at >= v_to);
+  if v_rest is not null then
+    return case when v_is_final then v_day end;
+  end if;
+  return (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u where u.created_at >= v_end);
 end $$;
 
 -- Deletes up to p_limit rows of each kind that are past their retention period, and returns the
@@ -172,6 +296,7 @@ begin
   return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans + v_prompts + v_spent);
 end $$;
 
-revoke execute on function private.usage_sums(text, timestamptz, timestamptz), public.roll_up_usage(date),
-  public.apply_retention(integer) from public, anon, authenticated;
-grant execute on function public.roll_up_usage(date), public.apply_retention(integer) to service_role;
+revoke execute on function private.usage_sums(timestamptz, timestamptz), private.sum_counts(jsonb[]),
+  private.added_up(private.rolled_up[]), private.percentile_of(jsonb, numeric), private.usage_rows(private.rolled_up[]),
+  public.roll_up_usage(date, integer), public.apply_retention(integer) from public, anon, authenticated;
+grant execute on function public.roll_up_usage(date, integer), public.apply_retention(integer) to service_role;

@@ -117,12 +117,12 @@ language sql stable set search_path = '' as $$
   select to_regclass('private.message_embeddings') is not null
 $$;
 
--- Forgets the embedding of a message that was changed.
-create function private.forget_embedding(p_message_id uuid) returns void
+-- Forgets the embeddings of messages that were changed.
+create function private.forget_embeddings(p_message_ids uuid[]) returns void
 language plpgsql set search_path = '' as $$
 begin
   if private.has_embeddings() then
-    delete from private.message_embeddings e where e.message_id = p_message_id;
+    delete from private.message_embeddings e where e.message_id = any (p_message_ids);
   end if;
 end $$;
 
@@ -218,7 +218,7 @@ end $$;
 
 revoke execute on function private.nearest(uuid, bigint, bigint, int8multirange, jsonb), private.install_embeddings(),
   private.embedding_at(uuid, bigint, jsonb), private.vector_space(jsonb), private.models_for_embedding(),
-  private.has_embeddings(), private.forget_embedding(uuid), private.branch_embeddings(uuid, uuid),
+  private.has_embeddings(), private.forget_embeddings(uuid[]), private.branch_embeddings(uuid, uuid),
   public.embed_messages(uuid, text, jsonb, jsonb, integer), public.record_query(uuid, uuid, jsonb)
   from public, anon, authenticated;
 grant execute on function

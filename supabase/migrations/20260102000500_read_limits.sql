@@ -26,24 +26,25 @@ language sql stable set search_path = '' as $$
   select c.plural || '_per_day', c.on_day, c.tomorrow from counted c
 $$;
 
--- Uses of the limits of turns by now, as private.reached_limit and private.is_spent count them.
+-- Uses of the limits of turns by now, as private.reached_limit and private.is_spent count them. Not in SQL: before
+-- Postgres 18 that is planned without knowing how few turns are of the last minute.
 create function private.used_turns(p_user_id uuid, p_limits jsonb, p_now timestamptz)
 returns table (name text, used numeric, resets_at timestamptz)
-language sql stable set search_path = '' as $$
-  select u.name, u.used, u.resets_at
-  from (
-    select date_trunc('day', p_now, 'UTC') + interval '24 hours' as tomorrow,
-           array(select t.created_at from public.turns t
-                 where t.user_id = p_user_id and t.created_at > p_now - interval '1 minute'
-                 order by t.created_at) as recent) c
-  cross join lateral (values
-    ('turns_per_minute', cardinality(c.recent)::numeric,
-     private.minute_over(c.recent, (p_limits ->> 'turns_per_minute')::numeric)),
-    ('turns_per_day', private.turns_begun(p_user_id, p_now), c.tomorrow),
+language plpgsql stable set search_path = '' as $$
+declare
+  v_tomorrow constant timestamptz := date_trunc('day', p_now, 'UTC') + interval '24 hours';
+  v_recent constant timestamptz[] := array(
+    select t.created_at from public.turns t
+    where t.user_id = p_user_id and t.created_at > p_now - interval '1 minute'
+    order by t.created_at);
+begin
+  return query values
+    ('turns_per_minute', cardinality(v_recent)::numeric,
+     private.minute_over(v_recent, (p_limits ->> 'turns_per_minute')::numeric)),
+    ('turns_per_day', private.turns_begun(p_user_id, p_now), v_tomorrow),
     ('running', private.turns_running(p_user_id, p_now), null),
-    ('usd_per_day', private.spent_by(p_user_id, p_now), c.tomorrow)
-  ) u (name, used, resets_at)
-$$;
+    ('usd_per_day', private.spent_by(p_user_id, p_now), v_tomorrow);
+end $$;
 
 -- For the signed-in person:
 --   now          the time of this answer
@@ -68,11 +69,7 @@ language sql stable security definer set search_path = '' as $$
       cross join lateral (select (a.limits ->> u.name)::numeric as most) l
       where l.most is not null),
     'free_only', private.is_spent(a.user_id, a.now),
-    'tokens_today', (
-      select jsonb_build_object('prompt', coalesce(sum(e.prompt_tokens), 0),
-                                'completion', coalesce(sum(e.completion_tokens), 0))
-      from public.usage_events e
-      where e.user_id = a.user_id and e.created_at >= date_trunc('day', a.now, 'UTC')))
+    'tokens_today', private.tokens_of(a.user_id, a.now))
   from (select (select auth.uid()) as user_id, private.limits_for((select auth.uid())) as limits,
                statement_timestamp() as now) a
   where private.why_account_blocked(a.user_id) is null

@@ -21,6 +21,17 @@ begin
     timeout_milliseconds => 55000);
 end $$;
 
+-- pg_cron keeps a row of each run, and deletes none. Deletes those of our own jobs that are older than seven days. Not by
+-- the ids of the jobs: these are other ones after the jobs were switched off and on.
+create function private.delete_old_runs() returns void
+language plpgsql set search_path = '' as $$
+begin
+  delete from cron.job_run_details d
+  where d.command in ('select private.call_health_check()', 'select private.delete_old_runs()')
+    and d.database = current_database() and d.username = current_user
+    and d.start_time < now() - interval '7 days';
+end $$;
+
 -- Starts calling health_check at this address every minute. Calling it again changes the address.
 -- Vault must contain the function's HEALTH_CHECK_SECRET under the name health_check_secret:
 --   select vault.create_secret('<the secret>', 'health_check_secret');
@@ -56,25 +67,25 @@ begin
   update private.system_settings
   set config = config || jsonb_build_object('healthCheckUrl', p_url) where id = 1;
   perform cron.schedule('health_check', '* * * * *', 'select private.call_health_check()');
+  perform cron.schedule('health_check_old_runs', '37 3 * * *', 'select private.delete_old_runs()');
 end $$;
 
 -- Stops the calls. Returns whether they were scheduled.
 create function public.unschedule_health_check() returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_scheduled boolean := false;
+  v_names text[] := '{}';
 begin
   if to_regclass('cron.job') is not null then
-    select exists (select from cron.job j where j.jobname = 'health_check') into v_scheduled;
-  end if;
-  if v_scheduled then
-    perform cron.unschedule('health_check');
+    select array_agg(j.jobname) into v_names
+    from cron.job j where j.jobname in ('health_check', 'health_check_old_runs');
+    perform cron.unschedule(j.name) from unnest(v_names) j (name);
   end if;
   update private.system_settings set config = config - 'healthCheckUrl' where id = 1;
-  return v_scheduled;
+  return coalesce('health_check' = any (v_names), false);
 end $$;
 
-revoke execute on function private.call_health_check(), public.schedule_health_check(text),
+revoke execute on function private.call_health_check(), private.delete_old_runs(), public.schedule_health_check(text),
   public.unschedule_health_check() from public, anon, authenticated;
 grant execute on function public.schedule_health_check(text), public.unschedule_health_check()
   to service_role;

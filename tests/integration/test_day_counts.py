@@ -25,8 +25,10 @@ FIRST = "date_trunc('day', now(), 'UTC')"
 def call(random_one: random.Random, purpose: str = "reply") -> dict[str, Any]:
     """A model call: free, paid, or of unknown cost."""
     cost = random_one.choice([None, 0, 0.00000001, 0.01, 1.5])
-    paid = {"provider": "p", "model_key": "m", "outcome": "ok", "duration_ms": 1}
-    return paid | {"purpose": purpose, "cost_usd": cost}
+    tokens = random_one.choice([(None, None), (0, 0), (900, None), (900, 70)])
+    made = {"provider": "p", "model_key": "m", "outcome": "ok", "duration_ms": 1}
+    made |= {"purpose": purpose, "cost_usd": cost}
+    return made | dict(zip(("prompt_tokens", "completion_tokens"), tokens, strict=True))
 
 
 class Life:
@@ -96,10 +98,11 @@ def people(stack: Stack, count: int) -> list[User]:
 
 
 def counted(stack: Stack, user: User) -> dict[str, Any]:
-    """What turns read."""
+    """What turns and read_limits read."""
     return stack.one(
         "select private.turns_begun(u.id, now()) as turns, private.spent_by(u.id, now()) as usd,"
-        " private.turns_running(u.id, now()) as running from (select %s::uuid as id) u",
+        " private.turns_running(u.id, now()) as running, private.tokens_of(u.id, now()) as tokens"
+        " from (select %s::uuid as id) u",
         user.id,
     )
 
@@ -109,7 +112,10 @@ def added_up(stack: Stack, user: User) -> dict[str, Any]:
     return stack.one(
         "select (select count(*) from turns where user_id = u.id) as turns,"
         " (select coalesce(sum(cost_usd), 0) from usage_events where user_id = u.id) as usd,"
-        " (select count(*) from turns where user_id = u.id and status = 'running') as running"
+        " (select count(*) from turns where user_id = u.id and status = 'running') as running,"
+        " (select jsonb_build_object('prompt', coalesce(sum(prompt_tokens), 0),"
+        "   'completion', coalesce(sum(completion_tokens), 0))"
+        "  from usage_events where user_id = u.id) as tokens"
         " from (select %s::uuid as id) u",
         user.id,
     )
@@ -125,6 +131,7 @@ def test_counts_are_the_sums_of_the_rows(stack: Stack, seed: int) -> None:
     found = [counted(stack, user) for user in lives]
     assert found == [added_up(stack, user) for user in lives]
     assert all(one["turns"] and one["usd"] and one["running"] for one in found)
+    assert all(one["tokens"]["prompt"] and one["tokens"]["completion"] for one in found)
 
 
 def test_every_action_that_begins_a_turn_counts(stack: Stack) -> None:
@@ -159,9 +166,14 @@ class TestMidnight:
         user = stack.user()
         for usd, after in ((0.1, 0), (0.2, 5), (0.4, -1), (None, 6), (0, 7)):
             pay(stack, user, usd, f"{FIRST} + interval '{after} microseconds'")
-        query = "select private.spent_by(%s, now() + %s * interval '1 day') as usd"
-        spent = [float(stack.one(query, user.id, day)["usd"]) for day in (-1, 0, 1)]
-        assert spent == [0.4, 0.3, 0]
+        query = (
+            "select private.spent_by(u.id, at)::float as usd, private.tokens_of(u.id, at) as tokens"
+            " from (select %s::uuid as id, now() + %s * interval '1 day' as at) u"
+        )
+        spent = [stack.one(query, user.id, day) for day in (-1, 0, 1)]
+        assert [one["usd"] for one in spent] == [0.4, 0.3, 0]
+        # A free call has tokens, too.
+        assert [one["tokens"]["prompt"] for one in spent] == [70, 280, 0]
 
     def test_day_has_24_hours_in_every_time_zone(self, stack: Stack) -> None:
         """On this one the clocks of New York go forward."""
@@ -219,7 +231,9 @@ def test_rows_that_a_turn_reads_do_not_become_more(stack: Stack, postgres: Postg
                     (user.id,),
                 )
                 db.execute(
-                    "select private.used_turns(%s, '{}', now() + interval '2 minutes')", (user.id,)
+                    "select private.used_turns(%s, '{}', now() + interval '2 minutes'),"
+                    " private.tokens_of(%s, now())",
+                    (user.id, user.id),
                 )
             read.append(scanned(plans))
             assert "usage_events" not in str(plans)

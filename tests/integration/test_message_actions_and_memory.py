@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.answers import text
 from tests.support.notes import prompts
+from tests.support.plans import explained
+from tests.support.postgres import OWNER, Postgres
 from tests.support.talk import Talk
 
 SUMMARY = "Ada came to the lighthouse in a storm."
@@ -68,6 +70,51 @@ def test_change_of_what_was_retold_lets_it_be_retold(
 ) -> None:
     act(told, action, content, **body)
     assert summaries(told) == [(left, "sfw")]
+
+
+def test_all_that_was_noted_from_deleted_messages_goes_with_them(told: Talk) -> None:
+    told.stack.db.execute(
+        "insert into memories (user_id, tier, conversation_id) values (%s, 'conversation', %s)",
+        (told.user.id, told.conversation),
+    )
+    for first, last in (
+        ("Hello", "Hello"),
+        ("Hello", "Thank you."),
+        ("Thank you.", "Thank you."),
+        ("Tea.", "Tea."),
+        ("Tea.", "No."),
+    ):
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance,"
+            " source_conversation_id, source_from, source_to)"
+            " select id, %s, 'model', 3, conversation_id, %s, %s from memories",
+            (
+                f"From {first} to {last}",
+                *(place(told, content)["position"] for content in (first, last)),
+            ),
+        )
+    act(told, "delete", "Thank you.", onwards=True)
+    facts = told.stack.all("select content from memory_facts")
+    assert [row["content"] for row in facts] == ["From Hello to Hello"]
+    assert summaries(told) == [("", "sfw")]
+
+
+def test_many_deleted_messages_are_looked_up_at_once_in_what_was_noted(
+    told: Talk, postgres: Postgres
+) -> None:
+    """Nothing was noted from any of them."""
+    with postgres.connect("app", OWNER) as db:
+        asked = []
+        for content in ("Milk?", "Hello"):
+            position = place(told, content)["position"]
+            with explained(db) as plans:
+                db.execute(
+                    "select shared.delete_messages(%s, %s, true)", (told.conversation, position)
+                )
+            queries = [plan["Query Text"] for plan in plans]
+            asked.append([one for one in queries if "fact" in one or "embeddings" in one])
+    assert told.stack.said(told.conversation) == []
+    assert asked[0] == asked[1] != []
 
 
 def test_other_version_of_what_was_retold_lets_it_be_retold(told: Talk) -> None:

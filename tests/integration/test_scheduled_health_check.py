@@ -24,6 +24,12 @@ EXTENSIONS = {
         create table cron.job (
           jobid bigint generated always as identity, jobname text unique, schedule text,
           command text, username text default current_user, active boolean default true);
+        create table cron.job_run_details (
+          jobid bigint, runid bigint generated always as identity, database text, username text,
+          command text, start_time timestamptz);
+        alter table cron.job_run_details enable row level security;
+        create policy cron_job_run_details_policy on cron.job_run_details
+          using (username = current_user);
         create function cron.schedule(job_name text, schedule text, command text) returns bigint
         language sql as $$
           insert into cron.job (jobname, schedule, command) values ($1, $2, $3)
@@ -79,7 +85,18 @@ def remember(extensions: Connection, secret: str = HEALTH_CHECK_SECRET) -> None:
 
 
 def jobs(stack: Stack) -> list[dict[str, Any]]:
-    return stack.all("select jobname, schedule, command, username from cron.job")
+    return stack.all("select jobname, schedule, command, username from cron.job order by jobname")
+
+
+def ran(extensions: Connection, job: dict[str, Any], days_ago: int, **columns: Any) -> None:
+    """Adds a run of a job, as pg_cron does."""
+    run = {"database": "app", "username": job["username"], "command": job["command"]} | columns
+    extensions.execute(
+        "insert into cron.job_run_details (jobid, database, username, command, start_time)"
+        " values (1, %(database)s, %(username)s, %(command)s,"
+        " now() - make_interval(days => %(ago)s))",
+        run | {"ago": days_ago},
+    )
 
 
 def schedule(api: httpx.Client, url: str | None = URL) -> httpx.Response:
@@ -104,7 +121,7 @@ def test_job_calls_the_function_with_the_secret(
     remember(extensions)
     stack.configure(allowLocalWorkers=True)
     assert schedule(api, stack.function_url("health_check")).status_code == 204
-    (job,) = jobs(stack)
+    job, _ = jobs(stack)
     assert (job["schedule"], job["username"]) == ("* * * * *", "postgres")
     assert HEALTH_CHECK_SECRET not in str(job)
 
@@ -124,9 +141,40 @@ def test_called_again_it_takes_the_new_address(
     remember(extensions)
     assert schedule(api).is_success
     assert schedule(api, "https://elsewhere.example/health_check").is_success
-    (job,) = jobs(stack)
+    job, _ = jobs(stack)
     stack.db.execute(job["command"].encode())
     assert stack.one("select url from net.requests")["url"].startswith("https://elsewhere.example")
+
+
+def test_runs_of_our_jobs_are_kept_for_a_week(
+    stack: Stack, extensions: Connection, api: httpx.Client
+) -> None:
+    """pg_cron deletes none. Nobody else's are touched."""
+    remember(extensions)
+    schedule(api)
+    call, deletion = jobs(stack)
+    assert (deletion["schedule"], deletion["username"]) == ("37 3 * * *", "postgres")
+    for days_ago in (8, 6):
+        ran(extensions, call, days_ago)
+        ran(extensions, deletion, days_ago)
+    others: list[dict[str, Any]] = [
+        {"command": "select 1"},
+        {"database": "another"},
+        {"username": "somebody"},
+    ]
+    for other in others:
+        ran(extensions, call, 8, **other)
+
+    stack.db.execute(deletion["command"].encode())  # like pg_cron
+
+    rows = extensions.execute(
+        "select database, username, command, start_time < now() - interval '7 days' as is_old"
+        " from cron.job_run_details order by runid"
+    ).fetchall()
+    ours = {"database": "app", "username": "postgres", "is_old": False}
+    kept = [ours | {"command": job["command"]} for job in (call, deletion)]
+    old = {**ours, "command": call["command"], "is_old": True}
+    assert rows == kept + [old | other for other in others]
 
 
 def test_it_can_be_switched_off(stack: Stack, extensions: Connection, api: httpx.Client) -> None:
@@ -152,7 +200,7 @@ def test_secret_that_went_missing_fails_the_run(
     remember(extensions)
     schedule(api)
     extensions.execute("delete from vault.decrypted_secrets")
-    (job,) = jobs(stack)
+    job, _ = jobs(stack)
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         stack.db.execute(job["command"].encode())
     assert stack.all("select from net.requests") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,12 +37,15 @@ from tests.support.answers import (
 from tests.support.answers import event as sse_event
 from tests.support.gateway import SECRET_KEY
 from tests.support.notes import either
+from tests.support.plans import explained, scanned
+from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack, User
 from tests.support.talk import VENICE, Talk
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate, listener_url, listening_socket, wait_until
 
 Event = Callable[..., UUID]
+TIMES = ("first_token", "duration")
 
 pytestmark = pytest.mark.usefixtures("one_day")
 
@@ -177,14 +181,14 @@ class TestRollUps:
         assert stack.one("select sum(calls) as n from usage_hourly") == {"n": 20}
 
     def test_make_up_for_a_pause_day_by_day(self, stack: Stack, event: Event) -> None:
-        assert due(stack)["roll_up"]["found"] == {"days": 1}
+        assert due(stack)["roll_up"]["found"] == {"parts": 1}
         for days in (40, 39, 7, 1):
             event(noon(days))
-        assert due(stack)["roll_up"]["found"] == {"days": 4}
+        assert due(stack)["roll_up"]["found"] == {"parts": 4}
         stored = [row["day"] for row in stack.all("select day from usage_daily order by day")]
         assert stored == [noon(number).date() for number in (40, 39, 7, 1)]
         # From then on only the last day, and later ones.
-        assert due(stack)["roll_up"]["found"] == {"days": 1}
+        assert due(stack)["roll_up"]["found"] == {"parts": 1}
 
     @pytest.mark.parametrize(
         ("zone", "first"),
@@ -232,6 +236,37 @@ class TestRollUps:
         (row,) = stack.all("select calls, turns, people from usage_by_day(14)")
         assert row == {"calls": 8, "turns": 4, "people": 1}
 
+    def test_turn_counts_in_the_hour_of_its_first_call(self, stack: Stack, event: Event) -> None:
+        of = turn(stack, stack.user())
+        for later in (0, 1, 2):
+            event(noon(1) + timedelta(hours=later), turn_id=of)
+        due(stack)
+        hours = stack.all("select turns from usage_hourly order by hour")
+        assert [row["turns"] for row in hours] == [1, 0, 0]
+        assert stack.one("select turns from usage_daily") == {"turns": 1}
+
+    @pytest.mark.parametrize(
+        ("ms", "rounded"),
+        [
+            (0, 0),
+            (7, 7),
+            (99, 99),
+            (994, 990),
+            (995, 1_000),
+            (12_345, 12_000),
+            (2**31 - 1, 21 * 10**8),
+        ],
+    )
+    def test_percentiles_have_two_digits(
+        self, stack: Stack, event: Event, ms: int, rounded: int
+    ) -> None:
+        event(noon(1), duration_ms=ms, first_token_ms=ms)
+        due(stack)
+        for table in ("usage_hourly", "usage_daily"):
+            row = stack.one(f"select * from {table}")  # noqa: S608
+            found = {row[f"{time}_{part}_ms"] for time in TIMES for part in ("p50", "p95")}
+            assert found == {rounded}
+
     def test_turn_is_rolled_up_within_the_run(self, stack: Stack) -> None:
         user = stack.user()
         stack.upstream.enqueue(text("Yes."))
@@ -240,6 +275,146 @@ class TestRollUps:
         due(stack)
         (row,) = stack.all("select calls, turns, outcome, cost_usd from usage_hourly")
         assert row == {"calls": 1, "turns": 1, "outcome": "ok", "cost_usd": 0}
+
+
+def part(stack: Stack, days_ago: int | None = None, limit: int = 100_000) -> date | None:
+    """One call of roll_up_usage; returns the day to go on with."""
+    day = None if days_ago is None else noon(days_ago).date()
+    found: date | None = stack.one("select roll_up_usage(%s, %s) as day", day, limit)["day"]
+    return found
+
+
+def rolled_up(stack: Stack) -> list[dict[str, Any]]:
+    """All rows of both tables."""
+    hours = "select * from usage_hourly order by hour, provider, model_key, outcome"
+    return stack.all(hours) + stack.all("select * from usage_daily order by 1, 2, 3, 4")
+
+
+@pytest.mark.installations
+class TestRollUpsInParts:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_parts_of_a_day_are_the_sums_of_the_whole(
+        self, stack: Stack, event: Event, seed: int
+    ) -> None:
+        some = random.Random(seed)  # noqa: S311
+        for _ in range(60):
+            columns: dict[str, Any] = {
+                "model_key": some.choice("mn"),
+                "outcome": some.choice(["ok", "timeout"]),
+                "turn_id": some.choice([None, UUID(int=some.getrandbits(128))]),
+                "prompt_tokens": some.choice([None, 10]),
+                "cost_usd": some.choice([None, Decimal("0.01")]),
+                "first_token_ms": some.choice([None, some.randrange(3_000)]),
+                "duration_ms": some.randrange(90_000),
+            }
+            # Many at the same time.
+            minutes = some.choice([0, *(some.randrange(-700, 700) for _ in range(3))])
+            for _ in range(some.randrange(1, 3)):
+                event(noon(1) + timedelta(minutes=minutes), **columns)
+
+        days = [part(stack, limit=7)]
+        while days[-1]:
+            days.append(part(stack, 1, limit=7))
+        in_parts = rolled_up(stack)
+        for table in ("usage_daily", "usage_hourly", "private.rolled_up", "private.rolled_up_days"):
+            stack.db.execute(f"delete from {table}".encode())  # noqa: S608
+        assert part(stack) is None
+
+        assert len(days) > 5
+        assert set(days[:-1]) == {noon(1).date()}
+        assert in_parts == rolled_up(stack)
+
+    def test_calls_read_no_more_rows_of_a_longer_day(
+        self, stack: Stack, postgres: Postgres
+    ) -> None:
+        """Also when all of its events are of one hour."""
+        with postgres.connect("app", OWNER) as db:
+            for days_ago, rows in ((2, 2_000), (1, 8_000)):
+                db.execute(
+                    "insert into usage_events"
+                    " (provider, model_key, outcome, duration_ms, created_at)"
+                    " select 'p', 'm', 'ok', 1, %s + interval '1 hour' * n / %s"
+                    " from generate_series(0, %s - 1) n",
+                    (noon(days_ago), rows, rows),
+                )
+                db.execute("vacuum analyze usage_events")
+                day: date | None = noon(days_ago).date()
+                read = []
+                while day == noon(days_ago).date():
+                    with explained(db) as plans:
+                        (row,) = db.execute("select roll_up_usage(%s, 100) as day", (day,))
+                    day = row["day"]
+                    read.append(scanned(plans))
+                assert len(read) == rows / 100
+                # Events are counted, and added up. A row found by a bitmap counts twice.
+                assert 100 < max(read) < 400
+        sums = stack.all("select calls from usage_hourly union all select calls from usage_daily")
+        assert sorted(row["calls"] for row in sums) == [2_000, 2_000, 8_000, 8_000]
+
+    def test_a_run_that_was_cut_off_is_continued(self, stack: Stack, event: Event) -> None:
+        for minutes in range(6):
+            event(noon(3) + timedelta(minutes=minutes))
+        event(noon(1))
+        assert part(stack, limit=4) == noon(3).date()
+        assert [row["calls"] for row in stack.all("select calls from usage_daily")] == [4]
+        assert part(stack, limit=4) == noon(1).date()
+        assert part(stack, 1) is None
+        assert stack.all("select day, calls from usage_daily order by day") == [
+            {"day": noon(3).date(), "calls": 6},
+            {"day": noon(1).date(), "calls": 1},
+        ]
+        assert len(stack.all("select from private.rolled_up")) == 0
+
+    def test_parts_rolled_up_at_the_same_time_count_once(self, stack: Stack, event: Event) -> None:
+        for minutes in range(20):
+            event(noon(1) + timedelta(minutes=minutes))
+
+        def roll_up(_: int) -> int:
+            with stack.data_api(key=SECRET_KEY) as service:
+                return service.post("/rpc/roll_up_usage", json={"p_limit": 3}).status_code
+
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(roll_up, range(10))) == {200}
+        for table in ("usage_hourly", "usage_daily"):
+            assert stack.one(f"select calls from {table}") == {"calls": 20}  # noqa: S608
+
+    def test_more_events_at_one_time_than_a_part_has_are_one_part(
+        self, stack: Stack, event: Event
+    ) -> None:
+        for _ in range(5):
+            event(noon(1))
+        event(noon(1) + timedelta(minutes=1))
+        # None of those before noon, then all of noon.
+        assert [part(stack, 1, limit=2) for _ in range(3)] == [noon(1).date()] * 2 + [None]
+        assert stack.one("select calls from usage_daily") == {"calls": 6}
+
+    def test_event_that_came_late_counts_while_its_part_may_change(
+        self, stack: Stack, event: Event
+    ) -> None:
+        for minutes in range(5):
+            event(noon(1) + timedelta(minutes=minutes))
+        assert part(stack, limit=4) == noon(1).date()
+        assert part(stack, limit=4) is None
+        event(noon(1) + timedelta(minutes=5))
+        assert part(stack, limit=4) is None
+        assert stack.one("select calls from usage_daily") == {"calls": 6}
+
+    def test_newest_events_wait_for_those_that_may_come_late(
+        self, stack: Stack, event: Event
+    ) -> None:
+        """They are more than a call adds up, and others of their time may still be missing."""
+        now = stack.one("select now() as now")["now"]
+        for seconds in range(3):
+            event(now + timedelta(seconds=seconds))
+        day = now.astimezone(UTC).date()
+        roll_up = "select roll_up_usage(%s, 2) as day"
+        assert stack.one(roll_up, day) == {"day": None}
+        assert stack.one("select calls from usage_daily") == {"calls": 2}
+        event(now)
+        assert stack.one(roll_up, day) == {"day": None}
+        assert stack.all("select from private.rolled_up") == []
+        assert part(stack, 0) is None
+        assert stack.one("select calls from usage_daily") == {"calls": 4}
 
 
 class TestRetention:

@@ -80,6 +80,8 @@ PRIVATE = {
         "conversation_versions",
         "fact_repeats",
         "memory_locks",
+        "rolled_up",
+        "rolled_up_days",
         "spent_by_person",
         "spent_daily",
         "token_ratios",
@@ -276,7 +278,7 @@ FUNCTIONS = {
         private.best_workers
         private.branch_embeddings private.branch_memory private.branch_personas
         private.messages_to_branch private.drop_facts
-        private.forget_embedding private.forget_facts_of private.forget_message
+        private.forget_embeddings private.forget_facts_of private.forget_drawn
         private.forget_messages private.lock_memory
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
@@ -304,7 +306,8 @@ FUNCTIONS = {
         private.check_sampling private.hidden_positions private.hidden_ranges private.may_use
         private.own_named
         private.settings_of private.write_chat
-        private.calibrate private.used_ratio private.call_health_check private.cast_facts
+        private.calibrate private.used_ratio private.call_health_check private.delete_old_runs
+        private.cast_facts
         private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
@@ -324,7 +327,8 @@ FUNCTIONS = {
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
         private.replay private.reply_at private.running_on private.speaker private.spent_by_all
-        private.newer_health private.spent_by private.turns_begun private.turns_running
+        private.newer_health private.spent_by private.tokens_of private.turns_begun
+        private.turns_running
         private.spoken_language
         private.tier_of private.changed_since private.note_change private.note_spending
         private.touch_fact private.touch_updated_at private.turn_context
@@ -332,7 +336,8 @@ FUNCTIONS = {
         private.hold_account private.hold_person private.take_waiting_place private.raise_busy
         private.wait_for_person private.wait_for_account
         private.wait_for_counter private.watch_messages private.watched
-        private.usage_grouped private.usage_sums private.why_account_blocked
+        private.usage_grouped private.usage_sums private.sum_counts private.added_up
+        private.percentile_of private.usage_rows private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation

@@ -40,12 +40,12 @@ async def remove_portraits(run: Run, found: Found) -> None:
 
 
 async def roll_up_usage(run: Run, found: Found) -> None:
-    """Roll up usage day by day, from where the last run ended."""
-    found["days"] = 0
+    """Roll up usage part by part, from where the last run ended. No part is longer than a day."""
+    found["parts"] = 0
     parameters: dict[str, Any] = {}
     while True:
         next_day = await run.clients.rpc("roll_up_usage", parameters)
-        found["days"] += 1
+        found["parts"] += 1
         if next_day is None:
             return
         parameters["p_day"] = next_day
