@@ -28,6 +28,250 @@ language sql stable set search_path = '' as $$
     p_fact.said_at > p_other.said_at, false)
 $$;
 
+-- A fact that a model noted, as private.note_fact takes it, and where it was said.
+create type private.fact_note as (
+  tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
+  in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean, is_withdrawal boolean,
+  -- As in memory_facts, and of the plain text: private.plain_gist.
+  digest text, plain_gist text,
+  -- Of the newest message that it was drawn from. A product's message may have any time, or none.
+  said_at timestamptz,
+  -- The only such message, and whether a user wrote it.
+  message_id uuid, is_users boolean,
+  -- As a user shaped this fact: they turned it off or deleted it, chose its tier, or how much it matters.
+  is_off boolean, is_moved boolean, is_rated boolean);
+
+create function private.read_note(p_conversation_id uuid, p_note jsonb) returns private.fact_note
+language plpgsql stable set search_path = '' as $$
+declare
+  v_note private.fact_note := jsonb_populate_record(null::private.fact_note, p_note);
+begin
+  v_note.is_withdrawal := coalesce(v_note.is_withdrawal, false);
+  v_note.digest := md5(private.plain_words(v_note.content));
+  v_note.plain_gist := private.plain_gist(v_note.content);
+  select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01'),
+         case when count(*) = 1 then min(m.id::text)::uuid end,
+         count(*) = 1 and bool_and(m.sender = 'user')
+  into v_note.said_at, v_note.message_id, v_note.is_users
+  from shared.messages m
+  where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+    and m.position between v_note."from" and v_note."to";
+  return v_note;
+end $$;
+
+-- The place of a tier among them, from the narrowest one.
+create function private.reach(p_tier text) returns integer
+language sql immutable set search_path = '' as $$
+  select array_position(array['conversation', 'character', 'profile'], p_tier)
+$$;
+
+-- The note with the tier and the importance that a user chose for this fact, and whether they do not want it.
+create function private.as_shaped(
+  p_conversation shared.conversations, p_character_id uuid, p_note private.fact_note) returns private.fact_note
+language plpgsql stable set search_path = '' as $$
+declare
+  v_note private.fact_note := p_note;
+  v_widest integer;
+  v_least integer;
+  v_importance integer;
+begin
+  select bool_or(s.is_off), min(private.reach(s.tier)), min(s.importance),
+         min(private.reach(s.tier)) filter (where s.comes_back)
+  into v_note.is_off, v_widest, v_importance, v_least
+  from (
+    select not f.is_active as is_off, case when f.is_moved then m.tier end as tier,
+           case when f.is_rated then f.importance end as importance, false as comes_back
+    from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_conversation.user_id and not f.is_withdrawal
+      and (f.is_moved or f.is_rated or not f.is_active)
+      and (f.digest = p_note.digest or f.gist in (p_note.gist, p_note.plain_gist) or f.id = p_note.extends)
+    union all
+    select g.unwanted_until is not null and coalesce(g.conversation_id = p_conversation.id, true),
+           case when g.conversation_id is null then g.tier else 'conversation' end,
+           g.importance, g.tier = 'profile' or g.character_id = p_character_id
+    from private.forgotten_facts g
+    where g.user_id = p_conversation.user_id and g.digest in (p_note.digest, p_note.gist, p_note.plain_gist)
+      and (g.unwanted_until is null or not p_note.is_users or (p_note.said_at > g.unwanted_until) is not true)) s;
+  v_note.tier := (array['conversation', 'character', 'profile'])[
+    least(greatest(private.reach(p_note.tier), v_least), v_widest)];
+  v_note.importance := coalesce(v_importance, p_note.importance);
+  v_note.is_moved := v_widest is not null;
+  v_note.is_rated := v_importance is not null;
+  return v_note;
+end $$;
+
+-- Notes that a fact was said once more, and returns it; null if it is new. Only its wording may be newer, and one message
+-- may say later that it holds.
+create function private.repeat_fact(
+  p_conversation_id uuid, p_user_id uuid, p_memory_id uuid, p_tier text, p_note private.fact_note)
+returns public.memory_facts
+language plpgsql set search_path = '' as $$
+declare
+  v_known public.memory_facts;
+  v_fact public.memory_facts;
+  v_is_repeated boolean;
+  v_is_earlier boolean;
+begin
+  select f.* into v_known from public.memory_facts f join public.memories m on m.id = f.memory_id
+  where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
+    and (f.id = p_note.same_as or f.memory_id = p_memory_id and (f.digest = p_note.digest or f.gist = p_note.gist))
+  order by f.id = p_note.same_as desc nulls last, f.digest = p_note.digest desc, f.id limit 1;
+  if not found then
+    return null;
+  end if;
+  v_is_repeated := v_known.written_by = 'model' and p_note.message_id is not null;
+  -- Its source is the first message that says it here: without a later one it still holds.
+  v_is_earlier := v_is_repeated and p_note.in_full and v_known.source_message_id is not null
+    and v_known.source_conversation_id = p_conversation_id and p_note."to" < v_known.source_from;
+  update public.memory_facts f
+  set last_used_at = now(),
+      importance = case when f.is_rated then f.importance else greatest(f.importance, p_note.importance) end,
+      said_at = case when v_is_repeated then greatest(f.said_at, p_note.said_at) else f.said_at end,
+      repeated_to = case
+        when v_is_earlier then greatest(f.repeated_to, f.source_to)
+        when v_is_repeated and f.source_conversation_id = p_conversation_id and p_note."to" > f.source_to
+        then greatest(f.repeated_to, p_note."to") else f.repeated_to end,
+      source_message_id = case when v_is_earlier then p_note.message_id else f.source_message_id end,
+      source_from = case when v_is_earlier then p_note."from" else f.source_from end,
+      source_to = case when v_is_earlier then p_note."to" else f.source_to end,
+      since = case
+        when v_is_repeated and p_note.is_change and p_note.said_at > f.said_at then p_note.said_at else f.since end,
+      -- What an adult turn says again stays for everybody, in the words that it had.
+      content = case when f.written_by = 'person' or f.pinned or f.content_tier = 'sfw' and p_tier = 'nsfw' or exists (
+          select from public.memory_facts o
+          where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
+            and o.digest = p_note.digest)
+        then f.content else p_note.content end
+  where f.id = v_known.id
+  returning f.* into v_fact;
+  if v_is_repeated and p_note.message_id is distinct from v_known.source_message_id then
+    insert into private.fact_repeats (fact_id, conversation_id, position)
+    values (v_fact.id, p_conversation_id, case when v_is_earlier then v_known.source_to else p_note."to" end)
+    on conflict do nothing;
+    delete from private.fact_repeats r using (
+      select o.conversation_id, o.position from private.fact_repeats o
+      where o.fact_id = v_fact.id order by o.position desc offset 20) o
+    where r.fact_id = v_fact.id and r.conversation_id = o.conversation_id and r.position = o.position;
+  end if;
+  if not v_is_repeated and p_note.in_full then
+    -- A user's own text keeps its time, but what contradicts it may be older than this message.
+    v_fact.said_at := greatest(v_fact.said_at, p_note.said_at);
+  end if;
+  return v_fact;
+end $$;
+
+-- Whether it was noted from the same messages before (a branch has copies of them), and has been replaced since.
+create function private.was_replaced(p_conversation_id uuid, p_user_id uuid, p_note private.fact_note) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_user_id and (f.digest = p_note.digest or f.gist = p_note.gist)
+      and f.replaced_by is not null and f.is_withdrawal = p_note.is_withdrawal
+      and (f.source_conversation_id = p_conversation_id
+           and f.source_from <= p_note."to" and f.source_to >= p_note."from"
+           or exists (
+             select from private.fact_repeats r
+             where r.fact_id = f.id and r.conversation_id = p_conversation_id
+               and r.position between p_note."from" and p_note."to")));
+end $$;
+
+-- Where a noted fact stands among those that it contradicts: the ids of the ones that it replaces; of those of wider
+-- tiers, which it hides; of the next one, which replaces it; and of narrower ones that were said later, which hide it.
+create function private.place_among(
+  p_conversation_id uuid, p_user_id uuid, p_character_id uuid, p_note private.fact_note, p_fact public.memory_facts,
+  p_is_same boolean,
+  out replaced uuid[], out hidden uuid[], out newer uuid, out hiding uuid[])
+language plpgsql stable set search_path = '' as $$
+declare
+  v_reach constant integer := private.reach((select m.tier from public.memories m where m.id = p_fact.memory_id));
+begin
+  select array_agg(f.id) filter (where not o.is_later and o.reach <= v_reach),
+         coalesce(array_agg(f.id) filter (where not o.is_later and o.reach > v_reach), '{}'),
+         min(f.id::text) filter (where o.is_later and o.reach >= v_reach)::uuid,
+         array_agg(f.id) filter (where o.is_later and o.reach < v_reach)
+  into replaced, hidden, newer, hiding
+  from public.memory_facts f join public.memories m on m.id = f.memory_id
+  cross join lateral (
+    select private.is_later(f, p_fact, p_conversation_id) as is_later, private.reach(m.tier) as reach) o
+  where m.user_id = p_user_id
+    and (m.tier = 'profile' or m.conversation_id = p_conversation_id or m.character_id = p_character_id)
+    -- What is off stays off, and as it is.
+    and f.id <> p_fact.id and f.replaced_by is null and f.is_active and f.written_by = 'model' and not f.pinned
+    and case
+      -- It was withdrawn later. An older withdrawal says nothing of what is said now.
+      when f.is_withdrawal then not p_is_same and o.is_later and (f.digest = p_note.digest or f.gist = p_note.gist)
+      else f.id = any (p_note.replaces) or not p_is_same and (f.id = p_note.extends or f.slot = p_fact.slot) end;
+  if newer is null or p_is_same or p_note.is_withdrawal then
+    return;
+  end if;
+  -- It stands in the history where it was said: after those that it replaces, before the next one.
+  with recursive known as (
+    select f.id, f.replaced_by, private.is_later(f, p_fact, p_conversation_id) as is_later,
+           private.reach(m.tier) > v_reach as is_wider, private.reach(m.tier) < v_reach as is_narrower
+    from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_user_id
+      and (m.tier = 'profile' or m.conversation_id = p_conversation_id or m.character_id = p_character_id)
+      and f.id <> p_fact.id and f.replaced_by is not null and not f.is_withdrawal
+      and f.written_by = 'model' and not f.pinned
+      and (f.id = any (p_note.replaces) or f.id = p_note.extends or f.slot = p_fact.slot)),
+  later as (
+    select newer as id, 0 as place
+    union
+    select k.id, l.place + 1 from later l join known k on k.replaced_by = l.id
+    where k.is_later and not k.is_narrower),
+  older as (
+    select k.id, k.is_wider from known k join later l on l.id = k.replaced_by where not k.is_later)
+  select (select l.id from later l order by l.place desc, l.id limit 1),
+         replaced || coalesce(array_agg(o.id) filter (where not o.is_wider), '{}'),
+         hidden || coalesce(array_agg(o.id) filter (where o.is_wider), '{}')
+  into newer, replaced, hidden
+  from older o;
+end $$;
+
+-- Gives a noted fact its place among those that it contradicts.
+create function private.take_place(
+  p_conversation_id uuid, p_user_id uuid, p_character_id uuid, p_note private.fact_note, p_fact public.memory_facts,
+  p_is_same boolean) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_place record;
+  v_changed uuid[];
+  v_hidden uuid[];
+begin
+  select * into v_place
+  from private.place_among(p_conversation_id, p_user_id, p_character_id, p_note, p_fact, p_is_same);
+  -- A wider one may have the same words, if it was not among those that the model knew.
+  select array_agg(f.id) into v_changed from public.memory_facts f
+  where f.id = any (v_place.replaced || v_place.hidden) and f.digest <> p_note.digest
+    and (f.gist = p_note.gist) is not true;
+  -- What a replaced fact hid stays hidden.
+  select v_place.hidden || coalesce(array_agg(h.id), '{}') into v_hidden
+  from public.memory_facts f cross join unnest(f.hides) h (id)
+  where f.id = any (v_place.replaced) and h.id <> p_fact.id;
+  -- The user may have made one their own meanwhile.
+  update public.memory_facts f set replaced_by = p_fact.id
+  where f.id = any (v_place.replaced) and f.written_by = 'model' and not f.pinned;
+  perform private.hide_too(v_place.replaced, p_fact.id, false);
+  update public.memory_facts f set hides = array_append(array_remove(f.hides, p_fact.id), p_fact.id)
+  where f.id = any (v_place.hiding);
+  update public.memory_facts f
+  set hides = array(select unnest(f.hides) union select unnest(v_hidden) order by 1),
+      replaced_by = case when p_is_same then f.replaced_by else v_place.newer end,
+      since = case
+        when p_is_same then f.since
+        when p_note.is_change or exists (select from unnest(v_changed) r (id) where r.id is distinct from p_note.extends)
+        then f.said_at
+        else (select e.since from public.memory_facts e where e.id = p_note.extends) end
+  where f.id = p_fact.id and (not p_is_same or v_hidden <> '{}');
+  -- What takes the place of a fact that the user rated matters as much to them.
+  update public.memory_facts f set importance = o.importance, is_rated = true
+  from (
+    select o.importance from public.memory_facts o
+    where o.id = any (v_place.replaced || v_hidden) and o.is_rated order by o.said_at desc nulls last, o.id limit 1) o
+  where f.id = p_fact.id and not p_is_same and not p_note.is_withdrawal and not f.is_rated;
+end $$;
+
 -- Saves one fact that a model noted, and replaces those that it contradicts.
 -- p_note has
 --   tier, content, gist, importance, subject, topic    of memory_facts
@@ -48,63 +292,17 @@ create function private.note_fact(p_conversation shared.conversations, p_charact
 returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_note record;
-  v_tiers constant text[] := array['conversation', 'character', 'profile'];
-  v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
-  v_digest text := md5(private.plain_words(p_note ->> 'content'));
-  v_plain_gist text := private.plain_gist(p_note ->> 'content');
-  -- As a user shaped this fact.
-  v_is_off boolean;
-  v_widest integer;
-  v_least integer;
-  v_importance integer;
-  v_source record;
+  v_note private.fact_note := private.read_note(p_conversation.id, p_note);
   v_memory_id uuid;
   v_fact public.memory_facts;
-  v_is_same boolean := false;
-  v_is_repeated boolean;
-  v_is_earlier boolean;
-  v_known public.memory_facts;
-  v_replaced uuid[];
-  v_hidden uuid[];
-  v_changed uuid[];
-  v_hiding uuid[];
-  v_newer uuid;
+  v_is_same boolean;
 begin
-  select * into v_note from jsonb_to_record(p_note) as (
-    tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
-    in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean);
-  -- A product's message may have any time, or none.
-  select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01') as said_at,
-         case when count(*) = 1 then min(m.id::text)::uuid end as message_id,
-         count(*) = 1 and bool_and(m.sender = 'user') as is_users
-  into v_source from shared.messages m
-  where m.conversation_id = p_conversation.id and m.is_active and m.is_speech
-    and m.position between v_note."from" and v_note."to";
-  if not v_is_withdrawal then
-    select bool_or(s.is_off), min(array_position(v_tiers, s.tier)), min(s.importance),
-           min(array_position(v_tiers, s.tier)) filter (where s.comes_back)
-    into v_is_off, v_widest, v_importance, v_least
-    from (
-      select not f.is_active as is_off, case when f.is_moved then m.tier end as tier,
-             case when f.is_rated then f.importance end as importance, false as comes_back
-      from public.memory_facts f join public.memories m on m.id = f.memory_id
-      where m.user_id = p_conversation.user_id and not f.is_withdrawal
-        and (f.is_moved or f.is_rated or not f.is_active)
-        and (f.digest = v_digest or f.gist in (v_note.gist, v_plain_gist) or f.id = v_note.extends)
-      union all
-      select g.unwanted_until is not null and coalesce(g.conversation_id = p_conversation.id, true),
-             case when g.conversation_id is null then g.tier else 'conversation' end,
-             g.importance, g.tier = 'profile' or g.character_id = p_character_id
-      from private.forgotten_facts g
-      where g.user_id = p_conversation.user_id and g.digest in (v_digest, v_note.gist, v_plain_gist)
-        and (g.unwanted_until is null or not v_source.is_users or (v_source.said_at > g.unwanted_until) is not true)) s;
-    v_note.tier := v_tiers[least(greatest(array_position(v_tiers, v_note.tier), v_least), v_widest)];
-    v_note.importance := coalesce(v_importance, v_note.importance);
+  if not v_note.is_withdrawal then
+    v_note := private.as_shaped(p_conversation, p_character_id, v_note);
   end if;
   if v_note.tier = 'character' and p_character_id is null
      -- What a user wrote themselves since, they want.
-     or v_is_off and not exists (
+     or v_note.is_off and not exists (
        select from public.memory_facts f where f.id = v_note.same_as and f.written_by = 'person' and f.is_active) then
     return;
   end if;
@@ -114,156 +312,27 @@ begin
   on conflict (user_id, tier, conversation_id, character_id) do update set tier = excluded.tier
   returning m.id into v_memory_id;
 
-  -- The same fact once more: only its wording may be newer, and one message may say later that it holds.
-  if not v_is_withdrawal then
-    select f.* into v_fact from public.memory_facts f join public.memories m on m.id = f.memory_id
-    where m.user_id = p_conversation.user_id and f.replaced_by is null and not f.is_withdrawal
-      and (f.id = v_note.same_as or f.memory_id = v_memory_id and (f.digest = v_digest or f.gist = v_note.gist))
-    order by f.id = v_note.same_as desc nulls last, f.digest = v_digest desc, f.id limit 1;
-    if found then
-      v_known := v_fact;
-      v_is_repeated := v_fact.written_by = 'model' and v_source.message_id is not null;
-      -- Its source is the first message that says it here: without a later one it still holds.
-      v_is_earlier := v_is_repeated and v_note.in_full and v_known.source_message_id is not null
-        and v_known.source_conversation_id = p_conversation.id and v_note."to" < v_known.source_from;
-      update public.memory_facts f
-      set last_used_at = now(),
-          importance = case when f.is_rated then f.importance else greatest(f.importance, v_note.importance) end,
-          said_at = case when v_is_repeated then greatest(f.said_at, v_source.said_at) else f.said_at end,
-          repeated_to = case
-            when v_is_earlier then greatest(f.repeated_to, f.source_to)
-            when v_is_repeated and f.source_conversation_id = p_conversation.id and v_note."to" > f.source_to
-            then greatest(f.repeated_to, v_note."to") else f.repeated_to end,
-          source_message_id = case when v_is_earlier then v_source.message_id else f.source_message_id end,
-          source_from = case when v_is_earlier then v_note."from" else f.source_from end,
-          source_to = case when v_is_earlier then v_note."to" else f.source_to end,
-          since = case
-            when v_is_repeated and v_note.is_change and v_source.said_at > f.said_at then v_source.said_at else f.since end,
-          -- What an adult turn says again stays for everybody, in the words that it had.
-          content = case when f.written_by = 'person' or f.pinned or f.content_tier = 'sfw' and p_tier = 'nsfw' or exists (
-              select from public.memory_facts o
-              where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
-                and o.digest = v_digest)
-            then f.content else v_note.content end
-      where f.id = v_fact.id
-      returning f.* into v_fact;
-      if v_is_repeated and v_source.message_id is distinct from v_known.source_message_id then
-        insert into private.fact_repeats (fact_id, conversation_id, position)
-        values (v_fact.id, p_conversation.id, case when v_is_earlier then v_known.source_to else v_note."to" end)
-        on conflict do nothing;
-        delete from private.fact_repeats r using (
-          select o.conversation_id, o.position from private.fact_repeats o
-          where o.fact_id = v_fact.id order by o.position desc offset 20) o
-        where r.fact_id = v_fact.id and r.conversation_id = o.conversation_id and r.position = o.position;
-      end if;
-      v_is_same := true;
-      if not v_is_repeated and v_note.in_full then
-        -- A user's own text keeps its time, but what contradicts it may be older than this message.
-        v_fact.said_at := greatest(v_fact.said_at, v_source.said_at);
-      end if;
-    end if;
+  if not v_note.is_withdrawal then
+    v_fact := private.repeat_fact(p_conversation.id, p_conversation.user_id, v_memory_id, p_tier, v_note);
   end if;
-
+  v_is_same := v_fact.id is not null;
   if not v_is_same then
-    -- It was noted from the same messages before (a branch has copies of them), and has been replaced since.
-    if exists (
-        select from public.memory_facts f join public.memories m on m.id = f.memory_id
-        where m.user_id = p_conversation.user_id and (f.digest = v_digest or f.gist = v_note.gist)
-          and f.replaced_by is not null and f.is_withdrawal = v_is_withdrawal
-          and (f.source_conversation_id = p_conversation.id
-               and f.source_from <= v_note."to" and f.source_to >= v_note."from"
-               or exists (
-                 select from private.fact_repeats r
-                 where r.fact_id = f.id and r.conversation_id = p_conversation.id
-                   and r.position between v_note."from" and v_note."to"))) then
+    if private.was_replaced(p_conversation.id, p_conversation.user_id, v_note) then
       return;
     end if;
-
     insert into public.memory_facts (
       memory_id, content, gist, written_by, content_tier, importance, is_rated, is_moved, subject, topic,
       source_conversation_id, source_message_id, source_from, source_to, said_at, is_withdrawal,
       -- It has a replacement until all others are replaced: there is one current fact with a text.
       replaced_by)
     values (v_memory_id, v_note.content, v_note.gist, 'model', p_tier, coalesce(v_note.importance, 3),
-            v_importance is not null, v_widest is not null, nullif(btrim(left(v_note.subject, 80)), ''),
-            nullif(btrim(left(v_note.topic, 80)), ''),
-            p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
+            coalesce(v_note.is_rated, false), coalesce(v_note.is_moved, false),
+            nullif(btrim(left(v_note.subject, 80)), ''), nullif(btrim(left(v_note.topic, 80)), ''),
+            p_conversation.id, v_note.message_id, v_note."from", v_note."to", v_note.said_at, v_note.is_withdrawal,
             gen_random_uuid())
     returning * into v_fact;
   end if;
-
-  select array_agg(f.id) filter (where not o.is_later and not o.is_wider),
-         coalesce(array_agg(f.id) filter (where not o.is_later and o.is_wider), '{}'),
-         min(f.id::text) filter (where o.is_later and not o.is_narrower)::uuid,
-         array_agg(f.id) filter (where o.is_later and o.is_narrower)
-  into v_replaced, v_hidden, v_newer, v_hiding
-  from public.memory_facts f join public.memories m on m.id = f.memory_id
-  join public.memories own on own.id = v_fact.memory_id
-  cross join lateral (
-    select private.is_later(f, v_fact, p_conversation.id) as is_later,
-           array_position(v_tiers, m.tier) > array_position(v_tiers, own.tier) as is_wider,
-           array_position(v_tiers, m.tier) < array_position(v_tiers, own.tier) as is_narrower) o
-  where m.user_id = p_conversation.user_id
-    and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
-    -- What is off stays off, and as it is.
-    and f.id <> v_fact.id and f.replaced_by is null and f.is_active and f.written_by = 'model' and not f.pinned
-    and case
-      -- It was withdrawn later. An older withdrawal says nothing of what is said now.
-      when f.is_withdrawal then not v_is_same and o.is_later and (f.digest = v_digest or f.gist = v_note.gist)
-      else f.id = any (v_note.replaces) or not v_is_same and (f.id = v_note.extends or f.slot = v_fact.slot) end;
-  if v_newer is not null and not v_is_same and not v_is_withdrawal then
-    -- It stands in the history where it was said: after those that it replaces, before the next one.
-    with recursive known as (
-      select f.id, f.replaced_by, private.is_later(f, v_fact, p_conversation.id) as is_later,
-             array_position(v_tiers, m.tier) > array_position(v_tiers, v_note.tier) as is_wider,
-             array_position(v_tiers, m.tier) < array_position(v_tiers, v_note.tier) as is_narrower
-      from public.memory_facts f join public.memories m on m.id = f.memory_id
-      where m.user_id = p_conversation.user_id
-        and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
-        and f.id <> v_fact.id and f.replaced_by is not null and not f.is_withdrawal
-        and f.written_by = 'model' and not f.pinned
-        and (f.id = any (v_note.replaces) or f.id = v_note.extends or f.slot = v_fact.slot)),
-    later as (
-      select v_newer as id, 0 as place
-      union
-      select k.id, l.place + 1 from later l join known k on k.replaced_by = l.id
-      where k.is_later and not k.is_narrower),
-    older as (
-      select k.id, k.is_wider from known k join later l on l.id = k.replaced_by where not k.is_later)
-    select (select l.id from later l order by l.place desc, l.id limit 1),
-           v_replaced || coalesce(array_agg(o.id) filter (where not o.is_wider), '{}'),
-           v_hidden || coalesce(array_agg(o.id) filter (where o.is_wider), '{}')
-    into v_newer, v_replaced, v_hidden
-    from older o;
-  end if;
-  -- A wider one may have the same words, if it was not among those that the model knew.
-  select array_agg(f.id) into v_changed from public.memory_facts f
-  where f.id = any (v_replaced || v_hidden) and f.digest <> v_digest and (f.gist = v_note.gist) is not true;
-  -- What a replaced fact hid stays hidden.
-  select v_hidden || coalesce(array_agg(h.id), '{}') into v_hidden
-  from public.memory_facts f cross join unnest(f.hides) h (id)
-  where f.id = any (v_replaced) and h.id <> v_fact.id;
-  -- The user may have made one their own meanwhile.
-  update public.memory_facts f set replaced_by = v_fact.id
-  where f.id = any (v_replaced) and f.written_by = 'model' and not f.pinned;
-  perform private.hide_too(v_replaced, v_fact.id, false);
-  update public.memory_facts f set hides = array_append(array_remove(f.hides, v_fact.id), v_fact.id)
-  where f.id = any (v_hiding);
-  update public.memory_facts f
-  set hides = array(select unnest(f.hides) union select unnest(v_hidden) order by 1),
-      replaced_by = case when v_is_same then f.replaced_by else v_newer end,
-      since = case
-        when v_is_same then f.since
-        when v_note.is_change or exists (select from unnest(v_changed) r (id) where r.id is distinct from v_note.extends)
-        then f.said_at
-        else (select e.since from public.memory_facts e where e.id = v_note.extends) end
-  where f.id = v_fact.id and (not v_is_same or v_hidden <> '{}');
-  -- What takes the place of a fact that the user rated matters as much to them.
-  update public.memory_facts f set importance = o.importance, is_rated = true
-  from (
-    select o.importance from public.memory_facts o
-    where o.id = any (v_replaced || v_hidden) and o.is_rated order by o.said_at desc nulls last, o.id limit 1) o
-  where f.id = v_fact.id and not v_is_same and not v_is_withdrawal and not f.is_rated;
+  perform private.take_place(p_conversation.id, p_conversation.user_id, p_character_id, v_note, v_fact, v_is_same);
 end $$;
 
 -- The other characters of the conversation heard what p_character_id did. Whoever has a fact of their own that the
@@ -501,6 +570,12 @@ end $$;
 
 revoke execute on function private.place_in(uuid, public.memory_facts),
   private.is_later(public.memory_facts, public.memory_facts, uuid),
+  private.read_note(uuid, jsonb), private.reach(text),
+  private.as_shaped(shared.conversations, uuid, private.fact_note),
+  private.repeat_fact(uuid, uuid, uuid, text, private.fact_note),
+  private.was_replaced(uuid, uuid, private.fact_note),
+  private.place_among(uuid, uuid, uuid, private.fact_note, public.memory_facts, boolean),
+  private.take_place(uuid, uuid, uuid, private.fact_note, public.memory_facts, boolean),
   private.note_fact(shared.conversations, uuid, text, jsonb),
   private.note_for_listeners(shared.conversations, uuid, text, jsonb),
   private.with_noted(uuid, jsonb, jsonb), private.read_own_facts(uuid, jsonb),

@@ -292,6 +292,8 @@ FUNCTIONS = {
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
+        private.read_note private.reach private.as_shaped private.repeat_fact
+        private.was_replaced private.place_among private.take_place
         private.note_for_listeners private.with_noted private.without_replaced
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
