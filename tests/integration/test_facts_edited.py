@@ -50,6 +50,17 @@ pytestmark = pytest.mark.installations
 class TestPerson:
     """A memory that a person shapes, over the Data API."""
 
+    def test_fact_is_changed_only_as_it_was_read(self, told: Talk) -> None:
+        add(told, PARIS)
+        with told.stack.data_api(told.user) as api:
+            api.headers["Prefer"] = "return=representation"
+            [read] = api.get("/memory_facts", params={"select": "id,digest"}).json()
+            seen = {name: f"eq.{value}" for name, value in read.items()}
+            first = api.patch("/memory_facts", params=seen, json={"content": OSLO})
+            second = api.patch("/memory_facts", params=seen, json={"content": LONDON})
+        assert (len(first.json()), second.json()) == (1, [])
+        assert texts(told) == {OSLO}
+
     @pytest.mark.parametrize("blank", BLANK, ids=ascii)
     def test_blank_fact_is_refused(self, told: Talk, blank: str) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
@@ -79,7 +90,7 @@ class TestPerson:
             ("memories", {"tier": "forever"}, "tier"),
             ("memories", {"tier": "conversation"}, "tier"),
             ("memories", {"character_id": str(DEMO_CHARACTER)}, "tier"),
-            ("conversation_summaries", {"person_content": "x" * 4001}, "person_content"),
+            ("conversation_summaries", {"person_content": "x" * 8001}, "person_content"),
             ("conversation_memory", {"remembers": None}, "remembers"),
         ],
     )
