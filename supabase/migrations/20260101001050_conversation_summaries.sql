@@ -24,10 +24,15 @@ create table public.conversation_summaries (
   most_messages integer,
   failures integer not null default 0,
   tried_to bigint not null default 0,
-  updated_at timestamptz not null default now()
+  -- When the words last changed, and with them the beginning of prompts. Null: it never had any. A try that noted
+  -- nothing does not count.
+  updated_at timestamptz default now()
 );
 create trigger conversation_summaries_touch before update on public.conversation_summaries
-  for each row execute function private.touch_updated_at();
+  for each row when (
+    (new.content, new.person_content, new.covers_position, new.content_tier)
+    is distinct from (old.content, old.person_content, old.covers_position, old.content_tier))
+  execute function private.touch_updated_at();
 
 -- Earlier summaries of the same conversations, and the current ones: what is true without the messages
 -- after their positions. A few are kept, dense near the end.

@@ -405,8 +405,8 @@ begin
 
   -- No message is changed or deleted between here and the end: see private.note_change.
   perform from private.conversation_versions v where v.conversation_id = v_conversation.id for update;
-  insert into public.conversation_summaries as s (conversation_id, not_before)
-  values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
+  insert into public.conversation_summaries as s (conversation_id, not_before, updated_at)
+  values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision), null)
   on conflict (conversation_id) do update set not_before = excluded.not_before
   returning s.* into v_kept;
   if not v_conversation.remembers or v_kept.covers_position is distinct from (p_memory ->> 'from')::bigint

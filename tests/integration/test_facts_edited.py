@@ -29,8 +29,10 @@ from tests.support.facts import (
     live_in_oslo,
     memory_of,
     move,
+    noted_by_model,
     patch,
     prompted,
+    remember,
     say,
     shown,
     step,
@@ -60,6 +62,22 @@ class TestPerson:
             second = api.patch("/memory_facts", params=seen, json={"content": LONDON})
         assert (len(first.json()), second.json()) == (1, [])
         assert texts(told) == {OSLO}
+
+    @pytest.mark.parametrize("has_summary", [False, True])
+    def test_fact_stays_new_when_no_model_can_take_notes(
+        self, told: Talk, has_summary: bool
+    ) -> None:
+        """It would move to the beginning of the prompt, which then is in no cache."""
+        if has_summary:
+            step(told, upto=STORY[1])
+        add(told, PARIS)
+        tried = noted_by_model(told) | {"summary": None, "wait_seconds": 300, "failures": 1}
+        assert not remember(told, tried)
+        [fact] = current(told)
+        assert fact["is_new"]
+        step(told)
+        [fact] = current(told)
+        assert "is_new" not in fact
 
     @pytest.mark.parametrize("blank", BLANK, ids=ascii)
     def test_blank_fact_is_refused(self, told: Talk, blank: str) -> None:
