@@ -290,7 +290,7 @@ FUNCTIONS = {
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
-        private.note_for_listeners private.with_noted
+        private.note_for_listeners private.note_for_all private.keeper private.with_noted
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
         private.count_facts private.keep_memory private.is_list_or_object private.read_own_facts
