@@ -310,7 +310,7 @@ FUNCTIONS = {
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.backlog
         private.forget_summary_from private.history private.history_bytes private.review_facts
-        private.uncover_newest private.move_sources private.forget_conversation
+        private.uncover_newest private.summary_at private.move_sources private.forget_conversation
         private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
