@@ -182,6 +182,23 @@ class TestSeveralCharacters:
         act(told, "delete", said)
         assert texts(told, speaker=tomas) == set()
 
+    @pytest.mark.parametrize(
+        ("limit", "secret"),
+        [
+            ("Ada möchte keine Spinnen.", "Ada will nicht, dass Tomas den Brief erwähnt."),
+            ("Ada ne veut pas d'araignées.", "Ada ne veut pas que Tomas sache tout."),
+            ("Ada no quiere arañas.", "Ada no quiere que Tomas sepa todo."),
+        ],
+    )
+    def test_limit_in_another_language_is_known_to_all_and_a_secret_is_not(
+        self, told: Talk, tomas: UUID, limit: str, secret: str
+    ) -> None:
+        for fact in (limit, secret):
+            say(told, fact, "Yes.")
+        noted = [{"text": fact, "said": fact, "tier": "character"} for fact in (limit, secret)]
+        step(told, *noted)
+        assert (texts(told), texts(told, speaker=tomas)) == ({limit, secret}, {limit})
+
     def test_limit_that_is_set_again_is_known_to_whoever_joined(self, told: Talk) -> None:
         said, again = "My safe word is Marigold.", "Tomas, my safe word is Marigold."
         say(told, said, "Yes.")
