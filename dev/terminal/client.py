@@ -51,8 +51,10 @@ class Chat:
             )
         self.character_id = env["DEMO_CHARACTER_ID"]
         self.conversation_id = env["DEMO_CONVERSATION_ID"]
-        self.seen_summary = ("", 0)
-        """The conversation whose summary was shown last, and the last message that it covered."""
+        self.seen_summary: tuple[str, dict[str, Any] | None] = ("", None)
+        """The conversation whose summary was shown last, and its row."""
+        self.seen_facts: tuple[str, list[tuple[str, str]]] = ("", [])
+        """The conversation whose facts were listed last, and their ids and digests."""
         self._key = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
         self._user_id = ""
         self._user: dict[str, str] = {}

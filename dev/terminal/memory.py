@@ -40,13 +40,17 @@ def _change(chat: Chat, order: str, number: str, more: str) -> None:
     if not 0 < int(number) <= len(facts):
         raise CommandFailed(f"There is no fact {number}. /memory lists them.")
     fact = facts[int(number) - 1]
-    path = f"memory_facts?id=eq.{fact['id']}"
+    conversation_id, seen = chat.seen_facts
+    listed = seen[int(number) - 1 :][:1] if conversation_id == chat.conversation_id else []
+    if listed and listed != _versions([fact]):
+        raise CommandFailed(f"Fact {number} was changed elsewhere. /memory lists them.")
+    path = f"memory_facts?id=eq.{fact['id']}&digest=eq.{fact['digest']}"
     if order == "move":
         _check_tier(more)
     if order == "forget":
         chat.data("DELETE", path)
     elif not chat.data("PATCH", path, _changes(chat, order, fact, more)):
-        raise CommandFailed("This fact is gone. /memory lists them.")
+        raise CommandFailed("This fact is gone or was changed. /memory lists them.")
     _show(chat)
 
 
@@ -69,17 +73,15 @@ def _changes(chat: Chat, order: str, fact: dict[str, Any], more: str) -> dict[st
 
 
 def _show(chat: Chat) -> None:
-    columns = "person_content,content,covers_position"
+    columns = "person_content,person_digest,content,covers_position"
     query = f"conversation_summaries?select={columns}&conversation_id=eq.{chat.conversation_id}"
     rows = chat.data("GET", query)
     for row in rows:
         for part in filter(None, (row["person_content"], row["content"])):
             tell(part)
-    chat.seen_summary = (
-        chat.conversation_id,
-        rows[0]["covers_position"] if rows else 0,
-    )
+    chat.seen_summary = (chat.conversation_id, rows[0] if rows else None)
     facts = _facts(chat)
+    chat.seen_facts = (chat.conversation_id, _versions(facts))
     hidden = {one: fact["content"] for fact in facts if fact["is_active"] for one in fact["hides"]}
     for number, fact in enumerate(facts, 1):
         pin = " (pinned)" if fact["pinned"] else ""
@@ -94,6 +96,10 @@ def _show(chat: Chat) -> None:
         tell("There are no facts.", "dim")
 
 
+def _versions(facts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(fact["id"], fact["digest"]) for fact in facts]
+
+
 def _facts(chat: Chat) -> list[dict[str, Any]]:
     """The facts that hold now and may reach this conversation, in a stable order."""
     reach = (
@@ -101,7 +107,7 @@ def _facts(chat: Chat) -> list[dict[str, Any]]:
         "tier.eq.profile)"
     )
     query = (
-        "memory_facts?select=id,content,pinned,is_active,since,written_by,hides"
+        "memory_facts?select=id,content,digest,pinned,is_active,since,written_by,hides"
         ",memories!inner(tier)"
         "&replaced_by=is.null&is_withdrawal=is.false"
     )
@@ -126,14 +132,21 @@ def _memory(chat: Chat, tier: str) -> str:
 
 
 def _write_summary(chat: Chat, words: str) -> None:
-    """Replace the summary, as /memory showed it last; without words, a model rewrites it."""
-    conversation_id, position = chat.seen_summary
-    seen = position if conversation_id == chat.conversation_id else None
-    changes = {"person_content": words, "seen_position": seen}
-    row = {"conversation_id": chat.conversation_id} | changes
+    """Replace the summary, as it was shown last; without words, a model rewrites it."""
+    conversation_id, row = chat.seen_summary
+    changes: dict[str, Any] = {"person_content": words}
     path = f"conversation_summaries?conversation_id=eq.{chat.conversation_id}"
-    if not chat.data("PATCH", path, changes):
-        chat.data("POST", "conversation_summaries", row)
+    seen = ""
+    if conversation_id == chat.conversation_id:
+        changes["seen_position"] = row["covers_position"] if row else 0
+        seen = f"&person_digest=eq.{row['person_digest']}" if row else "&person_content=eq."
+    written = chat.data("PATCH", path + seen, changes)
+    if not written:
+        if chat.data("GET", path):
+            raise CommandFailed("The summary was changed elsewhere. /memory shows it.")
+        new = {"conversation_id": chat.conversation_id} | changes
+        written = chat.data("POST", "conversation_summaries", new)
+    chat.seen_summary = (chat.conversation_id, written[0])
     tell("Saved.", "dim")
 
 

@@ -4,8 +4,11 @@ create table public.conversation_summaries (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
   -- The model's part. It continues after the user's words.
   content text not null default '' check (char_length(content) <= 8000),
-  -- The user's part, which replaces a model's text. No model changes it.
-  person_content text not null default '' check (char_length(person_content) <= 4000),
+  -- The user's part, which replaces a model's text. No model changes it. A user changes the whole summary at once, so it
+  -- has room for what they wrote before and for what a model added.
+  person_content text not null default '' check (char_length(person_content) <= 8000),
+  -- By which a client changes the words that it has read, and no others.
+  person_digest text not null generated always as (md5(person_content)) stored,
   -- The last message that these words may tell of: of the summary that they replaced.
   person_covers bigint not null default 0,
   -- The last message it covers; 0: none.
@@ -21,10 +24,15 @@ create table public.conversation_summaries (
   most_messages integer,
   failures integer not null default 0,
   tried_to bigint not null default 0,
-  updated_at timestamptz not null default now()
+  -- When the words last changed, and with them the beginning of prompts. Null: it never had any. A try that noted
+  -- nothing does not count.
+  updated_at timestamptz default now()
 );
 create trigger conversation_summaries_touch before update on public.conversation_summaries
-  for each row execute function private.touch_updated_at();
+  for each row when (
+    (new.content, new.person_content, new.covers_position, new.content_tier)
+    is distinct from (old.content, old.person_content, old.covers_position, old.content_tier))
+  execute function private.touch_updated_at();
 
 -- Earlier summaries of the same conversations, and the current ones: what is true without the messages
 -- after their positions. A few are kept, dense near the end.
@@ -55,10 +63,10 @@ begin
   end if;
   if private.is_blank(new.person_content) is not false then
     new.person_content := '';
-  elsif private.is_list_or_object(left(new.person_content, 4001)) then
+  elsif private.is_list_or_object(left(new.person_content, 8001)) then
     raise exception 'Your part of a summary is a text.' using errcode = 'PT400', detail = 'person_content';
-  elsif char_length(new.person_content) > 4000 then
-    raise exception 'Your part of a summary has at most 4000 characters.'
+  elsif char_length(new.person_content) > 8000 then
+    raise exception 'Your part of a summary has at most 8000 characters.'
       using errcode = 'PT400', detail = 'person_content';
   end if;
   -- As what a model writes there.

@@ -60,7 +60,8 @@ end $$;
 -- and what it keeps of those messages.
 create type private.known_history as (
   watched text, change uuid, covered bigint, character_id uuid, upto bigint, newest_id uuid, is_cut boolean, most integer,
-  first bigint, messages integer, bytes integer, speakers uuid[], backlog bigint, backlog_speakers uuid[]);
+  first bigint, messages integer, bytes integer, longest integer, speakers uuid[], backlog bigint,
+  backlog_speakers uuid[]);
 
 -- The lowest position of a message that changed since the change that an instance knows as the last one, one beyond
 -- all if none did; 0 if nobody can say. p_version is the row of today.
@@ -73,13 +74,14 @@ begin
     select min(c.position) from unnest(p_version.changed[:v_place - 1]) c (position)), 9223372036854775807) end;
 end $$;
 
--- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
--- oldest first. `messages` has a list for each column, because an object for each message takes twice as
--- long: {"content", "position", "sender": a letter each, "u" or "c", "character_id": only where it is not
--- p_character_id who wrote it}. Only messages before p_before, if given. `is_cut` says whether older ones are left
--- out, `is_whole` that neither this nor a summary hides any, `bytes` how long those read are, `number` how many,
--- `first` the lowest position that one of them may have. `speakers` are the characters who wrote any of them, or any
--- that the caller has and that have no room beside new ones.
+-- The newest messages that are neither hidden nor covered by the summary, oldest first: p_bytes of them at most, or
+-- half of that beside the longest one, so that a message too long for any prompt, which shows its ends, does not take
+-- the room of all before it. message_columns.bytes_used counts in the same way. `messages` has a list for each column,
+-- because an object for each message takes twice as long: {"content", "position", "sender": a letter each, "u" or "c",
+-- "character_id": only where it is not p_character_id who wrote it}. Only messages before p_before, if given. `is_cut`
+-- says whether older ones are left out, `is_whole` that neither this nor a summary hides any, `bytes` how long those
+-- read are, `number` how many, `first` the lowest position that one of them may have. `speakers` are the characters who
+-- wrote any of them, or any that the caller has and that have no room beside new ones.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -103,6 +105,7 @@ declare
   v_upto bigint := 0;
   v_message record;
   v_newest record;
+  v_longest integer := 0;
   v_first bigint := v_before;
   v_speakers uuid[];
   v_kept_speakers uuid[];
@@ -140,8 +143,12 @@ begin
       and not m.position <@ v_hidden
     order by m.position desc
   loop
-    is_cut := number > 0 and bytes + v_message.bytes > p_bytes or number = c_most_messages;
-    exit when is_cut;
+    v_longest := greatest(v_longest, v_message.bytes);
+    if bytes + v_message.bytes > p_bytes and 2 * (bytes + v_message.bytes - v_longest) > p_bytes
+        or number = c_most_messages then
+      is_cut := true;
+      exit;
+    end if;
     bytes := bytes + v_message.bytes;
     number := number + 1;
     v_first := v_message.position;
@@ -152,9 +159,9 @@ begin
     v_kept_speakers := v_known.speakers;
     if v_upto < v_known.upto or v_known.first <= p_covered or v_own between v_known.first and v_upto then
       -- The caller keeps only some of them.
-      select count(*), coalesce(sum(octet_length(m.content)), 0),
+      select count(*), coalesce(sum(octet_length(m.content)), 0), max(octet_length(m.content)),
              array_agg(distinct case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end)
-      into v_known.messages, v_known.bytes, v_kept_speakers
+      into v_known.messages, v_known.bytes, v_known.longest, v_kept_speakers
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
         and m.position >= v_known.first and m.position > p_covered and m.position <= v_upto and m.position <> v_own
@@ -162,7 +169,8 @@ begin
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
-    is_cut := bytes > p_bytes and number > 1 or number > c_most_messages
+    v_longest := greatest(v_longest, v_known.longest);
+    is_cut := least(bytes, 2 * (bytes - v_longest)) > p_bytes or number > c_most_messages
       or v_known.is_cut and exists (
         select from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered

@@ -1,3 +1,35 @@
+-- The summary as a reply at p_position is written again or continued with: the newest version that leaves four messages
+-- up to it, so that models see how it came to that. Nothing that was said later is in it, also not in the user's words.
+create function private.summary_at(p_summary public.conversation_summaries, p_position bigint)
+returns public.conversation_summaries
+language plpgsql stable set search_path = '' as $$
+declare
+  c_uncovered constant integer := 4;
+  v_hidden constant int8multirange := private.hidden_ranges(p_summary.conversation_id);
+  -- The first of the messages that it leaves.
+  v_first constant bigint := coalesce((
+    select m.position from shared.messages m
+    where m.conversation_id = p_summary.conversation_id and m.is_active and m.is_speech and m.position <= p_position
+      and not m.position <@ v_hidden
+    order by m.position desc offset c_uncovered - 1 limit 1), 1);
+  v_version private.summary_versions;
+begin
+  if greatest(p_summary.covers_position, p_summary.person_covers) < v_first then
+    return p_summary;
+  end if;
+  -- One that goes on after words that are not used is not used, either.
+  if p_summary.person_covers >= v_first then
+    p_summary.person_content := '';
+  else
+    select * into v_version from private.summary_versions v
+    where v.conversation_id = p_summary.conversation_id and v.covers_position < v_first
+    order by v.covers_position desc limit 1;
+  end if;
+  p_summary.content := coalesce(v_version.content, '');
+  p_summary.covers_position := coalesce(v_version.covers_position, 0);
+  return p_summary;
+end $$;
+
 -- Everything that a turn needs, the second half of begin_turn: its outcome "started".
 create function private.turn_context(
   p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
@@ -16,7 +48,7 @@ declare
   v_workers jsonb := private.workers_for(
     p_turn.id, p_worker, coalesce(p_turn.conversation_id, p_turn.id)::text, p_now);
   v_summary public.conversation_summaries;
-  v_uses_summary boolean;
+  v_newest public.conversation_summaries;
   v_room record;
   v_size bigint;
   v_message text;
@@ -55,13 +87,15 @@ begin
   from shared.messages m where m.id = p_turn.user_message_id and p_turn.action <> 'continue';
 
   select * into v_summary from public.conversation_summaries s where s.conversation_id = p_turn.conversation_id;
-  -- One that retells the reply in question, or later ones, is not used: a reply that goes on must be seen.
-  v_uses_summary := (v_replaced.position > v_summary.covers_position) is not false;
+  v_newest := v_summary;
+  if v_replaced.position is not null and v_summary.conversation_id is not null then
+    v_summary := private.summary_at(v_summary, v_replaced.position);
+  end if;
   v_room := private.history_bytes(v_models, v_workers);
   select * into v_history
   from private.history(
     p_turn.conversation_id, p_conversation.character_id, v_own.position, v_before, v_room.most,
-    case when v_uses_summary then coalesce(v_summary.covers_position, 0) else 0 end, p_known);
+    coalesce(v_summary.covers_position, 0), p_known);
   if p_turn.action not in ('continue', 'impersonate') then
     v_message := case when exists (
         select from public.hidden_messages h
@@ -130,7 +164,7 @@ begin
 
   v_facts := private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before);
   v_settings := private.settings_of(p_turn.conversation_id);
-  v_summary_texts := case when p_turn.conversation_id is not null and v_uses_summary then json_build_object(
+  v_summary_texts := case when p_turn.conversation_id is not null then json_build_object(
     'summary', coalesce(v_summary.content, ''), 'person_summary', coalesce(v_summary.person_content, '')) end;
   -- Most turns change none of these. As JSON, so that no text can be taken for the next one.
   v_notes := md5(concat_ws(E'\n', v_facts, v_settings, v_summary_texts));
@@ -139,7 +173,9 @@ begin
   v_macros := case when v_variables <> '{}' then md5(v_variables::text) end;
 
   v_may_note := p_turn.task <> 'prompt_enhancement' and p_conversation.remembers
-    and coalesce(v_summary.not_before <= p_now, true);
+    and coalesce(v_summary.not_before <= p_now, true)
+    -- Notes go on after the newest summary.
+    and v_summary is not distinct from v_newest;
   select '[]'::json as messages, null::uuid[] as speakers into v_backlog;
   if v_may_note and v_history.is_cut then
     if (p_known ->> 'backlog')::bigint < v_history.changed_from
@@ -192,7 +228,7 @@ begin
       select json_object_agg(ch.id, ch.name) from shared.characters ch
       where ch.id = any (v_history.speakers || v_recalled_speakers || v_backlog.speakers)),
     'personas', v_personas,
-    'memory', case when p_turn.conversation_id is not null and v_uses_summary then
+    'memory', case when p_turn.conversation_id is not null then
       json_build_object(
         'covers_position', coalesce(v_summary.covers_position, 0),
         'content_tier', coalesce(v_summary.content_tier, 'sfw'),
@@ -243,4 +279,5 @@ begin
 end $$;
 revoke execute on function private.turn_context(
   public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, text, jsonb, jsonb) from public, anon, authenticated;
+  text, text, jsonb, jsonb),
+  private.summary_at(public.conversation_summaries, bigint) from public, anon, authenticated;

@@ -393,6 +393,55 @@ begin
   end loop;
 end $$;
 
+-- Whose a fact is that was noted for a character: of the one who said it, or who answered the message that says it, if
+-- they are still there. The notes of many turns fall due in the turn of anybody (p_speaker). Where no single message says
+-- it, and for what is withdrawn, it is that one.
+create function private.keeper(p_conversation shared.conversations, p_note jsonb, p_speaker uuid) returns uuid
+language plpgsql stable set search_path = '' as $$
+declare
+  v_keeper uuid;
+begin
+  if p_note ->> 'tier' = 'character' and p_note -> 'from' = p_note -> 'to'
+     and (p_note ->> 'is_withdrawal')::boolean is not true then
+    select coalesce(m.character_id, p_conversation.character_id) into v_keeper from shared.messages m
+    where m.conversation_id = p_conversation.id and m.is_active and m.is_speech and m.sender = 'character'
+      and m.position >= (p_note ->> 'from')::bigint
+    order by m.position limit 1;
+  end if;
+  return coalesce(
+    (select c.character_id from private.members(p_conversation) c where c.character_id = v_keeper), p_speaker);
+end $$;
+
+-- Saves one fact that a model noted in a turn of p_speaker, for all whom it concerns: p_note as private.note_fact takes
+-- it. The model knew the facts of p_speaker: what changes one of these, or repeats it, does so for p_speaker, too.
+create function private.note_for_all(
+  p_conversation shared.conversations, p_speaker uuid, p_tier text, p_note jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_keeper constant uuid := private.keeper(p_conversation, p_note, p_speaker);
+  v_named uuid[];
+  v_is_persons boolean;
+begin
+  if v_keeper is distinct from p_speaker then
+    select array_agg(f.id), bool_or(f.written_by = 'person' and f.id::text = p_note ->> 'same_as')
+    into v_named, v_is_persons
+    from public.memories m join public.memory_facts f on f.memory_id = m.id
+    where m.user_id = p_conversation.user_id and m.character_id = p_speaker
+      and (f.id::text in (p_note ->> 'same_as', p_note ->> 'extends') or p_note -> 'replaces' ? f.id::text);
+    if v_named is null then
+      perform private.note_fact(p_conversation, v_keeper, p_tier, p_note);
+      perform private.note_for_listeners(p_conversation, v_keeper, p_tier, p_note);
+      return;
+    elsif not v_is_persons then
+      perform private.note_fact(
+        p_conversation, v_keeper, p_tier,
+        p_note - 'extends'::text - case when p_note ->> 'same_as' = any (v_named::text[]) then 'same_as' else '' end);
+    end if;
+  end if;
+  perform private.note_fact(p_conversation, p_speaker, p_tier, p_note);
+  perform private.note_for_listeners(p_conversation, p_speaker, p_tier, p_note);
+end $$;
+
 -- p_note with the ids of facts that the same answer noted before it, which it names by their gists: replaces_noted and
 -- extends_noted, as `replaces` and `extends`.
 --
@@ -476,7 +525,7 @@ create function private.remember(p_turn public.turns, p_memory jsonb) returns bo
 language plpgsql set search_path = '' as $$
 declare
   v_conversation shared.conversations;
-  -- The speaker of the turn keeps it.
+  -- The speaker of the turn.
   v_character_id uuid;
   v_kept public.conversation_summaries;
   v_tier text;
@@ -493,8 +542,8 @@ begin
 
   -- No message is changed or deleted between here and the end: see private.note_change.
   perform from private.conversation_versions v where v.conversation_id = v_conversation.id for update;
-  insert into public.conversation_summaries as s (conversation_id, not_before)
-  values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
+  insert into public.conversation_summaries as s (conversation_id, not_before, updated_at)
+  values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision), null)
   on conflict (conversation_id) do update set not_before = excluded.not_before
   returning s.* into v_kept;
   if not v_conversation.remembers or v_kept.covers_position is distinct from (p_memory ->> 'from')::bigint
@@ -533,8 +582,7 @@ begin
   for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
     begin
       v_note := private.with_noted(v_conversation.user_id, v_note, p_memory -> 'seen');
-      perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
-      perform private.note_for_listeners(v_conversation, v_character_id, v_tier, v_note);
+      perform private.note_for_all(v_conversation, v_character_id, v_tier, v_note);
     exception
       -- Nothing is wrong with the fact.
       when transaction_rollback or lock_not_available then
@@ -578,6 +626,7 @@ revoke execute on function private.place_in(uuid, public.memory_facts),
   private.take_place(uuid, uuid, uuid, private.fact_note, public.memory_facts, boolean),
   private.note_fact(shared.conversations, uuid, text, jsonb),
   private.note_for_listeners(shared.conversations, uuid, text, jsonb),
+  private.keeper(shared.conversations, jsonb, uuid), private.note_for_all(shared.conversations, uuid, text, jsonb),
   private.with_noted(uuid, jsonb, jsonb), private.read_own_facts(uuid, jsonb),
   private.without_replaced(shared.conversations, uuid, text), private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;

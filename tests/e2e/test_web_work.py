@@ -352,6 +352,58 @@ class TestDraft:
             **{"covers_position": 0, "person_covers": 0},
         }
 
+    def test_what_another_tab_saved_is_not_replaced_unseen(self, person: Person) -> None:
+        person.begin()
+        page, dialog = person.page, person.page.get_by_role("dialog")
+        person.press("Memory")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        expect(dialog.get_by_role("button", name="Change: Likes tea")).to_be_visible()
+        tab = page.context.new_page()
+        tab.goto(page.url)
+        there = tab.get_by_role("dialog")
+        tab.get_by_role("button", name="Memory", exact=True).click()
+        forms = (
+            ("Change: Likes tea", "The fact", "Likes black tea", "Likes green tea"),
+            ("Write a summary", "What happened so far", "It rained.", "It snowed."),
+        )
+        for button, field, elsewhere, here in forms:
+            dialog.get_by_role("button", name=button).click()
+            dialog.get_by_label(field, exact=True).fill(here)
+            there.get_by_role("button", name=button).click()
+            there.get_by_label(field, exact=True).fill(elsewhere)
+            there.get_by_role("button", name="Save").click()
+            expect(there.locator("#changing")).to_have_count(0)
+
+            save = dialog.locator("#changing").get_by_role("button", name="Save")
+            save.click()
+            expect(dialog.get_by_text("This was changed elsewhere.")).to_be_visible()
+            expect(dialog.locator("#changing").get_by_text(elsewhere)).to_be_visible()
+            expect(dialog.get_by_label(field, exact=True)).to_have_value(here)
+            save.click()
+            expect(dialog.locator("#changing")).to_have_count(0)
+            expect(dialog.get_by_text(here)).to_be_visible()
+
+    def test_summary_is_saved_as_it_is_shown(self, person: Person) -> None:
+        person.begin()
+        dialog = person.page.get_by_role("dialog")
+        row = {"conversation_id": person.conversation_id, "covers_position": 1}
+        row |= {"person_content": "x " * 1_999 + "xx", "content": "y " * 1_200}
+        operator(person.copy, "POST", "/rest/v1/conversation_summaries", row)
+        person.press("Memory")
+        change = dialog.get_by_role("button", name="Change this summary")
+        stored = f"conversation_summaries?conversation_id=eq.{person.conversation_id}"
+        for more, kept in (("", row["content"]), (" The end.", "")):
+            change.click()
+            field = dialog.get_by_label("What happened so far")
+            field.press("ControlOrMeta+End")
+            field.press_sequentially(more)
+            dialog.get_by_role("button", name="Save").click()
+            expect(change).to_be_visible()
+            [saved] = person.copy.rows(f"{stored}&select=person_content,content")
+            assert saved["content"] == kept
+        assert saved["person_content"] == f"{row['person_content']}\n{row['content']} The end."
+
     def test_fact_that_is_gone_is_not_changed(self, person: Person) -> None:
         person.begin()
         page, dialog = person.page, person.page.get_by_role("dialog")

@@ -681,6 +681,50 @@ def test_history_of_a_suggestion_has_the_message_that_is_answered_then(
     instance.turn()
 
 
+TOO_LONG = "😀" * 40_000
+"""More than a turn reads of messages: 160,000 bytes of 131,072."""
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("place", [0, 5, 11])
+def test_message_longer_than_all_that_is_read_hides_nothing_before_it(
+    stack: Stack, user: User, place: int
+) -> None:
+    """Nor does the instance lose anything that it has."""
+    said = [*SAID[:place], TOO_LONG, *SAID[place:]]
+    instance = Instance(stack, user, stack.conversation(user, *said))
+    instance.turn()
+    assert instance.read == said
+    instance.turn(reply=TOO_LONG)
+    instance.turn()
+    instance.turn(p_action="regenerate", p_message=None)
+    instance.turn("dolor " * 5_000)
+    instance.turn("sit " * 10_000)
+    instance.turn()
+
+
+def test_prompt_has_what_was_said_before_a_message_that_is_too_long(talk: Talk) -> None:
+    talk.stack.upstream.always(text("Aye."))
+    talk.conversation = talk.stack.conversation(talk.user, "Wake the dragon.", TOO_LONG)
+    talk.reply("And now?")
+    prompt = [row["content"] for row in talk.stack.upstream.calls[-1].json["messages"]]
+    first, long, last = prompt[-3:]
+    assert (first, last) == ("Wake the dragon.", "And now?")
+    assert TOO_LONG.startswith(long[:100])
+    assert len(long) < len(TOO_LONG)
+
+
+@pytest.mark.installations
+def test_what_is_read_beside_the_longest_message_is_half_of_the_bound(
+    stack: Stack, user: User
+) -> None:
+    long = "lorem " * 5_000
+    instance = Instance(stack, user, stack.conversation(user, *[long] * 4, TOO_LONG, long, long))
+    begun = instance.begin()
+    assert instance.read == [TOO_LONG, long, long]
+    assert begun["is_cut"]
+
+
 @pytest.mark.installations
 def test_history_that_was_cut_is_whole_once_a_summary_covers_the_rest(
     stack: Stack, user: User

@@ -166,6 +166,51 @@ def test_summary_that_is_written_leaves_what_a_model_wrote_since(terminal: Termi
     assert row == {"covers_position": 2}
 
 
+def test_summary_that_was_changed_elsewhere_is_not_replaced(terminal: Terminal) -> None:
+    terminal.type("/memory summary Much happened.")
+    terminal.type("/memory summary Very much happened.")
+    written = "update conversation_summaries set person_content = 'Written elsewhere.'"
+    terminal.stack.db.execute(written)
+    with pytest.raises(CommandFailed, match="changed elsewhere"):
+        terminal.type("/memory summary Nothing happened.")
+    assert "Written elsewhere." in terminal.type("/memory")[1]
+    terminal.type("/memory summary Nothing happened.")
+    kept = terminal.stack.one("select person_content from conversation_summaries")
+    assert kept == {"person_content": "Nothing happened."}
+
+
+def test_first_summary_does_not_replace_one_that_was_written_elsewhere(terminal: Terminal) -> None:
+    terminal.type("/memory")
+    terminal.stack.db.execute(
+        "insert into conversation_summaries (conversation_id, person_content)"
+        " select distinct conversation_id, 'Written elsewhere.' from messages"
+    )
+    with pytest.raises(CommandFailed, match="changed elsewhere"):
+        terminal.type("/memory summary Nothing happened.")
+
+
+@pytest.mark.parametrize("command", ["change 1 Ada likes milk.", "forget 1"])
+def test_fact_that_was_changed_elsewhere_stays_as_it_is(terminal: Terminal, command: str) -> None:
+    terminal.type("/memory add Ada likes tea.")
+    terminal.type("/memory")
+    terminal.stack.db.execute("update memory_facts set content = 'Ada likes coffee.'")
+    with pytest.raises(CommandFailed, match="Fact 1 was changed elsewhere"):
+        terminal.type(f"/memory {command}")
+    assert "Ada likes coffee." in terminal.type("/memory")[1]
+    terminal.type(f"/memory {command}")
+    assert not terminal.stack.all("select from memory_facts where content like '%%coffee.'")
+
+
+def test_number_of_a_fact_that_is_gone_stands_for_no_other(terminal: Terminal) -> None:
+    for fact in ("Ada likes tea.", "Ada has a boat."):
+        terminal.type(f"/memory add {fact}")
+    terminal.type("/memory")
+    terminal.stack.db.execute("delete from memory_facts where content = 'Ada likes tea.'")
+    with pytest.raises(CommandFailed, match="changed elsewhere"):
+        terminal.type("/memory forget 1")
+    assert terminal.stack.one("select content from memory_facts")["content"] == "Ada has a boat."
+
+
 def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:
     with pytest.raises(CommandFailed, match="not known"):
         terminal.type("/why")

@@ -29,8 +29,10 @@ from tests.support.facts import (
     live_in_oslo,
     memory_of,
     move,
+    noted_by_model,
     patch,
     prompted,
+    remember,
     say,
     shown,
     step,
@@ -49,6 +51,33 @@ pytestmark = pytest.mark.installations
 
 class TestPerson:
     """A memory that a person shapes, over the Data API."""
+
+    def test_fact_is_changed_only_as_it_was_read(self, told: Talk) -> None:
+        add(told, PARIS)
+        with told.stack.data_api(told.user) as api:
+            api.headers["Prefer"] = "return=representation"
+            [read] = api.get("/memory_facts", params={"select": "id,digest"}).json()
+            seen = {name: f"eq.{value}" for name, value in read.items()}
+            first = api.patch("/memory_facts", params=seen, json={"content": OSLO})
+            second = api.patch("/memory_facts", params=seen, json={"content": LONDON})
+        assert (len(first.json()), second.json()) == (1, [])
+        assert texts(told) == {OSLO}
+
+    @pytest.mark.parametrize("has_summary", [False, True])
+    def test_fact_stays_new_when_no_model_can_take_notes(
+        self, told: Talk, has_summary: bool
+    ) -> None:
+        """It would move to the beginning of the prompt, which then is in no cache."""
+        if has_summary:
+            step(told, upto=STORY[1])
+        add(told, PARIS)
+        tried = noted_by_model(told) | {"summary": None, "wait_seconds": 300, "failures": 1}
+        assert not remember(told, tried)
+        [fact] = current(told)
+        assert fact["is_new"]
+        step(told)
+        [fact] = current(told)
+        assert "is_new" not in fact
 
     @pytest.mark.parametrize("blank", BLANK, ids=ascii)
     def test_blank_fact_is_refused(self, told: Talk, blank: str) -> None:
@@ -79,7 +108,7 @@ class TestPerson:
             ("memories", {"tier": "forever"}, "tier"),
             ("memories", {"tier": "conversation"}, "tier"),
             ("memories", {"character_id": str(DEMO_CHARACTER)}, "tier"),
-            ("conversation_summaries", {"person_content": "x" * 4001}, "person_content"),
+            ("conversation_summaries", {"person_content": "x" * 8001}, "person_content"),
             ("conversation_memory", {"remembers": None}, "remembers"),
         ],
     )

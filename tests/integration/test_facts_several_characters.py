@@ -47,18 +47,70 @@ class TestSeveralCharacters:
         )
         return tomas
 
+    def tell(self, told: Talk, who: object, said: str) -> None:
+        """The person says something that one of the characters answers."""
+        say(told, said)
+        self.answer(told, who, "I see.")
+
+    def answer(self, told: Talk, who: object, said: str) -> None:
+        row = {"conversation_id": told.conversation, "sender": "character", "character_id": who}
+        told.stack.insert("messages", content=said, **row)
+
     def note(self, told: Talk, fact: str, said: str, **more: Any) -> None:
         """A character's turn notes a fact of that character."""
         noted = {"text": fact, "said": said, "tier": "character"}
         columns = {name: more.pop(name) for name in ("tier", "of", "action") if name in more}
         step(told, noted | columns, **more)
 
+    def test_fact_belongs_to_whom_it_was_told_whoever_speaks_when_it_is_noted(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        alone = told.stack.conversation(told.user, character_id=tomas)
+        self.tell(told, tomas, MOVED)
+        step(
+            told,
+            {"text": "Ada has a dog.", "said": STORY[4], "tier": "character"},
+            {"text": OSLO, "said": MOVED, "tier": "character"},
+        )
+        assert (texts(told), texts(told, speaker=tomas)) == ({"Ada has a dog."}, {OSLO})
+        assert texts(told, alone, speaker=tomas) == {OSLO}
+
+    def test_fact_belongs_to_the_character_who_said_it(self, told: Talk, tomas: UUID) -> None:
+        self.answer(told, tomas, "I fear gulls, Ada.")
+        self.tell(told, DEMO_CHARACTER, "Go on.")
+        self.note(told, "Tomas told Ada that he fears gulls.", "I fear gulls, Ada.")
+        assert (texts(told), len(texts(told, speaker=tomas))) == (set(), 1)
+
+    def test_fact_that_the_speaker_knew_is_known_to_whom_it_is_told_too(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        self.note(told, PARIS, STORY[2])
+        self.tell(told, tomas, again := f"Tomas! {STORY[2]}")
+        self.note(told, PARIS, again)
+        assert texts(told) == texts(told, speaker=tomas) == {PARIS}
+        act(told, "delete", again)
+        assert (texts(told), texts(told, speaker=tomas)) == ({PARIS}, set())
+
+    def test_fact_that_the_speaker_knew_changes_for_both(self, told: Talk, tomas: UUID) -> None:
+        self.note(told, PARIS, STORY[2])
+        self.tell(told, tomas, MOVED)
+        self.note(told, OSLO, MOVED, action="replace", of=PARIS)
+        assert texts(told) == texts(told, speaker=tomas) == {OSLO}
+
+    def test_fact_told_to_somebody_who_has_left_is_the_speakers(
+        self, told: Talk, tomas: UUID
+    ) -> None:
+        self.tell(told, tomas, MOVED)
+        told.stack.db.execute("delete from conversation_characters")
+        self.note(told, OSLO, MOVED)
+        assert (texts(told), texts(told, speaker=tomas)) == ({OSLO}, set())
+
     def test_fact_that_another_character_notes_replaces_what_it_contradicts(
         self, told: Talk, tomas: UUID
     ) -> None:
         other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
         self.note(told, PARIS, STORY[2])
-        say(told, MOVED, "Far away.")
+        self.tell(told, tomas, MOVED)
         self.note(told, OSLO, MOVED, speaker=tomas)
         assert texts(told) == texts(told, other) == texts(told, speaker=tomas) == {OSLO}
         since = [fact.get("since") for fact in current(told)]
@@ -98,11 +150,10 @@ class TestSeveralCharacters:
     def test_what_names_no_topic_is_replaced_where_the_same_is_known(
         self, told: Talk, tomas: UUID
     ) -> None:
-        say(told, SAID_FLUTE, "Nice.")
-        for speaker in (DEMO_CHARACTER, tomas):
-            self.note(told, FLUTE, SAID_FLUTE, upto=SAID_FLUTE, speaker=speaker)
-            told.stack.db.execute("delete from conversation_summaries")
-        say(told, SAID_HARP, "Nice, too.")
+        for speaker, said in ((DEMO_CHARACTER, SAID_FLUTE), (tomas, f"Tomas! {SAID_FLUTE}")):
+            self.tell(told, speaker, said)
+            self.note(told, FLUTE, said, speaker=speaker)
+        self.tell(told, tomas, SAID_HARP)
         self.note(told, HARP, SAID_HARP, action="replace", of=FLUTE, speaker=tomas)
         assert texts(told) == texts(told, speaker=tomas) == {HARP}
         act(told, "delete", SAID_HARP)
@@ -130,6 +181,23 @@ class TestSeveralCharacters:
         assert texts(told, alone, speaker=tomas) == {self.SAFE_WORD}
         act(told, "delete", said)
         assert texts(told, speaker=tomas) == set()
+
+    @pytest.mark.parametrize(
+        ("limit", "secret"),
+        [
+            ("Ada möchte keine Spinnen.", "Ada will nicht, dass Tomas den Brief erwähnt."),
+            ("Ada ne veut pas d'araignées.", "Ada ne veut pas que Tomas sache tout."),
+            ("Ada no quiere arañas.", "Ada no quiere que Tomas sepa todo."),
+        ],
+    )
+    def test_limit_in_another_language_is_known_to_all_and_a_secret_is_not(
+        self, told: Talk, tomas: UUID, limit: str, secret: str
+    ) -> None:
+        for fact in (limit, secret):
+            say(told, fact, "Yes.")
+        noted = [{"text": fact, "said": fact, "tier": "character"} for fact in (limit, secret)]
+        step(told, *noted)
+        assert (texts(told), texts(told, speaker=tomas)) == ({limit, secret}, {limit})
 
     def test_limit_that_is_set_again_is_known_to_whoever_joined(self, told: Talk) -> None:
         said, again = "My safe word is Marigold.", "Tomas, my safe word is Marigold."
@@ -183,9 +251,9 @@ class TestSeveralCharacters:
 
     def test_what_is_withdrawn_holds_for_nobody(self, told: Talk, tomas: UUID) -> None:
         dog, gone = "Ada has a dog.", "The dog is gone."
-        for speaker in (DEMO_CHARACTER, tomas):
-            self.note(told, dog, STORY[4], speaker=speaker)
-            told.stack.db.execute("delete from conversation_summaries")
+        self.note(told, dog, STORY[4])
+        self.tell(told, tomas, again := f"Tomas! {STORY[4]}")
+        self.note(told, dog, again, speaker=tomas)
         say(told, gone, "Oh.")
         step(told, {"action": "withdraw", "of": dog, "said": gone}, speaker=tomas)
         assert texts(told) == texts(told, speaker=tomas) == set()
@@ -207,16 +275,17 @@ class TestSeveralCharacters:
     ) -> None:
         self.note(told, PARIS, STORY[2])
         patch(told, **columns)
-        say(told, MOVED, "Far away.")
+        self.tell(told, tomas, MOVED)
         self.note(told, OSLO, MOVED, speaker=tomas)
         assert texts(told) == {columns.get("content", PARIS)}
 
     def test_fact_that_a_person_wrote_for_one_character_is_told_to_no_other(
         self, told: Talk, tomas: UUID
     ) -> None:
-        for speaker in (DEMO_CHARACTER, tomas):
-            self.note(told, PARIS, STORY[2], speaker=speaker)
-            told.stack.db.execute("delete from conversation_summaries")
+        self.note(told, PARIS, STORY[2])
+        self.tell(told, tomas, again := f"Tomas! {STORY[2]}")
+        self.note(told, PARIS, again, speaker=tomas)
+        told.stack.db.execute("delete from conversation_summaries")
         row = told.stack.one("select id from memories where character_id = %s", tomas)
         with told.stack.data_api(told.user) as api:
             own = {"memory_id": str(row["id"]), "content": OSLO}
@@ -238,7 +307,7 @@ class TestSeveralCharacters:
         self, told: Talk, tomas: UUID, known: str
     ) -> None:
         self.note(told, known, STORY[2])
-        say(told, MOVED, "Far away.")
+        self.tell(told, tomas, MOVED)
         self.note(told, OSLO, MOVED, speaker=tomas)
         assert (texts(told), texts(told, speaker=tomas)) == ({known}, {OSLO})
 
@@ -246,6 +315,6 @@ class TestSeveralCharacters:
         self, told: Talk, tomas: UUID
     ) -> None:
         self.note(told, self.GULLS, STORY[0])
-        say(told, MOVED, "Far away.")
+        self.tell(told, tomas, MOVED)
         self.note(told, OSLO, MOVED, speaker=tomas)
         assert (texts(told), texts(told, speaker=tomas)) == ({self.GULLS}, {OSLO})

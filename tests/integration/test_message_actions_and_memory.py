@@ -133,6 +133,63 @@ def test_other_version_of_what_was_retold_lets_it_be_retold(told: Talk) -> None:
     assert not [word for word in (SUMMARY, "Thank you.", "Tea.") if word in sent]
 
 
+EARLIER = "Somebody knocked."
+
+
+@pytest.fixture
+def told_twice(told: Talk) -> Talk:
+    """The same with an earlier summary, of the first two messages."""
+    told.stack.db.execute(
+        "insert into private.summary_versions (conversation_id, covers_position, content,"
+        " content_tier) values (%s, %s, %s, 'sfw')",
+        (told.conversation, place(told, "Come in.")["position"], EARLIER),
+    )
+    return told
+
+
+def sent_again(talk: Talk, action: str, content: str) -> str:
+    """What a model gets when the reply with this content is written again or continued."""
+    named = {"action": action, "message_id": str(place(talk, content)["id"])}
+    answer = talk.stack.chat(talk.user, conversation_id=str(talk.conversation), **named)
+    assert answer.status_code == 200, answer.text
+    return str(prompts(talk.stack.upstream)[-1])
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize("action", ["regenerate", "continue"])
+@pytest.mark.parametrize("content", ["Sit.", "Tea."])
+def test_reply_soon_after_the_summary_is_written_with_an_earlier_one(
+    told_twice: Talk, action: str, content: str
+) -> None:
+    """Else it would have next to no messages beside it."""
+    sent = sent_again(told_twice, action, content)
+    has_earlier = content == "Tea."
+    assert (EARLIER in sent, SUMMARY in sent) == (has_earlier, False)
+    assert ("Hello" in sent) is not has_earlier
+    assert "Thank you." in sent
+    assert "Milk?" not in sent
+
+
+@pytest.mark.installations
+def test_reply_long_after_the_summary_is_written_with_it(told_twice: Talk) -> None:
+    sent = sent_again(told_twice, "regenerate", "Aye.")
+    assert (EARLIER in sent, SUMMARY in sent, "Thank you." in sent) == (False, True, False)
+
+
+@pytest.mark.installations
+@pytest.mark.parametrize(("upto", "is_used"), [("Hello", True), ("Sit.", False)])
+def test_words_of_the_person_are_used_where_they_tell_of_nothing_later(
+    told_twice: Talk, upto: str, is_used: bool
+) -> None:
+    told_twice.stack.db.execute(
+        "update conversation_summaries set person_content = 'It was dark.', person_covers = %s",
+        (place(told_twice, upto)["position"],),
+    )
+    sent = sent_again(told_twice, "regenerate", "Tea.")
+    assert ("It was dark." in sent, EARLIER in sent) == (is_used, is_used)
+    assert ("Hello" in sent, "Thank you." in sent) == (not is_used, True)
+
+
 def test_choice_of_another_version_lets_it_be_retold(told: Talk) -> None:
     shown = place(told, "Come in.")
     other = uuid4()
@@ -184,7 +241,7 @@ def test_reply_after_what_the_summary_tells_does_not_open_the_scene(
     )
     answer = told.stack.chat(told.user, conversation_id=str(told.conversation), **asked)
     assert answer.json()["response"] == "Yes."
-    assert prompts(told.stack.upstream)[-1][-1]["content"].startswith("[Continue the scene")
+    assert "[Continue the scene" in prompts(told.stack.upstream)[-1][-1]["content"]
 
 
 def test_branch_of_an_adult_conversation_is_known_as_one(told: Talk) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from roleplay_chat.memory.answer import MAX_SUMMARY_CHARS
 from tests.support.facts import (
     BLANK,
     LATER,
@@ -104,11 +105,30 @@ class TestSummary:
             assert api.post("/conversation_summaries", json=row).status_code in (403, 409)
         assert shown(told) == ("", "One.")
 
-    def test_words_are_bounded(self, told: Talk) -> None:
+    def test_words_are_changed_only_as_they_were_read(self, told: Talk) -> None:
+        write_summary(told, "Ada came by boat.")
+        with told.stack.data_api(told.user) as api:
+            api.headers["Prefer"] = "return=representation"
+            columns = {"select": "conversation_id,person_digest"}
+            [read] = api.get("/conversation_summaries", params=columns).json()
+            seen = {name: f"eq.{value}" for name, value in read.items()}
+            path = "/conversation_summaries"
+            first = api.patch(path, params=seen, json={"person_content": "Ada came on foot."})
+            second = api.patch(path, params=seen, json={"person_content": "Ada swam."})
+        assert (len(first.json()), second.json()) == (1, [])
+        assert shown(told) == ("Ada came on foot.", "")
+
+    def test_words_have_room_for_those_before_and_what_a_model_added(self, told: Talk) -> None:
         write_summary(told, "x" * 4000)
+        assert step(told, memory={"person_summary": "x" * 4000}, retold="y" * MAX_SUMMARY_CHARS)
+        write_summary(told, whole := "\n".join(shown(told)))
+        assert shown(told) == (whole, "")
+
+    def test_words_are_bounded(self, told: Talk) -> None:
+        write_summary(told, "x" * 8000)
         with told.stack.data_api(told.user) as api:
             mine = {"conversation_id": f"eq.{told.conversation}"}
-            row = {"person_content": "x" * 4001}
+            row = {"person_content": "x" * 8001}
             assert api.patch("/conversation_summaries", params=mine, json=row).status_code == 400
 
     def test_no_words_at_all_are_no_summary(self, told: Talk) -> None:

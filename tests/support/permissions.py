@@ -294,7 +294,8 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.read_note private.reach private.as_shaped private.repeat_fact
         private.was_replaced private.place_among private.take_place
-        private.note_for_listeners private.with_noted private.without_replaced
+        private.note_for_listeners private.note_for_all private.keeper private.with_noted
+        private.without_replaced
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
         private.count_facts private.keep_memory private.is_list_or_object private.read_own_facts
@@ -315,7 +316,7 @@ FUNCTIONS = {
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.backlog
         private.forget_summary_from private.history private.history_bytes private.review_facts
-        private.uncover_newest private.move_sources private.forget_conversation
+        private.uncover_newest private.summary_at private.move_sources private.forget_conversation
         private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with

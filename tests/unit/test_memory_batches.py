@@ -78,6 +78,12 @@ class TestNextBatches:
         assert next_batches(MAY_WRITE, history, **room)
         assert not next_batches(MAY_WRITE, history, longest=900, **room)
 
+    def test_message_too_long_to_be_read_leaves_room_to_others(self) -> None:
+        history = [*rows(8), replace(rows(1, first=90)[0], content="x" * 50_000)]
+        room: dict[str, Any] = {"room": 8_000, "longest": 2_000, "most_bytes": 40_000}
+        assert not next_batches(MAY_WRITE, history, capacity=10**6, **room)
+        assert not may_be_due(MAY_WRITE, history, cost=5_000, min_room=8_000, most_bytes=40_000)
+
     def test_are_few_and_not_large_together(self) -> None:
         assert len(due(rows(500), capacity=1_000)) == MAX_BATCHES
         taken = due(rows(500), capacity=MAX_BATCH_TOKENS)

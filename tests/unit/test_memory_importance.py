@@ -8,6 +8,8 @@ import pytest
 
 from roleplay_chat.memory.answer import parse
 from roleplay_chat.memory.importance import importance_of
+from roleplay_chat.memory.kinds import kinds_of
+from roleplay_chat.memory.noted_facts import Fact, is_for_all
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,10 @@ from roleplay_chat.memory.importance import importance_of
         ("アダの妹は医者だ。", 5),
         ("マラは待つと約束した。", 5),
         ("アダは起こされたくない。", 5),
+        ("No spiders, please.", 5),
+        ("Please, no spiders.", 5),
         ("Ada is kind.", 3),
+        ("No two days are alike in Oslo.", 3),
         ("The boat passed Prometheus Point.", 3),
         ("Mari likes tea.", 3),
         ("Tom is Ada's business partner.", 3),
@@ -159,3 +164,190 @@ def test_names_family_promises_and_limits_last_where_a_model_says_nothing(
     written = parse(answer, reach="profile")
     assert written is not None
     assert written.facts[0].importance == importance
+
+
+FOREIGN = {
+    "German": {
+        "family": "Adas Bruder wohnt in Rom.",
+        "name": "Adas Hund heißt Rex.",
+        "promise": "Mara verspricht zu warten.",
+        "limit": "Ada will in der Geschichte keine Spinnen.",
+        "order": "Bitte keine Spinnen.",
+        "secret": "Ada will nicht, dass Tomas von dem Brief erfährt.",
+        "trivial": "Ada trinkt am Morgen Tee.",
+    },
+    "French": {
+        "family": "Le frère d'Ada habite à Rome.",
+        "name": "Le chien d'Ada s'appelle Rex.",
+        "promise": "Mara a promis d'attendre.",
+        "limit": "Ada n'aime pas qu'on la touche.",
+        "order": "Pas d'araignées, s'il te plaît.",
+        "secret": "Ada ne veut pas que Tomas sache cela.",
+        "trivial": "Ada boit du thé le matin.",
+    },
+    "Spanish": {
+        "family": "El tío de Ada vive en Roma.",
+        "name": "El perro de Ada se llama Rex.",
+        "promise": "Mara ha prometido esperar.",
+        "limit": "Ada pide que no haya arañas.",
+        "order": "Sin arañas, por favor.",
+        "secret": "Ada no quiere que Tomas sepa eso.",
+        "trivial": "Ada bebe té por la mañana.",
+    },
+    "Portuguese": {
+        "family": "O neto de Ada mora em Roma.",
+        "name": "O cão de Ada chama-se Rex.",
+        "promise": "Mara prometeu esperar.",
+        "limit": "Ada não gosta de ser tocada.",
+        "order": "Sem aranhas, por favor.",
+        "secret": "Ada não quer que Tomas saiba disso.",
+        "trivial": "Ada bebe chá de manhã.",
+    },
+    "Italian": {
+        "family": "Il cugino di Ada vive a Roma.",
+        "name": "Il cane di Ada si chiama Rex.",
+        "promise": "Mara ha promesso di aspettare.",
+        "limit": "Ada chiede di non parlare di ragni.",
+        "order": "Niente ragni, per favore.",
+        "secret": "Ada non vuole che Tomas sappia questo.",
+        "trivial": "Ada beve il tè al mattino.",
+    },
+    "Russian": {
+        "family": "Дядя Ады живёт в Риме.",
+        "name": "Собаку Ады зовут Рекс.",
+        "promise": "Мара дала слово ждать.",
+        "limit": "Ада просит не писать о пауках.",
+        "order": "Без пауков, пожалуйста.",
+        "secret": "Ада не хочет, чтобы Томас узнал об этом.",
+        "trivial": "Ада пьёт чай по утрам.",
+    },
+    "Dutch": {
+        "family": "De broer van Ada woont in Rome.",
+        "name": "De hond van Ada heet Rex.",
+        "promise": "Mara heeft beloofd te wachten.",
+        "limit": "Ada wil in het verhaal geen spinnen.",
+        "order": "Geen spinnen, alsjeblieft.",
+        "secret": "Ada wil niet dat Tomas het weet.",
+        "trivial": "Ada drinkt 's ochtends thee.",
+    },
+    "Swedish": {
+        "family": "Adas bror bor i Rom.",
+        "name": "Adas hund heter Rex.",
+        "promise": "Mara har lovat att vänta.",
+        "limit": "Ada vill inte ha spindlar i berättelsen.",
+        "order": "Inga spindlar, tack.",
+        "secret": "Ada vill inte att Tomas får veta det.",
+        "trivial": "Ada dricker te på morgonen.",
+    },
+    "Danish": {
+        "family": "Adas søster bor i Rom.",
+        "name": "Adas hund hedder Rex.",
+        "promise": "Mara har lovet at vente.",
+        "limit": "Ada vil ikke have edderkopper i historien.",
+        "order": "Ingen edderkopper, tak.",
+        "secret": "Ada vil ikke have, at det er en hemmelighed.",
+        "trivial": "Ada drikker te om morgenen.",
+    },
+    "Finnish": {
+        "family": "Adan veli asuu Roomassa.",
+        "name": "Adan koiran nimi on Rex.",
+        "promise": "Mara lupasi odottaa.",
+        "limit": "Ada ei halua hämähäkkejä tarinaan.",
+        "secret": "Ada ei halua, että Tomas tietää siitä.",
+        "trivial": "Ada juo aamulla teetä.",
+    },
+    "Hungarian": {
+        "family": "Ada bátyja Rómában él.",
+        "name": "Ada kutyáját Rexnek hívják.",
+        "promise": "Mara megígérte, hogy vár.",
+        "limit": "Ada nem akar pókokat a történetben.",
+        "secret": "Ada nem akarja, hogy Tomas tudja.",
+        "trivial": "Ada reggel teát iszik.",
+    },
+    "Romanian": {
+        "family": "Fratele Adei locuiește la Roma.",
+        "name": "Câinele Adei se numește Rex.",
+        "promise": "Mara a promis că așteaptă.",
+        "limit": "Ada nu vrea păianjeni în poveste.",
+        "order": "Fără păianjeni, te rog.",
+        "secret": "Ada nu vrea ca Tomas să afle.",
+        "trivial": "Ada bea ceai dimineața.",
+    },
+    "Turkish": {
+        "family": "Ada'nın kardeşi Roma'da oturuyor.",
+        "name": "Ada'nın köpeğinin adı Rex.",
+        "promise": "Mara beklemeye söz verdi.",
+        "limit": "Ada hikâyede örümcek istemiyor.",
+        "secret": "Ada, Tomas'ın öğrenmesini istemiyor.",
+        "trivial": "Ada sabahları çay içiyor.",
+    },
+    "Greek": {
+        "family": "Ο αδερφός της Άντα μένει στη Ρώμη.",
+        "name": "Τον σκύλο της Άντα τον λένε Ρεξ.",
+        "promise": "Η Μάρα υποσχέθηκε να περιμένει.",
+        "limit": "Η Άντα δεν θέλει αράχνες στην ιστορία.",
+        "secret": "Η Άντα δεν θέλει να το μάθει ο Τομάς.",
+        "trivial": "Η Άντα πίνει τσάι το πρωί.",
+    },
+    "Japanese": {
+        "family": "アダの妹はローマに住んでいる。",
+        "name": "アダの犬の名前はレックスだ。",
+        "promise": "マラは待つと約束した。",
+        "limit": "アダは触られたくない。",
+        "secret": "アダはトマスに知られたくない。",
+        "trivial": "アダは朝にお茶を飲む。",
+    },
+    "Chinese": {
+        "family": "艾达的哥哥住在罗马。",
+        "name": "艾达的狗名叫雷克斯。",
+        "promise": "玛拉答应等她。",
+        "limit": "艾达不想在故事里看到蜘蛛。",
+        "secret": "艾达不想让托马斯知道这件事。",
+        "trivial": "艾达早上喝茶。",
+    },
+    "Korean": {
+        "family": "에이다의 오빠는 로마에 산다.",
+        "name": "에이다의 개 이름은 렉스다.",
+        "promise": "마라는 기다리겠다고 약속했다.",
+        "limit": "에이다는 거미를 원하지 않는다.",
+        "secret": "에이다는 토마스가 알게 되기를 원하지 않는다.",
+        "trivial": "에이다는 아침에 차를 마신다.",
+    },
+    "Arabic": {
+        "family": "أخت آدا تسكن في روما.",
+        "name": "كلب آدا يدعى ركس.",
+        "promise": "وعدت مارا بالانتظار.",
+        "limit": "آدا لا تريد عناكب في القصة.",
+        "secret": "آدا لا تريد أن يعرف توماس.",
+        "trivial": "تشرب آدا الشاي في الصباح.",
+    },
+    "Hindi": {
+        "family": "आडा का भाई रोम में रहता है।",
+        "name": "आडा के कुत्ते का नाम रेक्स है।",
+        "promise": "मारा ने इंतज़ार करने का वादा किया।",
+        "limit": "आडा कहानी में मकड़ियाँ नहीं चाहती।",
+        "secret": "आडा नहीं चाहती कि टॉमस को पता चले।",
+        "trivial": "आडा सुबह चाय पीती है।",
+    },
+}
+"""What a model notes in the languages that recall knows. "order" is what a person writes."""
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_what_lasts_is_known_in_every_language_of_recall(language: str) -> None:
+    told = dict(FOREIGN[language])
+    trivial = told.pop("trivial")
+    assert {word: importance_of(text) for word, text in told.items()} == dict.fromkeys(told, 5)
+    assert importance_of(trivial) == 3
+    assert kinds_of(told["family"]) == {"family"}
+    assert kinds_of(told["promise"]) == {"promise"}
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_limits_are_for_all_and_secrets_are_not(language: str) -> None:
+    told = FOREIGN[language]
+    are_for_all = {
+        word: is_for_all(Fact(tier="character", text=text, importance=importance_of(text)))
+        for word, text in told.items()
+    }
+    assert are_for_all == {word: word in ("limit", "order") for word in told}

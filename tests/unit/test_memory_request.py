@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.memory.batches import MAX_BATCH_TOKENS, Batch
-from roleplay_chat.memory.request import LEFT_OUT, MIN_CHARS, build_request, capacity, most_relevant
+from roleplay_chat.memory.request import (
+    LEFT_OUT,
+    MAX_WRITTEN_CHARS,
+    MIN_CHARS,
+    build_request,
+    capacity,
+    most_relevant,
+)
 from roleplay_chat.rows import MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
@@ -65,6 +73,14 @@ class TestAsk:
         material = read_request(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
         assert material["facts"] == []
         assert {len(message["text"]) for message in material["messages"]} == {MIN_CHARS}
+
+    def test_long_words_of_the_person_are_shortened(self) -> None:
+        turn = begun(memory={"person_summary": "a" * 4000 + "b" * 4000})
+        written = read_request(turn, Batch(rows(1), 7), 4000)["written"]
+        assert len(written) == MAX_WRITTEN_CHARS
+        assert (written[0], written[-1]) == ("a", "b")
+        shorter = begun(memory={"person_summary": "a" * MAX_WRITTEN_CHARS})
+        assert capacity(turn, 8192) == pytest.approx(capacity(shorter, 8192), abs=20)
 
     def test_capacity_is_what_a_writer_can_read(self) -> None:
         small, large = capacity(begun(), 4096), capacity(begun(), 32_768)

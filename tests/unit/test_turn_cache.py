@@ -161,9 +161,18 @@ class TestCompleting:
         copy = copy_of("a", "b", "c", "d", "e")
         assert whole(copy, row(9), after=1, before=5, without=3) == [2, 4, 9]
 
-    @pytest.mark.parametrize(("most", "positions"), [(10, [2, 3, 9]), (9, [3, 9]), (1, [9])])
+    @pytest.mark.parametrize(
+        ("most", "positions"), [(14, [1, 2, 3, 9]), (10, [2, 3, 9]), (7, [3, 9]), (1, [9])]
+    )
     def test_the_oldest_is_left_out_that_has_no_room(self, most: int, positions: list[int]) -> None:
         assert whole(copy_of("aaaa", "ä", "bb"), row(9, "cccccc"), most=most) == positions
+
+    @pytest.mark.parametrize("longest", range(4))
+    def test_the_longest_leaves_half_of_the_room_to_others(self, longest: int) -> None:
+        texts = ["aa"] * 4
+        texts[longest] = "a" * 100
+        assert whole(copy_of(*texts), most=12) == [1, 2, 3, 4]
+        assert whole(copy_of("bb", *texts), most=12) == [2, 3, 4, 5]
 
     def test_what_is_left_out_is_counted_before_the_history(self) -> None:
         senders = ("character", "user", "character", "user")

@@ -59,7 +59,8 @@ function summaryForm(form) {
   return html`
     <form class="add" id="changing" @submit=${save} @input=${noting(form)}>
       ${keptNotice(form, facts.changeAnew)}
-      <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${live(form.values.content)}></textarea></label>
+      ${newerNotice(form)}
+      <label>${t("What happened so far")} <textarea name="content" rows="6" maxlength="8000" dir="auto" .value=${live(form.values.content)}></textarea></label>
       <p class="quiet">${t("No model changes your words. What happens later is added after them.")}</p>
       ${choices()}
     </form>`;
@@ -111,11 +112,15 @@ function factForm(fact, form, state) {
   return html`
     <form class="add" id="changing" @submit=${save} @input=${noting(form)}>
       ${keptNotice(form, facts.changeAnew)}
+      ${newerNotice(form)}
       <label>${t("The fact")} <input name="content" maxlength="2000" dir="auto" required .value=${live(form.values.content)} /></label>
       ${tiers(state, form.values.tier)}
       ${choices()}
     </form>`;
 }
+
+/** What was saved elsewhere while somebody typed in this form. */
+const newerNotice = ({ newer }) => (newer ? html`<p class="notice lines" dir="auto">${newer}</p>` : nothing);
 
 const choices = () => html`
   <div class="choices">

@@ -5,7 +5,7 @@ import { joined, sorted } from "./facts.js";
 import { t } from "./language.js";
 import { set } from "./page.js";
 import { listMembers, state } from "./state.js";
-import { anew, forget, openForm } from "./unsaved.js";
+import { anew, forget, keep, openForm } from "./unsaved.js";
 import { isOpen, openAbout } from "./whereabouts.js";
 
 export const showMemory = () => openAbout("memory", async () => {
@@ -29,12 +29,12 @@ async function loadMemory(saved = null) {
   const reach = [`conversation_id.eq.${id}`, "tier.eq.profile"];
   if (members.length) reach.push(`character_id.in.(${members})`);
   const [summary, facts] = await Promise.all([
-    data(supabase.from("conversation_summaries").select("content, person_content, covers_position").eq("conversation_id", id).maybeSingle()),
+    data(supabase.from("conversation_summaries").select("content, person_content, person_digest, covers_position").eq("conversation_id", id).maybeSingle()),
     // In pages: those that are history count, too.
     all(() =>
       supabase
         .from("memory_facts")
-        .select("id, memory_id, content, pinned, is_active, importance, is_rated, is_unread, written_by, said_at, since, replaced_by, is_withdrawal, hides, memories!inner(tier, character_id)")
+        .select("id, memory_id, content, digest, pinned, is_active, importance, is_rated, is_unread, written_by, said_at, since, replaced_by, is_withdrawal, hides, memories!inner(tier, character_id)")
         .or(reach.join(","), { referencedTable: "memories" })
         .order("pinned", { ascending: false })
         .order("importance", { ascending: false })
@@ -46,23 +46,34 @@ async function loadMemory(saved = null) {
   answered = mine;
   const { changing = null, form = null } = state.memory ?? {};
   const isDone = changing === saved;
-  const shown = { summary: joined(summary), covers: summary?.covers_position ?? 0, ...sorted(facts, members.length) };
+  const version = { covers: summary?.covers_position ?? 0, digest: summary?.person_content ? summary.person_digest : null };
+  const shown = { summary: joined(summary), version, ...sorted(facts, members.length) };
   set({ memory: { ...shown, changing: isDone ? null : changing, form: isDone ? null : form } });
 }
 
 /** Opens the form of the fact with this id, or of the "summary", with what was not saved last time; null closes it. */
 export function change(changing) {
-  // A draft of the summary knows up to which message the one that its writer saw told.
-  const version = changing === "summary" ? state.memory.covers : null;
-  set({ memory: { ...state.memory, changing, form: changing && openForm(subject(changing), saved(changing), version) } });
+  const form = changing && openForm(subject(changing), saved(changing), version(changing));
+  set({ memory: { ...state.memory, changing, form } });
 }
+
+/**
+ * The version of what a form changes, which a draft keeps: of the summary the person's words, and the message up to
+ * which the one that its writer saw told.
+ */
+function version(changing) {
+  if (changing === "summary") return state.memory.version;
+  const { digest, memory_id } = findFact(changing);
+  return { digest, memory_id };
+}
+
+const findFact = (id) => state.memory.facts.find((fact) => fact.id === id);
 
 const subject = (changing) => (changing === "summary" ? `summary ${state.conversation.id}` : `fact ${changing}`);
 
 function saved(changing) {
-  const { summary, facts } = state.memory;
-  if (changing === "summary") return { content: summary };
-  const { content, memories } = facts.find(({ id }) => id === changing);
+  if (changing === "summary") return { content: state.memory.summary };
+  const { content, memories } = findFact(changing);
   return { content, tier: placeOf(memories) };
 }
 
@@ -77,7 +88,7 @@ export function giveUp() {
 
 /** Shows the open form without the unsaved changes of last time. */
 export function changeAnew() {
-  set({ memory: { ...state.memory, form: anew(state.memory.form) } });
+  set({ memory: { ...state.memory, form: { ...anew(state.memory.form), newer: null } } });
 }
 
 async function findMemory(tier, character_id) {
@@ -104,25 +115,56 @@ export async function addFact(content, tier, character_id) {
   await loadMemory();
 }
 
-/** Changes the text of a fact, or moves it to another tier, or both. One that is gone keeps its form, with what was typed. */
+/**
+ * Changes the text of a fact, or moves it to another tier, or both, if it is as the form's writer saw it. Otherwise the
+ * form stays, with what was typed.
+ */
 export async function changeFact(fact, content, tier, character_id) {
-  const changes = {};
-  if (content !== fact.content) changes.content = content;
-  const memory_id = await findMemory(tier, character_id);
-  if (memory_id !== fact.memory_id) changes.memory_id = memory_id;
-  const isChanged = Object.keys(changes).length > 0;
-  if (isChanged && !(await update(fact, changes))) {
-    throw new UserError(t("This fact is gone. Copy what you need and close the form."));
+  const { form } = state.memory;
+  const [changes, seen] = [{}, {}];
+  if (content !== form.saved.content.trim()) {
+    changes.content = content;
+    seen.digest = form.since.digest;
   }
-  forget({ subject: subject(fact.id) });
+  const memory_id = await findMemory(tier, character_id);
+  if (memory_id !== form.version.memory_id) {
+    changes.memory_id = memory_id;
+    seen.memory_id = form.since.memory_id;
+  }
+  const isChanged = Object.keys(changes).length > 0;
+  if (isChanged && !(await update(fact, changes, seen))) {
+    // Without its fact the form would close, so what is shown stays.
+    if (!(await holds(fact))) throw new UserError(t("This fact is gone. Copy what you need and close the form."));
+    await showNewer(fact.id, form);
+    throw new UserError(CHANGED);
+  }
+  forget(form);
   if (isChanged) set({ said: t("The fact was changed.") });
   await loadMemory(fact.id);
 }
 
-/** Whether the fact was still there. */
-async function update(fact, changes) {
-  const changed = await data(supabase.from("memory_facts").update(changes).eq("id", fact.id).select("id"));
-  return changed.length > 0;
+const CHANGED = t("This was changed elsewhere. The newer text is shown; save again to replace it.");
+
+/** Whether the fact is still there, and is not replaced. */
+async function holds({ id }) {
+  const found = await data(supabase.from("memory_facts").select("id").eq("id", id).is("replaced_by", null));
+  return found.length > 0;
+}
+
+/** Changes a fact that still holds, and is as it was `seen`. Resolves to whether it was. */
+async function update({ id }, changes, seen = {}) {
+  const query = supabase.from("memory_facts").update(changes).match({ id, ...seen }).is("replaced_by", null);
+  return (await data(query.select("id"))).length > 0;
+}
+
+/** Shows what was saved elsewhere beside what was typed in an open form, which may replace it from now on. */
+async function showNewer(changing, form) {
+  await loadMemory();
+  if (state.memory?.form !== form || (changing !== "summary" && !findFact(changing))) return;
+  const newer = { saved: saved(changing), version: version(changing), since: version(changing), newer: saved(changing).content };
+  const shown = { ...form, ...newer };
+  keep(shown);
+  set({ memory: { ...state.memory, form: shown } });
 }
 
 async function markFact(fact, changes) {
@@ -148,13 +190,27 @@ export async function forgetFact(fact) {
 
 /** Writes a summary that no model changes; models go on after what it was written for. */
 export async function writeSummary(person_content) {
-  const conversation_id = state.conversation.id;
   const { form } = state.memory;
-  const seen_position = form.since ?? 0;
-  await data(supabase.from("conversation_summaries").upsert({ conversation_id, person_content, seen_position }));
+  const isChanged = person_content !== form.saved.content.trim();
+  if (isChanged && !(await replaceSummary(person_content, form.since))) {
+    await showNewer("summary", form);
+    throw new UserError(CHANGED);
+  }
   forget(form);
-  set({ said: t("The summary was changed.") });
+  if (isChanged) set({ said: t("The summary was changed.") });
   await loadMemory("summary");
+}
+
+/** Whether the person's words were still those that they saw. What models wrote since is written again, after the new ones. */
+async function replaceSummary(person_content, { covers, digest }) {
+  const summaries = () => supabase.from("conversation_summaries");
+  const conversation_id = state.conversation.id;
+  const row = { conversation_id, person_content, seen_position: covers };
+  const seen = digest ? { person_digest: digest } : { person_content: "" };
+  const changed = await data(summaries().update(row).match({ conversation_id, ...seen }).select("conversation_id"));
+  if (changed.length || digest) return changed.length > 0;
+  // There is none yet, or one that was written elsewhere.
+  return (await data(summaries().upsert(row, { ignoreDuplicates: true }).select("conversation_id"))).length > 0;
 }
 
 export async function forgetSummary() {

@@ -11,6 +11,15 @@ DELETED = "Somebody"
 _SENDERS = {"u": "user", "c": "character"}
 
 
+def bytes_used(total: int, longest: int) -> int:
+    """How much of the bytes that `private.history` reads is used by messages that have `total`
+    bytes, the longest of them `longest`.
+
+    Twice what the others have, if that is less: the longest one takes half of the room at most.
+    """
+    return min(total, 2 * (total - longest))
+
+
 def message_rows(
     columns: Mapping[str, Any] | None, names: Mapping[str, str], first_character_id: str | None
 ) -> list[dict[str, Any]]:

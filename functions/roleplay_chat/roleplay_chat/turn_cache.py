@@ -18,7 +18,12 @@ from cachetools import TTLCache
 
 from edge.json_text import dumps, loads
 from roleplay_chat.api import ChatRequest, Task
-from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, message_rows, speaker_name
+from roleplay_chat.message_columns import (
+    MAX_HISTORY_MESSAGES,
+    bytes_used,
+    message_rows,
+    speaker_name,
+)
 from roleplay_chat.rows import MessageRow
 
 MAX_BYTES = 16 * 2**20
@@ -96,13 +101,15 @@ class CachedTurn:
             digests[_TASK_CONFIG] = self.task_config.digest
         if not self.rows:
             return digests
-        size = sum(map(_length, self.rows))
+        lengths = [_length(row) for row in self.rows]
+        size = sum(lengths)
         known = {
             **self.stamp,
             **digests,
             "first": self.rows[0].position,
             "messages": len(self.rows),
             "bytes": size,
+            "longest": max(lengths),
             "speakers": _speakers(self.rows),
         }
         if self.spare:
@@ -308,11 +315,12 @@ def _speaker_ids(rows: Sequence[MessageRow]) -> set[UUID]:
 
 
 def _newest(rows: list[MessageRow], most: int) -> list[MessageRow]:
-    """The newest rows with at most `most` bytes, and the newest one however long it is."""
-    left = most
+    """The newest rows that use at most `most` bytes: the newest one however long it is."""
+    total = longest = 0
     for number, row in enumerate(reversed(rows)):
-        left -= _length(row)
-        if (number and left < 0) or number == MAX_HISTORY_MESSAGES:
+        total += (length := _length(row))
+        longest = max(longest, length)
+        if bytes_used(total, longest) > most or number == MAX_HISTORY_MESSAGES:
             return rows[len(rows) - number :]
     return rows
 

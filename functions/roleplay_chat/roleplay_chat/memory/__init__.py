@@ -15,7 +15,7 @@ When a turn begins: `suitability` leaves out what its tier may not show, `weighi
 facts are shown and in which order, and `embedder` finds messages by meaning.
 
 Of sentences: `words` and `wording` read their words, `topics` finds what they are about, `kinds`
-and `importance` whether they matter for long, `comparison` whether two say the same or contradict,
-`endings` whether one ends what another says, `languages` what words in other languages than English
-have in common.
+(with `foreign_kinds`) and `importance` whether they matter for long, `comparison` whether two say
+the same or contradict, `endings` whether one ends what another says, `languages` what words in
+other languages than English have in common.
 """

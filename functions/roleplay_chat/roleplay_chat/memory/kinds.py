@@ -4,12 +4,11 @@ Losing a limit or a name does more harm than keeping trivia, so a doubtful fact 
 """
 
 import re
-from typing import Literal
+from functools import lru_cache
 
 from edge.patterns import compiled_later
+from roleplay_chat.memory.foreign_kinds import ORDERS, PLEASE, Kind, letters_of, words_of
 from roleplay_chat.memory.words import word_set
-
-Kind = Literal["limit", "promise", "name", "family", "safe word"]
 
 SEVERAL_RELATIVES = word_set(
     """sister brother sibling son daughter child children cousin twin aunt uncle niece nephew
@@ -27,18 +26,6 @@ _FAMILY = (
     r"|engaged(?! in\b)|betrothed|divorced|fianc[eé]{1,2}s?|bride(?:groom)?|widow(?:ed|er)?s?"
     r"|(?:boy|girl)friends?|(?<=['’]s )ex|(?:has|have|expects?) (?:a|two) (?:bab(?:y|ies)|newborn)"
     r"|(?<!business )(?<!dance )(?<!dancing )(?<!sparring )(?<!training )partners?"
-    # German, French, Spanish, Portuguese, Italian, Russian.
-    r"|(?:groß|stief|halb|schwieger)?(?:mütter|vater|väter|schwestern?|bruder|brüder|söhne?|sohn"
-    r"|tochter|töchter|eltern|geschwister)|(?-i:[Mm]utter(?! (?:to|about|at)\b)|Kind(?:er)?)|onkel"
-    r"|tanten?|neffen?|nichten?|ehe(?:mann|frau)|verheiratet|verlobt|geschieden|enkel\w*"
-    r"|(?:grand|belle|demi)?-?(?:mère|sœur|soeur)s?|(?:grand|beau|demi)?-?(?:père|frère)s?"
-    r"|fils|(?:son|sa|le|la) (?:mari|fille)|époux|épouse|mariée?s?|oncle|tante|neveux?|nièces?"
-    r"|madre|padre|herman[oa]s?|hij[oa]s?|abuel[oa]s?|marido|espos[oa]s?|casad[oa]s?|novi[oa]s?"
-    r"|divorciad[oa]s?|sobrin[oa]s?|mãe|pai|irmãos?|irmãs?|filh[oa]s?|avó|avô|namorad[oa]|noiv[oa]"
-    r"|sobrinh[oa]s?|fratell[oi]|sorell[ae]|figli[oa]?|nonn[oaie]|moglie|marito|sposat[oa]"
-    r"|fidanzat[oa]|мать|матери|мам[аыуе]|отец|отца|пап[аыуе]|сестр\w*|брат(?:а|у|ом|ья|ьев)?|сын"
-    r"|сына|сыновья|дочь|дочери|бабушк\w*|дедушк\w*|муж(?:а|ем|у)?|жен[аыеу]|замуж\w*|женат\w*"
-    r"|внук\w*|внучк\w*|племянни\w+|невест\w*|жених\w*"
 )
 _NAMES = (
     r"(?:is|are|was|were) (?:called|named)|(?:wants?|likes?|prefers?) to be called|goes by"
@@ -46,10 +33,6 @@ _NAMES = (
     r"|(?:real|true|full|first|second|middle|last|maiden|birth) name"
     r"|name['’]s|['’]s name|prefers? the name|introduces? (?:her|him|them)sel(?:f|ves) as|known as"
     r"|addressed as|non-?binary|genderfluid|agender|transgender|trans (?:wo)?man"
-    # German, French, Spanish, Portuguese, Italian, Russian.
-    r"|heißt|heißen|spitznamen?|genannt werden|pronomen|s['’]appelle|se nomme|surnom\w*|pronoms?"
-    r"|se llama|apodo|nombre (?:es|real)|pronombres|chama-se|se chama|apelido|pronomes|si chiama"
-    r"|soprannome|pronomi|зовут|прозвищ\w*|местоимени\w*"
 )
 _PROMISES = (
     r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
@@ -57,10 +40,6 @@ _PROMISES = (
     r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
     r"|agree[sd]? (?:never|not|to|that)|assure[sd]?|guarantee[sd]?|will always|owes? (?-i:[A-Z])\w+"
     r"|committed to"
-    # German, French, Spanish, Portuguese, Italian, Russian.
-    r"|verspr(?:ach|ochen|icht|echen)|schwor|geschworen|promet|a juré|serment|promet(?:e|ió|ido|eu)"
-    r"|promesa|juró|promessa|jurou|promesso|promette|giurato|giurò|(?:по)?обеща\w*|поклял\w*"
-    r"|клятв\w*"
 )
 _LIMITS = (
     r"(?<!speed )(?<!time )limits?|boundar(?:y|ies)|off[- ]limits|no[- ]go(?:e?s)?"
@@ -84,21 +63,11 @@ _LIMITS = (
     r"|no [\w ]{1,30} in the (?:story|scene|game|roleplay)"
     r"|vegan|vegetarian|teetotal\w*|is (?:deaf|blind|mute)|hard of hearing|wheelchair|ptsd"
     r"|autis(?:m|tic)|adhd|dyslexi[ac]|disab(?:led|ility)"
-    # German, French, Spanish, Portuguese, Italian, Russian.
-    r"|grenzen?|tabus?|(?:darf|will|möchte) (?:\w+ ){0,2}(?:nicht|nie|niemals|keine?[nmr]?)"
-    r"|verträgt keine?|schwanger|ne (?:veut|doit|supporte) (?:pas|jamais|plus|aucun)|interdite?s?"
-    r"|enceinte|tabous?|limites?|límites?|tabú|no (?:quiere|debe|soporta|puede comer)|al[eé]rgi\w+"
-    r"|embarazada|não (?:quer|deve|suporta|pode comer)|grávida|limiti|tabù"
-    r"|non (?:vuole|deve|sopporta|può mangiare)|incinta|границ\w*|табу"
-    r"|не (?:хочет|должн\w+|переносит)|нельзя|аллерги\w*|беременн\w*"
 )
 """Also allergies, illnesses and what somebody cannot do. "Never" alone sets no limit: "Ada has
 never seen snow"."""
 
-_SAFE_WORDS = (
-    r"(?:safe|stop)[- ]?words?|sicherheitswort|mot de sécurité|palabra (?:de seguridad|segura)"
-    r"|palavra de segurança|parola di sicurezza|стоп-слов\w+"
-)
+_SAFE_WORDS = r"(?:safe|stop)[- ]?words?"
 """A safe word is a limit, and there is only one."""
 
 _WORDS: dict[Kind, str] = {
@@ -109,31 +78,31 @@ _WORDS: dict[Kind, str] = {
     "safe word": _SAFE_WORDS,
 }
 _ORDERS: dict[Kind, str] = {
-    "limit": r"(?:please )?(?:do not|don['’]t|never|avoid)",
+    "limit": (
+        r"(?:please )?(?:do not|don['’]t|never|avoid)\b"
+        rf"|(?:please,? )?no (?:more )?[\w ]{{1,30}},? please|please,? no \w"
+        rf"|(?:{PLEASE},? )?(?:{ORDERS})(?:,? {PLEASE})?[.!]*$"
+    ),
     "name": r"(?:please )?call (?:her|him|them|(?-i:[A-Z])\w+) (?-i:[A-Z])",
 }
 """What a fact may begin with that is written as an order."""
 
-_JAPANESE: dict[Kind, str] = {
-    "limit": "限界|禁止|タブー|されたくない|してほしくない|アレルギー|妊娠",
-    "promise": "約束|誓",
-    "name": "名前|呼ばれたい|と呼ん|あだ名|代名詞",
-    "family": "[母父兄弟姉妹夫妻娘]|息子|結婚|離婚|婚約|家族|両親",
-    "safe word": "セーフワード",
-}
-"""Found inside words, as there are no spaces."""
 
-_KINDS = {
-    kind: compiled_later(
-        rf"\b(?:{words})\b|^(?:{_ORDERS.get(kind, '(?!)')})|{_JAPANESE[kind]}", re.IGNORECASE
+def _pattern(kind: Kind, words: str) -> re.Pattern[str]:
+    whole = "|".join([words, *words_of(kind)])
+    inside = "|".join(letters_of(kind)) or "(?!)"
+    return compiled_later(
+        rf"\b(?:{whole})\b|^(?:{_ORDERS.get(kind, '(?!)')})|{inside}", re.IGNORECASE
     )
-    for kind, words in _WORDS.items()
-}
+
+
+_KINDS = {kind: _pattern(kind, words) for kind, words in _WORDS.items()}
 _ALWAYS = compiled_later(r"\b(?:must|never)\b", re.IGNORECASE)
 _RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
 """What there may be several of, as of limits and promises, also where it hardly matters."""
 
 
+@lru_cache(maxsize=500)
 def kinds_of(text: str) -> frozenset[Kind]:
     """The kinds of a fact. One with any kind outlives all facts that have none."""
     return frozenset(kind for kind, words in _KINDS.items() if words.search(text))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from edge.patterns import compiled_later
 from roleplay_chat.api import MemoryTier
+from roleplay_chat.memory.foreign_kinds import letters_of, words_of
 from roleplay_chat.memory.importance import LASTING
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.topics import by_name
@@ -14,7 +15,8 @@ _CONFIDED = compiled_later(
     r"\b(?:secrets?|secretly|confid(?:e[sd]?|ing|ential)\w*|tell(?:s|ing)?|told"
     r"|mention(?:s|ed|ing)?|reveal(?:s|ed|ing)?|disclos(?:e[sd]?|ing)|betray(?:s|ed|ing)?"
     r"|whisper(?:s|ed|ing)?|confess(?:es|ed|ing)?|admit(?:s|ted|ting)?"
-    r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding)\b",
+    r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding"
+    rf"|{'|'.join(words_of('confided'))})\b|{'|'.join(letters_of('confided'))}",
     re.IGNORECASE,
 )
 """What somebody told one character alone, and must perhaps not be known to others."""

@@ -21,6 +21,8 @@ KNOWN_SHARE = 1 / 6
 """The share of the writer's context for the known facts: those that the messages may change."""
 MIN_CHARS = 40
 """Messages are not cut below this, even for a small model."""
+MAX_WRITTEN_CHARS = 4_000
+"""Of what the person wrote, which may be twice as long: a model only goes on after it."""
 LEFT_OUT = " [...] "
 
 INSTRUCTIONS = """\
@@ -52,7 +54,8 @@ time. `message` is the number of the message that says it.\
 
 def capacity(begun: BegunTurn, context_tokens: int) -> int:
     """How many tokens of messages a model with this context can summarise at once."""
-    told = UNCALIBRATED.count(INSTRUCTIONS + (begun.memory.text if begun.memory else ""))
+    memory = begun.memory or MemoryRow()
+    told = UNCALIBRATED.count(f"{INSTRUCTIONS}{_written(memory)}\n{memory.summary}")
     known = UNCALIBRATED.count(_as_json([*_known(begun, range(len(begun.facts)))]))
     known = min(known, int(context_tokens * KNOWN_SHARE))
     # A reserve, because JSON escapes quotation marks and line breaks.
@@ -116,7 +119,7 @@ def _material(
     return {
         "person": names["user"],
         "character": names["character"],
-        "written": memory.person_summary,
+        "written": _written(memory),
         "summary": memory.summary,
         "facts": list(_known(begun, sorted(known))),
         "messages": [
@@ -130,6 +133,10 @@ def _material(
             if batch.is_sent(row)
         ],
     }
+
+
+def _written(memory: MemoryRow) -> str:
+    return _shortened(memory.person_summary, MAX_WRITTEN_CHARS)
 
 
 def _shortened(text: str, longest: int) -> str:
