@@ -156,7 +156,13 @@ class _Clients(Clients):
         """The client for the models."""
         return self._models
 
-    async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
+    async def rpc(
+        self,
+        function: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        person: UUID | None = None,
+    ) -> Any:
         """Call a database function."""
         return self._function.call(function, parameters or {})
 

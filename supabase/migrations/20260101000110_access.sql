@@ -86,7 +86,7 @@ revoke execute on function private.why_account_blocked(uuid) from public, anon, 
 
 -- A call that waits for another one keeps its connection, and all people share the connections of PostgREST. So at
 -- most four calls of a person may wait at once, until their transactions end; one more has a moment, in which most calls
--- end. p_id: a person, or whatever else many calls may wait for.
+-- end. p_id: a person, one of their counters, or whatever else many calls may wait for.
 create function private.take_waiting_place(p_id uuid) returns void
 language plpgsql set search_path = '' set lock_timeout = '200ms' as $$
 begin
@@ -127,6 +127,17 @@ exception when lock_not_available then
   perform private.raise_busy();
 end $$;
 
+-- The slow way of shared.hold_character.
+create function private.wait_for_character(p_character_id uuid) returns boolean
+language plpgsql set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform private.take_waiting_place(p_character_id);
+  perform from public.characters ch where ch.id = p_character_id for key share;
+  return found;
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
 -- Whoever writes what belongs to a person calls this first: one call at a time per person, and the account is
 -- not deleted before the transaction ends. A deletion locks the account before all that goes with it, so whoever
 -- locked some of that first, and the account later, would wait for a deletion that waits for them. Foreign keys
@@ -141,7 +152,7 @@ begin
   if v_is_held then
     return;
   end if;
-  -- A condition of its own, which nobody pays for who need not wait.
+  -- Asked only when the lock is not free, so that calls that need not wait do not pay for it.
   if exists (select from auth.users u where u.id = p_user_id) then
     perform private.wait_for_person(p_user_id);
   end if;
@@ -160,5 +171,5 @@ begin
   end if;
 end $$;
 revoke execute on function private.hold_person(uuid), private.hold_account(uuid), private.take_waiting_place(uuid),
-  private.raise_busy(), private.wait_for_person(uuid), private.wait_for_account(uuid)
+  private.raise_busy(), private.wait_for_person(uuid), private.wait_for_account(uuid), private.wait_for_character(uuid)
   from public, anon, authenticated;

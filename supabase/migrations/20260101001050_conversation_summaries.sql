@@ -150,8 +150,8 @@ language sql stable set search_path = '' as $$
     then 'nsfw' else 'sfw' end
 $$;
 
--- The maximum number of bytes of messages that a turn reads, not counting the newest one: more than
--- most models read.
+-- The maximum number of bytes of messages that a turn reads (private.history says how a very long one counts): more
+-- than most models read.
 create function private.most_history_bytes() returns integer
 language sql immutable set search_path = '' as 'select 1048576';
 
@@ -205,27 +205,34 @@ begin
   where s.conversation_id = p_conversation_id and s.tried_to >= p_position;
 end $$;
 
--- After messages went: the newest four are in no summary, because they may be written again or continued. One
--- that covers any of them is replaced by an older version.
+-- The first of the newest four messages up to p_position. They are in no summary, because they may be written again or
+-- continued.
+create function private.first_uncovered(p_conversation_id uuid, p_position bigint default 9223372036854775807)
+returns bigint
+language plpgsql stable set search_path = '' as $$
+declare
+  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
+begin
+  return coalesce((
+    select m.position from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position <= p_position
+      and not m.position <@ v_hidden
+    order by m.position desc offset 3 limit 1), 1);
+end $$;
+
+-- After messages went: a summary that covers any of the newest four is replaced by an older version.
 create function private.uncover_newest(p_conversation_id uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
-  c_uncovered constant integer := 4;
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   v_covered constant bigint := (
     select s.covers_position from public.conversation_summaries s where s.conversation_id = p_conversation_id);
+  v_first bigint;
 begin
-  if v_covered > 0 and c_uncovered > (
-      select count(*) from (
-        select from shared.messages m
-        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > v_covered
-          and not m.position <@ v_hidden
-        limit c_uncovered) m) then
-    perform private.forget_summary_from(p_conversation_id, coalesce((
-      select m.position from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-        and not m.position <@ v_hidden
-      order by m.position desc offset c_uncovered - 1 limit 1), 1));
+  if v_covered > 0 then
+    v_first := private.first_uncovered(p_conversation_id);
+    if v_covered >= v_first then
+      perform private.forget_summary_from(p_conversation_id, v_first);
+    end if;
   end if;
 end $$;
 
@@ -442,7 +449,7 @@ exception
 end $$;
 
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
-  private.forget_summary_from(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
+  private.forget_summary_from(uuid, bigint), private.first_uncovered(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
   private.move_sources(uuid, bigint), private.review_facts(uuid[]),
   private.forget_drawn(uuid, uuid[], bigint[], boolean), private.forget_messages(),
   private.forget_conversation() from public, anon, authenticated;

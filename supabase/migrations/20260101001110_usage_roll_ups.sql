@@ -109,10 +109,11 @@ language sql immutable set search_path = '' as $$
     group by e.key) s
 $$;
 
--- The same sums with one row for each hour, provider, model and outcome.
-create function private.added_up(p_sums private.rolled_up[]) returns setof private.rolled_up
-language sql immutable set search_path = '' as $$
-  select s.hour, s.provider, s.model_key, s.outcome, sum(s.calls), sum(s.turns), sum(s.prompt_tokens),
+-- The same sums with one row for each hour (or day), provider, model and outcome.
+create function private.added_up(p_sums private.rolled_up[], p_bucket text default 'hour')
+returns setof private.rolled_up
+language sql stable set search_path = '' as $$
+  select date_trunc(p_bucket, s.hour, 'UTC'), s.provider, s.model_key, s.outcome, sum(s.calls), sum(s.turns), sum(s.prompt_tokens),
          sum(s.cached_tokens), sum(s.completion_tokens), sum(s.cost_usd),
          private.sum_counts(array_agg(s.first_token_ms)), private.sum_counts(array_agg(s.duration_ms))
   from unnest(p_sums) s
@@ -206,10 +207,7 @@ begin
     select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
            s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
            s.duration_p50_ms, s.duration_p95_ms
-    from private.usage_rows(array(select s from private.added_up(array(
-      select row(v_midnight, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
-                 s.completion_tokens, s.cost_usd, s.first_token_ms, s.duration_ms)::private.rolled_up
-      from unnest(v_sums) s)) s)) s;
+    from private.usage_rows(array(select s from private.added_up(v_sums, 'day') s)) s;
   end if;
 
   if v_rest is not null then
@@ -297,6 +295,6 @@ begin
 end $$;
 
 revoke execute on function private.usage_sums(timestamptz, timestamptz), private.sum_counts(jsonb[]),
-  private.added_up(private.rolled_up[]), private.percentile_of(jsonb, numeric), private.usage_rows(private.rolled_up[]),
+  private.added_up(private.rolled_up[], text), private.percentile_of(jsonb, numeric), private.usage_rows(private.rolled_up[]),
   public.roll_up_usage(date, integer), public.apply_retention(integer) from public, anon, authenticated;
 grant execute on function public.roll_up_usage(date, integer), public.apply_retention(integer) to service_role;

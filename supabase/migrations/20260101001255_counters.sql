@@ -21,7 +21,8 @@ language plpgsql set search_path = '' set lock_timeout = '3s' as $$
 declare
   v_counter private.counters;
 begin
-  perform private.take_waiting_place(p_user_id);
+  -- Places of its own: those who wait for the person must not be in the way of the call that they wait for.
+  perform private.take_waiting_place(md5(p_user_id || p_kind)::uuid);
   insert into private.counters as c (user_id, kind) values (p_user_id, p_kind)
   on conflict (user_id, kind) do update set kind = excluded.kind
   returning * into v_counter;

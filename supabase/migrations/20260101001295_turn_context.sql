@@ -4,14 +4,8 @@ create function private.summary_at(p_summary public.conversation_summaries, p_po
 returns public.conversation_summaries
 language plpgsql stable set search_path = '' as $$
 declare
-  c_uncovered constant integer := 4;
-  v_hidden constant int8multirange := private.hidden_ranges(p_summary.conversation_id);
   -- The first of the messages that it leaves.
-  v_first constant bigint := coalesce((
-    select m.position from shared.messages m
-    where m.conversation_id = p_summary.conversation_id and m.is_active and m.is_speech and m.position <= p_position
-      and not m.position <@ v_hidden
-    order by m.position desc offset c_uncovered - 1 limit 1), 1);
+  v_first constant bigint := private.first_uncovered(p_summary.conversation_id, p_position);
   v_version private.summary_versions;
 begin
   if greatest(p_summary.covers_position, p_summary.person_covers) < v_first then

@@ -432,7 +432,7 @@ begin
       perform private.note_fact(p_conversation, v_keeper, p_tier, p_note);
       perform private.note_for_listeners(p_conversation, v_keeper, p_tier, p_note);
       return;
-    elsif not v_is_persons then
+    elsif v_is_persons is not true then
       perform private.note_fact(
         p_conversation, v_keeper, p_tier,
         p_note - 'extends'::text - case when p_note ->> 'same_as' = any (v_named::text[]) then 'same_as' else '' end);
@@ -568,10 +568,6 @@ begin
   end if;
 
   v_tier := case when p_turn.content_tier = 'nsfw' then 'nsfw' else private.tier_of(v_conversation.id) end;
-  update public.conversation_summaries s
-  set content = p_memory ->> 'summary', covers_position = (p_memory ->> 'to')::bigint, content_tier = v_tier
-  where s.conversation_id = v_conversation.id;
-
   perform private.lock_memory(v_conversation.user_id);
   update public.memory_facts f set last_used_at = now()
   from public.memories m
@@ -592,7 +588,9 @@ begin
     end;
   end loop;
   update public.conversation_summaries s
-  set content = coalesce(private.without_replaced(v_conversation, v_character_id, s.content), s.content)
+  set content = coalesce(private.without_replaced(v_conversation, v_character_id, p_memory ->> 'summary'),
+                         p_memory ->> 'summary'),
+      covers_position = (p_memory ->> 'to')::bigint, content_tier = v_tier
   where s.conversation_id = v_conversation.id;
   perform private.keep_version(v_conversation.id);
   perform private.drop_facts(m.id) from public.memories m

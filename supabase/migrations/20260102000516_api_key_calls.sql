@@ -15,7 +15,8 @@ begin
   if p_turn_id is null then
     perform private.hold_account(k.user_id) from private.api_keys k where k.key_hash = p_key_hash;
   else
-    -- Turns that begin at once count each other. The person's lock, which begin_turn takes: waits for it are bounded.
+    -- Turns that begin at the same time must count each other. So this takes the person's lock, as begin_turn does, and
+    -- the wait for it is bounded.
     perform private.hold_person(k.user_id) from private.api_keys k where k.key_hash = p_key_hash;
   end if;
   select * into v_key from private.api_keys k

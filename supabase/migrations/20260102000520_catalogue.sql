@@ -18,7 +18,7 @@ begin
     return new;
   end if;
   -- Locked, so that two inserts at once count each other.
-  perform pg_advisory_xact_lock(hashtextextended(new.character_id::text, 1));
+  perform pg_advisory_xact_lock(hashtextextended(new.character_id::text, 5));
   if (select count(*) from public.character_tags t where t.character_id = new.character_id) >= 20 then
     raise exception 'A character has at most 20 tags. Please remove one first.' using errcode = 'PT409';
   end if;

@@ -77,12 +77,12 @@ declare
   v_names text[] := '{}';
 begin
   if to_regclass('cron.job') is not null then
-    select array_agg(j.jobname) into v_names
+    select coalesce(array_agg(j.jobname), '{}') into v_names
     from cron.job j where j.jobname in ('health_check', 'health_check_old_runs');
     perform cron.unschedule(j.name) from unnest(v_names) j (name);
   end if;
   update private.system_settings set config = config - 'healthCheckUrl' where id = 1;
-  return coalesce('health_check' = any (v_names), false);
+  return 'health_check' = any (v_names);
 end $$;
 
 revoke execute on function private.call_health_check(), private.delete_old_runs(), public.schedule_health_check(text),

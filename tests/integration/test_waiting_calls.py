@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from edge import clients
@@ -82,6 +84,38 @@ def some_wait(stack: Stack) -> None:
 def talks(stack: Stack, user: User, url: str, conversation: UUID, **body: Any) -> httpx.Response:
     hello = {"message": "Hello", "conversation_id": str(conversation)}
     return stack.chat(user, url=url, **hello, **body)
+
+
+def test_call_that_others_wait_for_counts_its_first_use(stack: Stack, postgres: Postgres) -> None:
+    """Those who wait for it take all places of the person."""
+    ada = stack.user()
+    hold = b"select private.hold_person(%s)"
+
+    counted = Event()
+
+    def wait() -> None:
+        with connect(postgres, DATABASE) as db:
+            while not counted.is_set():
+                with suppress(psycopg.Error):  # It waits for seconds only.
+                    db.execute(hold, (ada.id,))
+
+    waits_for = "select pid from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+    with connect(postgres, DATABASE) as first, ThreadPoolExecutor(4) as pool:
+        with first.transaction():
+            first.execute(hold, (ada.id,))
+            pid = first.info.backend_pid
+            waiting = [pool.submit(wait) for _ in range(4)]
+            try:
+                wait_until(lambda: len(stack.all(waits_for, pid)) == 4, "four calls to wait")
+                (answer,) = first.execute(
+                    "select private.count_use(%s, 'api_turns', '{}', 'api_turns') as refused",
+                    (ada.id,),
+                ).fetchall()
+            finally:
+                counted.set()
+        assert answer["refused"] is None
+        for call in waiting:
+            call.result()
 
 
 def test_turns_that_begin_leave_connections_to_others(waiting: Stack, postgres: Postgres) -> None:
@@ -309,7 +343,7 @@ def test_tag_of_a_stranger_takes_no_lock_of_the_author(stack: Stack, postgres: P
     """Or its author's would wait for the stranger's transaction."""
     ada = stack.user()
     character = stack.insert("characters", user_id=ada.id, name="Mara", is_public=True)
-    lock = "select pg_advisory_xact_lock(hashtextextended(%s::text, 1))"
+    lock = "select pg_advisory_xact_lock(hashtextextended(%s::text, 5))"
     row = {"character_id": str(character), "tag": "sea"}
     with held(postgres, lock, character), stack.data_api(stack.user()) as api:
         assert is_refused(api.post("/character_tags", json=row))

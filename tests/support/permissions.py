@@ -291,7 +291,8 @@ FUNCTIONS = {
         private.close_reports private.count_own_use
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
-        private.forget_summary_versions private.keep_version private.note_fact
+        private.forget_summary_versions private.first_uncovered
+        private.keep_version private.note_fact
         private.read_note private.reach private.as_shaped private.repeat_fact
         private.was_replaced private.place_among private.take_place
         private.note_for_listeners private.note_for_all private.keeper private.with_noted
@@ -337,7 +338,7 @@ FUNCTIONS = {
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.hold_account private.hold_person private.take_waiting_place private.raise_busy
-        private.wait_for_person private.wait_for_account
+        private.wait_for_person private.wait_for_account private.wait_for_character
         private.wait_for_counter private.watch_messages private.watched
         private.usage_grouped private.usage_sums private.sum_counts private.added_up
         private.percentile_of private.usage_rows private.why_account_blocked
@@ -345,7 +346,7 @@ FUNCTIONS = {
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation
         shared.delete_messages shared.import_messages shared.installation shared.is_ours
-        shared.most_imported shared.wait_for_character
+        shared.most_imported
         shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }

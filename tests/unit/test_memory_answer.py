@@ -284,6 +284,8 @@ class TestParse:
             ("Ada does as she was told.", "Ada does as she was told."),
             ("Ada said that she works as before.", "Ada said that she works as before."),
             ("As was said.", "As was said."),
+            ("Ada regards the matter as established.",) * 2,
+            ("Ada takes nothing as stated.",) * 2,
             ("Ada is never as she said.", "Ada is never as she said."),
             ("Tom's alias said it.", "Tom's alias said it."),
         ],

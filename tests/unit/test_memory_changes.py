@@ -186,6 +186,10 @@ class TestResolve:
             ("I have changed my mind: I will play the harp.", True),
             ("Change of plans! I'm going to play the harp.", True),
             ("I changed my mind about tea. I play the harp.", False),
+            ("I changed my mind on tea. I play the harp.", False),
+            ("I haven't changed my mind. I play the harp.", False),
+            ("I won't change my mind. I play the harp.", False),
+            ("I might change my mind. I play the harp.", False),
             ("I changed my mind. It is late. I play the harp.", False),
         ],
     )

@@ -343,6 +343,45 @@ def test_what_lasts_is_known_in_every_language_of_recall(language: str) -> None:
     assert kinds_of(told["promise"]) == {"promise"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "딸기를 좋아한다",  # strawberries
+        "그는 초대를 받아들였다",  # accepted
+        "أكلت الدجاج أخيرا في موعد",  # chicken, finally, appointment
+        "वह मांस खाती है",  # meat
+        "राष्ट्रपति को इनाम मिला",  # president, prize
+        "她去过墨西哥，见了一位小姐",  # Mexico, young lady
+        "大丈夫です",  # all right
+        "Adalla on oma vene",  # her own
+        "Ada har en enkel båt",  # simple
+        "De soep is heet.",  # hot
+        "Hun vil løfte stenen.",  # lift
+        "Ada wurde gelobt.",  # praised
+        "El peso neto es bajo",  # net
+        "Zia and Captain Sisko like tea.",
+        "Adi likes tea.",
+        "Ada dün çok sinirlendi.",  # angry
+    ],
+)
+def test_words_that_look_like_those_of_another_language_matter_no_more(text: str) -> None:
+    assert kinds_of(text) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada is allergic to Dijon mustard.",
+        "Ada wants no saber fights in the story.",
+        "Ada does not want to be called Sir.",
+        "Ada sagt, dass sie keine Spinnen will.",
+        "Ada says that she wants no spiders.",
+    ],
+)
+def test_limit_is_for_all_where_nothing_was_confided(text: str) -> None:
+    assert is_for_all(Fact(tier="character", text=text, importance=importance_of(text)))
+
+
 @pytest.mark.parametrize("language", FOREIGN)
 def test_limits_are_for_all_and_secrets_are_not(language: str) -> None:
     told = FOREIGN[language]

@@ -352,10 +352,8 @@ class TestSpare:
         copies.note_spare(ADA, None, TASK, 1_000)
         assert copies.find(ADA, conversation, TASK).known == {}
 
-    @pytest.mark.parametrize(
-        ("tokens", "has_room"), [(0, False), (6, False), (7, True), (1_000, True)]
-    )
-    def test_a_message_has_room_if_it_is_shorter(self, tokens: int, has_room: bool) -> None:
+    @pytest.mark.parametrize(("tokens", "has_room"), [(0, False), (2_012, False), (2_013, True)])
+    def test_a_message_has_room_beside_a_long_reply(self, tokens: int, has_room: bool) -> None:
         copies, conversation = self.noted(tokens)
         asks = ChatRequest(message="Hello.", conversation_id=conversation)
         assert copies.has_room(ADA, asks) == has_room

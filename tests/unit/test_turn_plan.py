@@ -309,7 +309,7 @@ def test_history_may_grow_to_half_of_the_shortest_prompt() -> None:
     [
         pytest.param({"is_cut": True}, id="older-ones-left-out"),
         pytest.param({"memory": {"covers_position": 3}}, id="older-ones-summarised"),
-        pytest.param({"memory": None}, id="summary-of-later-ones"),
+        pytest.param({"memory": None}, id="no-conversation"),
         pytest.param({"history": [{**SAID[0], "content": "Oh. " * 20_000}]}, id="too-long"),
     ],
 )

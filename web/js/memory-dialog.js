@@ -11,6 +11,8 @@ import { modal } from "./parts.js";
 import { REACH, findCharacter, listMembers } from "./state.js";
 import { keptNotice, noting } from "./unsaved.js";
 
+const NO_SUMMARY = t("There is no summary yet. One is written when the conversation becomes too long for a model.");
+
 /** The dialog with the memory of the open conversation. */
 export function memory(state) {
   const { summary, facts: noted, changing, form } = state.memory;
@@ -48,7 +50,7 @@ const refuge = (id, changing) => (id === changing ? `[data-change="${id}"]` : "#
 const shownSummary = (summary) => html`
   ${summary
     ? html`<p class="lines" dir="auto">${summary}</p>`
-    : html`<p class="quiet">${t("There is no summary yet. One is written when the conversation becomes too long for a model.")}</p>`}
+    : html`<p class="quiet">${NO_SUMMARY}</p>`}
   <div class="choices">
     <button data-change="summary" @click=${() => facts.change("summary")}>${summary ? t("Change this summary") : t("Write a summary")}</button>
     ${summary ? html`<button @click=${doing(facts.forgetSummary)}>${t("Delete this summary")}</button>` : nothing}
@@ -120,7 +122,8 @@ function factForm(fact, form, state) {
 }
 
 /** What was saved elsewhere while somebody typed in this form. */
-const newerNotice = ({ newer }) => (newer ? html`<p class="notice lines" dir="auto">${newer}</p>` : nothing);
+const newerNotice = ({ newer }) =>
+  newer == null ? nothing : html`<p class="notice lines" dir="auto">${newer || NO_SUMMARY}</p>`;
 
 const choices = () => html`
   <div class="choices">

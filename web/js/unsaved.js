@@ -21,7 +21,9 @@ export function openForm(subject, saved, version = null) {
   const found = keptJson(key(subject)); // {values, since}
   if (!found || isSame({ ...saved, ...found.values }, saved)) return form;
   set({ said: KEPT });
-  return { ...form, values: { ...saved, ...found.values }, since: found.since, isKept: true };
+  // One that was kept by an older page has another version, or none.
+  const since = found.since && typeof found.since === typeof version ? found.since : version;
+  return { ...form, values: { ...saved, ...found.values }, since, isKept: true };
 }
 
 /** Keeps what was typed, in place: nothing is drawn again. */

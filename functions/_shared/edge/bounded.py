@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -70,13 +70,13 @@ class _Place:
 
     async def _wait(self) -> None:
         async with AsyncExitStack() as held:
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(self._wait_seconds):
                     for part in self._parts:
                         await held.enter_async_context(part)
-                held.pop_all()
-                return
-            raise busy()
+            except TimeoutError:
+                raise busy() from None
+            held.pop_all()
 
 
 async def _run_to_completion(function: Callable[..., T], *arguments: object) -> T:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from copy import copy
 from typing import Any, TypeVar
 from uuid import UUID
@@ -38,6 +39,8 @@ _BUSY = "PT429"
 not ended in time: private.raise_busy."""
 
 T = TypeVar("T")
+
+_NO_PLACE: AbstractAsyncContextManager[None] = nullcontext()
 
 __all__ = [
     "NETWORK_ERRORS",
@@ -145,54 +148,55 @@ class Clients:
         """Run a function at once if it is quick, else as `in_thread`."""
         return function(*arguments) if is_quick else await self.in_thread(function, *arguments)
 
-    async def rpc_for(self, person: UUID, function: str, parameters: Mapping[str, Any]) -> Any:
-        """As `rpc`, for a function that waits until no other call for this person runs
-        (private.hold_person). Raises `ApiError` 503 `busy` too, if that takes too long."""
-        self._open()
-        async with self._persons.place(person):
-            return await self.rpc(function, parameters)
-
-    async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
+    async def rpc(
+        self,
+        function: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        person: UUID | None = None,
+    ) -> Any:
         """Call a database function with the secret key and return its result as parsed JSON.
 
-        None if it returns nothing. Raises `ApiError` 503 when the database is unavailable or
-        something is in the way for too long, `DatabaseError` when it rejects the call, and
-        ValueError or RecursionError when the result is not JSON or nested too deep.
+        `person` is given for a function that waits until no other call for them runs
+        (private.hold_person). None if it returns nothing. Raises `ApiError` 503 when the database
+        is unavailable or something is in the way for too long, `DatabaseError` when it rejects the
+        call, and ValueError or RecursionError when the result is not JSON or nested too deep.
         """
         # The library's types want every parameter as text; they are sent as JSON.
         given: dict[str, Any] = dict(parameters or {})
         self._open()
         try:
-            return (await self._call(function, given).execute()).data
+            async with self._place(person):
+                return (await self._call(function, given).execute()).data
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         except APIError as error:
             failed = _database_error(error)
         raise self._refused(function, failed)
 
-    async def large_rpc_for(
-        self, person: UUID, function: str, parameters: Mapping[str, Any]
+    async def large_rpc(
+        self, function: str, parameters: Mapping[str, Any], *, person: UUID | None = None
     ) -> Any:
-        """As `rpc_for`, like `large_rpc`."""
-        self._open()
-        async with self._persons.place(person):
-            return await self.large_rpc(function, parameters)
-
-    async def large_rpc(self, function: str, parameters: Mapping[str, Any]) -> Any:
         """As `rpc`, for parameters or a result of megabytes, whose JSON is written and parsed in a
         thread."""
         content = await self.in_thread(dumps, dict(parameters))
         call = self._call(function, {}).request
         headers = httpx.Headers({**call.headers, "Content-Type": "application/json"})
         try:
-            response = await self._supabase_http.request(
-                "POST", str(call.path), content=content, headers=headers
-            )
+            async with self._place(person):
+                response = await self._supabase_http.request(
+                    "POST", str(call.path), content=content, headers=headers
+                )
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         if response.is_success:
             return await self.in_thread(response.json)
         raise self._refused(function, _refusal(response))
+
+    def _place(self, person: UUID | None) -> AbstractAsyncContextManager[None]:
+        """One of the person's places, if one is given. Raises `ApiError` 503 `busy` if none becomes
+        free in time."""
+        return _NO_PLACE if person is None else self._persons.place(person)
 
     def _refused(self, function: str, failed: DatabaseError) -> Exception:
         """What to raise when the database rejects a call."""

@@ -36,7 +36,7 @@ async def delete_account(clients: Clients, caller: Caller, body: Object) -> Obje
         sentence = f"To delete your account and everything in it, please type: {CONFIRMATION}"
         raise ApiError(400, "confirmation_required", sentence)
     parameters = {"p_user_id": str(caller.user_id)}
-    begun: Object = await clients.rpc_for(caller.user_id, "begin_account_deletion", parameters)
+    begun: Object = await clients.rpc("begin_account_deletion", parameters, person=caller.user_id)
     if begun["outcome"] != "ready":
         raise blocked(begun)
     fields = {"user_id": str(caller.user_id)}

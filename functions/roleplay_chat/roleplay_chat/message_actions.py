@@ -145,7 +145,7 @@ async def _change(
 ) -> Object:
     """Call a database function and return its result. Raises `ApiError` if it refuses."""
     parameters |= {"p_user_id": str(caller.user_id), "p_message_id": str(request.message_id)}
-    done: Object = await clients.rpc_for(caller.user_id, function, parameters)
+    done: Object = await clients.rpc(function, parameters, person=caller.user_id)
     ids = {"user_id": str(caller.user_id), "message_id": str(request.message_id)}
     _log.info(function, extra={"fields": ids | {"outcome": done["outcome"]}})
     if done["outcome"] not in ("done", "message_too_long"):

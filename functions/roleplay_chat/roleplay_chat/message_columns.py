@@ -11,6 +11,11 @@ DELETED = "Somebody"
 _SENDERS = {"u": "user", "c": "character"}
 
 
+def byte_length(text: str) -> int:
+    """The length of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
 def bytes_used(total: int, longest: int) -> int:
     """How much of the bytes that `private.history` reads is used by messages that have `total`
     bytes, the longest of them `longest`.

@@ -20,6 +20,7 @@ from edge.json_text import dumps, loads
 from roleplay_chat.api import ChatRequest, Task
 from roleplay_chat.message_columns import (
     MAX_HISTORY_MESSAGES,
+    byte_length,
     bytes_used,
     message_rows,
     speaker_name,
@@ -41,6 +42,7 @@ _ROW_BYTES = 150
 BYTES_PER_MESSAGE = 5
 """What a message counts beside its text where a history is compared with a prompt's tokens: as
 private.turn_context does."""
+LONG_REPLY_BYTES = 2_000
 _PART_BYTES = 300
 """That of a part without its data, and of a cached turn."""
 
@@ -101,7 +103,7 @@ class CachedTurn:
             digests[_TASK_CONFIG] = self.task_config.digest
         if not self.rows:
             return digests
-        lengths = [_length(row) for row in self.rows]
+        lengths = [byte_length(row.content) for row in self.rows]
         size = sum(lengths)
         known = {
             **self.stamp,
@@ -153,11 +155,12 @@ class TurnCache:
             self._turns[key] = kept
 
     def has_room(self, user_id: UUID, request: ChatRequest) -> bool:
-        """Whether the request's conversation surely fits in its prompt as a whole, so that nothing
-        can be recalled."""
+        """Whether the request's conversation should fit in its prompt as a whole. If it does not,
+        only words are searched for."""
         conversation_id = request.conversation_id
         copy = self.find(user_id, conversation_id, request.task)
-        return copy.spare is not None and len(request.message or "") < copy.spare[1]
+        asked = 2 * byte_length(request.message or "")  # And the reply before it.
+        return copy.spare is not None and asked + LONG_REPLY_BYTES < copy.spare[1]
 
     def note_spare(
         self, user_id: UUID, conversation_id: UUID | None, task: Task, tokens: int
@@ -318,7 +321,7 @@ def _newest(rows: list[MessageRow], most: int) -> list[MessageRow]:
     """The newest rows that use at most `most` bytes: the newest one however long it is."""
     total = longest = 0
     for number, row in enumerate(reversed(rows)):
-        total += (length := _length(row))
+        total += (length := byte_length(row.content))
         longest = max(longest, length)
         if bytes_used(total, longest) > most or number == MAX_HISTORY_MESSAGES:
             return rows[len(rows) - number :]
@@ -344,8 +347,3 @@ def text_memory(text: str) -> int:
         return sys.getsizeof(text)
     # A new text has no UTF-8 yet.
     return sys.getsizeof(text + " ") + len(text.encode())
-
-
-def _length(row: MessageRow) -> int:
-    content = row.content
-    return len(content) if content.isascii() else len(content.encode())

@@ -11,7 +11,7 @@ from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.request_shape import RequestShape
 from roleplay_chat.generation.routing import Candidates, Plan, plan
-from roleplay_chat.generation.targets import Target
+from roleplay_chat.generation.targets import Target, model_target, worker_target
 from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.suitability import for_tier, unread_memory
 from roleplay_chat.memory.weighing import chars_to_weigh, weighed
@@ -31,9 +31,9 @@ WORDS_OF_MESSAGES = 20
 UNREAD_AT_ONCE_CHARS = 2_000
 """How many characters of memory from adult turns are read on the event loop. Words in disguise take
 up to 14 milliseconds for 1,000 characters, others three."""
-WEIGHED_AT_ONCE_CHARS = 10_000
+WEIGHED_AT_ONCE_CHARS = 5_000
 """How many characters of facts are compared there. A thousand characters that were not
-read before take up to one and a half milliseconds."""
+read before take up to five milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,14 @@ class Planned:
         return "\n".join(row.content for row in self.begun.history[-1 - WORDS_OF_MESSAGES : -1])
 
     def spare(self, made_of: Ingredients) -> int:
-        """How many tokens the history may grow by before it may not fit as a whole in the prompt of
-        every target; 0 if messages are left out or summarised. Half of the shortest prompt is left
-        for everything else that may grow, and for targets that count more tokens."""
+        """How many tokens the history may grow by before it may not fit as a whole in a prompt for
+        any model or worker; 0 if messages are left out or summarised. Half of the shortest prompt
+        is left for everything else that may grow, and for models that count more tokens."""
         begun = made_of.begun
         if begun.is_cut or begun.memory is None or begun.memory.covers_position:
             return 0
-        targets = (*self.plan.targets, *self.plan.last_resort)
+        workers = (worker_target(worker) for worker in begun.workers if worker.url)
+        targets = [*map(model_target, begun.models), *workers]
         shortest = min(RequestShape.for_target(target).budget for target in targets)
         return max(shortest // 2 - made_of.others - made_of.history_cost, 0)
 

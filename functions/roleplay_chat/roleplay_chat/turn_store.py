@@ -3,10 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from logging import getLogger
 from typing import Any
 from uuid import UUID, uuid4
@@ -214,9 +213,7 @@ async def _open(
 ) -> dict[str, Any]:
     """Call a function that begins a turn, and return its result."""
     try:
-        begun: dict[str, Any] = await _call_twice(
-            partial(clients.rpc_for, caller, function, parameters)
-        )
+        begun: dict[str, Any] = await _call_twice(clients, function, parameters, person=caller)
     except DatabaseError as error:
         if error.sqlstate != _RAISED:
             raise
@@ -255,14 +252,16 @@ async def _opened(clients: Clients, begun: dict[str, Any]) -> BegunTurn | Replay
     raise blocked(begun)
 
 
-async def _call_twice(call: Callable[[], Awaitable[Any]]) -> Any:
+async def _call_twice(
+    clients: Clients, function: str, parameters: Mapping[str, Any], *, person: UUID | None = None
+) -> Any:
     try:
-        return await call()
+        return await clients.rpc(function, parameters, person=person)
     except ApiError as error:
         if error.code == "busy":  # It has waited long enough.
             raise
         await asyncio.sleep(FIRST_RETRY_SECONDS)
-        return await call()
+        return await clients.rpc(function, parameters, person=person)
 
 
 def blocked(answer: dict[str, Any]) -> ApiError:
@@ -292,7 +291,7 @@ async def count_action(clients: Clients, user_id: UUID, action: str) -> None:
     Raises `ApiError` 429 over the limit, and 401 or 403 if the account is gone or suspended.
     """
     parameters = {"p_user_id": str(user_id), "p_action": action}
-    if outcome := await clients.rpc_for(user_id, "count_action", parameters):
+    if outcome := await clients.rpc("count_action", parameters, person=user_id):
         raise blocked(outcome)
 
 
@@ -351,7 +350,7 @@ async def read(clients: Clients, user_id: UUID, turn_id: UUID) -> Replay | None:
     """The saved reply of a user's turn; None while it is running. Raises `ApiError` if there is
     none, or the database is unavailable."""
     parameters = {"p_user_id": str(user_id), "p_turn_id": str(turn_id)}
-    found = await _call_twice(partial(clients.rpc, "read_turn", parameters))
+    found = await _call_twice(clients, "read_turn", parameters)
     outcome = found["outcome"]
     if outcome == "replayed":
         return Replay(reply=found["reply"], result=found["result"])
@@ -417,12 +416,11 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
         "p_memory": end.memory,
         "p_prompt": end.prompt,
     }
-    call = partial(clients.rpc_for, end.user_id) if end.user_id else clients.rpc
     deadline = time.monotonic() + seconds
     pause = FIRST_RETRY_SECONDS
     while True:
         try:
-            saved = await call("finish_turn", parameters)
+            saved = await clients.rpc("finish_turn", parameters, person=end.user_id)
         except ApiError:
             if time.monotonic() + pause > deadline:
                 return None
@@ -474,10 +472,10 @@ async def remember(
     """
     parameters = {"p_turn_id": str(turn_id), "p_memory": memory, "p_usage": list(usage)}
     try:
-        return bool(await clients.rpc_for(user_id, "remember", parameters))
+        return bool(await clients.rpc("remember", parameters, person=user_id))
     except ApiError:
         await asyncio.sleep(MAX_RETRY_SECONDS)
-        return bool(await clients.rpc_for(user_id, "remember", parameters))
+        return bool(await clients.rpc("remember", parameters, person=user_id))
 
 
 async def embed_messages(

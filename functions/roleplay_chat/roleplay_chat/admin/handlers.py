@@ -103,7 +103,7 @@ async def preview_prompt(clients: Clients, _: Settings, caller: Caller, body: Ob
 async def _begin(clients: Clients, caller: Caller) -> None:
     """Count the action. Raises `ApiError` 401, 403 or 429."""
     parameters = {"p_user_id": str(caller.user_id)}
-    if outcome := await clients.rpc("begin_admin_action", parameters):
+    if outcome := await clients.rpc("begin_admin_action", parameters, person=caller.user_id):
         raise blocked(outcome)
 
 

@@ -89,7 +89,7 @@ async def _save_lorebook(
         "p_conversation_id": id_text(place.conversation_id),
         "p_persona_id": id_text(place.persona_id),
     }
-    saved = await clients.large_rpc_for(user_id, "import_lorebook", parameters)
+    saved = await clients.large_rpc("import_lorebook", parameters, person=user_id)
     _check(saved)
     ids = {"user_id": str(user_id), "lorebook_id": saved["lorebook_id"]}
     _log.info("lorebook imported", extra={"fields": ids})
@@ -98,7 +98,7 @@ async def _save_lorebook(
 
 async def _save_character(clients: Clients, user_id: UUID, card: Card) -> Object:
     parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
-    saved = await clients.large_rpc_for(user_id, "import_character", parameters)
+    saved = await clients.large_rpc("import_character", parameters, person=user_id)
     _check(saved)
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
     _log.info("card imported", extra={"fields": ids | {"version": card.version}})

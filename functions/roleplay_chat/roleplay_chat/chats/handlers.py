@@ -64,8 +64,7 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
     chat, encoded = body.pop("chat", None), body.pop("chat_base64", None)
     request = validated(ImportRequest, body)
     file, rows = await clients.in_thread(_read, chat, encoded)
-    done = await clients.large_rpc_for(
-        caller.user_id,
+    done = await clients.large_rpc(
         "import_chat",
         {
             "p_user_id": str(caller.user_id),
@@ -76,6 +75,7 @@ async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
             "p_messages": rows,
             "p_settings": file.settings,
         },
+        person=caller.user_id,
     )
     _check(done)
     ids = {"user_id": str(caller.user_id), "conversation_id": done["conversation_id"]}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, bytes_used
+from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, byte_length, bytes_used
 from roleplay_chat.rows import MAX_HISTORY_BYTES, MemoryRow, MessageRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
@@ -111,13 +111,9 @@ def may_be_due(
 def _share_read(history: Sequence[MessageRow], most_bytes: int) -> float:
     """The history's share of the most that the database reads: of its bytes or of its messages,
     whichever is larger."""
-    lengths = [_bytes(row.content) for row in history]
+    lengths = [byte_length(row.content) for row in history]
     used = bytes_used(sum(lengths), max(lengths, default=0))
     return max(used / most_bytes, len(history) / MAX_HISTORY_MESSAGES)
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def next_batches(

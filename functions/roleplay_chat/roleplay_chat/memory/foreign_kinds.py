@@ -1,10 +1,12 @@
 """The words of `kinds` in the other languages that recall knows, one small table for each. Pure.
 
-Only words that mean nothing else in English: every fact is looked through for all of them.
+Every fact is looked through for all of them, so a word that means something else in another
+language is left out, or stands with what makes it clear.
 """
 
-from collections.abc import Iterator
 from typing import Literal
+
+from edge.patterns import compiled_later
 
 Kind = Literal["limit", "promise", "name", "family", "safe word"]
 Word = Kind | Literal["confided"]
@@ -14,21 +16,21 @@ _GERMAN: dict[Word, str] = {
     "limit": (
         r"grenzen?|tabus?|tabuthem\w+|verboten|auf keinen fall|verträgt keine?|schwanger"
         r"|(?:darf|will|möchte|soll(?:te)?|erträgt) (?:\w+ ){0,4}(?:nicht|nie|niemals|keine?[nmr]?)"
+        r"|(?:nicht|niemals|keine?[nmr]?) (?:\w+ ){1,3}(?:darf|will|möchte|sollen|soll)"
         r"|(?:mag|hasst) es (?:\w+ ){0,2}?(?:nicht)?,? (?:wenn|dass)|unverträglich\w*"
         r"|keine?n? [\w ]{1,30} in der (?:geschichte|szene)|veganer\w*|vegetarier\w*|rollstuhl"
         r"|gehörlos|diabetiker\w*"
     ),
-    "promise": r"verspr(?:ach|ochen|icht|echen)|schwor|schwört|geschworen|gelobt",
+    "promise": r"verspr(?:ach|ochen|icht|echen)|schwor|schwört|geschworen",
     "name": r"hei(?:ß|ss)t|heißen|spitznamen?|genannt werden|nennt sich|name ist|pronomen",
     "family": (
         r"(?:groß|stief|halb|schwieger)?(?:mütter|vater|väter|schwestern?|bruder|brüder|söhne?|sohn"
-        r"|tochter|töchter|eltern|geschwister)|(?-i:[Mm]utter(?! (?:to|about|at)\b)|Kind(?:er)?)"
-        r"|onkel|tanten?|neffen?|nichten?|ehe(?:mann|frau)|verheiratet|verlobt|geschieden|enkel\w*"
-        r"|oma|opa|zwillinge?|witwer?|schwager|schwägerin|cousine"
+        r"|tochter|töchter|eltern|geschwister)|onkel|tanten?|neffen?|nichten?|ehe(?:mann|frau)"
+        r"|verheiratet|verlobt|geschieden|zwillinge?|witwer?|schwager|schwägerin|cousine"
     ),
     "safe word": r"sicherheitswort|stoppwort",
     "confided": (
-        r"geheim\w*|verrat\w*|verrät|erzähl\w*|sagt|sagen|erf(?:ahr|ähr)\w*|weiß|wissen"
+        r"geheim\w*|verrat\w*|verrät|erzähl\w*|erf(?:ahr|ähr)\w*|weiß|wissen"
         r"|verschweig\w*|verheimlich\w*|anvertrau\w*|erwähn\w*"
     ),
 }
@@ -49,7 +51,7 @@ _FRENCH: dict[Word, str] = {
     ),
     "safe word": r"mot (?:de sécurité|d['’]alerte|d['’]arrêt)",
     "confided": (
-        r"secrète\w*|confi(?:e|é|ée|er) à|dire (?:à|que)|a dit|dise|racont\w+|révél\w+|sait"
+        r"secrète\w*|confi(?:e|é|ée|er) à|dire (?:à|que)|dise|racont\w+|révél\w+|sait"
         r"|savoir|sache|avou\w+|cach(?:e|é|er) à|parl(?:e|er) de|mentionn\w+"
     ),
 }
@@ -72,7 +74,7 @@ _SPANISH: dict[Word, str] = {
     ),
     "safe word": r"palabra (?:de seguridad|segura)",
     "confided": (
-        r"secret[oa]s?|contar|contó|cuent\w+|decir\w*|dij\w+|sabe[rn]?|sepa[ns]?|revelar\w*|reveló"
+        r"secret[oa]s?|contar|contó|cuent\w+|decir\w*|saber (?:que|de)|sepa[ns]?|revelar\w*|reveló"
         r"|confes(?:ó|ar)|confiar|confió|ocult\w+|escond\w+|mencion\w+"
     ),
 }
@@ -85,12 +87,13 @@ _PORTUGUESE: dict[Word, str] = {
     "promise": r"promet(?:eu|ido)|promessas?|jurou",
     "name": r"chama-se|se chama|apelido|nome (?:é|verdadeiro)|quer ser chamad[oa]|pronomes",
     "family": (
-        r"mãe|pai|pais|irmãos?|irmãs?|filh[oa]s?|avó|avô|namorad[oa]|noiv[oa]|sobrinh[oa]s?|net[oa]s?"
+        r"mãe|pai|pais|irmãos?|irmãs?|filh[oa]s?|avó|avô|namorad[oa]|noiv[oa]|sobrinh[oa]s?"
+        r"|net[oa]s? d[aeo]s?"
         r"|gême[oa]s|viúv[oa]|família|sogr[oa]s?|cunhad[oa]s?"
     ),
     "safe word": r"palavra de segurança",
     "confided": (
-        r"segred\w+|contar|contou|dizer|disse|saiba\w*|saber|revelar|revelou|confess(?:ou|ar)"
+        r"segred\w+|contar|contou|dizer|saiba\w*|saber (?:que|de)|revelar|revelou|confess(?:ou|ar)"
         r"|esconde\w*"
     ),
 }
@@ -104,11 +107,11 @@ _ITALIAN: dict[Word, str] = {
     "name": r"si chiama|soprannome|vuole essere chiamat[oa]|(?:suo|vero) nome|pronomi",
     "family": (
         r"fratell[oi]|sorell[ae]|figli[oae]?|nonn[oaie]|moglie|marito|sposat[oa]|fidanzat[oa]"
-        r"|genitori|zi[oa]|cugin[oaie]|nipot[ei]|gemell[oaie]|vedov[oa]|famiglia|divorziat[oa]"
+        r"|genitori|cugin[oaie]|nipot[ei]|gemell[oaie]|vedov[oa]|famiglia|divorziat[oa]"
     ),
     "safe word": r"parola di sicurezza",
     "confided": (
-        r"segret[oaie]|dirlo|detto|dica|raccont\w+|sapere|sappia\w*|rivel\w+|confid(?:a|are|ato)"
+        r"segret[oaie]|dirlo|dica|raccont\w+|sapere|sappia\w*|rivel\w+|confid(?:a|are|ato)"
         r"|confess(?:a|are|ato)|nascond\w+"
     ),
 }
@@ -128,7 +131,7 @@ _RUSSIAN: dict[Word, str] = {
     ),
     "safe word": r"стоп-слов\w+",
     "confided": (
-        r"секрет\w*|тайн\w+|рассказ\w+|говори\w+|скаж\w+|сказа\w+|зна(?:ет|ть|л\w*)|узна\w+|скры\w+"
+        r"секрет\w*|тайн\w+|рассказ\w+|говорить|скаж\w+|сказать|зна(?:ет|ть|л\w*)|узна\w+|скры\w+"
         r"|призна\w+|довери\w+|упомина\w+"
     ),
 }
@@ -139,16 +142,14 @@ _DUTCH: dict[Word, str] = {
         r"|veganist\w*|vegetariër|rolstoel"
     ),
     "promise": r"belooft|beloofd|beloofde|beloftes?|zwoer|gezworen",
-    "name": r"heet|heette|bijnaam|genoemd worden|voornaamwoorden|noemt zich",
+    "name": r"heette|bijnaam|genoemd worden|voornaamwoorden|noemt zich",
     "family": (
         r"(?:groot|stief|schoon)?(?:moeders?|vaders?|ouders?|zussen|zus|zusters?|broers?|zoon|zonen"
         r"|dochters?)|echtgeno(?:te|ot)|getrouwd|verloofd|gescheiden|kleinkind\w*|tweeling|weduwe"
         r"|familie"
     ),
     "safe word": r"stopwoord|veiligheidswoord",
-    "confided": (
-        r"vertel\w*|zegt|zeggen|weet|weten|verklap\w*|verra(?:den|adt)|toevertrouw\w*|verzwijg\w*"
-    ),
+    "confided": (r"vertel\w*|weet|weten|verklap\w*|verra(?:den|adt)|toevertrouw\w*|verzwijg\w*"),
 }
 _SWEDISH: dict[Word, str] = {
     "limit": (
@@ -162,7 +163,7 @@ _SWEDISH: dict[Word, str] = {
         r"|döttrar|söner|föräldrar|gift med|förlovad|farmor|farfar|mormor|morfar|hustru|tvilling\w*"
     ),
     "safe word": r"säkerhetsord|stoppord",
-    "confided": r"hemlig\w*|berätta\w*|säga|säger|veta|avslöja\w*|anförtro\w*|dölj\w*",
+    "confided": r"hemlig\w*|berätta\w*|säga|veta|avslöja\w*|anförtro\w*|dölj\w*",
 }
 _DANISH: dict[Word, str] = {
     # And Norwegian, for which recall has the same stemmer.
@@ -171,7 +172,10 @@ _DANISH: dict[Word, str] = {
         r"|(?:hader|hater) (?:at|å)|grænse\w*|grense[rn]?|forbudt"
         r"|ingen [\w ]{1,30} i historien|kørestol|rullestol"
     ),
-    "promise": r"lovede|(?:har|har hun|har han) lov(?:et|a)|løfte\w*|sverget|svoret",
+    "promise": (
+        r"lovede|(?:har|har hun|har han) lov(?:et|a)|(?:et|sit|sitt|hans|hendes|hennes) løfter?"
+        r"|sverget|svoret"
+    ),
     "name": r"hedder|kaldes|kalles|kælenavn|kallenavn|økenavn",
     "family": (
         r"(?:hans|hendes|hennes|deres) (?:mor|far)|søst(?:er|re)|søsken\w*|brødre|datter|døtre|søn"
@@ -179,7 +183,8 @@ _DANISH: dict[Word, str] = {
     ),
     "safe word": r"sikkerhedsord|stopord|sikkerhetsord",
     "confided": (
-        r"hemmelig\w*|fort[æe]ll?e\w*|sige|siger|sier|vide|afslør\w*|avslør\w*|betro\w*|skjul\w*"
+        r"hemmelig\w*|fort[æe]ll?e\w*|sige|(?:at|må|skal|ikke) vide|afslør\w*|avslør\w*"
+        r"|betro\w*|skjul\w*"
     ),
 }
 _FINNISH: dict[Word, str] = {
@@ -190,11 +195,11 @@ _FINNISH: dict[Word, str] = {
     "promise": r"lupasi|lupaa|luvannut|lupau\w+|vannoi|vannonut",
     "name": r"nimi on|nimeltään|kutsuttavan|lempini\w+|pronomin\w+",
     "family": (
-        r"(?:iso)?äiti\w*|äidin\w*|(?:iso)?isä|(?:iso)?isän(?:sä)?|sisko\w*|sisar\w*|veli|velje\w+"
+        r"(?:iso)?äiti\w*|äidin\w*|(?:iso)?isä|(?:iso)?isän(?:sä)?|sisar\w*|veli|velje\w+"
         r"|tytär|tyttär\w+|vaimo\w*|aviomie\w+|naimisissa|kihloissa|vanhempa\w+|kaksos\w+|perhe\w*"
     ),
     "safe word": r"turvasana\w*",
-    "confided": r"salai\w+|kerto\w*|kerro\w*|sanoa|tietää|tietä\w+|paljast\w*",
+    "confided": r"salai\w+|kerto(?:a|i|nut)|kerrot?a?|sanoa|tietää|tietä\w+|paljast\w*",
 }
 _HUNGARIAN: dict[Word, str] = {
     "limit": (
@@ -224,7 +229,7 @@ _ROMANIAN: dict[Word, str] = {
     ),
     "safe word": r"cuvânt(?:ul)? de siguranță",
     "confided": (
-        r"spun[eă]\w*|povestească|povestit|afl[aăe]|știe|știi|dezvălui\w*|mărturis\w*|ascunde\w*"
+        r"spună|povestească|povestit|afl[aăe]|știe|știi|dezvălui\w*|mărturis\w*|ascunde\w*"
     ),
 }
 _TURKISH: dict[Word, str] = {
@@ -239,7 +244,7 @@ _TURKISH: dict[Word, str] = {
         r"|nişanlı\w*|boşan\w+|teyze\w*|amcası|dayısı|halası|büyük(?:anne|baba)\w*|dedesi|torunu|ailesi"
     ),
     "safe word": r"güvenli(?:k)? kelime\w*",
-    "confided": r"sır|sırrı\w*|gizli\w*|söyle\w*|anlat\w*|bilmesin\w*|bilme\w*|öğren\w*|itiraf\w*",
+    "confided": (r"sır|sırrı\w*|gizli\w*|söyle\w*|anlat\w*|bilme\w*|öğren(?:sin|me)\w*|itiraf\w*"),
 }
 _GREEK: dict[Word, str] = {
     "limit": (
@@ -251,7 +256,7 @@ _GREEK: dict[Word, str] = {
         r"μητέρας?|πατέρας?|αδ[εέ][ρλ]φ\w+|γιος|γιο|κόρη|σύζυγος?|παντρεμέν\w+|γιαγιά|παππού\w*"
         r"|οικογένεια|γονείς"
     ),
-    "confided": r"μυστικ\w+|πει|λέει|μάθει|ξέρει|αποκαλύ\w+|εξομολογ\w+|κρύβ\w+",
+    "confided": r"μυστικ\w+|πει|μάθει|ξέρει|αποκαλύ\w+|εξομολογ\w+|κρύβ\w+",
 }
 
 BY_WORDS = (
@@ -267,7 +272,7 @@ _JAPANESE: dict[Word, str] = {
     ),
     "promise": r"約束|誓",
     "name": r"名前|呼ばれたい|と呼ん|あだ名|本名|代名詞",
-    "family": r"[母父兄弟姉妹夫妻娘]|息子|結婚|離婚|婚約|家族|両親",
+    "family": r"[母父兄弟姉妹妻]|(?<![丈工功大])夫|(?<!姑)娘|息子|結婚|離婚|婚約|家族|両親",
     "safe word": r"セーフワード",
     "confided": r"秘密|内緒|打ち明け|言わない|話さない|知られたくない|告白",
 }
@@ -278,7 +283,10 @@ _CHINESE: dict[Word, str] = {
     ),
     "promise": r"答[应應]|承[诺諾]|[发發]誓|保[证證]|[约約]定",
     "name": r"名叫|名字|叫做|[昵暱][称稱]|外[号號]",
-    "family": r"[爸妈媽姐哥]|奶奶|[爷爺]|[儿兒]子|女[儿兒]|[结結]婚|[离離]婚|未婚",
+    "family": (
+        r"[爸妈媽]|(?<!小)姐|(?<!西)哥(?!伦|倫|斯)|奶奶|[爷爺]|[儿兒]子|女[儿兒]|[结結]婚|[离離]婚"
+        r"|未婚"
+    ),
     "safe word": r"安全[词詞]",
     "confided": r"秘密|告[诉訴]|知道|透露|坦白|[隐隱][瞒瞞]|保密",
 }
@@ -287,25 +295,28 @@ _KOREAN: dict[Word, str] = {
     "promise": r"약속|맹세",
     "name": r"이름|별명|라고 불",
     "family": (
-        r"어머니|아버지|엄마|아빠|언니|오빠|누나|동생|형제|자매|아들|딸|남편|아내|결혼|이혼|약혼"
-        r"|할머니|할아버지|가족|부모"
+        r"(?<![가-힣])(?:어머니|아버지|엄마|아빠|언니|오빠|누나|[여남]?동생|형제|자매|아들|딸(?!기)|남편"
+        r"|아내|결혼|이혼|약혼|[외친]?할(?:머니|아버지)|가족|부모)"
     ),
     "safe word": r"세이프 ?워드",
     "confided": r"비밀|말하지|알리지|알게|털어놓|고백|숨기",
 }
 _ARABIC: dict[Word, str] = {
     "limit": r"لا (?:تريد|يريد|تتحمل|يتحمل|يجوز)|(?:لا تحب|لا يحب) أن|ممنوع|حساسية|حامل",
-    "promise": r"وعدت?|تعهدت?|أقسمت?",
+    "promise": r"(?<!م)وعدت?(?!د)|تعهدت?|أقسمت?",
     "name": r"اسمها|اسمه|تدعى|يدعى|لقبها|لقبه",
-    "family": r"أخت|أخو|أخي|والد|أمها|أمه|أبوها|أبوه|ابن|زوج|متزوج|مطلق|خطيب|جدتها|جدته|عائلة",
+    "family": (
+        r"أخت|أخو|أخي(?!را)|(?<!\w)و?(?:ال)?والد(?:ا|ة|ت|ي|ه|ها)|أمها|أمه|أبوها|أبوه|ابن|زوج"
+        r"|متزوج|مطلق|خطيب|جدتها|جدته|عائلة"
+    ),
     "safe word": r"كلمة (?:ال)?أمان",
     "confided": r"\bسر|السر|تخبر|يخبر|أخبر|تعرف|يعرف|تعلم|يعلم",
 }
 _HINDI: dict[Word, str] = {
     "limit": r"नहीं चाहत|मना है|एलर्जी|गर्भवती",
     "promise": r"वादा|कसम|वचन",
-    "name": r"नाम",
-    "family": r"माँ|मां|पिता|बहन|भाई|बेट[ाीे]|पति|पत्नी|शादी|तलाक|दाद[ाी]|नान[ाी]|परिवार",
+    "name": r"(?<!इ)नाम",
+    "family": r"माँ|मां(?!स|ग)|पिता|बहन|भाई|बेट[ाीे]|(?<!ष्ट्र)पति|पत्नी|शादी|तलाक|दाद[ाी]|नान[ाी]|परिवार",
     "confided": r"राज़|रहस्य|बता|पता|छिपा|छुपा|कबूल",
 }
 
@@ -323,12 +334,26 @@ PLEASE = (
     r"|alstublieft|tack|tak|vær så snill|te rog)"
 )
 
+CASED: dict[Word, str] = {
+    "family": r"[Mm]utter(?! (?:to|about|at)\b)|Kind(?:er)?|O[mp]a|Enkel\w*|zi[oa]|sisko\w*",
+    "name": r"heet(?= [A-Z])",
+}
+"""Whole words that mean something else, or are names, with other capitals."""
 
-def words_of(word: Word) -> Iterator[str]:
-    """What is found as whole words, of each language."""
-    return (table[word] for table in BY_WORDS if word in table)
+
+def _words(word: Word) -> str:
+    whole, inside = (
+        "|".join(t[word] for t in part if word in t) for part in (BY_WORDS, BY_LETTERS)
+    )
+    return rf"\b(?:{whole})\b|{inside or '(?!)'}"
 
 
-def letters_of(word: Word) -> Iterator[str]:
-    """What is found also inside words, of each language."""
-    return (table[word] for table in BY_LETTERS if word in table)
+_KINDS: tuple[Word, ...] = ("limit", "promise", "name", "family", "safe word", "confided")
+FOREIGN = {word: compiled_later(_words(word)) for word in _KINDS}
+"""What is searched for in `lowered` texts."""
+
+
+def lowered(text: str) -> str:
+    """The text in lower case. A Turkish i without a dot stays another letter than one with it:
+    `re.IGNORECASE` takes them for one."""
+    return text.replace("İ", "i").lower()

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 
 from edge.patterns import compiled_later
-from roleplay_chat.memory.foreign_kinds import ORDERS, PLEASE, Kind, letters_of, words_of
+from roleplay_chat.memory.foreign_kinds import CASED, FOREIGN, ORDERS, PLEASE, Kind, lowered
 from roleplay_chat.memory.words import word_set
 
 SEVERAL_RELATIVES = word_set(
@@ -89,11 +89,8 @@ _ORDERS: dict[Kind, str] = {
 
 
 def _pattern(kind: Kind, words: str) -> re.Pattern[str]:
-    whole = "|".join([words, *words_of(kind)])
-    inside = "|".join(letters_of(kind)) or "(?!)"
-    return compiled_later(
-        rf"\b(?:{whole})\b|^(?:{_ORDERS.get(kind, '(?!)')})|{inside}", re.IGNORECASE
-    )
+    cased, orders = (table.get(kind, "(?!)") for table in (CASED, _ORDERS))
+    return compiled_later(rf"\b(?:{words}|(?-i:{cased}))\b|^(?:{orders})", re.IGNORECASE)
 
 
 _KINDS = {kind: _pattern(kind, words) for kind, words in _WORDS.items()}
@@ -102,10 +99,14 @@ _RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
 """What there may be several of, as of limits and promises, also where it hardly matters."""
 
 
-@lru_cache(maxsize=500)
+@lru_cache(maxsize=1_000)
 def kinds_of(text: str) -> frozenset[Kind]:
     """The kinds of a fact. One with any kind outlives all facts that have none."""
-    return frozenset(kind for kind, words in _KINDS.items() if words.search(text))
+    # Each turn asks it again for what a person wrote, until notes are taken.
+    lower = lowered(text)
+    return frozenset(
+        kind for kind, words in _KINDS.items() if words.search(text) or FOREIGN[kind].search(lower)
+    )
 
 
 def is_limit_of_many(text: str) -> bool:

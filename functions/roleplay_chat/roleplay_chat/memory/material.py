@@ -13,7 +13,7 @@ from roleplay_chat.memory.endings import clauses, has_ended, is_lifted, is_over
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
 from roleplay_chat.memory.noted_facts import Fact
 from roleplay_chat.memory.topics import FAMILY, by_name, has_pronoun, whom
-from roleplay_chat.memory.words import COMMON, bare
+from roleplay_chat.memory.words import COMMON, bare, is_negation, words_in
 from roleplay_chat.rows import FactRow
 
 _INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
@@ -22,7 +22,8 @@ _CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
 """These may be about something else, unless the old value is named."""
 _NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
 _CHANGED_MIND = re.compile(
-    r"\b(?:chang(?:ed?|ing) (?:my|our) (?:plans?|minds?)|change of (?:plans?|mind))\b(?! about\b)",
+    r"\b(?:chang(?:ed|ing) (?:my|our) (?:plans?|minds?)|change of (?:plans?|mind))\b"
+    r"(?! (?:about|on|regarding)\b)",
     re.IGNORECASE,
 )
 """What comes next, in the same sentence or the following one, is what holds instead."""
@@ -177,7 +178,7 @@ class Material:
         for place, sentence, said in self._changes:
             if named not in (-1, place) or not values <= said:
                 continue
-            if _INSTEAD.search(sentence) or _CHANGED_MIND.search(sentence):
+            if _INSTEAD.search(sentence) or _is_other_mind(sentence):
                 return True
             has_ended = _NO_LONGER.search(sentence) or (_CHANGED.search(sentence) and gone & said)
             is_instead = _NOW.search(sentence) and not gone <= said
@@ -236,13 +237,21 @@ def _sentences(text: str) -> Iterator[str]:
     begun = ""
     for sentence in _SENTENCE_END.split(text):
         begun += sentence
-        if _CHANGED_MIND.search(sentence):
+        if _is_other_mind(sentence):
             begun += " "
         else:
             yield begun
             begun = ""
     if begun:
         yield begun
+
+
+def _is_other_mind(sentence: str) -> bool:
+    """Whether somebody says that they want something else now. Not "I haven't changed my mind"."""
+    found = _CHANGED_MIND.search(sentence)
+    return found is not None and not any(
+        is_negation(word.casefold()) for word in words_in(sentence[: found.start()])
+    )
 
 
 def was_said_after(row: FactRow, position: int) -> bool:

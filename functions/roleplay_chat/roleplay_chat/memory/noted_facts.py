@@ -6,7 +6,7 @@ from typing import Literal
 
 from edge.patterns import compiled_later
 from roleplay_chat.api import MemoryTier
-from roleplay_chat.memory.foreign_kinds import letters_of, words_of
+from roleplay_chat.memory.foreign_kinds import FOREIGN, lowered
 from roleplay_chat.memory.importance import LASTING
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.topics import by_name
@@ -15,8 +15,7 @@ _CONFIDED = compiled_later(
     r"\b(?:secrets?|secretly|confid(?:e[sd]?|ing|ential)\w*|tell(?:s|ing)?|told"
     r"|mention(?:s|ed|ing)?|reveal(?:s|ed|ing)?|disclos(?:e[sd]?|ing)|betray(?:s|ed|ing)?"
     r"|whisper(?:s|ed|ing)?|confess(?:es|ed|ing)?|admit(?:s|ted|ting)?"
-    r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding"
-    rf"|{'|'.join(words_of('confided'))})\b|{'|'.join(letters_of('confided'))}",
+    r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding)\b",
     re.IGNORECASE,
 )
 """What somebody told one character alone, and must perhaps not be known to others."""
@@ -50,4 +49,8 @@ def is_for_all(fact: Fact) -> bool:
     nothing that must not be told."""
     kinds = kinds_of(fact.text)
     is_limit = fact.importance == LASTING and not kinds.isdisjoint(("limit", "safe word"))
-    return is_limit and "promise" not in kinds and not _CONFIDED.search(fact.text)
+    return is_limit and "promise" not in kinds and not _is_confided(fact.text)
+
+
+def _is_confided(text: str) -> bool:
+    return bool(_CONFIDED.search(text) or FOREIGN["confided"].search(lowered(text)))

@@ -1,7 +1,6 @@
 """Decides which of the known facts a turn shows, and in which order. Pure."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from roleplay_chat.memory.importance import importance_of
 from roleplay_chat.memory.known_facts import KnownFact, overrules
@@ -33,13 +32,7 @@ def chars_to_weigh(known: Sequence[FactRow]) -> int:
 def _by_its_words(row: FactRow) -> FactRow:
     if not row.is_unread or row.is_rated:
         return row
-    return row.model_copy(update={"importance": max(row.importance, _told_by(row.content))})
-
-
-@lru_cache(maxsize=1_000)
-def _told_by(text: str) -> int:
-    # Each turn asks it again, until notes are taken.
-    return importance_of(text)
+    return row.model_copy(update={"importance": max(row.importance, importance_of(row.content))})
 
 
 def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:

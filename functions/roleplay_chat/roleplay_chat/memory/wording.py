@@ -50,8 +50,9 @@ _RULES = tuple(
 _PAIR = compiled_later(r"^(\^\S+(?<!'s)) and (\^\S+(?<!'s))(?= )")
 """Two at the beginning, of whom the same is true."""
 
+_ASIDES = r"(?:was|has been|already|before|previously|earlier)"
 _AGAIN = compiled_later(
-    r"(?:,| \(| [-–—])? ?\bas (?:(?:was|has been|already|before|previously|earlier) ){0,2}"
+    rf"(?:(?:,| \(| [-–—]) ?as (?:{_ASIDES} ){{0,2}}| as (?:{_ASIDES} ){{1,2}})"
     r"(?:said|mentioned|stated|noted|established)(?: (?:already|before|previously|earlier|above))?"
     r"\)?(?P<mark>[.!]?)$",
     re.IGNORECASE,

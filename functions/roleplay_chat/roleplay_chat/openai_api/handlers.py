@@ -79,14 +79,14 @@ class OpenAiApi:
         character_id = character_of(model_id) if model_id else None
         if model_id and character_id is None:
             raise model_not_found()
-        found = await self._server.clients.rpc_for(
-            credential.whose,
+        found = await self._server.clients.rpc(
             "list_chat_characters",
             {
                 "p_user_id": id_text(credential.user_id),
                 "p_key_hash": credential.key_hash,
                 "p_character_id": id_text(character_id),
             },
+            person=credential.whose,
         )
         self._keys.note(credential, is_known=found["outcome"] != "unknown_api_key")
         if found["outcome"] != "listed":
