@@ -426,6 +426,29 @@ class TestDraft:
         expect(dialog.get_by_text("This fact is gone.")).to_be_visible()
         expect(dialog.get_by_text("There are no facts.")).to_be_visible()
 
+    def test_change_that_an_older_page_kept_is_saved(self, person: Person) -> None:
+        """It did not keep which version somebody saw."""
+        person.begin()
+        page, dialog = person.page, person.page.get_by_role("dialog")
+        person.press("Memory")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        dialog.get_by_role("button", name="Change: Likes tea").click()
+        dialog.get_by_label("The fact", exact=True).fill("Likes rum")
+        page.evaluate(
+            """() => {
+              const key = Object.keys(localStorage).find((name) => name.startsWith("form:"));
+              const kept = JSON.parse(localStorage.getItem(key));
+              localStorage.setItem(key, JSON.stringify({ ...kept, since: null }));
+            }"""
+        )
+        page.reload()
+        person.press("Memory")
+        dialog.get_by_role("button", name="Change: Likes tea").click()
+        expect(dialog.get_by_label("The fact", exact=True)).to_have_value("Likes rum")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_role("button", name="Change: Likes rum")).to_be_visible()
+
     def test_fact_that_holds_only_elsewhere_is_marked(self, person: Person) -> None:
         person.begin()
         dialog = person.page.get_by_role("dialog")
