@@ -17,6 +17,8 @@ from dev.adopt.steps import ADOPTION, WAITING, AdoptionStep, placing, steps
 LOCK_TIMEOUT = "2s"
 """How long a step waits for a lock on a table that others use; then it lets them go first."""
 TRIES = 10
+CLAIM_SECONDS = 5
+"""How long a run waits for another one that is at work."""
 
 Database = psycopg.Connection[dict[str, Any]]
 Tell = Callable[[str], None]
@@ -325,8 +327,11 @@ def _is_valid(database: Database, index: str) -> bool:
 def _claim(database: Database) -> None:
     """Allow one run at a time, until the connection ends. Raises `AdoptionError`."""
     key = "select pg_try_advisory_lock(hashtextextended('adoption', 0)) as is_ours"
-    row = database.execute(key.encode()).fetchone()
-    if not (row and row["is_ours"]):
-        raise AdoptionError(
-            "Another run is at work on this database. Run the command again when it has ended."
-        )
+    # The server may notice a moment later that the connection of the last run has ended.
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while not database.execute(key.encode()).fetchall()[0]["is_ours"]:
+        if time.monotonic() > deadline:
+            raise AdoptionError(
+                "Another run is at work on this database. Run the command again when it has ended."
+            )
+        time.sleep(0.1)

@@ -102,6 +102,17 @@ $$;
 revoke execute on function shared.lock_ages(uuid[]) from public, anon, authenticated;
 
 -- See own_shared.
+create function shared.wait_for_character(p_character_id uuid) returns boolean
+language plpgsql volatile set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform private.take_waiting_place(p_character_id);
+  perform from public.characters ch where ch.id = p_character_id for key share;
+  return found;
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
+-- See own_shared.
 create function shared.hold_character(p_character_id uuid) returns boolean
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -110,9 +121,9 @@ begin
     return true;
   end if;
   return exists (select from public.characters ch where ch.id = p_character_id)
-    and private.wait_for_character(p_character_id);
+    and shared.wait_for_character(p_character_id);
 end $$;
-revoke execute on function shared.hold_character(uuid) from public, anon, authenticated;
+revoke execute on function shared.hold_character(uuid), shared.wait_for_character(uuid) from public, anon, authenticated;
 
 -- See own_shared. Here people may point a conversation at any character, and admins see all.
 create function shared.has_our_policies() returns boolean

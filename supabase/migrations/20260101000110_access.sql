@@ -127,17 +127,6 @@ exception when lock_not_available then
   perform private.raise_busy();
 end $$;
 
--- The slow way of shared.hold_character.
-create function private.wait_for_character(p_character_id uuid) returns boolean
-language plpgsql set search_path = '' set lock_timeout = '3s' as $$
-begin
-  perform private.take_waiting_place(p_character_id);
-  perform from public.characters ch where ch.id = p_character_id for key share;
-  return found;
-exception when lock_not_available then
-  perform private.raise_busy();
-end $$;
-
 -- Whoever writes what belongs to a person calls this first: one call at a time per person, and the account is
 -- not deleted before the transaction ends. A deletion locks the account before all that goes with it, so whoever
 -- locked some of that first, and the account later, would wait for a deletion that waits for them. Foreign keys
@@ -171,5 +160,5 @@ begin
   end if;
 end $$;
 revoke execute on function private.hold_person(uuid), private.hold_account(uuid), private.take_waiting_place(uuid),
-  private.raise_busy(), private.wait_for_person(uuid), private.wait_for_account(uuid), private.wait_for_character(uuid)
+  private.raise_busy(), private.wait_for_person(uuid), private.wait_for_account(uuid)
   from public, anon, authenticated;

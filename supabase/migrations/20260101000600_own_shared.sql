@@ -97,6 +97,17 @@ begin
   return found;
 end $$;
 
+-- The slow way of shared.hold_character, for a bounded time: see private.wait_for_person.
+create function shared.wait_for_character(p_character_id uuid) returns boolean
+language plpgsql volatile set search_path = '' set lock_timeout = '3s' as $$
+begin
+  perform private.take_waiting_place(p_character_id);
+  perform from public.characters ch where ch.id = p_character_id for key share;
+  return found;
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
 -- Keeps a character from being deleted until the transaction ends. Returns whether it exists. Raises PT429 where a
 -- deletion goes on: many people may talk with it.
 create function shared.hold_character(p_character_id uuid) returns boolean
@@ -107,7 +118,7 @@ begin
     return true;
   end if;
   return exists (select from public.characters ch where ch.id = p_character_id)
-    and private.wait_for_character(p_character_id);
+    and shared.wait_for_character(p_character_id);
 end $$;
 
 -- Changes a person's character from its old to its new values. Its id and owner stay.
@@ -175,7 +186,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.hold_character(uuid),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.wait_for_character(uuid), shared.hold_character(uuid),
   shared.import_messages(shared.messages[]), shared.most_imported(), shared.delete_messages(uuid, bigint, boolean),
   shared.edit_character(shared.characters, shared.characters),
   shared.delete_character(uuid), shared.set_display_name(uuid, text), shared.given_title(text),

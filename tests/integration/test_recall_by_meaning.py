@@ -359,6 +359,7 @@ def test_message_is_not_embedded_before_its_conversation_is_known(long: Talk) ->
 
 def test_message_is_not_embedded_where_the_whole_conversation_is_in_the_prompt(long: Talk) -> None:
     embedded(long)
+    long.describe(VENICE, context_tokens=16_384)
     long.conversation = long.stack.conversation(long.user)
     for message in ("Hello", "Is your boat well?", "Is your dog well?"):
         long.reply(message)

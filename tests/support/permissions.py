@@ -338,7 +338,7 @@ FUNCTIONS = {
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.hold_account private.hold_person private.take_waiting_place private.raise_busy
-        private.wait_for_person private.wait_for_account private.wait_for_character
+        private.wait_for_person private.wait_for_account
         private.wait_for_counter private.watch_messages private.watched
         private.usage_grouped private.usage_sums private.sum_counts private.added_up
         private.percentile_of private.usage_rows private.why_account_blocked
@@ -346,7 +346,7 @@ FUNCTIONS = {
         private.write_declared_age private.written_before
         shared.forget_conversations shared.hold_character shared.hold_conversation
         shared.delete_messages shared.import_messages shared.installation shared.is_ours
-        shared.most_imported
+        shared.most_imported shared.wait_for_character
         shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }
