@@ -172,7 +172,7 @@ def test_a_role_that_sets_its_search_path_and_time_is_understood(
         "create table public.pg_trigger (tgname text);"
         f"alter database {database} set search_path = public, pg_catalog",
     )
-    change(postgres, database, f"alter database {database} set statement_timeout = '1ms'")
+    change(postgres, database, f"alter database {database} set statement_timeout = '50ms'")
     assert adopt(postgres, database, "--apply").exit_code == 0
 
 

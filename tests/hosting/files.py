@@ -17,6 +17,12 @@ CONTAINERS = {"roleplay-chat": "roleplay_chat", "health-check": "health_check"}
 """The functions by the names of their images."""
 
 
+def files() -> list[Path]:
+    """Every file of deploy/, without what Python compiled."""
+    found = [path for path in DEPLOY.rglob("*") if path.is_file()]
+    return [path for path in found if path.suffix != ".pyc"]
+
+
 def documents(path: Path) -> list[dict[str, Any]]:
     """All documents of a YAML file."""
     return [one for one in yaml.safe_load_all(path.read_text()) if one is not None]

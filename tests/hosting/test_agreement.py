@@ -22,6 +22,7 @@ from tests.hosting.files import (
     commented,
     container,
     documents,
+    files,
     find,
     pod,
     settings,
@@ -196,9 +197,8 @@ def test_secrets_are_never_inline(name: str) -> None:
 
 def test_no_file_has_a_key() -> None:
     keys = re.compile(r"sb_secret_\w|sk-[a-z0-9]|eyJ[A-Za-z0-9]{8}|[A-Za-z0-9+/]{40,}")
-    for path in DEPLOY.rglob("*"):
-        if path.is_file():
-            assert keys.findall(path.read_text()) == [], path
+    for path in files():
+        assert keys.findall(path.read_text()) == [], path
     assert set(settings("machine/secrets.env.example").values()) == {""}
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert "secrets.env" in ignored
@@ -270,7 +270,7 @@ def test_concurrency_is_the_same_everywhere() -> None:
 
 def test_versions_are_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    text = "\n".join(path.read_text() for path in DEPLOY.rglob("*") if path.is_file())
+    text = "\n".join(path.read_text() for path in files())
     tags = set(re.findall(r"registry\.example/[a-z-]+:(\S+?)\"?$", text, re.MULTILINE))
     tags |= set(re.findall(r"newTag: (\S+)", text))
     assert tags == {f"v{project}"}
