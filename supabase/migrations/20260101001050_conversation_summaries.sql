@@ -449,7 +449,8 @@ exception
 end $$;
 
 revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
-  private.forget_summary_from(uuid, bigint), private.first_uncovered(uuid, bigint), private.uncover_newest(uuid), private.forget_facts_of(uuid, bigint),
+  private.forget_summary_from(uuid, bigint), private.first_uncovered(uuid, bigint), private.uncover_newest(uuid),
+  private.forget_facts_of(uuid, bigint),
   private.move_sources(uuid, bigint), private.review_facts(uuid[]),
   private.forget_drawn(uuid, uuid[], bigint[], boolean), private.forget_messages(),
   private.forget_conversation() from public, anon, authenticated;

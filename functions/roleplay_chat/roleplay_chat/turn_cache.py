@@ -40,9 +40,10 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 _ROW_BYTES = 150
 """The memory of a message in Python without its text."""
 BYTES_PER_MESSAGE = 5
-"""What a message counts beside its text where a history is compared with a prompt's tokens: as
-private.turn_context does."""
+"""How much private.turn_context adds for each message when it compares the bytes of a history with
+the tokens of a prompt."""
 LONG_REPLY_BYTES = 2_000
+"""Room for the reply that came after the prompt of which `spare` tells."""
 _PART_BYTES = 300
 """That of a part without its data, and of a cached turn."""
 
@@ -138,8 +139,8 @@ class TurnCache:
         """What the last turn of a person's conversation read, if it is there, and the configuration
         of a task."""
         copy = (conversation_id and self._turns.get((user_id, conversation_id))) or CachedTurn()
-        spare = copy.spare if copy.spare and copy.spare[0] == task else None
-        return replace(copy, task_config=self._task_configs.get(task), spare=spare)
+        config = self._task_configs.get(task)
+        return replace(copy, task_config=config, spare=_spare_of(copy, task))
 
     def keep(
         self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: CachedTurn
@@ -158,9 +159,10 @@ class TurnCache:
         """Whether the request's conversation should fit in its prompt as a whole. If it does not,
         only words are searched for."""
         conversation_id = request.conversation_id
-        copy = self.find(user_id, conversation_id, request.task)
-        asked = 2 * byte_length(request.message or "")  # And the reply before it.
-        return copy.spare is not None and asked + LONG_REPLY_BYTES < copy.spare[1]
+        copy = conversation_id and self._turns.get((user_id, conversation_id))
+        spare = _spare_of(copy, request.task) if copy else None
+        asked = 2 * byte_length(request.message or "")
+        return spare is not None and asked + LONG_REPLY_BYTES < spare[1]
 
     def note_spare(
         self, user_id: UUID, conversation_id: UUID | None, task: Task, tokens: int
@@ -168,6 +170,11 @@ class TurnCache:
         """Note `Planned.spare` of the newest turn, if it is here."""
         if conversation_id and (copy := self._turns.get((user_id, conversation_id))):
             copy.spare = task, tokens
+
+
+def _spare_of(copy: CachedTurn, task: Task) -> tuple[Task, int] | None:
+    """What a cached turn says of prompts for a task: prompts of another one may have less room."""
+    return copy.spare if copy.spare and copy.spare[0] == task else None
 
 
 def most_bytes(limit: int | None) -> int:

@@ -70,7 +70,8 @@ class TurnEnd:
     prompt: dict[str, Any] | None = None
     """The composition of the reply's prompt: `composition.compose`."""
     user_id: UUID | None = None
-    """Whose turn it is, if that is known: with others of theirs it waits its turn here."""
+    """Whose turn it is, if that is known: the call then takes one of the person's places
+    (`Clients.rpc`)."""
 
 
 @dataclass(frozen=True)
