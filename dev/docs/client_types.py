@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dev.docs.openapi import ACTIONS, FILE
+from dev.docs.openapi.actions import ACTIONS
+from dev.docs.openapi.document import FILE
 from dev.options import no_options
 from dev.settings import ROOT
 

@@ -23,7 +23,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from dev.docs.openapi import FILE
+from dev.docs.openapi.document import FILE
 from roleplay_chat.admin import actions as admin
 from tests.support.answers import text, worker_healthy
 from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User

@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from dev.docs.data_api import CALLS, ROWS
-from dev.docs.openapi import ACTIONS, FILE
+from dev.docs.openapi.actions import ACTIONS
+from dev.docs.openapi.data_api import CALLS, ROWS
+from dev.docs.openapi.document import FILE
 from tests.support.answers import abort, error, models, stream, text
 from tests.support.openai_api import HELLO, MARA, Program, chunks, make_key
 from tests.support.stack import DEMO_CHARACTER, Stack

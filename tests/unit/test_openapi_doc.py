@@ -12,7 +12,9 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dev.docs.openapi import ACTIONS, FILE, document, error_answers, written
+from dev.docs.openapi.actions import ACTIONS
+from dev.docs.openapi.document import FILE, document, written
+from dev.docs.openapi.errors import error_answers
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import message_actions, turn_store

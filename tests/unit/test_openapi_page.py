@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from dev.docs import openapi_page
-from dev.docs.openapi import FILE
+from dev.docs.openapi.document import FILE
 
 DOCUMENT = json.loads(FILE.read_text())
 
