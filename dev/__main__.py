@@ -250,7 +250,7 @@ def verify(settings: Settings, token: str | None, stored: bool, as_json: bool) -
 
     Exit code 0: no problems; 1: problems; 2: could not check.
     """
-    from dev.operate import verify as checks
+    from dev.operate.verify import command as checks
 
     sys.exit(checks.main(settings, token, stored=stored, as_json=as_json))
 

@@ -12,7 +12,7 @@ from dotenv import set_key
 
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find
 from dev.operate.report import plain
-from dev.operate.verify import unbound
+from dev.operate.verify.providers import unbound
 from dev.operate.worker import BAD_NAME, NAME
 from dev.settings import ENV_FILE, Settings
 from edge.addresses import AddressRejected, endpoint, is_local, is_private_origin

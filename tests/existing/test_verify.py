@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dev.adopt.steps import steps
-from dev.operate.verify import check_facts
+from dev.operate.verify.command import check_facts
 from tests.existing.database import STATES
 from tests.existing.installation import adopted_database
 from tests.support.postgres import Connection, Postgres

@@ -13,7 +13,7 @@ import pytest
 
 from dev.operate import server
 from dev.operate.project import Project
-from dev.operate.verify import why_rejected
+from dev.operate.verify.providers import why_rejected
 from dev.settings import Settings
 from edge.addresses import origin
 from tests.support import patient

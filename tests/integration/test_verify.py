@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dev.operate.report import plain
-from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts
+from dev.operate.verify.command import CANNOT_CHECK, OK, PROBLEMS, check_facts
 from health_check.probe import ProbeResult
 from tests.support.answers import error, text, worker_error, worker_healthy
 from tests.support.data_api import is_refused

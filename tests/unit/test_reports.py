@@ -22,8 +22,10 @@ from bench.report import Table as Measured
 from dev import metrics
 from dev.adopt.inspect import Assessment
 from dev.adopt.plan import Plan
-from dev.operate import environment, status, usage, verify
+from dev.operate import environment, status, usage
 from dev.operate.report import Line, Part, Table, piped, plain, short_names, show, tell
+from dev.operate.verify.check import Check
+from dev.operate.verify.report import report
 from tests.policy import __main__ as policy
 from tests.support.settings import NEEDED
 
@@ -89,17 +91,17 @@ def models() -> list[dict[str, Any]]:
 
 
 CHECKS = [
-    verify.Check("database", "ok", "answers at https://abcdefghijklmnopqrst.supabase.co"),
-    verify.Check("migrations", "unknown", "the database has no record of them", "make deploy-db"),
-    verify.Check(
+    Check("database", "ok", "answers at https://abcdefghijklmnopqrst.supabase.co"),
+    Check("migrations", "unknown", "the database has no record of them", "make deploy-db"),
+    Check(
         "provider openrouter",
         "problem",
         "OpenRouter_Roleplay_API_KEY may not be sent to https://gateway.example.com/openai/v1",
         "if it is intended, set KEY_ORIGINS=OpenRouter_Roleplay_API_KEY=https://openrouter.ai,"
         "OpenRouter_Roleplay_API_KEY=https://gateway.example.com for both functions",
     ),
-    verify.Check("site", "reminder", "SITE_URL is not set: providers are not told who asks", "set"),
-    verify.Check("worker chatWorker", "problem", "\x1b[2Jit is unhealthy: [red]", "start it"),
+    Check("site", "reminder", "SITE_URL is not set: providers are not told who asks", "set"),
+    Check("worker chatWorker", "problem", "\x1b[2Jit is unhealthy: [red]", "start it"),
 ]
 SETTINGS = NEEDED | {
     "OpenRouter_Roleplay_API_KEY": "sk-canary",
@@ -170,8 +172,8 @@ REPORTS: dict[str, Sequence[Part]] = {
     "adopt-refused": Plan(REFUSED, ["tables"], 0, 0).report(),
     "usage": list(usage.report(rows_of_usage(), sides(), 14)),
     "usage-nothing": list(usage.report({name: [] for name in usage.REPORTS}, [], 14)),
-    "verify": verify.report(CHECKS, models()),
-    "verify-well": verify.report(CHECKS[:1], models()[:1]),
+    "verify": report(CHECKS, models()),
+    "verify-well": report(CHECKS[:1], models()[:1]),
     "settings": settings(
         "SUPABASE_URL", "SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET", "KEY_ORIGINS"
     ),
