@@ -11,7 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from dev.terminal.chat import COMMANDS
-from dev.terminal.client import CommandFailed
+from dev.terminal.client import OUTDATED, WRONG_VALUE, CommandFailed
 from tests.support.answers import text
 from tests.support.notes import prompts
 from tests.support.signed_in_chat import SignedIn, addresses
@@ -234,6 +234,27 @@ def test_number_of_a_fact_that_is_gone_stands_for_no_other(terminal: Terminal) -
     with pytest.raises(CommandFailed, match="changed elsewhere"):
         terminal.type("/memory forget 1")
     assert terminal.stack.one("select content from memory_facts")["content"] == "Ada has a boat."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "sentence"),
+    [
+        pytest.param("GET", "memory_facts?id=eq.canary", None, WRONG_VALUE, id="uuid"),
+        pytest.param("GET", "memory_facts?said_at=gt.canary", None, WRONG_VALUE, id="time"),
+        pytest.param("POST", "memory_facts", {"importance": "canary"}, WRONG_VALUE, id="text"),
+        pytest.param("POST", "memory_facts", {"importance": 10**12}, WRONG_VALUE, id="large"),
+        pytest.param("POST", "rpc/revoke_api_key", {"p_id": "canary"}, WRONG_VALUE, id="rpc"),
+        pytest.param("GET", "memory_facts?id=canary", None, OUTDATED, id="filter"),
+        pytest.param("POST", "memory_facts", {"canary": 1}, OUTDATED, id="column"),
+        pytest.param("POST", "rpc/canary", {}, OUTDATED, id="function"),
+    ],
+)
+def test_value_that_is_refused_before_our_code_runs_is_a_sentence(
+    terminal: Terminal, method: str, path: str, body: Any, sentence: str
+) -> None:
+    with pytest.raises(CommandFailed) as failed:
+        terminal.chat.data(method, path, body)
+    assert str(failed.value) == sentence
 
 
 def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:
