@@ -392,16 +392,20 @@ class TestDraft:
         person.press("Memory")
         dialog.get_by_label("A fact to remember").fill("Likes tea")
         dialog.get_by_role("button", name="Add", exact=True).click()
+        delete = dialog.get_by_role("button", name="Forget: Likes tea")
+        expect(delete).to_be_visible()
+        mine = f"conversation_id=eq.{person.conversation_id}"
+        its = f"memory_facts?select=id,memories!inner()&memories.{mine}"
+        [fact] = person.copy.rows(its)
         texts = (
-            ("memory_facts?content=eq.Likes%20tea", "Forget: Likes tea", "content", "Likes TEA"),
+            (f"memory_facts?id=eq.{fact['id']}", "Forget: Likes tea", "content", "Likes TEA"),
             (
-                f"conversation_summaries?conversation_id=eq.{person.conversation_id}",
+                f"conversation_summaries?{mine}",
                 *("Delete this summary", "person_content", "It RAINED."),
             ),
         )
         for path, button, column, newer in texts:
             delete = dialog.get_by_role("button", name=button)
-            expect(delete).to_be_visible()
             operator(person.copy, "PATCH", f"/rest/v1/{path}", {column: newer})
             delete.click()
             expect(dialog.get_by_text("so it was not deleted.")).to_be_visible()
@@ -409,7 +413,7 @@ class TestDraft:
             expect(shown).to_be_visible()
             delete.click()
             expect(shown).to_have_count(0)
-        assert not person.copy.rows("memory_facts?content=eq.Likes%20TEA")
+        assert not person.copy.rows(its)
 
     def test_summary_is_saved_as_it_is_shown(self, person: Person) -> None:
         person.begin()
