@@ -12,7 +12,7 @@ import click
 import httpx
 
 from bench import progress
-from bench.memory import locomo, prefix, report, world
+from bench.memory import book, locomo, prefix, report, world
 from bench.memory.function import Function
 from bench.memory.results import Results, read, to_json, write
 from dev.operate.report import Line, Part, show, tell
@@ -26,7 +26,7 @@ DOCUMENT = ROOT / "docs" / "memory.md"
 BEFORE = Path(__file__).with_name("before.json")
 """The results before facts had a source and a weight, and before anything was recalled."""
 RAW = ROOT / ".local" / "bench" / "memory.json"
-PARTS = ("prefix", "world", "locomo")
+PARTS = ("prefix", "book", "world", "locomo")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -127,6 +127,8 @@ def measure(
     with running_postgres() as postgres:
         if "prefix" in parts:
             results.prefix = _run(postgres, "prefix", partial(prefix.compare, seed=seed))
+        if "book" in parts:
+            results.book = _run(postgres, "book", partial(book.compare, seed=seed))
         if "world" in parts:
             results.world = _run(postgres, "world", partial(world.live_all, seed=seed))
         if talks:

@@ -232,6 +232,18 @@ def make_person(db: Connection, name: str) -> UUID:
     return user_id
 
 
+def make_character(db: Connection, like: UUID, book: Mapping[str, Any] | None) -> UUID:
+    """A new character that differs from another one in its book alone."""
+    character_id = uuid4()
+    own = Jsonb({"id": str(character_id), "character_book": book})
+    db.execute(
+        "insert into characters select (jsonb_populate_record(c, %s)).* from characters c"
+        " where c.id = %s",
+        [own, like],
+    )
+    return character_id
+
+
 def make_conversation(db: Connection, user_id: UUID, character_id: UUID) -> UUID:
     """A new conversation."""
     row = db.execute(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+from uuid import UUID
 
 from bench.memory.function import (
     MAX_TOKENS,
@@ -60,6 +61,9 @@ class Turn:
     is_cold: bool
     kept: float
     tokens: int
+    reads_all_again: bool = False
+    """Whether its first message is another one than in the turn before, so that no cache has the
+    history."""
 
 
 async def compare(
@@ -80,12 +84,17 @@ async def compare(
 
 
 async def converse(
-    function: Function, context: int, seed: int = 0, *, turns: int = TURNS
+    function: Function,
+    context: int,
+    seed: int = 0,
+    *,
+    turns: int = TURNS,
+    character: UUID = DEMO_CHARACTER,
 ) -> list[Turn]:
     """The turns of a new conversation, but for the first."""
     prepare(function.db, context)
     user = make_person(function.db, "Ada")
-    conversation = make_conversation(function.db, user, DEMO_CHARACTER)
+    conversation = make_conversation(function.db, user, character)
     talk = SmallTalk(seed)
     said: list[str] = []
     function.take_notes, function.steps = take_notes, 0
@@ -126,6 +135,7 @@ def _turn(before: Prompt, prompt: Prompt, said: Sequence[str], context: int) -> 
         is_cold=prompt[1] != before[1],
         kept=kept_share(prompt, said, context - MAX_TOKENS),
         tokens=prompt_tokens(prompt),
+        reads_all_again=prompt[0] != before[0],
     )
 
 

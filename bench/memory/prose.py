@@ -59,6 +59,7 @@ _THINGS = (
     "market melon scale coin awning spice merchant crate haggle saffron stall cloth",
     "desert dune caravan well camel mirage oasis turban salt sandstorm cistern date",
 )  # fmt: skip
+THINGS = tuple(dict.fromkeys(" ".join(_THINGS).split()))
 SCENE_TURNS = 8
 """How long a conversation stays with the same things."""
 
@@ -96,6 +97,15 @@ class SmallTalk:
     def thing(self, turn: int) -> str:
         """Something that the scene of the turn is about."""
         return self._random.choice(self._scene(turn))
+
+    def describe(self, thing: str, words: int) -> str:
+        """What a book says of a thing, in about so many words."""
+        said = [f"The {thing} belongs to Mara."]
+        while len(" ".join(said).split()) < words:
+            said.append(
+                f"It is {self._random.choice(_KINDS)}, and hard to {self._random.choice(_VERBS)}."
+            )
+        return " ".join(said)
 
     def _scene(self, turn: int) -> list[str]:
         return self._scenes[turn // SCENE_TURNS % len(self._scenes)]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from bench.memory import book
 from bench.memory.locomo import Found
 from bench.memory.prefix import Beginnings
 from bench.memory.results import Results
@@ -15,6 +16,8 @@ LAST = CHECKS[-1]
 PLAIN_TARGETS = {4_096: 0.85, 8_192: 0.90, 32_768: 0.95}
 """The least common beginning where nothing is recalled."""
 RECALLED_TARGETS = {4_096: 0.65, 8_192: 0.70, 32_768: 0.93}
+BOOK_TARGETS = {4_096: 0.58, 8_192: 0.67, 32_768: 0.90}
+"""The least common beginning with a book whose entries have no position."""
 KEPT_TARGET = 0.5
 """The least share of the history that fits which is kept, on average."""
 IMPORTANT_TARGETS = {8_192: 0.95}
@@ -28,6 +31,8 @@ def tables(results: Results, before: Results) -> dict[str, Table]:
     found: dict[str, Table] = {}
     if results.prefix:
         found["prefix"] = _prefix(results.prefix, before.prefix)
+    if results.book:
+        found["book"] = _book(results.book)
     if results.world:
         found["world"] = _world(results.world, before.world)
     if results.locomo:
@@ -83,6 +88,34 @@ def _beginnings(found: Beginnings, context: int | None = None) -> list[str]:
         f"{_share(found.kept, KEPT_TARGET if context else None)} ({_share(found.least_kept)})",
         f"{found.tokens:,.0f}",
     ]
+
+
+def _book(found: Mapping[str, Mapping[int, book.Cost]]) -> Table:
+    rows = [
+        [
+            _context(context, position),
+            _share(
+                cost.common, BOOK_TARGETS.get(context) if position == book.NO_POSITION else None
+            ),
+            f"{cost.reads_all_again} of {cost.turns}",
+            _share(cost.kept),
+            f"{cost.tokens:,.0f}",
+        ]
+        for context in next(iter(found.values()))
+        for position, cost in ((name, costs[context]) for name, costs in found.items())
+    ]
+    return Table(
+        "What a book costs",
+        "",
+        [
+            "context, entries",
+            "common beginning",
+            "turns that read the whole history again",
+            "history kept of what fits",
+            "tokens a turn",
+        ],
+        rows,
+    )
 
 
 def _world(

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from bench.memory.book import Cost
 from bench.memory.locomo import Found
 from bench.memory.prefix import Beginnings
 from bench.memory.world import Life
@@ -17,6 +18,8 @@ class Results:
 
     commit: str = ""
     prefix: dict[int, Beginnings] = field(default_factory=dict)
+    book: dict[str, dict[int, Cost]] = field(default_factory=dict)
+    """By the position of its entries, then by context."""
     world: dict[str, dict[int, Life]] = field(default_factory=dict)
     locomo: dict[int, Found] = field(default_factory=dict)
     noted: dict[int, Found] = field(default_factory=dict)

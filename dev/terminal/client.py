@@ -1,5 +1,6 @@
 """The demo user's client, over HTTP."""
 
+import re
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,15 +12,20 @@ WORKER = "chat_worker"
 READ_SECONDS = 60
 """Read timeout of a stream. Heartbeats arrive far more often."""
 FAILED = "The database could not do this. `make verify` says whether it is well."
+WRONG_VALUE = "A value has the wrong form, or is too large. Correct it and try again."
+OUTDATED = "This terminal does not fit the database. Run `make down` and `make up`."
 SENTENCES = {
-    "22P02": "This is not the form of such a value. Correct it and try again.",
+    "23502": "Something is missing. Add it and try again.",
     "23503": "It refers to something that does not exist, or is still in use.",
     "23505": "This already exists.",
     "23514": "This value is not allowed. Correct it and try again.",
     "42501": "The demo user may not do this.",
+    "PGRST116": "This is gone.",
 }
-"""What the database's errors mean, by SQLSTATE."""
-
+"""What errors of the Data API mean, by their codes."""
+_VALUE_CODE = re.compile(r"22...")
+_OUTDATED_CODE = re.compile(r"PGRST[12]..|42P01|42703|42883")
+"""Of a request that PostgREST cannot read, or for what it does not have."""
 
 NEEDED = (
     "DEMO_CHARACTER_ID",
@@ -207,7 +213,9 @@ def database_error(response: httpx.Response) -> str:
         return FAILED
     if code.startswith("PT"):  # Written for people, by our database.
         return " ".join(filter(None, (f"{message.removesuffix('.')}.", error.get("hint"))))
-    return SENTENCES.get(code, FAILED)
+    if _VALUE_CODE.fullmatch(code):
+        return WRONG_VALUE
+    return SENTENCES.get(code, OUTDATED if _OUTDATED_CODE.fullmatch(code) else FAILED)
 
 
 def _is_id(text: str) -> bool:

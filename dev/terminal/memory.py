@@ -43,15 +43,25 @@ def _change(chat: Chat, order: str, number: str, more: str) -> None:
     conversation_id, seen = chat.seen_facts
     listed = seen[int(number) - 1 :][:1] if conversation_id == chat.conversation_id else []
     if listed and listed != _versions([fact]):
-        raise CommandFailed(f"Fact {number} was changed elsewhere. /memory lists them.")
+        raise _changed_elsewhere(chat, f"Fact {number}")
     path = f"memory_facts?id=eq.{fact['id']}&digest=eq.{fact['digest']}"
     if order == "move":
         _check_tier(more)
     if order == "forget":
-        chat.data("DELETE", path)
-    elif not chat.data("PATCH", path, _changes(chat, order, fact, more)):
-        raise CommandFailed("This fact is gone or was changed. /memory lists them.")
+        written = chat.data("DELETE", path)
+    else:
+        written = chat.data("PATCH", path, _changes(chat, order, fact, more))
+    if not written:
+        raise _changed_elsewhere(chat, f"Fact {number}")
     _show(chat)
+
+
+def _changed_elsewhere(chat: Chat, what: str) -> CommandFailed:
+    """Shows the memory as it is now, and returns the error."""
+    _show(chat)
+    return CommandFailed(
+        f"{what} was changed elsewhere. The newer text is shown; repeat the command to replace it."
+    )
 
 
 def _check_tier(name: str) -> None:
@@ -143,7 +153,7 @@ def _write_summary(chat: Chat, words: str) -> None:
     written = chat.data("PATCH", path + seen, changes)
     if not written:
         if chat.data("GET", path):
-            raise CommandFailed("The summary was changed elsewhere. /memory shows it.")
+            raise _changed_elsewhere(chat, "The summary")
         new = {"conversation_id": chat.conversation_id} | changes
         written = chat.data("POST", "conversation_summaries", new)
     chat.seen_summary = (chat.conversation_id, written[0])

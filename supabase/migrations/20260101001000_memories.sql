@@ -62,7 +62,10 @@ create table public.memory_facts (
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
   constraint memory_facts_content_is_not_blank check (not private.is_blank(content)),
-  digest text not null generated always as (md5(private.plain_words(content))) stored,
+  -- By which a client changes or deletes the text that it has read, and no other.
+  digest text not null generated always as (md5(content)) stored,
+  -- By which facts with the same words are found.
+  plain_digest text not null generated always as (md5(private.plain_words(content))) stored,
   -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
   -- text private.plain_gist.
   gist text check (char_length(gist) <= 32),
@@ -110,10 +113,10 @@ create table public.memory_facts (
   created_at timestamptz not null default now()
 );
 -- Current facts are those that are shown.
-create unique index memory_facts_current on public.memory_facts (memory_id, digest)
+create unique index memory_facts_current on public.memory_facts (memory_id, plain_digest)
   where replaced_by is null and not is_withdrawal;
 create index memory_facts_by_memory on public.memory_facts (memory_id);
-create index memory_facts_shaped on public.memory_facts (digest) where is_moved or is_rated or not is_active;
+create index memory_facts_shaped on public.memory_facts (plain_digest) where is_moved or is_rated or not is_active;
 create index memory_facts_shaped_gist on public.memory_facts (gist) where is_moved or is_rated or not is_active;
 create index memory_facts_hiding on public.memory_facts (memory_id) where hides <> '{}';
 create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
@@ -133,11 +136,11 @@ create index fact_repeats_by_fact on private.fact_repeats (fact_id);
 alter table private.fact_repeats enable row level security;
 revoke all on private.fact_repeats from public, anon, authenticated;
 
--- What users chose for facts that are gone, by their digests and gists.
+-- What users chose for facts that are gone, by their plain digests and gists.
 create table private.forgotten_facts (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
-  digest text not null,
+  plain_digest text not null,
   -- The user deleted it, reworded it or turned it off: models do not store it again, unless the user says it after
   -- this time. Null: they moved or rated it.
   unwanted_until timestamptz,
@@ -149,7 +152,7 @@ create table private.forgotten_facts (
   -- The user deleted or reworded it in this conversation's own memory. Others may store it, a branch for example, but
   -- only for themselves.
   conversation_id uuid references public.conversations (id) on delete cascade,
-  unique nulls not distinct (user_id, digest, conversation_id)
+  unique nulls not distinct (user_id, plain_digest, conversation_id)
 );
 create index forgotten_facts_by_conversation on private.forgotten_facts (conversation_id)
   where conversation_id is not null;
@@ -215,29 +218,30 @@ end $$;
 create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
 language sql set search_path = '' as $$
   insert into private.forgotten_facts as g (
-    user_id, digest, unwanted_until, tier, character_id, importance, conversation_id)
-  select distinct m.user_id, d.digest,
+    user_id, plain_digest, unwanted_until, tier, character_id, importance, conversation_id)
+  select distinct m.user_id, d.plain_digest,
          -- What was off stays off.
          case when p_is_unwanted and p_fact.is_active then now() when p_is_unwanted then 'infinity' end,
          case when p_fact.is_moved and not p_is_unwanted then m.tier end, m.character_id,
          case when p_fact.is_rated and not p_is_unwanted then p_fact.importance end,
          -- What a user turned off, or moved there, they want nowhere.
          case when p_is_unwanted and p_fact.is_active and not p_fact.is_moved then m.conversation_id end
-  from public.memories m cross join unnest(array[p_fact.digest, p_fact.gist]) d (digest)
-  where m.id = p_fact.memory_id and d.digest is not null
-  on conflict (user_id, digest, conversation_id) do update
+  from public.memories m cross join unnest(array[p_fact.plain_digest, p_fact.gist]) d (plain_digest)
+  where m.id = p_fact.memory_id and d.plain_digest is not null
+  on conflict (user_id, plain_digest, conversation_id) do update
   set unwanted_until = greatest(g.unwanted_until, excluded.unwanted_until), tier = excluded.tier,
       character_id = excluded.character_id, importance = excluded.importance
 $$;
 
--- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their memory or
+-- Changes of a fact by a user (new.plain_digest is not computed yet here). Facts deleted with their memory or
 -- with their message, by another trigger, do not count as deleted by the user. However a fact goes, one
 -- that was turned off does not come back, and one that was moved or rated comes back as the user had it.
 create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
-  v_is_reworded boolean := tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.digest;
+  v_is_reworded boolean :=
+    tg_op = 'UPDATE' and v_is_users and md5(private.plain_words(new.content)) <> old.plain_digest;
 begin
   if tg_op = 'INSERT' then
     new.is_rated := new.is_rated or v_is_users and new.importance is not null;
@@ -354,7 +358,8 @@ begin
            or m.tier = v_tier and m.id <> new.memory_id)
       and not exists (
         select from public.memory_facts c
-        where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)
+        where c.memory_id = f.memory_id and c.plain_digest = f.plain_digest and c.replaced_by is null
+          and not c.is_withdrawal)
     returning f.id)
   select array_agg(w.id) into v_hidden from wider w;
   if v_hidden is not null then
@@ -375,16 +380,16 @@ create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_other public.memory_facts;
-  v_digest text;
+  v_plain_digest text;
 begin
   if pg_trigger_depth() > 1 or new.replaced_by is not null or new.is_withdrawal then
     return new;
   end if;
   -- Here, and not in the query: a plan that was made for few facts computes it again for each.
-  v_digest := md5(private.plain_words(new.content));
+  v_plain_digest := md5(private.plain_words(new.content));
   select f.* into v_other from public.memory_facts f join public.memories m on m.id = f.memory_id
   where f.memory_id = new.memory_id and m.user_id = auth.uid() and f.id <> new.id
-    and f.digest = v_digest and f.replaced_by is null and not f.is_withdrawal;
+    and f.plain_digest = v_plain_digest and f.replaced_by is null and not f.is_withdrawal;
   if not found then
     return new;
   elsif tg_op = 'INSERT' and v_other.written_by = 'person' then
@@ -404,13 +409,14 @@ declare
   v_later public.memory_facts;
 begin
   -- One that was history before with this text waits for none.
-  if pg_trigger_depth() > 1 or tg_op = 'UPDATE' and old.replaced_by is not null and old.digest = new.digest then
+  if pg_trigger_depth() > 1
+     or tg_op = 'UPDATE' and old.replaced_by is not null and old.plain_digest = new.plain_digest then
     return null;
   end if;
   -- As it is now: another one of the statement may have taken the place of the one that this one waits for.
   select * into v_new from public.memory_facts f where f.id = new.id;
   select * into v_other from public.memory_facts f
-  where f.id = v_new.replaced_by and f.memory_id = v_new.memory_id and f.digest = v_new.digest;
+  where f.id = v_new.replaced_by and f.memory_id = v_new.memory_id and f.plain_digest = v_new.plain_digest;
   if not found then
     return null;
   end if;
@@ -626,9 +632,9 @@ begin
     set replaced_by = coalesce(v_freed.target, (
       select c.id from public.memory_facts c
       where c.memory_id = f.memory_id and c.id <> f.id and c.replaced_by is null and not c.is_withdrawal
-        and (c.digest = f.digest
+        and (c.plain_digest = f.plain_digest
              or c.slot = f.slot and c.is_active and f.written_by = 'model' and not f.pinned and private.is_later(c, f))
-      order by c.digest = f.digest desc, c.id limit 1))
+      order by c.plain_digest = f.plain_digest desc, c.id limit 1))
     where f.id = v_freed.id;
     perform private.hide_too(v_freed.gone, v_freed.id, true);
   end loop;

@@ -7,7 +7,7 @@ create table public.conversation_summaries (
   -- The user's part, which replaces a model's text. No model changes it. A user changes the whole summary at once, so it
   -- has room for what they wrote before and for what a model added.
   person_content text not null default '' check (char_length(person_content) <= 8000),
-  -- By which a client changes the words that it has read, and no others.
+  -- By which a client changes or deletes the words that it has read, and no others.
   person_digest text not null generated always as (md5(person_content)) stored,
   -- The last message that these words may tell of: of the summary that they replaced.
   person_covers bigint not null default 0,
@@ -268,7 +268,8 @@ begin
     select * into v_later from public.memory_facts f
     where f.replaced_by = v_fact.id and private.is_later(f, v_fact) and not exists (
       select from public.memory_facts c
-      where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal)
+      where c.memory_id = f.memory_id and c.plain_digest = f.plain_digest and c.replaced_by is null
+        and not c.is_withdrawal)
     order by f.said_at desc, f.id limit 1;
     if found and v_later.memory_id = v_fact.memory_id then
       update public.memory_facts f set replaced_by = v_later.id where f.id = v_fact.id or f.replaced_by = v_fact.id;

@@ -33,7 +33,7 @@ create type private.fact_note as (
   tier text, content text, gist text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
   in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean, is_withdrawal boolean,
   -- As in memory_facts, and of the plain text: private.plain_gist.
-  digest text, plain_gist text,
+  plain_digest text, plain_gist text,
   -- Of the newest message that it was drawn from. A product's message may have any time, or none.
   said_at timestamptz,
   -- The only such message, and whether a user wrote it.
@@ -47,7 +47,7 @@ declare
   v_note private.fact_note := jsonb_populate_record(null::private.fact_note, p_note);
 begin
   v_note.is_withdrawal := coalesce(v_note.is_withdrawal, false);
-  v_note.digest := md5(private.plain_words(v_note.content));
+  v_note.plain_digest := md5(private.plain_words(v_note.content));
   v_note.plain_gist := private.plain_gist(v_note.content);
   select max(m.created_at) filter (where m.created_at between '1970-01-01' and '2500-01-01'),
          case when count(*) = 1 then min(m.id::text)::uuid end,
@@ -84,13 +84,13 @@ begin
     from public.memory_facts f join public.memories m on m.id = f.memory_id
     where m.user_id = p_conversation.user_id and not f.is_withdrawal
       and (f.is_moved or f.is_rated or not f.is_active)
-      and (f.digest = p_note.digest or f.gist in (p_note.gist, p_note.plain_gist) or f.id = p_note.extends)
+      and (f.plain_digest = p_note.plain_digest or f.gist in (p_note.gist, p_note.plain_gist) or f.id = p_note.extends)
     union all
     select g.unwanted_until is not null and coalesce(g.conversation_id = p_conversation.id, true),
            case when g.conversation_id is null then g.tier else 'conversation' end,
            g.importance, g.tier = 'profile' or g.character_id = p_character_id
     from private.forgotten_facts g
-    where g.user_id = p_conversation.user_id and g.digest in (p_note.digest, p_note.gist, p_note.plain_gist)
+    where g.user_id = p_conversation.user_id and g.plain_digest in (p_note.plain_digest, p_note.gist, p_note.plain_gist)
       and (g.unwanted_until is null or not p_note.is_users or (p_note.said_at > g.unwanted_until) is not true)) s;
   v_note.tier := (array['conversation', 'character', 'profile'])[
     least(greatest(private.reach(p_note.tier), v_least), v_widest)];
@@ -114,8 +114,9 @@ declare
 begin
   select f.* into v_known from public.memory_facts f join public.memories m on m.id = f.memory_id
   where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
-    and (f.id = p_note.same_as or f.memory_id = p_memory_id and (f.digest = p_note.digest or f.gist = p_note.gist))
-  order by f.id = p_note.same_as desc nulls last, f.digest = p_note.digest desc, f.id limit 1;
+    and (f.id = p_note.same_as
+         or f.memory_id = p_memory_id and (f.plain_digest = p_note.plain_digest or f.gist = p_note.gist))
+  order by f.id = p_note.same_as desc nulls last, f.plain_digest = p_note.plain_digest desc, f.id limit 1;
   if not found then
     return null;
   end if;
@@ -140,7 +141,7 @@ begin
       content = case when f.written_by = 'person' or f.pinned or f.content_tier = 'sfw' and p_tier = 'nsfw' or exists (
           select from public.memory_facts o
           where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
-            and o.digest = p_note.digest)
+            and o.plain_digest = p_note.plain_digest)
         then f.content else p_note.content end
   where f.id = v_known.id
   returning f.* into v_fact;
@@ -166,7 +167,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return exists (
     select from public.memory_facts f join public.memories m on m.id = f.memory_id
-    where m.user_id = p_user_id and (f.digest = p_note.digest or f.gist = p_note.gist)
+    where m.user_id = p_user_id and (f.plain_digest = p_note.plain_digest or f.gist = p_note.gist)
       and f.replaced_by is not null and f.is_withdrawal = p_note.is_withdrawal
       and (f.source_conversation_id = p_conversation_id
            and f.source_from <= p_note."to" and f.source_to >= p_note."from"
@@ -200,7 +201,8 @@ begin
     and f.id <> p_fact.id and f.replaced_by is null and f.is_active and f.written_by = 'model' and not f.pinned
     and case
       -- It was withdrawn later. An older withdrawal says nothing of what is said now.
-      when f.is_withdrawal then not p_is_same and o.is_later and (f.digest = p_note.digest or f.gist = p_note.gist)
+      when f.is_withdrawal then
+        not p_is_same and o.is_later and (f.plain_digest = p_note.plain_digest or f.gist = p_note.gist)
       else f.id = any (p_note.replaces) or not p_is_same and (f.id = p_note.extends or f.slot = p_fact.slot) end;
   if newer is null or p_is_same or p_note.is_withdrawal then
     return;
@@ -243,7 +245,7 @@ begin
   from private.place_among(p_conversation_id, p_user_id, p_character_id, p_note, p_fact, p_is_same);
   -- A wider one may have the same words, if it was not among those that the model knew.
   select array_agg(f.id) into v_changed from public.memory_facts f
-  where f.id = any (v_place.replaced || v_place.hidden) and f.digest <> p_note.digest
+  where f.id = any (v_place.replaced || v_place.hidden) and f.plain_digest <> p_note.plain_digest
     and (f.gist = p_note.gist) is not true;
   -- What a replaced fact hid stays hidden.
   select v_place.hidden || coalesce(array_agg(h.id), '{}') into v_hidden
@@ -371,10 +373,11 @@ begin
       from public.memories m
       join public.memory_facts f on f.memory_id = m.id
       cross join lateral (
-        select f.digest = md5(v_plain) or coalesce(f.gist = v_note.gist, false) as is_same,
+        select f.plain_digest = md5(v_plain) or coalesce(f.gist = v_note.gist, false) as is_same,
                exists (
                  select from public.memory_facts o
-                 where o.id = any (v_note.replaces) and (o.digest = f.digest or o.gist = f.gist)) as is_replaced) o
+                 where o.id = any (v_note.replaces)
+                   and (o.plain_digest = f.plain_digest or o.gist = f.gist)) as is_replaced) o
       where m.character_id = c.character_id and m.user_id = p_conversation.user_id and m.tier = 'character'
         and f.replaced_by is null and not f.is_withdrawal and f.is_active and f.written_by = 'model' and not f.pinned
         and case
@@ -493,17 +496,17 @@ create function private.without_replaced(p_conversation shared.conversations, p_
 returns text
 language sql stable set search_path = '' as $$
   with sentences as materialized (
-    select s.sentence, s.place, md5(private.plain_words(s.sentence)) as digest
+    select s.sentence, s.place, md5(private.plain_words(s.sentence)) as plain_digest
     from regexp_split_to_table(p_summary, '(?<=[.!?])\s+') with ordinality s (sentence, place)),
   replaced as materialized (
-    select f.digest
+    select f.plain_digest
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.user_id = p_conversation.user_id and not f.is_withdrawal
       and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
-      and f.digest in (select s.digest from sentences s)
-    group by f.digest having bool_and(f.replaced_by is not null))
+      and f.plain_digest in (select s.plain_digest from sentences s)
+    group by f.plain_digest having bool_and(f.replaced_by is not null))
   select string_agg(s.sentence, ' ' order by s.place)
-  from sentences s where s.digest not in (select r.digest from replaced r)
+  from sentences s where s.plain_digest not in (select r.plain_digest from replaced r)
 $$;
 
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null

@@ -59,7 +59,8 @@ begin
   -- Two of one text may both be current there. The user's own is kept.
   chosen as materialized (
     select p.*, case when p.is_current then first_value(p.copy_id) over (
-                  partition by p.is_current, p.digest order by p.written_by = 'person' desc, p.pinned desc, p.created_at, p.id)
+                  partition by p.is_current, p.plain_digest
+                  order by p.written_by = 'person' desc, p.pinned desc, p.created_at, p.id)
                 else p.copy_id end as chosen_id
     from placed p),
   repeats as (
@@ -100,8 +101,8 @@ begin
     -- More of them make no difference.
     and (select count(*) from private.fact_repeats o where o.fact_id = f.id) < 20;
   -- What the user did not want there they do not want in the branch, either.
-  insert into private.forgotten_facts (user_id, digest, unwanted_until, conversation_id)
-  select g.user_id, g.digest, g.unwanted_until, p_branch_id from private.forgotten_facts g
+  insert into private.forgotten_facts (user_id, plain_digest, unwanted_until, conversation_id)
+  select g.user_id, g.plain_digest, g.unwanted_until, p_branch_id from private.forgotten_facts g
   where g.conversation_id = p_parent_id;
   perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;

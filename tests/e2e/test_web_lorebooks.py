@@ -177,11 +177,10 @@ def test_further_keys_and_looking_back_decide_what_models_read(
     dialog.get_by_label("of the secondary keys").select_option("none is found")
     reader.press("Save")
     reader.hears("Saved.")
-    dialog.get_by_label("Search older messages").fill("1")
-    dialog.get_by_label("Search older messages").press("Tab")
-    dialog.get_by_label("How many messages are searched").fill("40")
-    with reader.page.expect_response(lambda answer: "/lorebooks" in answer.url):
-        dialog.get_by_label("How many messages are searched").press("Tab")
+    for label, value in (("Search older messages", "1"), ("How many messages are searched", "40")):
+        dialog.get_by_label(label).fill(value)
+        with reader.page.expect_response(lambda answer: "/lorebooks" in answer.url):
+            dialog.get_by_label(label).press("Tab")
     (book,) = books(reader)
     (entry,) = book["content"]["entries"]
     assert (entry["secondary_keys"], entry["selective"]) == (["night", "dawn"], True)

@@ -384,6 +384,37 @@ class TestDraft:
             expect(dialog.locator("#changing")).to_have_count(0)
             expect(dialog.get_by_text(here)).to_be_visible()
 
+    def test_what_another_tab_saved_is_not_deleted_unseen(self, person: Person) -> None:
+        person.begin()
+        dialog = person.page.get_by_role("dialog")
+        row = {"conversation_id": person.conversation_id, "person_content": "It rained."}
+        operator(person.copy, "POST", "/rest/v1/conversation_summaries", row)
+        person.press("Memory")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        delete = dialog.get_by_role("button", name="Forget: Likes tea")
+        expect(delete).to_be_visible()
+        mine = f"conversation_id=eq.{person.conversation_id}"
+        its = f"memory_facts?select=id,memories!inner()&memories.{mine}"
+        [fact] = person.copy.rows(its)
+        texts = (
+            (f"memory_facts?id=eq.{fact['id']}", "Forget: Likes tea", "content", "Likes TEA"),
+            (
+                f"conversation_summaries?{mine}",
+                *("Delete this summary", "person_content", "It RAINED."),
+            ),
+        )
+        for path, button, column, newer in texts:
+            delete = dialog.get_by_role("button", name=button)
+            operator(person.copy, "PATCH", f"/rest/v1/{path}", {column: newer})
+            delete.click()
+            expect(dialog.get_by_text("so it was not deleted.")).to_be_visible()
+            shown = dialog.get_by_text(re.compile(newer))  # A string would match in any case.
+            expect(shown).to_be_visible()
+            delete.click()
+            expect(shown).to_have_count(0)
+        assert not person.copy.rows(its)
+
     def test_summary_is_saved_as_it_is_shown(self, person: Person) -> None:
         person.begin()
         dialog = person.page.get_by_role("dialog")

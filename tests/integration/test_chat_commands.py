@@ -11,7 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from dev.terminal.chat import COMMANDS
-from dev.terminal.client import CommandFailed
+from dev.terminal.client import OUTDATED, WRONG_VALUE, CommandFailed
 from tests.support.answers import text
 from tests.support.notes import prompts
 from tests.support.signed_in_chat import SignedIn, addresses
@@ -166,17 +166,20 @@ def test_summary_that_is_written_leaves_what_a_model_wrote_since(terminal: Termi
     assert row == {"covers_position": 2}
 
 
-def test_summary_that_was_changed_elsewhere_is_not_replaced(terminal: Terminal) -> None:
+@pytest.mark.parametrize("command", ["/memory summary Nothing happened.", "/memory summary"])
+def test_summary_that_was_changed_elsewhere_is_not_replaced(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     terminal.type("/memory summary Much happened.")
     terminal.type("/memory summary Very much happened.")
     written = "update conversation_summaries set person_content = 'Written elsewhere.'"
     terminal.stack.db.execute(written)
     with pytest.raises(CommandFailed, match="changed elsewhere"):
-        terminal.type("/memory summary Nothing happened.")
-    assert "Written elsewhere." in terminal.type("/memory")[1]
-    terminal.type("/memory summary Nothing happened.")
+        terminal.type(command)
+    assert "Written elsewhere." in capsys.readouterr().err
+    terminal.type(command)
     kept = terminal.stack.one("select person_content from conversation_summaries")
-    assert kept == {"person_content": "Nothing happened."}
+    assert kept == {"person_content": command.removeprefix("/memory summary").strip()}
 
 
 def test_first_summary_does_not_replace_one_that_was_written_elsewhere(terminal: Terminal) -> None:
@@ -189,16 +192,38 @@ def test_first_summary_does_not_replace_one_that_was_written_elsewhere(terminal:
         terminal.type("/memory summary Nothing happened.")
 
 
+@pytest.mark.parametrize("newer", ["Ada likes coffee.", "Ada likes TEA!"])
 @pytest.mark.parametrize("command", ["change 1 Ada likes milk.", "forget 1"])
-def test_fact_that_was_changed_elsewhere_stays_as_it_is(terminal: Terminal, command: str) -> None:
+def test_fact_that_was_changed_elsewhere_stays_as_it_is(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], command: str, newer: str
+) -> None:
     terminal.type("/memory add Ada likes tea.")
     terminal.type("/memory")
-    terminal.stack.db.execute("update memory_facts set content = 'Ada likes coffee.'")
+    terminal.stack.db.execute("update memory_facts set content = %s", (newer,))
     with pytest.raises(CommandFailed, match="Fact 1 was changed elsewhere"):
         terminal.type(f"/memory {command}")
-    assert "Ada likes coffee." in terminal.type("/memory")[1]
+    assert f"  1 {newer}" in capsys.readouterr().err
     terminal.type(f"/memory {command}")
-    assert not terminal.stack.all("select from memory_facts where content like '%%coffee.'")
+    assert not terminal.stack.all("select from memory_facts where content = %s", newer)
+
+
+@pytest.mark.parametrize("command", ["change 1 Ada likes milk.", "forget 1"])
+def test_fact_that_changes_while_a_command_runs_stays_as_it_is(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    terminal.type("/memory add Ada likes tea.")
+    terminal.type("/memory")
+    send = terminal.chat.data
+
+    def change_first(method: str, path: str, body: Any = None) -> Any:
+        if method != "GET":
+            terminal.stack.db.execute("update memory_facts set content = 'Ada likes TEA!'")
+        return send(method, path, body)
+
+    monkeypatch.setattr(terminal.chat, "data", change_first)
+    with pytest.raises(CommandFailed, match="Fact 1 was changed elsewhere"):
+        terminal.type(f"/memory {command}")
+    assert terminal.stack.one("select content from memory_facts")["content"] == "Ada likes TEA!"
 
 
 def test_number_of_a_fact_that_is_gone_stands_for_no_other(terminal: Terminal) -> None:
@@ -209,6 +234,27 @@ def test_number_of_a_fact_that_is_gone_stands_for_no_other(terminal: Terminal) -
     with pytest.raises(CommandFailed, match="changed elsewhere"):
         terminal.type("/memory forget 1")
     assert terminal.stack.one("select content from memory_facts")["content"] == "Ada has a boat."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "sentence"),
+    [
+        pytest.param("GET", "memory_facts?id=eq.canary", None, WRONG_VALUE, id="uuid"),
+        pytest.param("GET", "memory_facts?said_at=gt.canary", None, WRONG_VALUE, id="time"),
+        pytest.param("POST", "memory_facts", {"importance": "canary"}, WRONG_VALUE, id="text"),
+        pytest.param("POST", "memory_facts", {"importance": 10**12}, WRONG_VALUE, id="large"),
+        pytest.param("POST", "rpc/revoke_api_key", {"p_id": "canary"}, WRONG_VALUE, id="rpc"),
+        pytest.param("GET", "memory_facts?id=canary", None, OUTDATED, id="filter"),
+        pytest.param("POST", "memory_facts", {"canary": 1}, OUTDATED, id="column"),
+        pytest.param("POST", "rpc/canary", {}, OUTDATED, id="function"),
+    ],
+)
+def test_value_that_is_refused_before_our_code_runs_is_a_sentence(
+    terminal: Terminal, method: str, path: str, body: Any, sentence: str
+) -> None:
+    with pytest.raises(CommandFailed) as failed:
+        terminal.chat.data(method, path, body)
+    assert str(failed.value) == sentence
 
 
 def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:

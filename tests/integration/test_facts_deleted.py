@@ -102,7 +102,7 @@ class TestPutAway:
     def test_fact_of_a_character_does_not_come_back_with_another(self, told: Talk) -> None:
         tomas = told.stack.insert("characters", user_id=told.user.id, name="Tomas")
         told.stack.db.execute(
-            "insert into private.forgotten_facts (user_id, digest, tier, character_id)"
+            "insert into private.forgotten_facts (user_id, plain_digest, tier, character_id)"
             " values (%s, md5(private.plain_words(%s)), %s, %s)",
             (told.user.id, PARIS, "character", tomas),
         )

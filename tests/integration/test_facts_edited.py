@@ -52,16 +52,30 @@ pytestmark = pytest.mark.installations
 class TestPerson:
     """A memory that a person shapes, over the Data API."""
 
-    def test_fact_is_changed_only_as_it_was_read(self, told: Talk) -> None:
+    @pytest.mark.parametrize("newer", [OSLO, PARIS.upper(), PARIS.replace(".", "?"), f"{PARIS} "])
+    @pytest.mark.parametrize("how", ["changed", "deleted"])
+    def test_fact_is_changed_or_deleted_only_as_it_was_read(
+        self, told: Talk, newer: str, how: str
+    ) -> None:
         add(told, PARIS)
         with told.stack.data_api(told.user) as api:
             api.headers["Prefer"] = "return=representation"
-            [read] = api.get("/memory_facts", params={"select": "id,digest"}).json()
-            seen = {name: f"eq.{value}" for name, value in read.items()}
-            first = api.patch("/memory_facts", params=seen, json={"content": OSLO})
-            second = api.patch("/memory_facts", params=seen, json={"content": LONDON})
-        assert (len(first.json()), second.json()) == (1, [])
-        assert texts(told) == {OSLO}
+
+            def read() -> dict[str, str]:
+                [fact] = api.get("/memory_facts", params={"select": "id,digest"}).json()
+                return {name: f"eq.{value}" for name, value in fact.items()}
+
+            def write(seen: dict[str, str]) -> int:
+                if how == "deleted":
+                    return len(api.delete("/memory_facts", params=seen).json())
+                return len(api.patch("/memory_facts", params=seen, json={"content": LONDON}).json())
+
+            seen = read()
+            patch(told, content=newer)
+            assert write(seen) == 0
+            assert texts(told) == {newer}
+            assert write(read()) == 1
+        assert texts(told) == ({LONDON} if how == "changed" else set())
 
     @pytest.mark.parametrize("has_summary", [False, True])
     def test_fact_stays_new_when_no_model_can_take_notes(

@@ -842,7 +842,7 @@ class TestRows:
                 "/memory_facts", params={"id": f"eq.{fact}"}, json={"pinned": True}
             ).is_success
         assert statuses == [204] * 60 + [429] * 2
-        # The digest of each text, and that of its words.
+        # The plain digest of each text, and its gist.
         assert stack.one("select count(*) as n from private.forgotten_facts")["n"] <= 2 * 60
 
     @QUOTA

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from click.testing import CliRunner
 
-from bench.memory import locomo, prefix, world
+from bench.memory import book, locomo, prefix, world
 from bench.memory.__main__ import main
 from bench.memory.function import Function, make_conversation, make_person, prepare, undone
 from bench.memory.world import Fact, Script
@@ -202,6 +202,21 @@ def test_prompts_that_only_grow_are_as_before_but_for_the_last_turn(db: Connecti
     assert len(turns) == 5
     assert all(turn.kept == 1 and not turn.is_cold and not turn.recalls for turn in turns)
     assert all(0.5 < turn.common < 1 for turn in turns)
+
+
+def test_book_whose_entries_come_and_go_costs_the_history_where_they_stand_before_it(
+    db: Connection,
+) -> None:
+    found = run(
+        db,
+        lambda function: book.compare(function, lambda _: None, contexts=[LARGE], turns=12),
+    )
+    costs = {position: cost[LARGE] for position, cost in found.items()}
+    assert costs["no book"].reads_all_again == costs["no position"].reads_all_again == 0
+    assert costs["depth 4"].reads_all_again == 0
+    assert costs["after the character"].reads_all_again > costs["after the character"].turns / 3
+    by_cost = sorted(costs, key=lambda position: costs[position].common)
+    assert by_cost == ["after the character", "depth 4", "no position", "no book"]
 
 
 def test_command_says_what_it_can_do() -> None:

@@ -118,6 +118,24 @@ class TestSummary:
         assert (len(first.json()), second.json()) == (1, [])
         assert shown(told) == ("Ada came on foot.", "")
 
+    @pytest.mark.parametrize("newer", ["Ada came on foot.", "ADA CAME BY BOAT!"])
+    def test_words_are_deleted_only_as_they_were_read(self, told: Talk, newer: str) -> None:
+        write_summary(told, "Ada came by boat.")
+        path, columns = "/conversation_summaries", {"select": "conversation_id,person_digest"}
+        with told.stack.data_api(told.user) as api:
+            api.headers["Prefer"] = "return=representation"
+
+            def read() -> dict[str, str]:
+                [row] = api.get(path, params=columns).json()
+                return {name: f"eq.{value}" for name, value in row.items()}
+
+            seen = read()
+            write_summary(told, newer)
+            assert api.delete(path, params=seen).json() == []
+            assert shown(told) == (newer, "")
+            assert len(api.delete(path, params=read()).json()) == 1
+        assert not told.stack.all("select from conversation_summaries")
+
     def test_words_have_room_for_those_before_and_what_a_model_added(self, told: Talk) -> None:
         write_summary(told, "x" * 4000)
         assert step(told, memory={"person_summary": "x" * 4000}, retold="y" * MAX_SUMMARY_CHARS)

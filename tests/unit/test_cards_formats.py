@@ -461,6 +461,25 @@ class TestLorebooks:
         assert (parsed.position, parsed.depth, parsed.role) == ("in_chat", 2, "user")
         assert (parsed.logic, parsed.secondary, parsed.order) == ("and_all", ("ebb",), 90)
 
+    @pytest.mark.parametrize(
+        ("fields", "position"),
+        [
+            ({}, "after_history"),
+            ({"position": None}, "after_history"),
+            ({"position": 0}, "before_char"),
+            ({"position": 1}, "after_char"),
+            ({"constant": True}, "after_char"),
+        ],
+    )
+    def test_entry_of_sillytavern_without_a_position_has_no_chosen_one(
+        self, fields: dict[str, Any], position: str
+    ) -> None:
+        row = {"key": ["fog"], "content": "Thick.", "disable": False}
+        found = read_lorebook({"entries": {"0": row | fields}})
+        assert found is not None
+        (parsed,) = parse_entries(found.book)
+        assert parsed.position == position
+
     @pytest.mark.parametrize("entries", [[CHUB_ENTRY], {"1": CHUB_ENTRY}])
     def test_entry_with_the_names_of_both_is_sillytaverns(self, entries: Any) -> None:
         in_cards = ("keys", "secondary_keys", "insertion_order", "enabled", "extensions")

@@ -886,6 +886,17 @@ class TestLasting:
             ("Ada does not want to be kissed.", "", "You can kiss me now, I no longer mind."),
             ("Ada hates being tickled.", "", "You may tickle me again."),
             ("Ada must not be touched.", "", "Touch me. That rule is gone."),
+            ("Ada will nicht geküsst werden.", "", "Du darfst mich wieder küssen."),
+            (
+                "Ada will nicht geküsst werden.",
+                "Ada darf geküsst werden.",
+                "Ja, du darfst mich küssen.",
+            ),
+            (
+                "Ada no quiere arañas.",
+                "Ya no tiene nada contra ellas.",
+                "Ya no me molestan las arañas.",
+            ),
             ("Ada hat einen Hund.", "", "Mein Hund ist letzte Woche gestorben."),
             ("У Ады есть собака.", "", "Моя собака умерла."),
             ("アダは犬を飼っている。", "", "犬が死んでしまった。"),

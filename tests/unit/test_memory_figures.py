@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from bench.memory import locomo, report, world
+from bench.memory import book, locomo, report, world
 from bench.memory.__main__ import BEFORE, DOCUMENT
 from bench.memory.locomo import Asked, Found
 from bench.memory.note_taker import Mistakes, NoteTaker, Statement
@@ -96,6 +97,24 @@ def test_small_talk_has_the_lengths_of_the_measurement() -> None:
     assert min(character) >= 20
     assert max(character) <= 160
     assert turns[0] == (same.person(0), same.character(0))
+
+
+class TestBook:
+    def test_has_the_same_entries_at_every_position(self) -> None:
+        books = [book.make_book(columns, 1) for columns in book.POSITIONS.values()]
+        assert books[0] is None
+        texts = [
+            [(entry["keys"], entry["content"]) for entry in made["entries"]]
+            for made in books
+            if made
+        ]
+        assert len(texts) == 3
+        assert texts[0] == texts[1] == texts[2] != []
+        assert all(book.WORDS <= len(content.split()) <= 60 for _, content in texts[0])
+
+    def test_costs_are_averages_over_turns(self) -> None:
+        turns = [Turn(0.9, False, False, 1.0, 100), Turn(0.5, True, False, 0.5, 300, True)]
+        assert book.sum_up(turns) == book.Cost(2, 0.7, 1, 0.75, 200)
 
 
 class TestLoCoMo:
@@ -345,9 +364,10 @@ class TestNoteTaker:
 class TestDocument:
     def test_has_a_place_for_every_table(self) -> None:
         before = read(BEFORE)
-        tables = report.tables(before, before)
+        costs = {8_192: book.Cost(turns=2, common=0.7, reads_all_again=1, kept=1, tokens=9)}
+        tables = report.tables(replace(before, book={book.NO_POSITION: costs}), before)
         document = DOCUMENT.read_text()
-        assert set(tables) == {"prefix", "world", "locomo"}
+        assert set(tables) == {"prefix", "book", "world", "locomo"}
         written = report.with_tables(document, tables)
         assert all(table.markdown().splitlines()[-1] in written for table in tables.values())
         assert report.with_tables(written, tables) == written

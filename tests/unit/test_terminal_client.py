@@ -8,7 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from dev.terminal.client import FAILED, SENTENCES, Chat, CommandFailed, database_error
+from dev.terminal.client import (
+    FAILED,
+    OUTDATED,
+    SENTENCES,
+    WRONG_VALUE,
+    Chat,
+    CommandFailed,
+    database_error,
+)
 
 ENV = {
     "SUPABASE_URL": "http://database",
@@ -40,6 +48,15 @@ def chat(answer: httpx.Response) -> Chat:
             pytest.param({"code": code, "message": RAW, "details": RAW}, told, id=code)
             for code, told in SENTENCES.items()
         ),
+        *(
+            pytest.param({"code": code, "message": RAW}, WRONG_VALUE, id=code)
+            for code in ("22P02", "22003", "22007", "22021")
+        ),
+        *(
+            pytest.param({"code": code, "message": RAW}, OUTDATED, id=code)
+            for code in ("PGRST100", "PGRST202", "PGRST204", "42883")
+        ),
+        pytest.param({"code": "PGRST002", "message": RAW}, FAILED, id="no-connection"),
         pytest.param({"code": "XX000", "message": RAW}, FAILED, id="unknown-code"),
         pytest.param({"code": None, "message": RAW}, FAILED, id="no-code"),
         pytest.param([RAW], FAILED, id="list"),

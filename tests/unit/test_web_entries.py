@@ -169,7 +169,12 @@ def position(entry: dict[str, Any]) -> tuple[str, int]:
 @pytest.mark.parametrize("extensions", [None, {}, {"position": 0}, {"position": 4, "depth": 9}])
 @pytest.mark.parametrize(
     ("where", "place"),
-    [("before", ("before_char", 0)), ("after", ("after_char", 0)), ("depth", ("in_chat", 3))],
+    [
+        ("auto", ("after_history", 0)),
+        ("before", ("before_char", 0)),
+        ("after", ("after_char", 0)),
+        ("depth", ("in_chat", 3)),
+    ],
 )
 def test_chosen_position_is_where_a_turn_puts_it(
     extensions: Any, where: str, place: tuple[str, int]
@@ -184,16 +189,16 @@ def test_chosen_position_is_where_a_turn_puts_it(
     ("entry", "where"),
     [
         pytest.param({"position": "after_char"}, "after", id="after"),
-        pytest.param({}, "kept", id="none"),
-        pytest.param({"constant": True}, "after", id="none-of-a-constant-entry"),
+        pytest.param({}, "auto", id="none"),
+        pytest.param({"constant": True}, "auto", id="none-of-a-constant-entry"),
         pytest.param({"position": "before_char"}, "before", id="of-a-card"),
         pytest.param({"extensions": {"position": 4}}, "depth", id="depth"),
         pytest.param({"extensions": {"position": 5}}, "kept", id="examples"),
         pytest.param({"extensions": {"position": 7, "outlet_name": "o"}}, "kept", id="outlet"),
         pytest.param({"content": "@@depth 3\nFog."}, "text", id="decorator"),
         pytest.param({"content": "@@role user\n\n@@@position scenario\nFog."}, "text", id="later"),
-        pytest.param({"content": "Fog.\n@@depth 3"}, "kept", id="in-the-text"),
-        pytest.param({"extensions": [], "position": 4}, "kept", id="wrong-types"),
+        pytest.param({"content": "Fog.\n@@depth 3"}, "auto", id="in-the-text"),
+        pytest.param({"extensions": [], "position": 4}, "auto", id="wrong-types"),
     ],
 )
 def test_position_is_shown_as_it_came_and_kept(entry: dict[str, Any], where: str) -> None:
@@ -216,9 +221,17 @@ def test_new_entry_has_an_id_of_its_own_and_what_cards_need() -> None:
         "enabled": True,
         "insertion_order": 100,
         "constant": False,
-        "position": "after_char",
     }
     assert position(added) == ("in_chat", 0)
+
+
+@pytest.mark.parametrize("is_constant", [False, True])
+def test_new_entry_for_which_nobody_chose_a_position_has_none(is_constant: bool) -> None:
+    """One that comes and goes would change the prompt from its beginning."""
+    filled = form() | {"keys": "gull", "content": "Gulls steal.", "isConstant": is_constant}
+    (added,) = saved({"entries": []}, None, filled)["entries"]
+    assert "position" not in added | added["extensions"]
+    assert position(added)[0] == ("after_char" if is_constant else "after_history")
 
 
 HOSTILE: list[Any] = [

@@ -3,9 +3,9 @@
 import { createClient, isAuthError } from "@supabase/supabase-js";
 import { ChatClient, ChatError, ConnectionLost } from "../../clients/typescript/index.js";
 import { config } from "../config.js";
+import { sentenceOf } from "./data-errors.js";
 import { t } from "./language.js";
 
-const FAILED = t("That did not work. Try again in a moment, or reload the page.");
 const SIGNED_OUT = t("You are signed out. Sign in again to continue.");
 const UNREACHABLE = t("The service cannot be reached. Check your connection, then try again.");
 
@@ -42,18 +42,6 @@ class SignedOut extends UserError {
   }
 }
 
-const SENTENCES = {
-  23503: t("It is still in use. Remove what uses it first."),
-  23505: t("This name already exists. Choose another one."),
-  23514: t("This value is not allowed. Correct it and try again."),
-  413: t("This is too large to be saved. Shorten it and try again."),
-  42501: t("You do not have permission to do this. Ask an admin."),
-  invalid_credentials: t("Email or password is wrong. Try again, or create an account."),
-  user_already_exists: t("An account with this email already exists. Sign in instead."),
-  email_not_confirmed: t("Open the link in the email we sent, then sign in."),
-  over_request_rate_limit: t("Too many attempts. Wait a minute, then try again."),
-};
-
 /** The data of a Data API query or an Auth call. Throws `UserError` if it fails. */
 export async function data(query) {
   const { data, error, status } = await query;
@@ -61,9 +49,8 @@ export async function data(query) {
   if (/fetch|network/i.test(error.message)) throw new Dropped();
   if (status === 401) throw new SignedOut();
   const code = status === 413 ? "413" : error.code; // servers before the database refuse a large body
-  const worded = isAuthError(error) || /^PT\d/.test(code); // PT...: written by our database for people
-  const sentence = SENTENCES[code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
-  throw new UserError(sentence, code, 0, fieldOf(error));
+  console.info(error); // in its own words, which are not shown
+  throw new UserError(sentenceOf(code, error.message, isAuthError(error)), code, 0, fieldOf(error));
 }
 
 const PAGE = 1000; // the most rows that the Data API returns at once

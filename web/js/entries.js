@@ -7,14 +7,17 @@ import { line } from "./legible.js";
 const DEPTH = 4; // of an entry that does not say
 
 const AMONG_MESSAGES = 4;
-/** Places that a person can choose. `extension` is what SillyTavern calls it. */
+/**
+ * Places that a person can choose. `extension` is what SillyTavern calls it. An entry that says nothing stands after the
+ * messages if it comes and goes, so that the prompt before it stays in caches.
+ */
 const PLACES = {
+  auto: { position: undefined, extension: undefined },
   before: { position: "before_char", extension: 0 },
   after: { position: "after_char", extension: 1 },
   depth: { extension: AMONG_MESSAGES },
 };
 const FURTHER = [2, 3, 5, 6, 7]; // SillyTavern's other positions
-const NEW = { position: "after_char" };
 /** When further keys let an entry be used, in SillyTavern's order. "off": they are not looked for. */
 const LOGIC = ["any", "not-all", "none", "all"];
 
@@ -27,7 +30,7 @@ export function shownEntries({ entries }) {
  * An entry as its form has it: {keys, further, logic, content, isOn, isConstant, where, depth}; without one, of a
  * new entry.
  */
-export function read(entry = NEW) {
+export function read(entry = {}) {
   const further = textsOf(entry.secondary_keys);
   const depth = Math.trunc(Number(entry.extensions?.depth ?? DEPTH));
   return {
@@ -66,18 +69,15 @@ function textsOf(keys) {
   return texts.filter((key) => typeof key === "string").map((key) => key.trim()).filter(Boolean);
 }
 
-/**
- * Where an entry stands: one of PLACES, "text" if its first lines say so, or "kept" for any other place, such as that
- * after the messages, which entries with keys have that name none.
- */
-function where({ content, position, extensions, constant }) {
+/** Where an entry stands: one of PLACES, "text" if its first lines say so, or "kept" for any other place. */
+function where({ content, position, extensions }) {
   if (isPlacedByText(content)) return "text";
   const extension = Number.isInteger(extensions?.position) ? extensions.position : null;
   if (FURTHER.includes(extension)) return "kept";
   const chosen = Object.keys(PLACES).find((name) => PLACES[name].extension === extension);
   if (chosen) return chosen;
   if (position === "before_char") return "before";
-  return position === "after_char" || constant === true ? "after" : "kept";
+  return position === "after_char" ? "after" : "auto";
 }
 
 function isPlacedByText(content) {
@@ -104,10 +104,13 @@ function changed(entry, form) {
     ...(isNew("isOn") ? { enabled: form.isOn } : {}),
     ...(isNew("isConstant") ? { constant: form.isConstant } : {}),
     ...fields,
-    ...(Object.keys(more).length ? { extensions: { ...extensionsOf(entry), ...more } } : {}),
+    ...(Object.keys(more).length ? { extensions: defined({ ...extensionsOf(entry), ...more }) } : {}),
   };
-  return Object.keys(changes).length ? { ...entry, ...changes } : entry;
+  return Object.keys(changes).length ? defined({ ...entry, ...changes }) : entry;
 }
+
+/** An object without what is undefined. */
+const defined = (given) => Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 
 const extensionsOf = ({ extensions }) => (isEntry(extensions) ? extensions : {});
 
@@ -125,7 +128,7 @@ function made({ entries }, form) {
   const ids = entries.map((entry) => entry?.id).filter(Number.isSafeInteger);
   const id = ids.reduce((most, each) => Math.max(most, each), -1) + 1;
   const entry = { id, keys: [], content: "", extensions: {}, enabled: true, insertion_order: 100, constant: false };
-  return changed({ ...entry, ...NEW }, form);
+  return changed(entry, form);
 }
 
 /** How far a book looks back for entries, as its form has it: {least, most}; 0 each if it does not say. */

@@ -9,6 +9,7 @@ import { doing, redraw, submitting } from "./page.js";
 import { anew, keptNotice, noting } from "./unsaved.js";
 
 const WHERE = {
+  auto: t("Automatic: near the end"),
   before: t("Before the character"),
   after: t("After the character"),
   depth: t("Among the messages"),
@@ -50,6 +51,9 @@ export function entryForm({ dialog }, place) {
           ${offered.map(([value, text]) => html`<option value=${value} ?selected=${value === values.where}>${text}</option>`)}
         </select>
       </label>
+      ${["before", "after"].includes(values.where) && !values.isConstant
+        ? html`<p class="quiet">${t("When this entry comes or goes, the whole conversation is read again, which takes longer and costs more.")}</p>`
+        : nothing}
       ${values.where === "depth"
         ? html`<label>${t("How many messages follow it")}
             <input name="depth" type="number" min="0" max="1000" required .value=${live(values.depth)} /></label>`

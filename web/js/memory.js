@@ -144,6 +144,7 @@ export async function changeFact(fact, content, tier, character_id) {
 }
 
 const CHANGED = t("This was changed elsewhere. The newer text is shown; save again to replace it.");
+const NOT_DELETED = t("This was changed elsewhere, so it was not deleted. The newer text is shown; delete it again if it should go.");
 
 /** Whether the fact is still there, and is not replaced. */
 async function holds({ id }) {
@@ -181,9 +182,18 @@ export const switchFact = (fact) => markFact(fact, { is_active: !fact.is_active 
 /** How important a fact is, from 1 to 5. */
 export const rateFact = (fact, importance) => markFact(fact, { importance });
 
-export async function forgetFact(fact) {
-  await data(supabase.from("memory_facts").delete().eq("id", fact.id));
-  forget({ subject: subject(fact.id) });
+/** Deletes a row whose text is still as it was `seen`, or that is gone already; otherwise shows the newer text. */
+async function remove(table, its, seen) {
+  const [column] = Object.keys(its);
+  const removed = await data(supabase.from(table).delete().match({ ...its, ...seen }).select(column));
+  if (removed.length || !(await data(supabase.from(table).select(column).match(its))).length) return;
+  await loadMemory();
+  throw new UserError(NOT_DELETED);
+}
+
+export async function forgetFact({ id, digest }) {
+  await remove("memory_facts", { id }, { digest });
+  forget({ subject: subject(id) });
   set({ said: t("The fact was deleted.") });
   await loadMemory();
 }
@@ -201,20 +211,24 @@ export async function writeSummary(person_content) {
   await loadMemory("summary");
 }
 
+/** The filter of a summary with the person's words that have this digest; null: with none. */
+const seenWords = (digest) => (digest ? { person_digest: digest } : { person_content: "" });
+
 /** Whether the person's words were still those that they saw. What models wrote since is written again, after the new ones. */
 async function replaceSummary(person_content, { covers, digest }) {
   const summaries = () => supabase.from("conversation_summaries");
   const conversation_id = state.conversation.id;
   const row = { conversation_id, person_content, seen_position: covers };
-  const seen = digest ? { person_digest: digest } : { person_content: "" };
-  const changed = await data(summaries().update(row).match({ conversation_id, ...seen }).select("conversation_id"));
+  const changed = await data(summaries().update(row).match({ conversation_id, ...seenWords(digest) }).select("conversation_id"));
   if (changed.length || digest) return changed.length > 0;
   // There is none yet, or one that was written elsewhere.
   return (await data(summaries().upsert(row, { ignoreDuplicates: true }).select("conversation_id"))).length > 0;
 }
 
+/** Deletes the summary as it is shown. What a model added since is no reason to keep it: it is written anew. */
 export async function forgetSummary() {
-  await data(supabase.from("conversation_summaries").delete().eq("conversation_id", state.conversation.id));
+  const { digest } = state.memory.version;
+  await remove("conversation_summaries", { conversation_id: state.conversation.id }, seenWords(digest));
   set({ said: t("The summary was deleted.") });
   await loadMemory("summary");
 }

@@ -235,8 +235,9 @@ def _from_sillytavern(row: Object) -> Object:
             entry[ours] = row[ours]
     extensions, position = _extensions_of(row), row.get("position")
     if position not in _POSITIONS:
-        position = "before_char" if whole_or_text(extensions.get("position")) == 0 else "after_char"
-    entry |= {"enabled": _enabled(row), "position": position, "use_regex": True}
+        position = _position_of(whole_or_text(extensions.get("position")))
+    entry |= {"enabled": _enabled(row), "use_regex": True}
+    entry |= {"position": position} if position else {}
     if not isinstance(disabled := row.get("disable"), bool | None):
         entry["disable"] = disabled  # `repair` names it.
     return entry | {"extensions": extensions}
@@ -244,6 +245,13 @@ def _from_sillytavern(row: Object) -> Object:
 
 _POSITIONS = ("before_char", "after_char")
 """The places of an entry in a card."""
+
+
+def _position_of(number: int | None) -> str | None:
+    """What a card calls SillyTavern's number; None, too: nobody chose a place."""
+    if number is None:
+        return None
+    return "before_char" if number == 0 else "after_char"
 
 
 def _enabled(row: Object) -> Any:

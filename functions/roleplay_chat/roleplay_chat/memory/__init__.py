@@ -16,6 +16,7 @@ facts are shown and in which order, and `embedder` finds messages by meaning.
 
 Of sentences: `words` and `wording` read their words, `topics` finds what they are about, `kinds`
 (with `foreign_kinds`) and `importance` whether they matter for long, `comparison` whether two say
-the same or contradict, `endings` whether one ends what another says, `languages` what words in
-other languages than English have in common.
+the same or contradict, `endings` whether one ends what another says, `permissions` (with
+`foreign_permissions`) whether a limit or promise is taken back in other languages than English, and
+`languages` what words in those have in common.
 """

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from edge.patterns import compiled_later
 from roleplay_chat.memory.comparison import Words, is_limit, is_twin, likeness
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
+from roleplay_chat.memory.permissions import is_permitted
 from roleplay_chat.memory.words import is_negation, word_set, words_in
 from roleplay_chat.scripts import has_unspaced
 
@@ -39,12 +40,13 @@ _ENDED = compiled_later(f"{_GONE}|{_CHANGED}", re.IGNORECASE)
 _ALLOWED = compiled_later(
     r"\b(?:you (?:can|may)"
     r"|(?:is|am|are|i['’]m) (?:now )?(?:fine|okay|ok|all right|comfortable) with"
-    r"|(?:do not|don['’]t|does not|doesn['’]t|no longer) mind|feel free to"
-    r"|du darfst|tu peux|vous pouvez|puedes|puoi|podes|можешь|можно)\b|可以|してもいい",
+    r"|(?:do not|don['’]t|does not|doesn['’]t|no longer) mind|feel free to)\b",
     re.IGNORECASE,
 )
-"""Words by which people take a limit back."""
-_CONDITIONS = word_set("if when unless until only once after before with as wenn nur si se если")
+"""Words by which people take a limit back; `permissions` has those of other languages."""
+_CONDITIONS = word_set("if when unless until only once after before with as except provided though")
+_LIMITING = _CONDITIONS | {"but", "not", "never"}
+"""How a clause begins that limits the one before it."""
 _LIFTED = compiled_later(
     r"\b(?:that|this|the|my) (?:limit|boundary|rule|ban)\b[^.!?]*"
     r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b",
@@ -89,9 +91,19 @@ _WANTING = _roots(word_set("want hate like dislike refuse must allow consent bei
 
 def clauses(text: str) -> Iterator[Words]:
     """The parts of a text that may say that a fact has ended."""
-    for clause in _CLAUSE_END.split(text):
+    starts = [0, *(end.end() for end in _CLAUSE_END.finditer(text))]
+    for place, start in enumerate(starts):
+        until, after = [*starts[place + 1 : place + 3], len(text), len(text)][:2]
+        clause = _CLAUSE_END.split(text[start:until])[0]
         is_denied = any(is_negation(word.casefold()) for word in words_in(clause))
-        if is_denied or _ENDED.search(clause) or _ALLOWED.search(clause):
+        if _ALLOWED.search(clause):
+            # "You may kiss me, if Tom agrees" is one with its condition, and a question is none.
+            if "?" in text[start:until]:
+                continue
+            following = text[until:after]
+            is_limited = {word.casefold() for word in words_in(following)[:1]} <= _LIMITING
+            yield Words(f"{clause} {following}" if is_limited else clause)
+        elif is_denied or _ENDED.search(clause):
             yield Words(clause)
 
 
@@ -142,7 +154,8 @@ def _allows(told: Words, old: Words, names: set[str]) -> bool:
     if not _ALLOWED.search(told.text) or not is_limit(old):
         return False
     rest = Words(_ALLOWED.sub(" ", told.text))
-    limit, said = _forbidden(old, names), _roots(rest.content - names)
+    calling = {"call"} if "called" in old.stems else set()
+    limit, said = _forbidden(old, names), _roots(rest.content - names) - calling
     is_limited = rest.is_negated or not _CONDITIONS.isdisjoint(rest.stems)
     has_half = 2 * len(limit & said) >= len(limit) > 0
     return has_half and not is_limited and said <= limit | _PARTICLES
@@ -164,6 +177,7 @@ def _forbidden(limit: Words, names: set[str]) -> set[str]:
 def says_so_too(new: Words, old: Words, names: set[str]) -> bool:
     """Whether a note itself says that the fact which it names is over, or repeats that."""
     is_ended = any(is_over(clause, old, names) for clause in clauses(new.text))
+    is_ended = is_ended or is_permitted(new.text, old, names)
     return is_ended or likeness(new, old) is not None
 
 

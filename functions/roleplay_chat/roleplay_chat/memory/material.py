@@ -12,6 +12,7 @@ from roleplay_chat.memory.comparison import Words, may_both_hold
 from roleplay_chat.memory.endings import clauses, has_ended, is_lifted, is_over
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
 from roleplay_chat.memory.noted_facts import Fact
+from roleplay_chat.memory.permissions import is_permitted
 from roleplay_chat.memory.topics import FAMILY, by_name, has_pronoun, whom
 from roleplay_chat.memory.words import COMMON, bare, is_negation, words_in
 from roleplay_chat.rows import FactRow
@@ -204,7 +205,7 @@ class Material:
             if named in (-1, place)
         )
         return is_ended or any(
-            is_lifted(text, old, self.names)
+            is_lifted(text, old, self.names) or is_permitted(text, old, self.names)
             for place, (_, text) in enumerate(self.messages)
             if named in (-1, place)
         )
