@@ -176,6 +176,12 @@ class TestWords:
             pytest.param("s\u200be\u2060x", "sex", id="invisible-between"),
             pytest.param("s\u0335e\u0335x\u0335", "sex", id="struck-through"),
             pytest.param("ѕех", "sex", id="cyrillic"),
+            pytest.param("ᏚᎬx", "sex", id="cherokee"),
+            pytest.param("ꓢꓰꓫ", "sex", id="lisu"),
+            pytest.param("sǝx", "sex", id="turned"),
+            pytest.param("s<b>e</b>x", "sex", id="tags"),
+            pytest.param("<p>Age:</p><p>12</p>", "Age: 12", id="tags-between-words"),
+            pytest.param("&#115;e&zwnj;x", "sex", id="character-references"),
             pytest.param("sεx", "sex", id="greek"),
             pytest.param("s3x", "sex", id="digit-for-a-letter"),
             pytest.param("$ex", "sex", id="sign-for-a-letter"),
@@ -486,7 +492,7 @@ class TestReply:
 
     def test_suspicion_that_nothing_clears_ends_the_reply(self) -> None:
         reply = ReplyScreen([], "nsfw")
-        assert reply.feed("She is 12 years") + reply.feed(" old") == "She is 12 years"
+        assert reply.feed("She is 12 years") + reply.feed(" old") == ""
         with pytest.raises(ContentRefused) as refused:
             reply.feed(" and stands at the window of the kitchen, waiting.")
         assert refused.value.finding == Finding("adult_turn", "reply")

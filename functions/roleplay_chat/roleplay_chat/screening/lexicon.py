@@ -72,7 +72,7 @@ WORDS: dict[str, str] = {
     "OF": "of de du da di von d",
     "THAN": "than als que",
     "JUST": """just only barely still about around now already really currently apenas nur erst
-        gerade seulement solo só so только всего ещё уже even""",
+        approx approx. ca. circa gerade seulement solo só so только всего ещё уже even""",
     "FACT": "fact reality",
     "NOT": """cant couldnt dont doesnt didnt wouldnt no not never none nobody isnt arent wasnt
         werent aint hasnt wont nothing nor keine nicht pas aucun aucune sin ningún não nem
@@ -283,6 +283,7 @@ INSIDE = "yearold underage schoolgirl schoolboy preteen childporn"
 
 # Words in Chinese, Japanese and Korean. OTHER has harmless longer words that contain one of them.
 WRITTEN_TOGETHER: dict[str, str] = {
+    "AGE": "年齢 年龄 年齡 나이 연령",
     "AGE_UNIT": "歳 岁 歲 才 살 세",
     "BELOW": "未満 未满 未滿 没满 不满 不到 未到 미만",
     "NOT": "不是 没有 沒有 ではない じゃない 아니",

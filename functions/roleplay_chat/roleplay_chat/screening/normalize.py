@@ -101,6 +101,9 @@ _LATIN = _pairs(
     "аa вb еe зz иu іi јj кk мm нh оo пn рp сc тt уy хx ѕs һh ԁd ԛq ԝw ѵv ьb гr ӏl яr "
     "αa βb γy εe ηn ιi κk νv οo ρp σo τt υu χx ωw "
     "օo սu ոn հh ɑa ɡg ıi łl øo đd ħh ŧt "
+    "Ꭺa Ᏼb Ꮯc Ꭰd Ꭼe Ᏻg Ꮋh Ꭵi Ꭻj Ꮶk Ꮮl Ꮇm Ꮲp Ꭱr Ꮪs Ꭲt Ꮩv Ꮃw Ꮍy Ꮓz "
+    "ꓮa ꓐb ꓚc ꓓd ꓰe ꓝf ꓖg ꓧh ꓲi ꓙj ꓗk ꓡl ꓟm ꓠn ꓳo ꓑp ꓣr ꓢs ꓔt ꓴu ꓦv ꓪw ꓫx ꓬy ꓜz "
+    "ǝe əe әe ɘe ҽe ꙅs ƨs տs "
     "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz"
 )
 _CYRILLIC = _pairs("aа bв cс eе hн iі kк mм oо pр tт xх yу 0о 3з 6б")

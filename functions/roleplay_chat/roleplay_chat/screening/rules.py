@@ -245,14 +245,21 @@ _STATED = _Rules.parse(
     "N YEAR [GIRL CHILD]",
     "ORDINAL YEAR OLD",
     "N AND [ARTICLE AN] OTHER YEAR OLD",
+    "FRACTION (?: YEAR OLD | YO )",
+    "N COMMA N COMMA YEAR OLD",
     "BORN JUST? N YEARS",
-    # aged 12, Age: 12, her age? Twelve.
-    "AGE (?: COMMA | IS | STOP{3} )? JUST? N (?! OTHER? OTHER? THING )",
+    # aged 12, Age: 12, her age? Twelve., Age (years): 12, Age: child
+    "AGE (?: COMMA | IS )? (?: STOP{3} )? JUST? N (?! OTHER? OTHER? THING )",
+    "AGE COMMA? IN? YEAR COMMA? JUST? N",
+    "AGE (?: COMMA | IS )? JUST? FRACTION",
+    "AGE COMMA YOUNG? [CHILD MINOR] END",
     "AGE [OF THE POSSESSIVE HER PERSON OTHER]{1,4} [COMMA IS] JUST? N",
     "AGE [HER THEM] TO N",
     "OLD [IS WAS] [SUBJECT OTHER] STOP{3} N",
     # I'm 15, she is only 15, Mina is 15, is she 15
     "SUBJECT_IS ROUGHLY N END",
+    "SUBJECT_IS ROUGHLY N YEAR (?=[STOP COMMA] | $)",
+    "[IS WAS] OF_ONE ROUGHLY N YEAR (?=[STOP COMMA] | $)",
     "[IS WAS] (?: OF_ONE | OF_NAME ) ROUGHLY N (?! WHEN ) (?: JAHRE | END )",
     "NOT [^STOP COMMA]{0,3} IS OLDER THAN N END",
     "UNDER COMMA? [LIKE JUST NEARLY]{1,2} N END",
@@ -315,6 +322,7 @@ _STATED = _Rules.parse(
     "IN THE? [ONES SMALL] STOP{0,3} GRADE",
     "IN (?<! TEACH . ) GRADE [ONES SMALL]",
     "ORDINAL GRADE [PUPIL GIRL CHILD]",
+    "GRADE COMMA ORDINAL END",
     "[PUPIL GIRL CHILD] [OF OTHER THE]{1,2} ORDINAL GRADE",
     "[GRADE YEAR] [ONES SMALL] [PUPIL GIRL CHILD]",
     "PUPIL [OTHER FUNCTION IN OF]{1,2} [GRADE YEAR] [ONES SMALL]",
@@ -325,7 +333,7 @@ _STATED = _Rules.parse(
     "GO [OTHER JUST TO AT IN THE FUNCTION]{0,3} SCHULE",
     "[GIRL CHILD PUPIL KIN SIBLING] OF SCHULE",
     # looks 12, looks like a child, the body of a child
-    "LOOKS LIKE? JUST? N (?: YEAR | YO | END )",
+    "LOOKS (?: LIKE | TO IS )? JUST? N (?: YEAR | YO | END )",
     "LOOKS (?: AND . )? LIKE AN_? OTHER? A_CHILD",
     "BODY OF AN_? A_CHILD",
     # is a minor, I'm just a kid, a teenage girl, she's a teenager

@@ -4,6 +4,7 @@ The classes are the same in all languages, so one pattern finds "she is 12 years
 douze ans". `lexicon` has the words, `normalize` undoes disguises. Linear in the text.
 """
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from roleplay_chat.screening import lexicon
 from roleplay_chat.screening.normalize import fold, is_drawn_out, readings
 
-_NUMBERS = ["ONES", "SMALL", "TEENS", "EIGHTEEN", "ADULT", "WEAK", "ORDINAL"]
+_NUMBERS = ["ONES", "SMALL", "TEENS", "EIGHTEEN", "ADULT", "WEAK", "FRACTION", "ORDINAL"]
 _NAMES = dict.fromkeys(
     [
         *("OTHER", "STOP", "COMMA", "LETTER", *_NUMBERS),
@@ -94,9 +95,18 @@ _CAPITAL_I = re.compile(r"(?<=[a-z])I")
 _BETWEEN = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"(\d{1,3})([^\W\d_]*)")
 _FIGURES = re.compile(r"\d+(?:[.,:/]\d+)+")
+_FRACTION = re.compile(r"(?:\d|1[0-7])[.,]\d")
+"""A number below 18 with one decimal."""
 _ELISION = re.compile(r"([dljmtsnc]|qu)['’](.+)")
 _SHORTENED = ("'ll", "’ll", "'d", "’d")
 _APOSTROPHES = str.maketrans("", "", "'’")
+_MARKUP = re.compile(
+    r"</?(?:(?P<inline>abbr|bdi|big|b|code|del|em|font|ins|i|kbd|mark|q|small|span|strike|strong|sub"
+    r"|sup|s|tt|u)|br|center|dd|details|div|dl|dt|h[1-6]|hr|li|ol|p|pre|summary|table|tbody|td|th"
+    r"|thead|tr|ul)/?>|&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,8}\d{0,2});",
+    re.IGNORECASE,
+)
+"""Tags and character references of HTML, which cards contain."""
 _WHOLE_NUMBER = re.compile(
     "[{ONES}{WEAK}]?{TENS}{AND}?[{TENS}{ONES}{SMALL}{TEENS}{WEAK}{EIGHTEEN}{ADULT}]*".format(**CODE)
 )
@@ -127,6 +137,8 @@ _codes = _Codes()
 def _code(word: str) -> str:
     if _is_plain(word):
         return _lookup(word)
+    if (shown := _without_markup(word)) != word:
+        return _codes_of(shown)
     folded = fold(_CAPITAL_I.sub("l", word))
     if known := _WORDS.get(folded):
         return known
@@ -137,6 +149,21 @@ def _code(word: str) -> str:
         return _punctuation(folded)
     before = COMMA if "(" in folded[: inner.start()] else ""
     return before + _inner(folded, inner[0]) + _punctuation(folded[inner.end() :])
+
+
+def _without_markup(word: str) -> str:
+    """The words that HTML in a word would show."""
+    return _MARKUP.sub(_shown, word) if "<" in word or "&" in word else word
+
+
+def _shown(markup: re.Match[str]) -> str:
+    if markup[0][0] == "&":
+        return html.unescape(markup[0])
+    return "" if markup["inline"] else " "
+
+
+def _codes_of(words: str) -> str:
+    return "".join(map(_codes.__getitem__, words.split()))
 
 
 def _is_plain(word: str) -> bool:
@@ -166,7 +193,7 @@ def _core(core: str) -> str:
     if core.isalpha():
         return _lookup(core)
     if _FIGURES.fullmatch(core):
-        return OTHER
+        return CODE["FRACTION"] if _FRACTION.fullmatch(core) else OTHER
     if match := _DIGITS.fullmatch(core):
         return _with_digits(int(match[1]), match[2]) or _lookup(core)
     if match := _ELISION.fullmatch(core):
@@ -203,8 +230,10 @@ def _plain(part: str) -> bool:
 
 def _with_digits(years: int, unit: str) -> str:
     """The codes of a number with an attached unit: 15yo, 8th; "" for anything else."""
-    if not unit:
+    if not unit or unit == "ish":
         return _number(years)
+    if unit == "y":
+        return _number(years) + CODE["YEAR"]
     if unit in _ORDINAL_ENDS:
         return CODE["ORDINAL"] if years < 18 else OTHER
     code = _known(unit)
@@ -327,6 +356,8 @@ def _inside(word: str, terms: dict[str, str]) -> str:
 
 def _long(word: str) -> str:
     """The codes of a very long word: text without spaces, or with punctuation between words."""
+    if (shown := _without_markup(word)) != word:
+        return _codes_of(shown)
     folded = fold(word)
     if _is_together(folded):
         return _together(folded)
