@@ -4,6 +4,7 @@ import base64
 import json
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -245,6 +246,29 @@ class TestPng:
         encoded = base64.b64encode(json.dumps({"name": name}).encode()).rstrip(b"=")
         assert files.read(picture(text_chunk("chara", encoded))).card == {"name": name}
 
+    @pytest.mark.parametrize(
+        ("kind", "before", "is_compressed"),
+        [
+            pytest.param(b"zTXt", b"\0", True, id="ImageMagick"),
+            pytest.param(b"iTXt", b"\0\0\0\0", False, id="international"),
+            pytest.param(b"iTXt", b"\x01\0de\0Karte\0", True, id="international-compressed"),
+        ],
+    )
+    def test_text_that_another_program_wrote_anew_is_read(
+        self, kind: bytes, before: bytes, is_compressed: bool
+    ) -> None:
+        encoded = base64.b64encode(json.dumps(TINY).encode())
+        text = zlib.compress(encoded) if is_compressed else encoded
+        assert files.read(picture((kind, b"chara\0" + before + text))).card == TINY
+
+    def test_card_that_is_there_twice_is_one(self) -> None:
+        encoded = text_chunk("chara", base64.b64encode(json.dumps(TINY).encode()))
+        assert files.read(picture(encoded, encoded)).card == TINY
+
+    def test_compressed_card_that_is_too_large(self) -> None:
+        bomb = b"chara\0\0" + zlib.compress(b"A" * 64 * 2**20)
+        refused(picture((b"zTXt", bomb)), "card_too_large")
+
     def test_keyword_may_be_capitalised(self) -> None:
         assert files.read(card_picture(Chara=TINY)).card == TINY
 
@@ -257,7 +281,13 @@ class TestPng:
         [
             pytest.param([], "contains no character card", id="none"),
             pytest.param([text_chunk("Comment", b"hi")], "contains no character card", id="others"),
-            pytest.param([text_chunk("chara", b"e30=")] * 2, "two character cards", id="twice"),
+            pytest.param(
+                [text_chunk("chara", b"e30="), text_chunk("chara", b"e319")],
+                "two character cards",
+                id="two",
+            ),
+            pytest.param([(b"zTXt", b"chara\0\0e30=")], "damaged", id="not-compressed"),
+            pytest.param([(b"iTXt", b"chara\0\0")], "not valid JSON", id="no-international-text"),
             pytest.param([text_chunk("chara", b"a")], "not valid base64", id="not-base64"),
             pytest.param([text_chunk("chara", b"\xff\xfe")], "not valid base64", id="bytes"),
             pytest.param([text_chunk("chara", b"")], "not valid JSON", id="empty"),
