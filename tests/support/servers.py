@@ -161,6 +161,14 @@ TOO_LONG = (
         {"detail": "Prompt length 9000 is greater than max_seq_len 2000"},
         _TOO_LONG, "theroyallab/tabbyAPI: backends/exllamav2", 2000),
     ServerError(
+        "TabbyAPI", "too long with the reply", 400,
+        _error("Request length 1800 + 400 is greater than max_seq_len 2000", trace=None),
+        _TOO_LONG, "SillyTavern/SillyTavern#3543", 2000),
+    ServerError(
+        "TabbyAPI", "too long until 2024", 400,
+        _error("Context length 9000 is greater than max_seq_len 2000", trace=None),
+        _TOO_LONG, "theroyallab/tabbyAPI: backends/exllamav2", 2000),
+    ServerError(
         "TGI", "too long", 422,
         {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2000."
                   " Given: 1800 `inputs` tokens and 400 `max_new_tokens`",
@@ -772,6 +780,12 @@ MODELS = (
         "LM Studio", "crashed", 400, {"error": "The model has crashed without additional"
          " information. (Exit code: 18446744072635812000)"},
         "model_not_loaded", "lmstudio-ai/lmstudio-bug-tracker"),
+    ServerError(
+        "LM Studio", "unloaded", 400, {"error": "Model unloaded."},
+        "model_not_loaded", "lmstudio-ai/lmstudio-bug-tracker"),
+    ServerError(
+        "LM Studio", "crashed while it answered", 400, {"error": "Channel Error"},
+        "model_not_loaded", "lmstudio-ai/lmstudio-bug-tracker#1347"),
     ServerError(
         "KoboldCpp", "no model loaded", 503,
         {"detail": {"msg": "No text model loaded", "type": "service_unavailable"}},

@@ -273,7 +273,15 @@ def test_sentence_in_other_words_is_understood(
         ("Rate limit reached. Please try again in 500ms.", 0.5),
         ("You exceeded your current quota. Please retry in 36.4s.", 36.4),
         ("Too many requests, try again in 7 seconds", 7),
+        ("Limit reached. Please try again in 1h12m3.5s. Need more?", 4323.5),
+        ("Limit reached. Please try again in 6m0s.", 360),
+        ("Limit reached. Please try again in 2 hours.", 7200),
+        ("Limit reached, retry after 5 minutes", 300),
+        ("Limit reached, try again in about 3 minutes.", 180),
+        ("Limit reached, try again in 40 milliseconds", 0.04),
         ("Too many requests, try again later", None),
+        ("Too many requests, try again in 2 months", None),
+        ("Too many requests, try again in a moment", None),
     ],
 )
 def test_delay_in_the_sentence_of_a_limit_is_read(message: str, seconds: float | None) -> None:

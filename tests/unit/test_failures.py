@@ -409,6 +409,8 @@ def test_worker_error_finds_its_error_policy(status: int, body: bytes, name: str
         ({"retry-after": "9" * 5_000}, None),
         ({"retry-after": "1e999999"}, None),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "1e99"}, None),
@@ -417,6 +419,12 @@ def test_worker_error_finds_its_error_policy(status: int, body: bytes, name: str
 )
 def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
     assert from_response(429, headers, b"").retry_after == seconds
+
+
+@pytest.mark.parametrize("reset", ["4102444800", "4102444800000"])
+def test_reset_is_in_seconds_or_milliseconds(reset: str) -> None:
+    failure = from_response(429, {"X-RateLimit-Reset": reset}, b"")
+    assert failure.until == datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class TestRest:

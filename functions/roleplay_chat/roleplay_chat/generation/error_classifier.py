@@ -237,6 +237,8 @@ _LAST_RULES: _Rules = (
 )
 _POLICY_BY_CODE = {plain(code): name for name, codes in CODES.items() for code in codes}
 _STATUS_BY_CODE = {plain(code): status for status, codes in STATUSES.items() for code in codes}
+MILLISECONDS = 10**11
+"""From this number on, a time is in milliseconds: in seconds it would be the year 5138."""
 _LIMIT_RANGE = {"minimum": 16, "maximum": 10_000_000}
 _IN_CHARACTERS = {plain("string_above_max_length"), plain("string_too_long")}
 _UNCLEAR = {"overloaded", "unreadable", "timeout"}
@@ -388,12 +390,18 @@ def _retry_after(
     availability: Mapping[str, Any],
     facts: _Facts,
 ) -> float | None:
-    """Seconds from Retry-After (in seconds or as a date), from the body, or from its sentence."""
+    """Seconds from Retry-After (in seconds or as a date), OpenAI's Retry-After-Ms, the body, or its
+    sentence."""
     named = headers.get("retry-after")
-    values = (named, metadata.get("retry_after_seconds"), availability.get("retry_after"))
-    for value in values:
+    values = (
+        (headers.get("retry-after-ms"), 1000),
+        (named, 1),
+        (metadata.get("retry_after_seconds"), 1),
+        (availability.get("retry_after"), 1),
+    )
+    for value, of_a_second in values:
         try:
-            seconds = float(str(value))
+            seconds = float(str(value)) / of_a_second
         except ValueError:
             continue
         if 0 <= seconds < 1e7:
@@ -406,23 +414,26 @@ def _retry_after(
 
 
 def _stated_delay(facts: _Facts) -> float | None:
-    """Seconds from the sentence of a limit: "Please try again in 1m20s."."""
+    """Seconds from the sentence of a limit: "Please try again in 1h1m20s."."""
     if facts.status != 429:
         return None
     found = next(filter(None, map(_compiled(DELAY).search, facts.texts)), None)
     if found is None:
         return None
-    minutes, amount, unit = found.groups()
-    seconds = float(amount) / (1000 if unit == "ms" else 1)
-    return int(minutes or 0) * 60 + seconds
+    hours, minutes, amount = found["h"], found["m"], found["amount"]
+    if not (hours or minutes or amount):
+        return None
+    seconds = float(amount or 0) / (1 if found["unit"] == "s" else 1000)
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
 
 
 def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime | None:
-    """The time in X-RateLimit-Reset (epoch milliseconds) or `resets_at` (ISO 8601)."""
-    milliseconds = digits(headers.get("x-ratelimit-reset"))
+    """The time in X-RateLimit-Reset (seconds or milliseconds since 1970) or `resets_at` (ISO 8601).
+    A small number there is a delay, which others state as well."""
+    reset = digits(headers.get("x-ratelimit-reset"))
     try:
-        if milliseconds is not None:
-            return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        if reset is not None:
+            return datetime.fromtimestamp(reset if reset < MILLISECONDS else reset / 1000, UTC)
         resets_at = datetime.fromisoformat(str(metadata.get("resets_at")))
     except (ValueError, OverflowError, OSError):
         return None

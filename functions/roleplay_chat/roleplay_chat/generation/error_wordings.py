@@ -407,7 +407,8 @@ WORDINGS: tuple[Wording, ...] = (
         (
             r"no (?:\w{1,12} )?models? (?:is |are )?(?:currently )?loaded"
             r"|model (?:is |was )?not loaded",
-            r"try pulling it|model (?:has |was |is )(?:been )?(?:unloaded|crashed)|load a model",
+            r"try pulling it|model (?:has |was |is )?(?:been )?(?:unloaded|crashed)|load a model",
+            r"^channel error\b",
         ),
     ),
     Wording(
@@ -454,6 +455,7 @@ LIMITS: tuple[str, ...] = (
     rf"max_?\w{{0,20}}tokens\W{{1,3}}\d{{1,9}}\W{{0,2}} (?:is )?"
     rf"(?:exceeds?|(?:greater|larger|more) than|too large)[^\d]{{1,60}}{_N}",
     rf"n_ctx\W{{1,4}}{_N}",
+    rf"(?:greater|larger|longer|more) than max[a-z_]{{0,20}} {_N}",
     rf"\d(?: tokens?)? {{0,2}}[>/] {{0,2}}{_N}",
     rf"between \d{{1,9}} and {_N}",
     rf"\[ {{0,2}}\d{{1,9}} {{0,2}}, {{0,2}}{_N} {{0,2}}\]",
@@ -472,10 +474,12 @@ LIMITS: tuple[str, ...] = (
 """Patterns for the exceeded limit in a sentence, in order of precedence."""
 
 DELAY = (
-    r"(?:try again|retry) (?:in|after) (?:(\d{1,3}) ?m(?:in\w{0,5})? ?)?"
-    r"(\d{1,6}(?:\.\d{1,9})?) ?(ms|s)\w{0,6}\b"
+    r"(?:try again|retry) (?:in|after) (?:about )?"
+    r"(?:(?P<h>\d{1,3}) ?h(?:(?:ou)?rs?)?(?:\b ?|(?=\d)))?"
+    r"(?:(?P<m>\d{1,4}) ?m(?:in(?:ute)?s?)?(?:\b ?|(?=\d)))?"
+    r"(?:(?P<amount>\d{1,6}(?:\.\d{1,9})?) ?(?P<unit>ms|milli|s)\w{0,10}\b)?"
 )
-"""How long a sentence asks to wait: minutes, then an amount and its unit."""
+"""How long a sentence asks to wait: hours, minutes, then an amount and its unit."""
 
 LIMIT_FIELDS = (
     "n_ctx",
