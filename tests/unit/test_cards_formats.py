@@ -352,6 +352,9 @@ NOVELAI_BOOK = {
         | {"forceActivation": True, "contextConfig": {"budgetPriority": 400}}
     ],
 }
+AI_DUNGEON_BOOK = {
+    "entries": [{"keys": "tide, ebb", "value": "The tide is out.", "type": "place", "title": "Tide"}]
+}
 PLAIN_BOOK = {"name": "Harbour", "entries": [{"keys": ["tide"], "content": "The tide is out."}]}
 AGNAI_BOOK = {"kind": "memory", "name": "Harbour", "description": "Of a harbour."} | {
     "entries": agnai()["characterBook"]["entries"]
@@ -368,6 +371,7 @@ class TestLorebooks:
             pytest.param(AGNAI_BOOK, "Agnai", 1, id="agnai"),
             pytest.param(RISUAI_BOOK, "RisuAI", 1, id="risuai"),
             pytest.param(NOVELAI_BOOK, "NovelAI", 1, id="novelai"),
+            pytest.param(AI_DUNGEON_BOOK, "AI Dungeon", 1, id="ai-dungeon"),
             pytest.param(PLAIN_BOOK, None, 1, id="of-a-card"),
             pytest.param(
                 {"spec": "lorebook_v3", "data": PLAIN_BOOK, "name": "H"}, None, 1, id="v3"
@@ -386,7 +390,8 @@ class TestLorebooks:
         assert "as its lorebook" in sentence
 
     @pytest.mark.parametrize(
-        "file", [SILLYTAVERN_BOOK, AGNAI_BOOK, RISUAI_BOOK, NOVELAI_BOOK, PLAIN_BOOK]
+        "file",
+        [SILLYTAVERN_BOOK, AGNAI_BOOK, RISUAI_BOOK, NOVELAI_BOOK, AI_DUNGEON_BOOK, PLAIN_BOOK],
     )
     def test_of_any_program_works_in_a_card(self, file: dict[str, Any]) -> None:
         found = read_lorebook(file)
@@ -403,6 +408,8 @@ class TestLorebooks:
             AGNAI_BOOK["entries"],
             RISUAI_BOOK["data"],
             NOVELAI_BOOK["entries"],
+            AI_DUNGEON_BOOK["entries"],
+            [{"keys": ["tide"], "entry": "The tide is out.", "type": "place", "name": "Tide"}],
             PLAIN_BOOK["entries"],
             [None, 5, *PLAIN_BOOK["entries"]],
         ],
@@ -506,6 +513,8 @@ class TestLorebooks:
             ({"order": None, "insertion_order": 9}, {"insertion_order": 9}),
             ({"enabled": False}, {"enabled": False}),
             ({"disable": True}, {"enabled": False}),
+            ({"widisabled": True}, {"enabled": False}),
+            ({"widisabled": False}, {"enabled": True}),
             ({"priority": 3, "name": "Wyrm"}, {"priority": 3, "name": "Wyrm"}),
             ({"case_sensitive": True}, {"case_sensitive": True}),
             ({"position": "before_char"}, {"position": "before_char"}),

@@ -217,6 +217,12 @@ def test_name_is_text_and_nothing_else(version: int, type_: str) -> None:
             id="role-as-a-number",
         ),
         pytest.param(
+            {"extensions": {"depth_prompt": {"prompt": "x", "role": "User "}}},
+            "depth_prompt_role",
+            "user",
+            id="role-in-capitals",
+        ),
+        pytest.param(
             {"extensions": {"depth_prompt": {"prompt": "x", "depth": -3}}},
             "depth_prompt_depth",
             0,

@@ -12,6 +12,7 @@ from edge.json_values import flag_or_text, whole_or_text
 from roleplay_chat.cards.versions import Object
 
 SILLYTAVERN, AGNAI, RISUAI, NOVELAI = "SillyTavern", "Agnai", "RisuAI", "NovelAI"
+AI_DUNGEON = "AI Dungeon"
 V3_SPEC = "lorebook_v3"
 _WRAPPERS = ("character_book", "data", "lorebook", "world_info")
 
@@ -58,6 +59,14 @@ _NAMED: Mapping[str, Mapping[str, str]] = {
         "enabled": "enabled",
         "forceActivation": "constant",
         "searchRange": "",  # characters, where ours is messages
+        "id": "id",
+    },
+    AI_DUNGEON: {
+        "keys": "keys",
+        "entry": "content",
+        "value": "content",
+        "name": "name",
+        "title": "name",
         "id": "id",
     },
 }
@@ -141,7 +150,12 @@ def _is_entry(row: object) -> bool:
     if not isinstance(row, dict):
         return False
     names = (("keys", "key", "keywords"), ("content", "entry", "text"))
-    return all(any(name in row for name in group) for group in names)
+    return all(any(name in row for name in group) for group in names) or _is_story_card(row)
+
+
+def _is_story_card(row: Object) -> bool:
+    """Whether an entry has the names that AI Dungeon gives its keys and text."""
+    return "keys" in row and "content" not in row and ("entry" in row or "value" in row)
 
 
 def _of_module(value: Object) -> Lorebook | None:
@@ -177,7 +191,7 @@ def program_of(row: object) -> str | None:
         return None
     has_key = isinstance(row.get("key"), list | str)
     if "keys" in row and "text" not in row and not has_key:
-        return None
+        return AI_DUNGEON if _is_story_card(row) else None
     if "keywords" in row:
         return AGNAI
     if "key" in row:
@@ -255,7 +269,7 @@ def _position_of(number: int | None) -> str | None:
 
 
 def _enabled(row: Object) -> Any:
-    if flag_or_text(row.get("disable")):
+    if flag_or_text(row.get("disable")) or flag_or_text(row.get("widisabled")):  # KoboldAI Lite's.
         return False
     return True if row.get("enabled") is None else row["enabled"]
 
@@ -288,6 +302,11 @@ def _from_agnai(row: Object) -> Object:
     return entry | {"extensions": {}}
 
 
+def _from_ai_dungeon(row: Object) -> Object:
+    entry = {"enabled": True, "insertion_order": 0} | _renamed(row, AI_DUNGEON)
+    return entry | {"extensions": {}}
+
+
 def _from_risuai(row: Object) -> Object:
     rest = _rest(row, RISUAI)
     rest.pop("mode", None)
@@ -310,4 +329,5 @@ _CONVERTERS: Mapping[str, Callable[[Object], Object]] = {
     AGNAI: _from_agnai,
     RISUAI: _from_risuai,
     NOVELAI: _from_novelai,
+    AI_DUNGEON: _from_ai_dungeon,
 }

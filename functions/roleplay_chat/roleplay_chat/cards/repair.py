@@ -183,7 +183,7 @@ def _depth_prompt(value: Any, path: Path, warnings: Warnings) -> Any:
 def _role(value: Any, *_: Any) -> Any:
     """The role of a note's message. SillyTavern has numbers for it as well."""
     if isinstance(value, str):
-        return value if value in ROLES else MISSING
+        return name if (name := value.strip().lower()) in ROLES else MISSING
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return ROLES[value] if is_number and 0 <= value < len(ROLES) else MISSING
 
