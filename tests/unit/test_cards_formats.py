@@ -168,6 +168,41 @@ class TestPygmalion:
         read = Card.parse({"name": "Ina", "context": "Rows.", "greeting": ""})
         assert read.columns()["description"] == "Rows."
 
+    @pytest.mark.parametrize(
+        ("site", "read"),
+        [
+            pytest.param(
+                {"first_message": "Step in.", "example_dialogs": "{{user}}: Hello"},
+                {"first_message": "Step in.", "example_messages": "{{user}}: Hello"},
+                id="janitor-ai",
+            ),
+            pytest.param(
+                {"first_messages": ["Step in.", "Late again?"], "example_dialogues": ""},
+                {"first_message": "Step in.", "alternate_greetings": ["Late again?"]},
+                id="several-greetings",
+            ),
+            pytest.param(
+                {"first_message": "Hm.", "first_messages": ["Hm.", "Ho."], "example_dialogs": ""},
+                {"first_message": "Hm.", "alternate_greetings": ["Ho."]},
+                id="first-greeting-twice",
+            ),
+            pytest.param(
+                {"first_message": "Step in.", "tavern_personality": "Dry.", "system_prompt": "Row."},
+                {"first_message": "Step in.", "personality": "Dry.", "system_prompt": "Row."},
+                id="chub",
+            ),
+        ],
+    )
+    def test_character_as_sites_have_it_becomes_a_card(
+        self, site: dict[str, Any], read: dict[str, Any]
+    ) -> None:
+        own = {"name": "Ina", "personality": "Ina rows the ferry.", "description": "<p>New!</p>"}
+        found = Card.parse(own | site)
+        assert found.columns() | read == found.columns()
+        assert found.columns()["description"] == "Ina rows the ferry."
+        assert found.original["data"]["creator_notes"] == "<p>New!</p>"
+        assert "Chub or JanitorAI" in found.warnings[0]
+
     def test_file_with_the_names_of_all_programs_is_a_card_of_v1(self) -> None:
         both = PYGMALION | card("keeper_v1")
         assert Card.parse(both).columns()["name"] == "Tobias Wren"

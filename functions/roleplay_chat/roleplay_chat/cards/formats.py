@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.errors import ApiError
-from roleplay_chat.cards import agnai, pygmalion, risuai
+from roleplay_chat.cards import agnai, pygmalion, risuai, sites
 from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.lorebooks import Lorebook, read_lorebook
 from roleplay_chat.cards.repair import Warnings, kind_of
@@ -31,6 +31,7 @@ _PROGRAMS: tuple[tuple[str, Callable[[Object], bool], Callable[[Object], Object]
     ("Agnai", agnai.is_character, agnai.as_fields),
     ("RisuAI", risuai.is_character, risuai.as_fields),
     ("text-generation-webui", pygmalion.is_character, pygmalion.as_fields),
+    ("Chub or JanitorAI", sites.is_character, sites.as_fields),
 )
 _MARKS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
@@ -145,7 +146,8 @@ def no_character(what_it_is: str, advice: str = "") -> ApiError:
 def _converted(value: Object) -> tuple[Object, str] | None:
     data = value.get("data")
     fields = data if isinstance(data, dict) else value
-    if _is_marked(fields) and "firstMessage" not in fields:
+    is_other = "firstMessage" in fields or sites.is_character(fields)
+    if _is_marked(fields) and not is_other:
         return None
     for program, is_character, as_fields in _PROGRAMS:
         if is_character(fields):
