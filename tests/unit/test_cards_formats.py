@@ -2,6 +2,7 @@
 
 import json
 import re
+from random import Random
 from typing import Any
 
 import pytest
@@ -187,8 +188,8 @@ class TestPygmalion:
                 id="first-greeting-twice",
             ),
             pytest.param(
-                {"first_message": "Step in.", "tavern_personality": "Dry.", "system_prompt": "Row."},
-                {"first_message": "Step in.", "personality": "Dry.", "system_prompt": "Row."},
+                {"first_message": "Hm.", "tavern_personality": "Dry.", "system_prompt": "Row."},
+                {"first_message": "Hm.", "personality": "Dry.", "system_prompt": "Row."},
                 id="chub",
             ),
         ],
@@ -218,6 +219,87 @@ class TestPygmalion:
     def test_blank_yaml_fields_are_none(self) -> None:
         columns = of_file(b"name: Ina\ncontext: ~\ngreeting: Hi\n").columns()
         assert columns["description"] == ""
+
+
+def backyard(**files_: Any) -> bytes:
+    """An archive of Backyard AI."""
+    manifest = {
+        "schemaVersion": 1,
+        "characters": ["characters/ina/character.json"],
+        "scenarios": ["scenarios/quay.json", "scenarios/night.json"],
+        "author": {"name": "harbour-tales"},
+    }
+    ina = {
+        "name": "Ina",
+        "displayName": "Ina of the ferry",
+        "persona": "{character} rows {user} over.",
+        "loreItems": [{"key": "tide, ebb", "value": "The tide is out."}],
+        "images": [{"path": "images/ina.png", "label": ""}],
+    }
+    quay = {
+        "narrative": "On the quay.",
+        "formattingInstructions": "Brief.",
+        "firstMessages": [{"characterID": "x", "text": "Step in, {user}."}],
+        "exampleMessages": [{"characterID": "x", "text": "#{user}: Hello\n#{character}: {{no}}"}],
+    }
+    night = {"firstMessages": [{"text": "Late again?"}], "messages": [{"type": "human"}]}
+    parts = {
+        "manifest.json": manifest,
+        "characters/ina/character.json": ina,
+        "scenarios/quay.json": quay,
+        "scenarios/night.json": night,
+    }
+    packed = {name: json.dumps(part).encode() for name, part in (parts | files_).items()}
+    return archive(packed | {"characters/ina/images/ina.png": picture()})
+
+
+class TestBackyard:
+    def test_archive_becomes_a_card(self) -> None:
+        found = files.read(backyard())
+        columns = Card.parse(found.card).columns()
+        assert columns["name"] == "Ina"
+        assert columns["description"] == "{{char}} rows {{user}} over."
+        assert columns["scenario"] == "On the quay."
+        assert columns["first_message"] == "Step in, {{user}}."
+        assert columns["alternate_greetings"] == ["Late again?"]
+        assert columns["example_messages"] == "<START>\n{{user}}: Hello\n{{char}}: {{no}}"
+        assert columns["system_prompt"] == "Brief."
+        (entry,) = parse_entries(columns["character_book"])
+        assert (entry.keys, entry.content) == (("tide", "ebb"), "The tide is out.")
+        assert found.card["data"]["creator"] == "harbour-tales"
+        assert found.picture == picture()
+        assert [warning.split()[0] for warning in found.warnings] == ["The", "Chats"]
+
+    @pytest.mark.parametrize(
+        ("odd", "named"),
+        [
+            ({"manifest.json": {}}, "neither a card.json nor a character"),
+            ({"manifest.json": {"characters": "x"}}, "neither a card.json nor a character"),
+            ({"manifest.json": {"characters": ["missing.json"]}}, "`name`"),
+            ({"characters/ina/character.json": {"name": 5}}, "`name`"),
+            ({"characters/ina/character.json": {"name": "I", "persona": [1]}}, "`description`"),
+            ({"characters/ina/character.json": [1]}, "a JSON object"),
+        ],
+    )
+    def test_odd_archive_is_refused(self, odd: dict[str, Any], named: str) -> None:
+        assert named in refused_file(backyard(**odd))
+
+    def test_odd_parts_are_left_out(self) -> None:
+        odd = {
+            "scenarios/quay.json": {"firstMessages": "Hi", "exampleMessages": [1, {"text": 5}]},
+            "scenarios/night.json": {"firstMessages": [{"text": " "}], "messages": None},
+            "characters/ina/character.json": {"name": "Ina", "persona": "Rows.", "images": [1]},
+        }
+        found = files.read(backyard(**odd))
+        columns = Card.parse(found.card).columns()
+        assert (columns["first_message"], columns["alternate_greetings"]) == ("", [])
+        assert (columns["example_messages"], columns["character_book"]) == ("", None)
+        assert found.picture is None
+
+    def test_archive_with_long_chats_is_refused(self) -> None:
+        noise = Random(1).randbytes(4 * 2**20).hex()
+        raw = backyard(**{"scenarios/quay.json": {"messages": [{"text": noise}]}})
+        assert "too large" in refused_file(raw, "card_too_large")
 
 
 class TestHostileYaml:
@@ -388,7 +470,7 @@ NOVELAI_BOOK = {
     ],
 }
 AI_DUNGEON_BOOK = {
-    "entries": [{"keys": "tide, ebb", "value": "The tide is out.", "type": "place", "title": "Tide"}]
+    "entries": [{"keys": "tide, ebb", "value": "The tide is out.", "title": "Tide"}],
 }
 PLAIN_BOOK = {"name": "Harbour", "entries": [{"keys": ["tide"], "content": "The tide is out."}]}
 AGNAI_BOOK = {"kind": "memory", "name": "Harbour", "description": "Of a harbour."} | {

@@ -1,4 +1,7 @@
-"""Cards as CHARX: a zip archive with `card.json` and the pictures and sounds that it names."""
+"""Cards as CHARX: a zip archive with `card.json` and the pictures and sounds that it names.
+
+Archives of Backyard AI, which have a manifest in its place, are unpacked here as well.
+"""
 
 import io
 import zipfile
@@ -6,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from roleplay_chat.cards.backyard import MANIFEST
 from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.json_file import MAX_JSON_BYTES
 
@@ -37,6 +41,8 @@ class Charx:
     """The number of other files."""
     has_module: bool = False
     """Whether one of them is RisuAI's module."""
+    is_backyard: bool = False
+    """Whether `card` is Backyard AI's manifest instead."""
 
 
 def read(raw: bytes) -> Charx:
@@ -50,7 +56,8 @@ def read(raw: bytes) -> Charx:
             _check(entries, len(raw))
             card = _find_card(entries)
             has_module = any(entry.filename == MODULE for entry in entries)
-            return Charx(_unpacked(archive, card), len(entries) - 1, has_module)
+            is_backyard = card.filename == MANIFEST
+            return Charx(_unpacked(archive, card), len(entries) - 1, has_module, is_backyard)
     except _DAMAGED as error:
         raise invalid("The archive is damaged: its card cannot be read.") from error
 
@@ -95,6 +102,7 @@ def _leads_elsewhere(name: str) -> bool:
 
 def _find_card(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     cards = [entry for entry in entries if entry.filename == CARD]
+    cards = cards or [entry for entry in entries if entry.filename == MANIFEST]
     if not cards:
         raise invalid(f"The archive has no {CARD}.")
     if len(cards) > 1:

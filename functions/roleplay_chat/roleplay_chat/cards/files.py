@@ -6,9 +6,9 @@ from typing import Any
 
 from edge.errors import ApiError
 from edge.json_text import decoder_for, value_count_bound
-from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
-from roleplay_chat.cards.errors import invalid
-from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
+from roleplay_chat.cards import backyard, charx_file, json_file, png_file, yaml_file
+from roleplay_chat.cards.errors import invalid, too_large
+from roleplay_chat.cards.formats import CONVERTED, advice_for, no_character, what_it_is
 from roleplay_chat.cards.lorebooks import with_entries
 from roleplay_chat.cards.portrait import find_picture, has_inline_picture, to_store
 from roleplay_chat.cards.versions import (
@@ -17,6 +17,7 @@ from roleplay_chat.cards.versions import (
     describes_character,
     find_fields,
 )
+from roleplay_chat.portraits.redraw import MAX_BYTES
 
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
 MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: {holds}) is not read."
@@ -32,6 +33,8 @@ _MODULE_BEGINS = b"o\0"
 _JPEG = b"\xff\xd8\xff"
 _PICTURES = (_JPEG, b"GIF8", b"RIFF", b"BM")
 _SPACE = b"\xef\xbb\xbf \t\r\n"
+MAX_BACKYARD_BYTES = 8 * 2**20
+"""Of a character and its scenarios together. These contain chats, which are not read."""
 MAX_LINE_BYTES = 64 * 2**10
 """The part of a file that is read to recognise it."""
 
@@ -115,6 +118,8 @@ def with_picture(card: Any) -> CardFile:
 
 def _read_charx(raw: bytes) -> CardFile:
     charx = charx_file.read(raw)
+    if charx.is_backyard:
+        return _read_backyard(raw, charx)
     noted: list[str] = []
     card = _inside(json_file.read(charx.card, noted), noted)
     picture = find_picture(raw, card)
@@ -123,6 +128,23 @@ def _read_charx(raw: bytes) -> CardFile:
     lost = [OTHERS_NOT_KEPT.format(count=count)] if count else []
     lost += [_module_not_read(card)] if charx.has_module else []
     return CardFile(to_store(card), (*noted, *lost), picture)
+
+
+def _read_backyard(raw: bytes, charx: charx_file.Charx) -> CardFile:
+    left = MAX_BACKYARD_BYTES
+
+    def load(path: str) -> dict[str, Any]:
+        nonlocal left
+        found = charx_file.read_file(raw, path, left)
+        left -= len(found or b"")
+        if left < 0:
+            raise too_large("The character's files in the archive are too large.")
+        return json_file.an_object(json_file.parse(found)) if found else {}
+
+    card, path, noted = backyard.read(json_file.parse_object(charx.card), load)
+    picture = charx_file.read_file(raw, path, MAX_BYTES) if path else None
+    converted = CONVERTED.format(program=backyard.PROGRAM)
+    return CardFile(json_file.checked(card, noted), (converted, *noted), picture)
 
 
 def _inside(card: dict[str, Any], noted: list[str]) -> dict[str, Any]:

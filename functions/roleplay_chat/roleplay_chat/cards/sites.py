@@ -1,5 +1,8 @@
-"""The form in which the sites of Chub and JanitorAI have characters. There the personality is what a
-card calls the description, and the description is a note for people."""
+"""The form in which the sites of Chub and JanitorAI have characters.
+
+There the personality is what a card calls the description, and the description is a note for
+people.
+"""
 
 from roleplay_chat.cards.versions import Object
 
