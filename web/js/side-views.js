@@ -66,14 +66,14 @@ const lists = (state) => html`
   <h2>${t("Lorebooks")}</h2>
   <ul><li><button @click=${doing(showBooks)}><span>${t("Your lorebooks")}<small>${t("What characters know of your world")}</small></span></button></li></ul>
   <label class="drop">
-    <input type="file" accept=".json,.jsonl,.txt,.png,.charx,.yaml,.yml" class="unseen"
+    <input type="file" accept=".json,.jsonl,.txt,.png,.charx,.byaf,.yaml,.yml" class="unseen"
       @change=${doing(async ({ target }) => {
         const [file] = target.files;
         target.value = "";
         if (file) await importFile(file);
       })} />
     <strong>${t("Import a character card, a lorebook or a chat")}</strong>
-    <small>${t("Choose a .png, .json, .jsonl, .charx, .yaml or .txt file, or drop it anywhere")}</small>
+    <small>${t("Choose a .png, .json, .jsonl, .charx, .byaf, .yaml or .txt file, or drop it anywhere")}</small>
   </label>`;
 
 export const menuButton = (state) => html`
