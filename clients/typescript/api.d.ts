@@ -410,9 +410,10 @@ export interface components {
             chat_base64?: string;
         } & (unknown | unknown);
         /**
-         * @description A character: as JSON in `card`, or as a file (.json, .png, .charx, .byaf, .yaml) in `card_base64`.
+         * @description A character: JSON in `card`, or a file (.json, .png, .charx, .byaf, .yaml) in `card_base64`.
          *
-         *     Cards of V1 to V3, and characters of Agnai, RisuAI and text-generation-webui.
+         *     Cards of V1 to V3, and characters of Agnai, Backyard AI, RisuAI, text-generation-webui, Chub and
+         *     JanitorAI.
          */
         ImportRequest: {
             /** @constant */

@@ -1,8 +1,8 @@
 """Characters of other programs become cards; files that hold none are named for what they are."""
 
 import json
+import os
 import re
-from random import Random
 from typing import Any
 
 import pytest
@@ -297,7 +297,7 @@ class TestBackyard:
         assert found.picture is None
 
     def test_archive_with_long_chats_is_refused(self) -> None:
-        noise = Random(1).randbytes(4 * 2**20).hex()
+        noise = os.urandom(4 * 2**20).hex()
         raw = backyard(**{"scenarios/quay.json": {"messages": [{"text": noise}]}})
         assert "too large" in refused_file(raw, "card_too_large")
 

@@ -24,6 +24,7 @@ from roleplay_chat.screening.decision import (
     ReplyScreen,
     content_refused,
     in_context,
+    judge,
     read,
     screen,
 )
@@ -338,11 +339,43 @@ def in_plain_context(passages: Sequence[Passage]) -> list[Passage]:
         lead = (said or (before if passage.part == "history" else [])) if is_said else []
         text = f"{end_of(lead)}\n{passage.text}" if lead else passage.text
         alone.append(Passage(passage.part, text, passage.age))
+        if (ended := end_of(lead).rstrip())[-1:].isalnum():
+            words = last_words(ended, decision.RUN_ON_CHARS)
+            begun = first_words(passage.text.lstrip(), decision.RUN_ON_CHARS)
+            seams.append(Passage(passage.part, f"{words} {begun}", is_seam=True))
         if before and before != lead:
             later = max([one.part for one in (*before, passage)], key=PARTS.index)
             words = f"{end_of(before)}\n{first_words(passage.text, decision.LEAD_CHARS)}"
             seams.append(Passage(later, words, is_seam=True))
     return [*alone, *seams]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["she is", "12 years old"],
+        ["she is 12 years", "old"],
+        ["she is", "12", "years", "old"],
+        ["her age is", "12"],
+    ],
+)
+def test_sentence_over_several_messages_is_read_as_one(said: list[str]) -> None:
+    *before, last = said
+    talk = [*(Passage("history", text) for text in before), Passage("message", last)]
+    assert judge(read(in_context(talk)), "nsfw")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["Is the whisky old?", "12 years."],
+        ["tell me how old the bridge is", "18 metres and 12 years of work"],
+        ["I waited for you", "12 minutes later you came"],
+    ],
+)
+def test_messages_that_are_no_sentence_together_pass(said: list[str]) -> None:
+    talk = [Passage("history", said[0]), Passage("message", said[1])]
+    assert judge(read(in_context(talk)), "nsfw") is None
 
 
 @given(st.lists(FEW_OR_MANY, max_size=6).map(lambda runs: [one for run in runs for one in run]))
@@ -396,7 +429,7 @@ class TestPromptReading:
         reading = PromptReading([*said, asked])
         assert reading.unread_chars < 4 * decision.LEAD_CHARS
         reading.signals()
-        assert len(texts) == 3
+        assert len(texts) == 6  # Three messages, each also as one sentence with the one before.
 
     def test_very_many_passages_are_put_in_context_when_they_are_read(
         self, monkeypatch: pytest.MonkeyPatch

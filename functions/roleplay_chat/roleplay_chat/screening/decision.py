@@ -60,6 +60,8 @@ NEWEST_PASSAGES = 3
 """At the end of a prompt: the last message and its reply, and the message to answer."""
 LEAD_CHARS = 500
 """Of what stands before a passage: they are read together. As far as most rules reach."""
+RUN_ON_CHARS = 60
+"""Of each of two messages that may be one sentence."""
 MANY_PASSAGES = 500
 """More passages that are not known to have been read are not even put in context on the event
 loop: each takes some microseconds."""
@@ -291,8 +293,9 @@ def _hashes_of_beginnings(
 
 def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
     """The passages of a prompt from `start` on, with the text before each. A message is read with
-    the end of the previous message. Where other passages meet, the words on both sides are also
-    read together, as a passage of the part that changes later.
+    the end of the previous message, and if that ends within a sentence, the words on both sides
+    also as one sentence. Where other passages meet, the words on both sides are also read together,
+    as a passage of the part that changes later.
     """
     alone: list[Passage] = []
     seams: list[Passage] = []
@@ -305,6 +308,8 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
         if is_talk:
             lead = said or (before if part == "history" else None)
         alone.append(Passage(part, f"{lead.end()}\n{text}", age) if lead else passage)
+        if lead and (sentence := _run_on(lead, text)):
+            seams.append(Passage(part, sentence, is_seam=True))
         if before and lead is not before and not (lead and before.is_all_talk()):
             words = f"{before.end()}\n{first_words(text, LEAD_CHARS)}"
             seams.append(Passage(before.latest(part), words, is_seam=True))
@@ -315,6 +320,14 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
             said = before.copy()
         before.add(passage)
     return [*alone, *seams]
+
+
+def _run_on(lead: "_Lead", text: str) -> str:
+    """The words on both sides as one sentence; empty if the first ones end one."""
+    before = lead.end().rstrip()
+    if not before[-1:].isalnum():
+        return ""
+    return f"{last_words(before, RUN_ON_CHARS)} {first_words(text.lstrip(), RUN_ON_CHARS)}"
 
 
 class _Lead:
