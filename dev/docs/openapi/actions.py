@@ -32,9 +32,10 @@ _PICTURE = (
 
 
 class ImportRequest(BaseModel):
-    """A character: as JSON in `card`, or as a file (.json, .png, .charx, .yaml) in `card_base64`.
+    """A character: JSON in `card`, or a file (.json, .png, .charx, .byaf, .yaml) in `card_base64`.
 
-    Cards of V1 to V3, and characters of Agnai, RisuAI and text-generation-webui.
+    Cards of V1 to V3, and characters of Agnai, Backyard AI, RisuAI, text-generation-webui, Chub and
+    JanitorAI.
     """
 
     card: dict[str, Any] | SkipJsonSchema[None] = None
