@@ -408,6 +408,28 @@ class TestResolve:
         (change,) = changes([replace(noted, text="Ada lives in Oslo.")], rows)
         assert (change["same_as"], change["replaces"]) == (ids(1)[0], ids(2))
 
+    @pytest.mark.parametrize(
+        ("later", "holds_again"),
+        [
+            ("They say a bitter archive works wonders.", False),
+            ("Go on.", False),
+            ("No, I work as a cartographer after all.", True),
+            ("I am a cartographer again.", True),
+        ],
+    )
+    def test_fact_that_was_just_replaced_returns_if_a_later_message_has_its_value(
+        self, later: str, *, holds_again: bool
+    ) -> None:
+        bookbinder = Fact("conversation", "Ada works as a bookbinder.", message=1)
+        repeated = Fact("conversation", "Ada works as a cartographer.")
+        noted = [replace(fact, subject="Ada", topic="job") for fact in (bookbinder, repeated)]
+        messages = [(1, "I have left my work. I work as a bookbinder now."), (2, later)]
+        made = changes(noted, known("Ada works as a cartographer."), messages)
+        assert made[0]["replaces"] == ids(1)
+        assert [change["content"] for change in made[1:]] == (
+            ["Ada works as a cartographer."] if holds_again else []
+        )
+
     @pytest.mark.parametrize("number", [None, 0, 1, 3, 99])
     def test_replacement_by_a_wrong_number_only_adds(self, number: int | None) -> None:
         rows = known("Mara keeps bees.", "Ada fears gulls.")

@@ -89,9 +89,11 @@ class _Note:
             change["content"] = self.fact.text if is_same else repeated.row.content
             change["same_as"] = str(repeated.row.id)
         elif extended:
-            change["extends"] = extended[0].mark_replaced(change["to"])
+            change["extends"] = extended[0].mark_replaced(change["to"], self.words)
         if replaced:
-            change["replaces"] = sorted(old.mark_replaced(change["to"]) for old in replaced)
+            change["replaces"] = sorted(
+                old.mark_replaced(change["to"], self.words) for old in replaced
+            )
         opposed = self._written_after(repeated) if repeated else self._fixed()
         if any(self._denies(old) for old in opposed):
             change["is_change"] = True
@@ -240,7 +242,7 @@ def _replaced_by_person(known: Sequence[KnownFact], material: Material) -> Itera
             continue
         first, last = material.messages[0][0], material.messages[-1][0]
         replaced = [
-            old.mark_replaced(last)
+            old.mark_replaced(last, own.words)
             for old in known
             if old.is_current and not old.row.is_fixed and overrules(own, old)
         ]
@@ -257,12 +259,20 @@ def _note(fact: Fact, known: Sequence[KnownFact], material: Material) -> dict[st
     it again. What is left of a longer fact is noted."""
     words = Words(fact.text)
     alike = [old for old in known if likeness(words, old.words) in ("same", "more")]
-    gone = [old.replaced_at for old in alike if old.replaced_at is not None]
+    gone = [old for old in alike if old.replaced_at is not None]
     if gone and not any(old.is_current for old in alike):
         first, last = material.source(words, fact.message)
-        if first != last or last <= max(gone):
+        if first != last or not all(_holds_again(words, old, last, material) for old in gone):
             return None
     return _Note(fact, known, material).change()
+
+
+def _holds_again(words: Words, gone: KnownFact, position: int, material: Material) -> bool:
+    """Whether a message says a replaced fact again: it is a later one, and has the value. Other
+    words of the fact may be in any message."""
+    if gone.replaced_at is None or position <= gone.replaced_at:
+        return False
+    return gone.replaced_by is None or material.tells_value(words, gone.replaced_by, position)
 
 
 def _withdraw(fact: Fact, known: Sequence[KnownFact], material: Material) -> dict[str, Any] | None:

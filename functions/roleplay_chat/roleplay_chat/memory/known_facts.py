@@ -27,6 +27,8 @@ class KnownFact:
     is_current: bool
     replaced_at: int | None = None
     """Where this answer replaced it: the last position that the new fact was drawn from."""
+    replaced_by: Words | None = None
+    """The new fact; None if it was only withdrawn."""
 
     @classmethod
     def from_row(cls, row: FactRow, material: Material) -> Self:
@@ -47,11 +49,11 @@ class KnownFact:
         """Whether it outlives everything."""
         return lasts(self.row.content, self.row.importance)
 
-    def mark_replaced(self, at: int) -> str:
+    def mark_replaced(self, at: int, by: Words | None = None) -> str:
         """Mark it as replaced by what was said at a position, unless it was said later: then the
         other fact does not hold. Returns its id."""
         if not was_said_after(self.row, at):
-            self.is_current, self.replaced_at = False, at
+            self.is_current, self.replaced_at, self.replaced_by = False, at, by
         return str(self.row.id)
 
 

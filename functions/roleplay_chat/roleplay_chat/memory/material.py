@@ -80,6 +80,13 @@ class Material:
         """The words of all messages."""
         return set().union(*self._said)
 
+    def _said_at(self, position: int) -> set[str]:
+        """The words of the message at a position."""
+        at = (
+            said for (at, _), said in zip(self.messages, self._said, strict=True) if at == position
+        )
+        return set().union(*at)
+
     def is_later(self, row: FactRow) -> bool:
         """Whether a fact was said after these messages."""
         return was_said_after(row, self.messages[-1][0])
@@ -106,14 +113,15 @@ class Material:
     def has_all(self, words: Words, position: int) -> bool:
         """Whether the message at a position has all of the words."""
         bearing = self.bearing(words)
-        places = (place for place, (at, _) in enumerate(self.messages) if at == position)
-        return bool(bearing) and any(bearing <= self._said[place] for place in places)
+        return bool(bearing) and bearing <= self._said_at(position)
 
-    def tells_value(self, new: Words, old: Words) -> bool:
-        """Whether the messages have what one fact says otherwise than another: at least half of
-        these words, because a note may use more words for a value than the person did."""
+    def tells_value(self, new: Words, old: Words, position: int | None = None) -> bool:
+        """Whether the messages, or the one at a position, have what one fact says otherwise than
+        another: at least half of these words, because a note may use more words for a value than
+        the person did."""
         values = self.bearing(new) - self.bearing(old)
-        return 2 * len(values & self.said) >= len(values)
+        said = self.said if position is None else self._said_at(position)
+        return 2 * len(values & said) >= len(values)
 
     def has_half(self, words: Words) -> bool:
         """Whether one message has half of the words."""
