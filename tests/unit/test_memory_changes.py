@@ -706,6 +706,12 @@ class TestResolve:
         (change,) = changes([Fact("conversation", text, message=message)], [])
         assert (change["from"], change["to"]) == span
 
+    def test_source_has_the_rarest_words_of_several_messages_that_share_as_many(self) -> None:
+        said = ["Do not call me duckling.", "I want to call on Mara.", "I want to call it a day."]
+        noted = [Fact("conversation", "Ada does not want to be called duckling.")]
+        (change,) = changes(noted, [], list(enumerate(said, 1)))
+        assert (change["from"], change["to"]) == (1, 1)
+
     def test_sentence_of_the_summary_changes_a_fact_that_it_contradicts(self) -> None:
         rows = known("Ada lives in Paris.", "Ada plays the flute.", importance=4)
         rows[1] = rows[1].model_copy(update={"subject": "Ada", "topic": "instrument"})

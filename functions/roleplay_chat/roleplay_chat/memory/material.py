@@ -4,6 +4,7 @@ It answers what the messages say: whether they bear out a fact, end it, change i
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,13 +95,16 @@ class Material:
     def source(self, words: Words, message: int | None) -> tuple[int, int]:
         """The positions of the message that a fact was drawn from: the one that the model named,
         unless another has half of the fact's words and it has fewer. If the model named none, the
-        message with most of the words; if none has half, all messages.
+        message with most of the words, of several the one with the rarest, then the latest; if none
+        has half, all messages.
         """
         bearing, place = self.bearing(words), self._place(message)
         if place < 0 or 2 * len(bearing & self._said[place]) < len(bearing):
-            shares = [len(bearing & said) for said in self._said]
-            best = max(range(len(shares)), key=lambda place: (shares[place], place))
-            if bearing and 2 * shares[best] >= len(bearing):
+            shares = [bearing & said for said in self._said]
+            among = Counter(word for share in shares for word in share)
+            rarity = [sum(1 / among[word] for word in share) for share in shares]
+            best = max(range(len(shares)), key=lambda at: (len(shares[at]), rarity[at], at))
+            if bearing and 2 * len(shares[best]) >= len(bearing):
                 place = best
         if place < 0:
             return self.messages[0][0], self.messages[-1][0]
