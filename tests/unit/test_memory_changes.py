@@ -438,6 +438,26 @@ class TestResolve:
         assert change["content"] == "Ada is brave."
         assert "replaces" not in change
 
+    @pytest.mark.parametrize("message", [None, 1, 2])
+    @pytest.mark.parametrize("position", [1, None])
+    @pytest.mark.parametrize(
+        ("told", "said"),
+        [
+            # One of the family outlives everything: somebody must say that it has ended.
+            ("Ada's husband teaches algebra.", "My husband no longer teaches that, but algebra."),
+            ("Ada likes rowing at dawn.", "I like rowing at dawn."),
+        ],
+    )
+    def test_message_that_says_a_fact_is_no_reason_to_replace_it(
+        self, told: str, said: str, position: int | None, message: int | None
+    ) -> None:
+        rows = [row.model_copy(update={"position": position}) for row in known(told)]
+        messages = [(1, said), (2, "I sit on the council.")]
+        noted = Fact("conversation", "Ada sits on the council.", "replace", 1, message=message)
+        (change,) = changes([noted], rows, messages)
+        is_of_other = message == 2 and told == "Ada's husband teaches algebra."
+        assert ("replaces" in change) == (position is None and not is_of_other)
+
     def test_withdrawal_by_number(self) -> None:
         noted = [Fact("conversation", "", "withdraw", known=1, message=3)]
         (change,) = changes(noted, known("Ada has a dog.", tier="profile"))

@@ -137,6 +137,16 @@ class Material:
         place = self._place(message)
         return place >= 0 and len(bearing & self._said[place]) >= at_least
 
+    def is_of(self, old: FactRow, message: int | None) -> bool:
+        """Whether an old fact was drawn from the named message."""
+        place = self._place(message)
+        return place >= 0 and self.messages[place][0] == old.position
+
+    def said_besides(self, old: FactRow) -> set[str]:
+        """The words of all messages but the one that an old fact was drawn from."""
+        pairs = zip(self.messages, self._said, strict=True)
+        return set().union(*(said for (at, _), said in pairs if at != old.position))
+
     def _place(self, message: int | None) -> int:
         return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
 
@@ -208,18 +218,21 @@ class Material:
             for clause in clauses(text)
         ]
 
-    def tells_end(self, old: Words, message: int | None) -> bool:
-        """Whether the message, or any if none is named, says that a fact no longer holds."""
+    def tells_end(self, old: Words, message: int | None, *, besides: FactRow) -> bool:
+        """Whether the message, or any if none is named, says that a fact no longer holds. Not the
+        one that `besides` was drawn from: what has ended there is something else."""
         named = self._place(message)
-        is_ended = any(
-            is_over(clause, old, self.names)
-            for place, clause in self._endings
-            if named in (-1, place)
-        )
-        return is_ended or any(
+        places = [
+            place
+            for place, (at, _) in enumerate(self.messages)
+            if named in (-1, place) and at != besides.position
+        ]
+        texts = [self.messages[place][1] for place in places]
+        return any(
+            is_over(clause, old, self.names) for place, clause in self._endings if place in places
+        ) or any(
             is_lifted(text, old, self.names) or is_permitted(text, old, self.names)
-            for place, (_, text) in enumerate(self.messages)
-            if named in (-1, place)
+            for text in texts
         )
 
     def speaks_of(self, old: Words, message: int | None) -> bool:

@@ -32,9 +32,10 @@ def target_fact(
 ) -> KnownFact | None:
     """The known fact that a note replaces or withdraws; None if it must stay, or the number is
     wrong. Models often number wrongly. So the new fact, or the message that it names, must have
-    half of the words of the old one, or the messages together all of them. That is not enough for
-    what outlives everything: the new fact must be the same with another value, or somebody must say
-    that the old one is over.
+    half of the words of the old one, or the messages together all of them. The message that the old
+    one was drawn from does not count: it has them in any case. That is not enough for what outlives
+    everything: the new fact must be the same with another value, or somebody must say that the old
+    one is over.
     """
     if fact.known is None or not 0 < fact.known <= len(material.known):
         return None
@@ -55,15 +56,16 @@ def target_fact(
             plain == "alike"
             or _says_other_value(fact, old.words, material)
             or says_so_too(words, old.words, material.names)
-            or material.tells_end(old.words, fact.message)
+            or material.tells_end(old.words, fact.message, besides=old.row)
         )
         return old if is_meant else None
     bearing, new = material.bearing(old.words), material.bearing(words)
-    if bearing and bearing <= material.said:
+    if bearing and bearing <= material.said_besides(old.row):
         return old
+    message = None if material.is_of(old.row, fact.message) else fact.message
     shares_half = 2 * len(bearing & new) >= len(bearing) > 0
-    is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
-    is_meant = shares_half or is_said or material.speaks_of(old.words, fact.message)
+    is_said = material.is_said(bearing, message, at_least=max((len(bearing) + 1) // 2, 1))
+    is_meant = shares_half or is_said or material.speaks_of(old.words, message)
     return old if is_meant else None
 
 
