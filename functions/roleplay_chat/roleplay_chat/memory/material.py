@@ -218,14 +218,14 @@ class Material:
             for clause in clauses(text)
         ]
 
-    def tells_end(self, old: Words, message: int | None, *, besides: FactRow) -> bool:
+    def tells_end(self, old: Words, message: int | None, drawn_from: int | None = None) -> bool:
         """Whether the message, or any if none is named, says that a fact no longer holds. Not the
-        one that `besides` was drawn from: what has ended there is something else."""
+        one at the position that it was drawn from: what has ended there is something else."""
         named = self._place(message)
         places = [
             place
             for place, (at, _) in enumerate(self.messages)
-            if named in (-1, place) and at != besides.position
+            if named in (-1, place) and at != drawn_from
         ]
         texts = [self.messages[place][1] for place in places]
         return any(

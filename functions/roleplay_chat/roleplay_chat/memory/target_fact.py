@@ -56,7 +56,7 @@ def target_fact(
             plain == "alike"
             or _says_other_value(fact, old.words, material)
             or says_so_too(words, old.words, material.names)
-            or material.tells_end(old.words, fact.message, besides=old.row)
+            or material.tells_end(old.words, fact.message, old.row.position)
         )
         return old if is_meant else None
     bearing, new = material.bearing(old.words), material.bearing(words)
