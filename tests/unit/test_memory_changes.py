@@ -962,6 +962,27 @@ class TestLasting:
         assert change["replaces"] == ids(1)
 
     @pytest.mark.parametrize(
+        ("old", "said", "only_by_person"),
+        [
+            ("Ada hates being tickled.", "You may tickle me again.", True),
+            ("Ada must not be touched.", "Touch me. That rule is gone.", True),
+            ("Ada no quiere arañas.", "Ya no me molestan las arañas.", True),
+            ("Mara hates being tickled.", "You may tickle me again.", False),
+            ("Ada promised to wait.", "You no longer promised to wait.", False),
+            ("Ada has a cat.", "The cat is dead.", False),
+        ],
+    )
+    @pytest.mark.parametrize("is_persons", [True, False])
+    def test_limit_of_the_person_goes_only_by_their_own_words(
+        self, old: str, said: str, *, only_by_person: bool, is_persons: bool
+    ) -> None:
+        rows = known(old, importance=5)
+        noted = [Fact("profile", "", "withdraw", 1, message=1)]
+        material = Material(rows, [(1, said)], "Ada", "Mara", of_person={1} if is_persons else ())
+        made = resolve(noted, material)
+        assert bool(made) == (is_persons or not only_by_person)
+
+    @pytest.mark.parametrize(
         ("said", "is_replaced"),
         [("The sea is calm.", False), ("Make it Thunder.", True), ("Ich nehme Thunder.", True)],
     )

@@ -5,12 +5,13 @@ It answers what the messages say: whether they bear out a fact, end it, change i
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from roleplay_chat.memory.comparison import Words, may_both_hold
+from roleplay_chat.memory.comparison import Words, is_limit, may_both_hold
 from roleplay_chat.memory.endings import clauses, has_ended, is_lifted, is_over
+from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
 from roleplay_chat.memory.noted_facts import Fact
 from roleplay_chat.memory.permissions import is_permitted
@@ -49,6 +50,8 @@ class Material:
     person: str
     """The names of the two who talk."""
     character: str
+    of_person: Collection[int] | None = None
+    """The positions of the person's messages; None if nobody knows them."""
     names: set[str] = field(init=False, default_factory=set)
     """The words of their names."""
 
@@ -225,7 +228,7 @@ class Material:
         places = [
             place
             for place, (at, _) in enumerate(self.messages)
-            if named in (-1, place) and at != drawn_from
+            if named in (-1, place) and at != drawn_from and self._may_end(old, at)
         ]
         texts = [self.messages[place][1] for place in places]
         return any(
@@ -234,6 +237,14 @@ class Material:
             is_lifted(text, old, self.names) or is_permitted(text, old, self.names)
             for text in texts
         )
+
+    def _may_end(self, old: Words, position: int) -> bool:
+        """Whether a message may end a fact: what the person does not want, nobody else takes back.
+        From a promise others can release them."""
+        if self.of_person is None or position in self.of_person:
+            return True
+        is_theirs = self.person != "" and old.text.casefold().startswith(self.person.casefold())
+        return not (is_theirs and is_limit(old) and "promise" not in kinds_of(old.text))
 
     def speaks_of(self, old: Words, message: int | None) -> bool:
         """Whether the named message speaks of what an old fact is about, as far as beginnings of

@@ -119,6 +119,7 @@ def _build_material(batch: Batch, begun: BegunTurn, macros: Macros) -> Material:
         messages=[(row.position, text) for row, text in zip(batch.rows, batch.texts, strict=True)],
         person=macros["user"],
         character=macros["char"],
+        of_person={row.position for row in batch.rows if row.sender == "user"},
     )
 
 
