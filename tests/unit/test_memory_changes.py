@@ -726,10 +726,14 @@ class TestResolve:
         (change,) = changes([Fact("conversation", text, message=message)], [])
         assert (change["from"], change["to"]) == span
 
-    def test_source_has_the_rarest_words_of_several_messages_that_share_as_many(self) -> None:
-        said = ["Do not call me duckling.", "I want to call on Mara.", "I want to call it a day."]
+    @pytest.mark.parametrize(
+        "later", ["I want to call on Mara. I want to call it a day.", "I want to walk to Santiago."]
+    )
+    def test_source_of_several_that_share_as_many_words_has_the_rarest_ones(
+        self, later: str
+    ) -> None:
         noted = [Fact("conversation", "Ada does not want to be called duckling.")]
-        (change,) = changes(noted, [], list(enumerate(said, 1)))
+        (change,) = changes(noted, [], [(1, "Do not call me duckling."), (2, later), (3, later)])
         assert (change["from"], change["to"]) == (1, 1)
 
     def test_sentence_of_the_summary_changes_a_fact_that_it_contradicts(self) -> None:

@@ -169,6 +169,11 @@ def is_lifted(text: str, old: Words, names: set[str]) -> bool:
     return 2 * len(limit & _roots(Words(text).content)) >= len(limit) > 0
 
 
+def beside_wanting(words: set[str]) -> set[str]:
+    """The words without those by which people set a limit; all, if there are no others."""
+    return {word for word in words if not _roots({word}) <= _WANTING} or words
+
+
 def _forbidden(limit: Words, names: set[str]) -> set[str]:
     """The words for what somebody does not want."""
     return _roots(limit.content - names) - _WANTING

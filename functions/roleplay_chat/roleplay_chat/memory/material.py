@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from roleplay_chat.memory.comparison import Words, is_limit, may_both_hold
-from roleplay_chat.memory.endings import clauses, has_ended, is_lifted, is_over
+from roleplay_chat.memory.endings import beside_wanting, clauses, has_ended, is_lifted, is_over
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
 from roleplay_chat.memory.noted_facts import Fact
@@ -102,6 +102,8 @@ class Material:
         has half, all messages.
         """
         bearing, place = self.bearing(words), self._place(message)
+        if is_limit(words):
+            bearing = beside_wanting(bearing)  # Anybody may want anything.
         if place < 0 or 2 * len(bearing & self._said[place]) < len(bearing):
             shares = [bearing & said for said in self._said]
             among = Counter(word for share in shares for word in share)
