@@ -340,7 +340,7 @@ FUNCTIONS = {
         private.hold_account private.hold_person private.take_waiting_place private.raise_busy
         private.wait_for_person private.wait_for_account
         private.wait_for_counter private.watch_messages private.watched
-        private.usage_grouped private.usage_sums private.sum_counts private.added_up
+        private.usage_summed private.usage_sums private.sum_counts private.added_up
         private.percentile_of private.usage_rows private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
