@@ -90,19 +90,23 @@ def roll_up(project: Project) -> None:
         day = project.call("roll_up_usage", p_day=day)
 
 
-def data(found: Mapping[str, Sequence[Usage]], sides: Sequence[Side], days: int) -> dict[str, Any]:
+def data(
+    found: Mapping[str, Sequence[Usage]], sides: Sequence[Side] | None, days: int
+) -> dict[str, Any]:
     """The reports as JSON, with everything that the database counts for each day, model and
     user."""
     reports = {name: [row.model_dump(mode="json") for row in rows] for name, rows in found.items()}
-    functions = [side.model_dump(mode="json") for side in sides]
+    functions = None if sides is None else [side.model_dump(mode="json") for side in sides]
     return {"days": days, **reports, "compare_functions": functions}
 
 
 def report(
-    found: Mapping[str, Sequence[Usage]], sides: Sequence[Side], days: int
+    found: Mapping[str, Sequence[Usage]], sides: Sequence[Side] | None, days: int
 ) -> Iterator[Part]:
     """The tables, and the sum of all days."""
-    if sides:
+    if sides is None:
+        yield Line("The old and the new function are not compared: it took too long. Try DAYS=1.")
+    elif sides:
         yield comparison(sides)
     by_day = found["usage_by_day"]
     if not by_day:
@@ -126,12 +130,15 @@ def read(rows: object) -> list[Usage]:
     return _ROWS.validate_python(rows)
 
 
-def read_sides(project: Project, days: int) -> list[Side]:
-    """Old and new, day by day; empty if nothing was adopted."""
+def read_sides(project: Project, days: int) -> list[Side] | None:
+    """Old and new, day by day; empty if nothing was adopted. None if the database gave up: the
+    product's messages may be many and have no index by time."""
     try:
         return read_sides_of(project.call("compare_functions", p_days=days))
     except NoSuchFunction:
         return []
+    except Unreachable:
+        return None
 
 
 def read_sides_of(rows: object) -> list[Side]:

@@ -51,7 +51,9 @@ def rpc(api: httpx.Client, name: str, **parameters: Any) -> httpx.Response:
         ),
     ],
 )
-def test_pages_do_not_read_the_turns_of_all_time(stack: Stack, postgres: Postgres, page: str) -> None:
+def test_pages_do_not_read_the_turns_of_all_time(
+    stack: Stack, postgres: Postgres, page: str
+) -> None:
     admin = made_admin(stack)
     with postgres.connect("app", OWNER) as db:
         db.execute(
@@ -62,7 +64,8 @@ def test_pages_do_not_read_the_turns_of_all_time(stack: Stack, postgres: Postgre
         )
         db.execute("vacuum analyze turns")
         db.execute(
-            "select set_config('request.jwt.claims', json_build_object('sub', %s::text)::text, false)",
+            "select set_config('request.jwt.claims',"
+            " json_build_object('sub', %s::text)::text, false)",
             (admin.id,),
         )
         with explained(db) as plans:

@@ -14,7 +14,8 @@ from uuid import UUID
 import pytest
 
 from dev.operate import usage as command
-from dev.operate.report import Table
+from dev.operate.project import Project, Unreachable
+from dev.operate.report import Line, Table
 from dev.operate.usage import Usage, main, read, totals, without_gaps
 from dev.settings import Settings
 from tests.support.answers import error, text
@@ -389,6 +390,23 @@ def test_heading_says_since_when_calls_of_people_are_counted() -> None:
         "By day (UTC)",
         "By user, highest cost first, only calls since 2026-01-02 10:00 UTC",
     ]
+
+
+class Overloaded(Project):
+    """Its database gives up on one function."""
+
+    def call(self, function: str, **parameters: Any) -> Any:
+        raise Unreachable(f"canceling statement due to statement timeout: {function}")
+
+
+def test_usage_is_reported_where_the_comparison_takes_too_long() -> None:
+    sides = command.read_sides(Overloaded("", "", {}, None, is_local=True), 14)
+    found = {"usage_by_day": read([{"key": "2026-01-03", "calls": 9}])}
+    first, *_, last = command.report(found, sides, 14)
+    assert isinstance(first, Line)
+    assert "not compared: it took too long" in first.text
+    assert last == Line(totals(found["usage_by_day"]))
+    assert command.data(found, sides, 14)["compare_functions"] is None
 
 
 def test_unknown_costs_are_reported() -> None:
