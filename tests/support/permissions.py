@@ -338,7 +338,7 @@ FUNCTIONS = {
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.hold_account private.hold_person private.take_waiting_place private.raise_busy
-        private.wait_for_person private.wait_for_account
+        private.wait_for_person private.wait_for_account private.take_writing_place
         private.wait_for_counter private.watch_messages private.watched
         private.usage_summed private.usage_sums private.sum_counts private.added_up
         private.percentile_of private.usage_rows private.why_account_blocked
