@@ -321,7 +321,12 @@ def add_server(
 @json_option
 @click.pass_obj
 def usage(settings: Settings, days: int, as_json: bool) -> None:
-    """Show cost, tokens, errors and latency by day, model and user."""
+    """Show cost, tokens, errors and latency by day, model and user.
+
+    By day and by model, it adds up daily sums, with times rounded to two digits. There are no sums
+    of users: it reads the newest 200,000 calls, and if these are not all, the heading says since
+    when.
+    """
     from dev.operate import usage as report
 
     sys.exit(report.main(settings, days, as_json=as_json))

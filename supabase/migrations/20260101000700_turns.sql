@@ -50,8 +50,8 @@ create unique index turns_one_running on public.turns (conversation_id) where st
 create unique index turns_once on public.turns (user_id, client_message_id) where status <> 'failed';
 -- A request repeated after a failure finds its message.
 create index turns_failed on public.turns (user_id, client_message_id) where status = 'failed';
--- For lists by time. Turns are written in the order of their times, so it costs next to nothing.
-create index turns_by_time on public.turns using brin (created_at) with (autosummarize = on);
+-- For lists by time, newest first: with a brin index they read and sort their whole period. It costs a turn 1 µs more.
+create index turns_by_time on public.turns (created_at);
 create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';

@@ -9,12 +9,19 @@ create table public.usage_hourly (
   -- Number of turns that made these calls, in the hour of the first one. Of a turn whose calls private.rolled_up keeps
   -- apart, both parts count.
   turns integer not null,
+  -- Of these, the ones whose first call of this model, and of any model, is counted here. So each turn counts once in
+  -- the sum of a model's outcomes, and of all rows.
+  turns_of_model integer not null default 0,
+  turns_of_all integer not null default 0,
   prompt_tokens bigint not null,
   -- Of these, the ones known to come from a cache.
   cached_tokens bigint not null default 0,
   completion_tokens bigint not null,
   -- Sum of the known costs; null if no cost is known.
   cost_usd numeric(24, 8),
+  -- Calls whose cost is unknown, and calls whose tokens we counted ourselves.
+  cost_unknown integer not null default 0,
+  estimated integer not null default 0,
   -- Median and 95th percentile in milliseconds, rounded to two digits. Null: not measured.
   first_token_p50_ms integer,
   first_token_p95_ms integer,
@@ -26,6 +33,9 @@ create table public.usage_hourly (
 create table public.usage_daily (
   day date not null,
   like public.usage_hourly including defaults,
+  -- How many calls took how many milliseconds: {"<ms, rounded to two digits>": calls}. Unlike percentiles, these add up.
+  first_token_ms jsonb not null default '{}',
+  duration_ms jsonb not null default '{}',
   primary key (day, provider, model_key, outcome)
 );
 -- The table is new, so nothing can depend on this column.
@@ -50,11 +60,14 @@ create table private.rolled_up (
   outcome text not null,
   calls bigint not null,
   turns bigint not null,
+  turns_of_model bigint not null,
+  turns_of_all bigint not null,
   prompt_tokens bigint not null,
   cached_tokens bigint not null,
   completion_tokens bigint not null,
   cost_usd numeric,
-  -- How many calls took how many milliseconds: {"<ms, rounded to two digits>": calls}. Unlike percentiles, these add up.
+  cost_unknown bigint not null,
+  estimated bigint not null,
   first_token_ms jsonb not null,
   duration_ms jsonb not null,
   primary key (hour, provider, model_key, outcome)
@@ -73,32 +86,36 @@ create function private.usage_sums(p_from timestamptz, p_to timestamptz) returns
 language sql stable set search_path = '' as $$
   with events as materialized (
     select date_trunc('hour', u.created_at, 'UTC') as hour, u.provider, u.model_key, u.outcome,
-           u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.cost_usd,
+           u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.cost_usd, u.is_estimated,
            round(u.first_token_ms, 2 - length(u.first_token_ms::text))::integer as first_token_ms,
            round(u.duration_ms, 2 - length(u.duration_ms::text))::integer as duration_ms,
            u.turn_id is not null and 1 = row_number() over (
-             partition by u.turn_id, u.provider, u.model_key, u.outcome order by u.created_at) as is_first
+             partition by u.turn_id, u.provider, u.model_key, u.outcome order by u.created_at) as is_first,
+           u.turn_id is not null and 1 = row_number() over (
+             partition by u.turn_id, u.provider, u.model_key order by u.created_at, u.outcome) as is_first_of_model,
+           u.turn_id is not null and 1 = row_number() over (
+             partition by u.turn_id order by u.created_at, u.provider, u.model_key, u.outcome) as is_first_of_all
     from public.usage_events u
     where u.created_at >= p_from and u.created_at < p_to),
-  first_tokens as (
-    select t.hour, t.provider, t.model_key, t.outcome, jsonb_object_agg(t.first_token_ms, t.calls) as counts
-    from (select e.hour, e.provider, e.model_key, e.outcome, e.first_token_ms, count(*) as calls from events e
-          where e.first_token_ms is not null group by 1, 2, 3, 4, 5) t
-    group by 1, 2, 3, 4),
-  durations as (
-    select t.hour, t.provider, t.model_key, t.outcome, jsonb_object_agg(t.duration_ms, t.calls) as counts
-    from (select e.hour, e.provider, e.model_key, e.outcome, e.duration_ms, count(*) as calls from events e
-          group by 1, 2, 3, 4, 5) t
-    group by 1, 2, 3, 4)
-  select hour, provider, model_key, outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens, s.completion_tokens,
-         s.cost_usd, coalesce(f.counts, '{}'), d.counts
-  from (
-    select e.hour, e.provider, e.model_key, e.outcome, count(*) as calls, count(*) filter (where e.is_first) as turns,
-           coalesce(sum(e.prompt_tokens), 0) as prompt_tokens, coalesce(sum(e.cached_tokens), 0) as cached_tokens,
-           coalesce(sum(e.completion_tokens), 0) as completion_tokens, sum(e.cost_usd) as cost_usd
-    from events e group by 1, 2, 3, 4) s
-  join durations d using (hour, provider, model_key, outcome)
-  left join first_tokens f using (hour, provider, model_key, outcome)
+  -- By each time that a call took. Not joins of the sums with the counts of times: the planner takes the groups for few.
+  timed as (
+    select e.hour, e.provider, e.model_key, e.outcome, e.duration_ms, null::integer as first_token_ms, count(*) as calls,
+           count(*) filter (where e.is_first) as turns, count(*) filter (where e.is_first_of_model) as turns_of_model,
+           count(*) filter (where e.is_first_of_all) as turns_of_all, sum(e.prompt_tokens) as prompt_tokens,
+           sum(e.cached_tokens) as cached_tokens, sum(e.completion_tokens) as completion_tokens,
+           sum(e.cost_usd) as cost_usd, count(*) filter (where e.cost_usd is null) as cost_unknown,
+           count(*) filter (where e.is_estimated) as estimated
+    from events e group by 1, 2, 3, 4, 5
+    union all
+    select e.hour, e.provider, e.model_key, e.outcome, null, e.first_token_ms, count(*),
+           null, null, null, null, null, null, null, null, null
+    from events e where e.first_token_ms is not null group by 1, 2, 3, 4, 6)
+  select t.hour, t.provider, t.model_key, t.outcome, sum(t.calls) filter (where t.duration_ms is not null), sum(t.turns),
+         sum(t.turns_of_model), sum(t.turns_of_all), coalesce(sum(t.prompt_tokens), 0), coalesce(sum(t.cached_tokens), 0),
+         coalesce(sum(t.completion_tokens), 0), sum(t.cost_usd), sum(t.cost_unknown), sum(t.estimated),
+         coalesce(jsonb_object_agg(t.first_token_ms, t.calls) filter (where t.first_token_ms is not null), '{}'),
+         jsonb_object_agg(t.duration_ms, t.calls) filter (where t.duration_ms is not null)
+  from timed t group by 1, 2, 3, 4
 $$;
 
 create function private.sum_counts(p_counts jsonb[]) returns jsonb
@@ -113,8 +130,9 @@ $$;
 create function private.added_up(p_sums private.rolled_up[], p_bucket text default 'hour')
 returns setof private.rolled_up
 language sql stable set search_path = '' as $$
-  select date_trunc(p_bucket, s.hour, 'UTC'), s.provider, s.model_key, s.outcome, sum(s.calls), sum(s.turns), sum(s.prompt_tokens),
-         sum(s.cached_tokens), sum(s.completion_tokens), sum(s.cost_usd),
+  select date_trunc(p_bucket, s.hour, 'UTC'), s.provider, s.model_key, s.outcome, sum(s.calls), sum(s.turns),
+         sum(s.turns_of_model), sum(s.turns_of_all), sum(s.prompt_tokens), sum(s.cached_tokens),
+         sum(s.completion_tokens), sum(s.cost_usd), sum(s.cost_unknown), sum(s.estimated),
          private.sum_counts(array_agg(s.first_token_ms)), private.sum_counts(array_agg(s.duration_ms))
   from unnest(p_sums) s
   group by 1, 2, 3, 4
@@ -132,8 +150,8 @@ $$;
 
 create function private.usage_rows(p_sums private.rolled_up[]) returns setof public.usage_hourly
 language sql immutable set search_path = '' as $$
-  select s.hour, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
-         s.completion_tokens, s.cost_usd,
+  select s.hour, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.turns_of_model, s.turns_of_all,
+         s.prompt_tokens, s.cached_tokens, s.completion_tokens, s.cost_usd, s.cost_unknown, s.estimated,
          private.percentile_of(s.first_token_ms, 0.5), private.percentile_of(s.first_token_ms, 0.95),
          private.percentile_of(s.duration_ms, 0.5), private.percentile_of(s.duration_ms, 0.95)
   from unnest(p_sums) s
@@ -200,14 +218,15 @@ begin
 
     delete from public.usage_hourly h where h.hour >= v_hour and h.hour < v_end;
     insert into public.usage_hourly select * from private.usage_rows(v_sums);
-    v_sums := v_sums || array(
-      select r from private.rolled_up r where r.hour >= v_midnight and r.hour < v_hour);
+    v_sums := array(select s from private.added_up(
+      v_sums || array(select r from private.rolled_up r where r.hour >= v_midnight and r.hour < v_hour), 'day') s);
     delete from public.usage_daily d where d.day = v_day;
     insert into public.usage_daily
-    select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
-           s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
-           s.duration_p50_ms, s.duration_p95_ms
-    from private.usage_rows(array(select s from private.added_up(v_sums, 'day') s)) s;
+    select v_day, u.provider, u.model_key, u.outcome, u.calls, u.turns, u.turns_of_model, u.turns_of_all,
+           u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.cost_usd, u.cost_unknown, u.estimated,
+           u.first_token_p50_ms, u.first_token_p95_ms, u.duration_p50_ms, u.duration_p95_ms,
+           s.first_token_ms, s.duration_ms
+    from unnest(v_sums) s cross join lateral private.usage_rows(array[s]) u;
   end if;
 
   if v_rest is not null then

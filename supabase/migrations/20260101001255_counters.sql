@@ -118,10 +118,21 @@ begin
   return auth.uid();
 end $$;
 
+-- At most four writes of a person through the Data API go on at once, because any may wait for a row that another call
+-- has locked. Places of their own, as in private.wait_for_counter. Raises PT429 after a moment.
+create function private.take_writing_place(p_user_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform private.take_waiting_place(md5(p_user_id || ' writes')::uuid);
+exception when lock_not_available then
+  perform private.raise_busy();
+end $$;
+
 -- Rejects every write through the Data API for a blocked account. Here no row of the statement is locked yet.
 create function private.check_account() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  perform private.take_writing_place(auth.uid());
   perform private.hold_account(auth.uid());
   perform private.active_caller();
   return null;
@@ -162,7 +173,8 @@ end $$;
 
 revoke execute on function private.wait_for_counter(uuid, text),
   private.count_use(uuid, text, jsonb, text, bigint), public.count_action(uuid, text),
-  private.raise_if_blocked(jsonb, text), private.active_caller(), private.check_account(), private.count_row(),
+  private.raise_if_blocked(jsonb, text), private.active_caller(), private.take_writing_place(uuid),
+  private.check_account(), private.count_row(),
   private.guard_writes(regclass, text)
   from public, anon, authenticated;
 grant execute on function public.count_action(uuid, text) to service_role;

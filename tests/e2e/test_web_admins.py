@@ -97,6 +97,9 @@ class TestTurns:
         at = datetime(2026, 3, 1, tzinfo=UTC)
         made = [turn(admin, error_code="paged", created_at=at.isoformat()) for _ in range(51)]
         admin.open("/console.html?page=turns&error=paged")
+        expect(page.get_by_text("No turn is like this.")).to_be_visible()
+        expect(page.locator("#content")).to_contain_text("the last 7 days; choose From")
+        admin.open("/console.html?page=turns&error=paged&from=2026-02-01T00:00")
         expect(rows(page, "turns-table")).to_have_count(50)
         page.get_by_role("link", name="Older").click()
         expect(rows(page, "turns-table")).to_have_count(1)

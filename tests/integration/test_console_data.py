@@ -12,6 +12,8 @@ from psycopg.types.json import Jsonb
 
 from dev.settings import ROOT
 from tests.support.answers import error, text
+from tests.support.plans import explained, scanned
+from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack, User
 from tests.support.talk import Talk
 
@@ -32,6 +34,43 @@ def admin(stack: Stack) -> Iterator[httpx.Client]:
 
 def rpc(api: httpx.Client, name: str, **parameters: Any) -> httpx.Response:
     return api.post(f"/rpc/{name}", json=parameters)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            "select status from turns where created_at >= now() - interval '30 days'"
+            " and created_at <= now() order by created_at desc, id limit 51",
+            id="activity",
+        ),
+        pytest.param(
+            "select id from turn_reports where created_at >= now() - interval '51 minutes'"
+            " and request_id = 'none' order by created_at desc, id desc limit 51",
+            id="request",
+        ),
+    ],
+)
+def test_pages_do_not_read_the_turns_of_all_time(
+    stack: Stack, postgres: Postgres, page: str
+) -> None:
+    admin = made_admin(stack)
+    with postgres.connect("app", OWNER) as db:
+        db.execute(
+            "insert into turns (user_id, task, action, status, finished_at, lease_expires_at,"
+            " created_at) select %s, 'roleplay', 'send', 'complete', now(), now(),"
+            " now() - n * interval '1 minute' from generate_series(1, 5000) n",
+            (admin.id,),
+        )
+        db.execute("vacuum analyze turns")
+        db.execute(
+            "select set_config('request.jwt.claims',"
+            " json_build_object('sub', %s::text)::text, false)",
+            (admin.id,),
+        )
+        with explained(db) as plans:
+            db.execute(page.encode())
+    assert 50 <= scanned([plan for plan in plans if plan["Query Text"] == page]) <= 60
 
 
 class TestAccount:

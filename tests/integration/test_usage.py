@@ -37,7 +37,7 @@ from tests.support.answers import (
 from tests.support.answers import event as sse_event
 from tests.support.gateway import SECRET_KEY
 from tests.support.notes import either
-from tests.support.plans import explained, scanned
+from tests.support.plans import explained, nodes, scanned
 from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import Stack, User
 from tests.support.talk import VENICE, Talk
@@ -105,10 +105,14 @@ class TestRollUps:
             "outcome": "ok",
             "calls": 3,
             "turns": 2,
+            "turns_of_model": 2,
+            "turns_of_all": 2,
             "prompt_tokens": 200,
             "cached_tokens": 70,
             "completion_tokens": 40,
             "cost_usd": Decimal("0.75"),
+            "cost_unknown": 1,
+            "estimated": 0,
             "first_token_p50_ms": 100,
             "first_token_p95_ms": 300,
             "duration_p50_ms": 2_000,
@@ -116,7 +120,9 @@ class TestRollUps:
         }
         assert sums(stack, "usage_hourly", hour=noon(1)) == hour
         late = {"calls": 1, "turns": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0}
-        late |= {"cached_tokens": 0}
+        late |= dict.fromkeys(
+            ("cached_tokens", "turns_of_model", "turns_of_all", "cost_unknown", "estimated"), 0
+        )
         late |= dict.fromkeys(("first_token_p50_ms", "first_token_p95_ms"), 500)
         late |= dict.fromkeys(("duration_p50_ms", "duration_p95_ms"), 9_000)
         next_hour = noon(1) + timedelta(hours=1)
@@ -233,8 +239,8 @@ class TestRollUps:
 
         for table in ("usage_hourly", "usage_daily"):
             assert stack.one(f"select calls, turns from {table}") == {"calls": 8, "turns": 4}  # noqa: S608
-        (row,) = stack.all("select calls, turns, people from usage_by_day(14)")
-        assert row == {"calls": 8, "turns": 4, "people": 1}
+        (row,) = stack.all("select calls, turns from usage_by_day(14)")
+        assert row == {"calls": 8, "turns": 4}
 
     def test_turn_counts_in_the_hour_of_its_first_call(self, stack: Stack, event: Event) -> None:
         of = turn(stack, stack.user())
@@ -350,6 +356,24 @@ class TestRollUpsInParts:
                 assert 100 < max(read) < 400
         sums = stack.all("select calls from usage_hourly union all select calls from usage_daily")
         assert sorted(row["calls"] for row in sums) == [2_000, 2_000, 8_000, 8_000]
+
+    def test_events_are_added_up_once_however_many_models_there_are(
+        self, stack: Stack, postgres: Postgres
+    ) -> None:
+        with postgres.connect("app", OWNER) as db:
+            db.execute(
+                "insert into usage_events"
+                " (provider, model_key, outcome, duration_ms, first_token_ms, created_at)"
+                " select 'p', n % 51, 'ok', n, n, %s - interval '1 hour' * (n % 12)"
+                " from generate_series(1, 5000) n".replace("n % ", "n %% "),
+                (noon(1),),
+            )
+            db.execute("vacuum analyze usage_events")
+            with explained(db) as plans:
+                db.execute("select roll_up_usage(%s)", (noon(1).date(),))
+        (sums,) = (plan for plan in plans if "as is_first_of_all" in plan["Query Text"])
+        assert {node["Actual Loops"] for node in nodes(sums["Plan"])} == {1}
+        assert len(stack.all("select from usage_hourly")) == 51 * 12 / 3
 
     def test_a_run_that_was_cut_off_is_continued(self, stack: Stack, event: Event) -> None:
         for minutes in range(6):
@@ -860,6 +884,7 @@ class TestEstimates:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes."))
         for _ in range(2):
             talk.reply()
+        due(talk.stack)
         (day,) = talk.stack.all("select * from usage_by_day(1)")
         assert (day["calls"], day["estimated"]) == (2, 1)
         row = Usage.model_validate(day)

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from edge import clients
 from tests.support.answers import stream, text
@@ -46,6 +47,8 @@ def waiting(stack: Stack, postgres: Postgres, keys: Keys) -> Iterator[Stack]:
     role = f"alter role authenticator in database {DATABASE}"
     for name in ("statement_timeout", "lock_timeout"):
         stack.db.execute(f"{role} set {name} = 0".encode())
+    # PostgREST sets it for each call.
+    stack.db.execute("alter role authenticated set statement_timeout = 0")
     try:
         with (
             running_postgrest(postgres, DATABASE, keys.secret) as rest,
@@ -56,6 +59,7 @@ def waiting(stack: Stack, postgres: Postgres, keys: Keys) -> Iterator[Stack]:
             yield replace(stack, gateway=gateway)
     finally:
         stack.db.execute(f"{role} reset all".encode())
+        stack.db.execute("alter role authenticated set statement_timeout = '8s'")
 
 
 @contextmanager
@@ -207,6 +211,55 @@ def test_call_without_a_place_is_busy(stack: Stack, monkeypatch: pytest.MonkeyPa
 
 
 Call = Callable[[httpx.Client], httpx.Response]
+OWN = pytest.mark.own_tables("the triggers of a product's tables are its own")
+
+Written = tuple[str, dict[str, Any] | None, str]
+"""A row of somebody as a path of the Data API, a change of it (None: it is deleted), and the row
+that this waits for."""
+
+
+def a_setting(stack: Stack, ada: User) -> Written:
+    here = stack.conversation(ada)
+    add = "insert into conversation_settings (conversation_id, note) values (%s, 'Rain.')"
+    stack.db.execute(add.encode(), (here,))
+    row = f"conversation_settings where conversation_id = '{here}'"
+    return f"conversation_settings?conversation_id=eq.{here}", {"note": "Snow."}, row
+
+
+def a_member(stack: Stack, ada: User) -> Written:
+    here = stack.conversation(ada)
+    add = "insert into conversation_characters values (%s, %s, 1)"
+    stack.db.execute(add.encode(), (here, DEMO_CHARACTER))
+    row = f"conversation_characters where conversation_id = '{here}'"
+    return f"conversation_characters?conversation_id=eq.{here}", None, row
+
+
+def a_lorebook(stack: Stack, ada: User) -> Written:
+    content = Jsonb({"entries": []})
+    book = stack.insert("lorebooks", user_id=ada.id, content=content)
+    return f"lorebooks?id=eq.{book}", None, f"lorebooks where id = '{book}'"
+
+
+def a_memory(stack: Stack, ada: User) -> Written:
+    memory = stack.insert("memories", user_id=ada.id, tier="profile")
+    return f"memories?id=eq.{memory}", None, f"memories where id = '{memory}'"
+
+
+def what_is_remembered(stack: Stack, ada: User) -> Written:
+    """A view."""
+    here = stack.conversation(ada)
+    row = f"public.conversations where id = '{here}'"
+    return f"conversation_memory?conversation_id=eq.{here}", {"remembers": False}, row
+
+
+def a_conversation(stack: Stack, ada: User) -> Written:
+    here = stack.conversation(ada)
+    return f"conversations?id=eq.{here}", None, f"conversations where id = '{here}'"
+
+
+def a_character(stack: Stack, ada: User) -> Written:
+    vera = stack.insert("characters", user_id=ada.id, name="Vera")
+    return f"characters?id=eq.{vera}", {"name": "Mara"}, f"characters where id = '{vera}'"
 
 
 class TestManyInstances:
@@ -257,6 +310,32 @@ class TestManyInstances:
             for answer in answers:
                 if not answer.result().is_success:
                     is_busy(answer.result())
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            *(a_setting, a_member, a_lorebook, a_memory, what_is_remembered),
+            pytest.param(a_conversation, marks=OWN),
+            pytest.param(a_character, marks=OWN),
+        ],
+    )
+    def test_rows_written_through_the_data_api_while_another_call_has_them(
+        self,
+        waiting: Stack,
+        postgres: Postgres,
+        ada: User,
+        make: Callable[[Stack, User], Written],
+    ) -> None:
+        path, change, row = make(waiting, ada)
+        method = "DELETE" if change is None else "PATCH"
+
+        def write(api: httpx.Client) -> httpx.Response:
+            return api.request(method, f"/{path}", json=change, headers=ada.headers)
+
+        locked = held(postgres, f"select from {row} for update")
+        self.others_pass(waiting, locked, [write] * MANY)
+        with waiting.data_api(ada) as api:
+            assert write(api).is_success
 
 
 def begin(user: User, character: UUID = DEMO_CHARACTER) -> Call:

@@ -338,9 +338,9 @@ FUNCTIONS = {
         private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.hold_account private.hold_person private.take_waiting_place private.raise_busy
-        private.wait_for_person private.wait_for_account
+        private.wait_for_person private.wait_for_account private.take_writing_place
         private.wait_for_counter private.watch_messages private.watched
-        private.usage_grouped private.usage_sums private.sum_counts private.added_up
+        private.usage_summed private.usage_sums private.sum_counts private.added_up
         private.percentile_of private.usage_rows private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before

@@ -45,6 +45,10 @@ const ofModel = (query, name) =>
     ? query.like("model_used", `${name.slice(0, -1).replace(/[\\%_]/g, "\\$&")}%`)
     : query.eq("model_used", name);
 
+/** The days whose turns are searched if the address does not say from when. Few of many turns may be like the filter, and
+ * reading all takes longer than a call may. */
+export const SEARCHED_DAYS = 7;
+
 /** A page of turns as the address filters them, and the names that a filter may have. */
 export async function loadTurns({ params }) {
   const { user, model, error, status, request, from, to, after } = params;
@@ -54,7 +58,10 @@ export async function loadTurns({ params }) {
   if (error) query = query.eq("error_code", error);
   if (status) query = query.eq("status", status);
   if (request) query = query.eq("request_id", request);
+  // A person's turns have an index.
+  const isRecent = !from && !user;
   if (from) query = query.gte("created_at", new Date(from).toISOString());
+  if (isRecent) query = query.gte("created_at", iso(Date.now() / 1000 - SEARCHED_DAYS * 24 * 3600));
   if (to) query = query.lte("created_at", new Date(to).toISOString());
   if (after) {
     const [at, id] = after.split(",");
@@ -68,7 +75,7 @@ export async function loadTurns({ params }) {
   const shown = rows.slice(0, LISTED);
   const last = shown.at(-1);
   const next = rows.length > LISTED ? `${last.created_at},${last.id}` : null;
-  return { list: { rows: shown, next }, catalog };
+  return { list: { rows: shown, next, isRecent }, catalog };
 }
 
 /** One turn; null if it is not there, or no longer. */

@@ -7,6 +7,7 @@ import { go } from "./console-data.js";
 import { at, dollars, seconds, whole } from "./console-formats.js";
 import { facts, link, section, updated } from "./console-parts.js";
 import { dataTable } from "./console-tables.js";
+import { SEARCHED_DAYS } from "./console-turns-data.js";
 import { doing } from "./page.js";
 
 const number = (title, name, format = whole) => ({ title, numeric: true, value: (row) => row[name], cell: (row) => format(row[name]) });
@@ -27,7 +28,7 @@ const TURNS = [
 ];
 
 export function turnsPage(state) {
-  const { rows, next } = state.list;
+  const { rows, next, isRecent } = state.list;
   const { after, ...filters } = state.params;
   // Each address has its own form: a form that is reused would keep what was chosen for another address.
   return section("turns", "Turns", html`
@@ -38,7 +39,7 @@ export function turnsPage(state) {
       ${next ? link("turns", { ...filters, after: next }, "Older") : nothing}
     </nav>
     <p class="quiet">No words of conversations are shown here or stored for it. Sorting and the table's filter apply to these
-      ${rows.length} turns, the form above to all.</p>`, updated(state));
+      ${rows.length} turns, the form above to all${isRecent ? ` of the last ${SEARCHED_DAYS} days; choose From for earlier ones` : ""}.</p>`, updated(state));
 }
 
 function filterForm(state) {
