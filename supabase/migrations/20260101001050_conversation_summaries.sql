@@ -370,6 +370,8 @@ begin
       select from unnest(p_ids) i (id) where not exists (select from shared.messages m where m.id = i.id)) then
     perform private.uncover_newest(p_conversation_id);
   end if;
+  -- Last, because facts that were replaced may be current again.
+  perform private.drop_replaced(p_conversation_id);
   perform private.forget_embeddings(p_ids);
   perform private.forget_variables(p_ids);
 -- Messages matter more than the memory of them. But a deadlock is no reason to leave it behind, or a lock that takes

@@ -509,6 +509,16 @@ language sql stable set search_path = '' as $$
   from sentences s where s.plain_digest not in (select r.plain_digest from replaced r)
 $$;
 
+-- Leaves out of a summary what was replaced since, after an older version took its place.
+create function private.drop_replaced(p_conversation_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update public.conversation_summaries s
+  set content = coalesce(private.without_replaced(c, c.character_id, s.content), s.content)
+  from shared.conversations c
+  where s.conversation_id = p_conversation_id and s.content <> '' and c.id = s.conversation_id;
+end $$;
+
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null
 -- or has
 --   wait_seconds   until another summary of this conversation may start; absent: 0
@@ -629,7 +639,8 @@ revoke execute on function private.place_in(uuid, public.memory_facts),
   private.note_for_listeners(shared.conversations, uuid, text, jsonb),
   private.keeper(shared.conversations, jsonb, uuid), private.note_for_all(shared.conversations, uuid, text, jsonb),
   private.with_noted(uuid, jsonb, jsonb), private.read_own_facts(uuid, jsonb),
-  private.without_replaced(shared.conversations, uuid, text), private.remember(public.turns, jsonb),
+  private.without_replaced(shared.conversations, uuid, text), private.drop_replaced(uuid),
+  private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 
 -- Saves what a model noted, after the reply was saved: p_memory as private.remember takes it,

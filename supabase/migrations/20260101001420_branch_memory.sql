@@ -87,6 +87,7 @@ begin
          f.is_withdrawal, f.created_at
   from chosen f left join chosen newer on newer.copy_id = f.newer_id
   where f.chosen_id = f.copy_id;
+  perform private.drop_replaced(p_branch_id);
   -- Facts of the character and the user that these messages told are told by the branch, too.
   insert into private.fact_repeats (fact_id, conversation_id, position, is_copied)
   select f.id, p_branch_id, said.position, true

@@ -149,6 +149,7 @@ begin
     if p_hidden then
       perform private.uncover_newest(v_message.conversation_id);
     end if;
+    perform private.drop_replaced(v_message.conversation_id);
   end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;

@@ -14,6 +14,7 @@ from tests.support.facts import (
     DAY,
     FLUTE,
     HARP,
+    LATER,
     LONDON,
     MOVED,
     OSLO,
@@ -252,6 +253,34 @@ class TestNoting:
         again = "I have changed my mind: next year I want to walk to Rome."
         say(told, again)
         step(told, {"text": first, "said": again}, retold=f"They met. {first}")
+        assert (texts(told), summary(told)[0]) == ({first}, f"They met. {first}")
+
+    def test_older_summary_that_takes_the_place_of_a_newer_one_does_not_say_what_was_replaced(
+        self, told: Talk
+    ) -> None:
+        said, changed = "I work as a cook.", "I have left the kitchen. I work as a baker now."
+        first, second = "Ada works as a cook.", "Ada works as a baker."
+        say(told, said, "Nice.", "The sea is calm.", "It is.", changed, "Good.", *LATER)
+        step(told, {"text": first, "said": said}, upto=said, retold=f"They met. {first}")
+        new = {"action": "replace", "of": first, "text": second, "said": changed}
+        step(told, new, upto=changed, retold=f"They met. {second}")
+        # The last four messages of a branch are in no summary.
+        branch = act(told, "branch", "Good.")["conversation_id"]
+        assert (texts(told, branch), summary(told, branch)[0]) == ({second}, "They met.")
+        act(told, "edit", "The sea is calm.", message="The sea is rough.")
+        assert (texts(told), summary(told)[0]) == ({second}, "They met.")
+        # What replaced it is gone.
+        act(told, "edit", changed, message="I like bread.")
+        assert (texts(told), summary(told)[0]) == ({first}, "They met.")
+
+    def test_older_summary_says_what_holds_again(self, told: Talk) -> None:
+        said, changed = "I work as a cook.", "I have left the kitchen. I work as a baker now."
+        first, second = "Ada works as a cook.", "Ada works as a baker."
+        say(told, said, "Nice.", changed, "Good.", *LATER)
+        step(told, {"text": first, "said": said}, upto=said, retold=f"They met. {first}")
+        new = {"action": "replace", "of": first, "text": second, "said": changed}
+        step(told, new, upto=changed, retold=f"They met. {second}")
+        act(told, "edit", changed, message="I like bread.")
         assert (texts(told), summary(told)[0]) == ({first}, f"They met. {first}")
 
     def test_place_in_the_conversation_decides_and_not_when_a_version_was_written(
