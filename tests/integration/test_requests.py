@@ -216,13 +216,44 @@ def test_token_of_a_deleted_user_is_rejected(stack: Stack) -> None:
     refused(answer, 401, "unauthorized")
 
 
-def test_unreachable_database_is_a_503_with_a_sentence(stack: Stack) -> None:
+def test_unreachable_database_is_a_503_with_a_sentence(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
+    stack.function_url("roleplay_chat")  # started, it has set up its log
     stack.gateway.fail("begin_turn", times=2)
     answer = stack.chat(user, conversation_id=str(conversation), message="Hello")
     refused(answer, 503, "database_unavailable")
     assert answer.headers["retry-after"] == "5"
+    [line] = [line for line in caplog.records if line.message == "request rejected"]
+    assert (line.levelname, vars(line)["fields"]["why"]) == ("WARNING", "HTTP 503")
+
+
+def test_database_that_only_reads_is_a_503_whose_reason_is_in_the_log(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one that another has just replaced."""
+    user = stack.user()
+    conversation = stack.conversation(user)
+    stack.function_url("roleplay_chat")  # started, it has set up its log
+    stack.db.execute(
+        """
+        create function public.only_read() returns trigger language plpgsql as $$
+        begin
+          perform set_config('transaction_read_only', 'on', true);
+          return new;
+        end $$;
+        create trigger z_only_read before insert on public.messages
+          for each row execute function public.only_read()"""
+    )
+    try:
+        answer = stack.chat(user, conversation_id=str(conversation), message="Hello")
+    finally:
+        stack.db.execute("drop function public.only_read() cascade")
+    refused(answer, 503, "database_unavailable")
+    [line] = [line for line in caplog.records if line.message == "request rejected"]
+    assert (line.levelname, vars(line)["fields"]["why"]) == ("WARNING", "25006")
 
 
 def test_get_says_that_the_function_lives(stack: Stack) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from edge.errors import ApiError
+from roleplay_chat.admin.handlers import ModelTestRequest
 from roleplay_chat.api import (
     HEARTBEAT,
     Answer,
@@ -26,8 +27,10 @@ from roleplay_chat.api import (
     parse_body,
     parse_request,
     sse,
+    validated,
 )
-from roleplay_chat.openai_api.completions import MAX_PARTS, parse_completion
+from roleplay_chat.cards.handlers import LorebookPlace
+from roleplay_chat.openai_api.completions import MAX_PARTS, CompletionBody, parse_completion
 
 CONVERSATION = "c0ffee00-0000-4000-8000-0000000000cc"
 MAX_CHARS = 100
@@ -223,6 +226,39 @@ class TestRequest:
         error = refused(**fields)
         assert error.code == code
         assert named in error.message
+
+    @pytest.mark.parametrize(
+        ("model", "body", "sentence"),
+        [
+            pytest.param(
+                ChatRequest,
+                {"message": "a\0b"},
+                "`message`: contains characters that are not text.",
+                id="field",
+            ),
+            pytest.param(
+                ModelTestRequest, {}, "Send either `model_id` or `provider_id`.", id="body"
+            ),
+            pytest.param(
+                LorebookPlace,
+                {"conversation_id": str(uuid4()), "persona_id": str(uuid4())},
+                "Send `conversation_id` or `persona_id`, not both.",
+                id="sentence",
+            ),
+            pytest.param(
+                CompletionBody,
+                {"model": "mara", "messages": [5]},
+                "`messages.0`: Input should be an object.",
+                id="object",
+            ),
+        ],
+    )
+    def test_refusal_is_in_the_terms_of_json(
+        self, model: type[BaseModel], body: dict[str, Any], sentence: str
+    ) -> None:
+        with pytest.raises(ApiError) as caught:
+            validated(model, body)
+        assert caught.value.message == sentence
 
     def test_refusal_does_not_repeat_what_was_sent(self) -> None:
         secret = "canary" * 2000

@@ -119,7 +119,7 @@ def test_step_that_is_out_of_time_leaves_its_record(database: Database) -> None:
 
 def test_error_of_a_call_is_that_of_each_record_in_it(database: Database) -> None:
     async def fail() -> None:
-        raise database_unavailable()
+        raise database_unavailable("08006")
 
     async def use(kept: Records) -> None:
         database.answer = fail

@@ -18,7 +18,7 @@ from postgrest.exceptions import APIError
 
 from edge.bounded import Bounded, busy
 from edge.connections import Client, SecretKeyRejected, SupabaseClient, address
-from edge.errors import database_unavailable
+from edge.errors import ApiError, database_unavailable
 from edge.json_text import dumps, loads
 from edge.logs import configure
 from edge.settings import EdgeSettings
@@ -54,9 +54,10 @@ __all__ = [
 NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 """Everything a call can raise: the transport does not wrap all of aiohttp's errors."""
 
-_TRANSIENT = ("08", "40", "53", "55", "57")
+_TRANSIENT = ("08", "25006", "40", "53", "55", "57")
 """SQLSTATE classes of transient errors: connection lost, deadlock, out of resources, lock not
-available, and the server starting, stopping or cancelling."""
+available, and the server starting, stopping or cancelling. 25006: it only reads, as one that another
+has just replaced."""
 _OUTDATED = {"PGRST200", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
 """PostgREST's errors while its copy of the schema is older than the database, for seconds after a
 migration."""
@@ -169,7 +170,7 @@ class Clients:
             async with self._place(person):
                 return (await self._call(function, given).execute()).data
         except NETWORK_ERRORS as error:
-            raise database_unavailable() from error
+            raise _unreachable(error) from error
         except APIError as error:
             failed = _database_error(error)
         raise self._refused(function, failed)
@@ -188,7 +189,7 @@ class Clients:
                     "POST", str(call.path), content=content, headers=headers
                 )
         except NETWORK_ERRORS as error:
-            raise database_unavailable() from error
+            raise _unreachable(error) from error
         if response.is_success:
             return await self.in_thread(response.json)
         raise self._refused(function, _refusal(response))
@@ -206,7 +207,11 @@ class Clients:
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
         if failed.sqlstate == _BUSY:
             return busy()
-        return database_unavailable() if failed.is_transient else failed
+        return (
+            database_unavailable(failed.sqlstate or "connection lost")
+            if failed.is_transient
+            else failed
+        )
 
     def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
         """The Supabase client's call of a function. Its address and headers are built once."""
@@ -228,11 +233,11 @@ class Clients:
             async with self._persons.place(user_id):
                 answer = await http.delete(url, headers=self.supabase_headers())
         except NETWORK_ERRORS as error:
-            raise database_unavailable() from error
+            raise _unreachable(error) from error
         if answer.status_code in (401, 403):
             raise SecretKeyRejected
         if answer.status_code == 429:
-            raise database_unavailable()
+            raise database_unavailable("HTTP 429")
         return answer.is_success or answer.status_code == 404
 
     async def aclose(self) -> None:
@@ -257,6 +262,13 @@ class Clients:
         self._database = AsyncPostgrestClient(
             self._rest_url, headers=self._database_headers, http_client=self._supabase_http
         )
+
+
+def _unreachable(error: Exception) -> ApiError:
+    """The error when a call of Supabase has no answer, or that of a proxy in front of it."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return database_unavailable(f"HTTP {error.response.status_code}")
+    return database_unavailable(type(error).__name__)
 
 
 def _refusal(response: httpx.Response) -> DatabaseError:

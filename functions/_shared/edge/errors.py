@@ -1,5 +1,6 @@
 """Errors that callers see, in one shape."""
 
+import logging
 import math
 from collections.abc import Mapping
 
@@ -22,10 +23,12 @@ class ApiError(Exception):
         *,
         retry_after: float | None = None,
         allow: str | None = None,
+        why: str = "",
     ) -> None:
         """`code` is for programs (snake_case), `message` a sentence, `retry_after` in seconds.
 
-        `allow` lists the allowed methods, which a 405 must name.
+        `allow` lists the allowed methods, which a 405 must name. `why` is for the log alone: a
+        SQLSTATE or the name of an exception.
         """
         super().__init__(code)
         self.status = status
@@ -33,6 +36,17 @@ class ApiError(Exception):
         self.message = message
         self.retry_after = retry_after
         self.allow = allow
+        self.why = why
+
+    @property
+    def log_level(self) -> int:
+        """How severe it is for operators: an error of the caller is not."""
+        return logging.WARNING if self.status >= 500 else logging.INFO
+
+    def log_fields(self, request_id: str) -> dict[str, str]:
+        """What the log says of it."""
+        fields = {"request_id": request_id, "code": self.code}
+        return fields | ({"why": self.why} if self.why else {})
 
     def envelope(self, request_id: str) -> dict[str, object]:
         """The error as a JSON body."""
@@ -68,11 +82,12 @@ def internal_error() -> ApiError:
     return ApiError(500, "internal_error", "Something went wrong on our side. Please try again.")
 
 
-def database_unavailable() -> ApiError:
-    """The error while the database cannot be reached."""
+def database_unavailable(why: str) -> ApiError:
+    """The error while the database cannot be reached, or cannot do what it is asked for."""
     return ApiError(
         503,
         "database_unavailable",
         "The conversation store cannot be reached right now. Please try again in a moment.",
         retry_after=5,
+        why=why,
     )

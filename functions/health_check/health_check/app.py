@@ -59,7 +59,7 @@ class App:
                 result = await self._run(request_id)
             response = JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
-            fields = {"request_id": request_id, "code": error.code}
+            fields = error.log_fields(request_id)
             self._log.warning("health check rejected", extra={"fields": fields})
             response = error.response(request_id)
         except Exception:
@@ -129,7 +129,7 @@ class App:
                 config = await self._clients.rpc("read_settings")
                 return config, await self._clients.rpc("read_workers")
         except TimeoutError as error:
-            raise database_unavailable() from error
+            raise database_unavailable("RUN_BUDGET_SECONDS") from error
 
 
 def steps_of_run(

@@ -171,9 +171,17 @@ def validated(model: type[Model], data: dict[str, Any]) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ApiError(400, "invalid_request", f"`{where}`: {first['msg']}.") from error
+        raise ApiError(400, "invalid_request", _what_is_invalid(error)) from error
+
+
+def _what_is_invalid(error: ValidationError) -> str:
+    """A sentence about the first invalid field, in the terms of JSON."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    is_object = first["type"] in ("model_type", "model_attributes_type", "dict_type")
+    said = "Input should be an object" if is_object else first["msg"]
+    said = said.removeprefix("Value error, ").removesuffix(".")
+    return f"`{where}`: {said}." if where else f"{said}."
 
 
 def from_base64(text: str, field: str, invalid: Callable[[str], ApiError]) -> bytes:

@@ -77,10 +77,8 @@ class App:
         try:
             return await self._respond(request, request_id, held)
         except ApiError as error:
-            self._log.info(
-                "request rejected",
-                extra={"fields": {"request_id": request_id, "code": error.code}},
-            )
+            fields = error.log_fields(request_id)
+            self._log.log(error.log_level, "request rejected", extra={"fields": fields})
             return _error_response(request, error, request_id)
         except ClientDisconnect:
             return None

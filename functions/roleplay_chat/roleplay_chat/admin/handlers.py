@@ -30,7 +30,7 @@ class ModelTestRequest(BaseModel):
     @model_validator(mode="after")
     def _has_one(self) -> Self:
         if (self.model_id is None) == (self.provider_id is None):
-            raise ValueError("give model_id or provider_id")
+            raise ValueError("Send either `model_id` or `provider_id`.")
         return self
 
 
