@@ -89,7 +89,7 @@ def run(settings: Settings, workers: int | None) -> None:
 def up(settings: Settings, workers: int | None) -> None:
     """Start the stack in the background and wait until it is ready.
 
-    If it is already running, restart the parts that are down.
+    If it is already running, restart the parts that are down or do not answer.
     """
     state = read_state(settings)
     if state is not None and not state["ready"]:

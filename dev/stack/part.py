@@ -83,6 +83,13 @@ class Part:
         except (httpx.HTTPError, ValueError, KeyError):
             return False
 
+    async def answers(self, client: httpx.AsyncClient, seconds: float) -> bool:
+        """Whether it is well within this time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.is_well(client)
+        return False
+
     async def stop(self) -> None:
         """End the process group, by SIGKILL if necessary."""
         if self.process is not None and self.running:

@@ -49,8 +49,23 @@ class Scheduler:
                 for name, worker in response.raise_for_status().json()["workers"].items()
             }
         except (httpx.HTTPError, ValueError, KeyError) as error:
-            found = {"": f"failed: {error}"}
+            found = {"": f"failed: {why(error)}"}
         for name, state in found.items():
             if self._last.get(name) != state:
                 self._say(f"health_check: {name} {state}".replace("  ", " "))
         self._last = found
+
+
+def why(error: Exception) -> str:
+    """Why health_check failed, on one line."""
+    if isinstance(error, httpx.HTTPStatusError):
+        try:
+            code = f" ({error.response.json()['code']})"
+        except (ValueError, KeyError, TypeError):
+            code = ""
+        return f"it answered {error.response.status_code}{code}"
+    if isinstance(error, httpx.TimeoutException):
+        return "it did not answer in time"
+    if isinstance(error, httpx.HTTPError):
+        return f"it cannot be reached ({type(error).__name__})"
+    return "it answered something else than results"

@@ -23,6 +23,8 @@ from dev.stack.scheduler import Scheduler
 
 START_SECONDS = 180
 """Time limit for a part to become ready."""
+HANGS_SECONDS = 10
+"""A part that does not answer for so long is started anew by `make up`."""
 WATCH_SECONDS = 0.3
 NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
 
@@ -209,16 +211,21 @@ class Stack:
             )
 
     async def _start_again(self, client: httpx.AsyncClient, down: set[str]) -> None:
+        """Start the parts that are down, and anew those that run and do not answer."""
         for part in self.parts:
-            if part.name in down:
-                try:
-                    await part.start()
-                    await part.wait_ready(client, START_SECONDS)
-                except StackError as error:
-                    self._say(str(error))
-                else:
-                    self._say(f"{part.name}: ready again")
-                    down.discard(part.name)
+            if part.running and not await part.answers(client, HANGS_SECONDS):
+                self._say(f"{part.name}: does not answer, so it is stopped")
+                await part.stop()
+            if part.running:
+                continue
+            try:
+                await part.start()
+                await part.wait_ready(client, START_SECONDS)
+            except StackError as error:
+                self._say(str(error))
+            else:
+                self._say(f"{part.name}: ready again")
+                down.discard(part.name)
         self._save_state()
 
     def _say(self, text: str) -> None:

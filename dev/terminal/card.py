@@ -7,7 +7,7 @@ import httpx
 
 from dev.settings import Settings, read_env_file
 from dev.stack.stack import NOT_RUNNING
-from dev.terminal.client import WORKER, Chat, CommandFailed
+from dev.terminal.client import WORKER, Chat, CommandFailed, lost
 from dev.terminal.output import complain, printable, tell
 
 
@@ -23,10 +23,8 @@ def main(settings: Settings, path: Path) -> int:
             print(f"To chat: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)")
         except CommandFailed as error:
             return int(not complain(str(error)))
-        except httpx.ConnectError:
-            return int(not complain(NOT_RUNNING))
         except httpx.HTTPError as error:
-            return int(not complain(f"The connection broke: {error}"))
+            return int(not complain(lost(error)))
     return 0
 
 

@@ -15,7 +15,7 @@ from dev.settings import Settings, read_env_file
 from dev.stack.stack import NOT_RUNNING
 from dev.terminal.card import bring
 from dev.terminal.chat_file import bring_chat, write_chat
-from dev.terminal.client import READ_SECONDS, Chat, CommandFailed
+from dev.terminal.client import READ_SECONDS, Chat, CommandFailed, lost
 from dev.terminal.memory import run
 from dev.terminal.output import complain, keeping_typed_text, printable, tell
 from dev.terminal.reply import NotSent, say
@@ -214,10 +214,8 @@ def converse(chat: Chat, history: Path) -> None:
             tell("(stopped)", "dim")
         except (CommandFailed, OSError) as error:
             complain(str(error))
-        except httpx.ConnectError:
-            complain(NOT_RUNNING)
         except httpx.HTTPError as error:
-            complain(f"The connection broke: {error}")
+            complain(lost(error))
 
 
 def take(chat: Chat, line: str, name: str) -> None:
@@ -258,10 +256,8 @@ def main(settings: Settings, message: str | None, model_key: str, character: str
             converse(chat, settings.local_dir / "chat_history")
         except CommandFailed as error:
             return int(not complain(str(error)))
-        except httpx.ConnectError:
-            return int(not complain(NOT_RUNNING))
         except httpx.HTTPError as error:
-            return int(not complain(f"The connection broke: {error}"))
+            return int(not complain(lost(error)))
     return 0
 
 

@@ -8,9 +8,15 @@ from uuid import UUID, uuid4
 import httpx
 from httpx_sse import EventSource, connect_sse
 
+from dev.stack.stack import NOT_RUNNING
+
 WORKER = "chat_worker"
 READ_SECONDS = 60
 """Read timeout of a stream. Heartbeats arrive far more often."""
+DATABASE_SECONDS = 15
+"""Read timeout of the database."""
+TOO_LATE = "The local stack did not answer in time. `make status` shows which part does not."
+BROKEN = "The connection broke. `make status` shows which parts are down, `make up` starts them."
 FAILED = "The database could not do this. `make verify` says whether it is well."
 WRONG_VALUE = "A value has the wrong form, or is too large. Correct it and try again."
 OUTDATED = "This terminal does not fit the database. Run `make down` and `make up`."
@@ -33,6 +39,13 @@ NEEDED = (
     "SUPABASE_PUBLISHABLE_KEY",
 )
 """Of what the stack writes for clients."""
+
+
+def lost(error: Exception) -> str:
+    """A sentence for a request without an answer, or with half of one."""
+    if isinstance(error, httpx.ConnectError):
+        return NOT_RUNNING
+    return TOO_LATE if isinstance(error, httpx.TimeoutException) else BROKEN
 
 
 class CommandFailed(Exception):
@@ -71,9 +84,15 @@ class Chat:
             params={"grant_type": "password"},
             headers=self._key,
             json={"email": self._env["DEMO_EMAIL"], "password": self._env["DEMO_PASSWORD"]},
+            timeout=DATABASE_SECONDS,
         )
+        if response.status_code in (400, 401, 403):
+            raise CommandFailed(
+                "The demo user's password was changed. `make reset` deletes all local data, "
+                "and the next start creates the demo user again."
+            )
         if response.is_error:
-            raise CommandFailed("The demo user cannot sign in. Run `make reset` and start again.")
+            raise CommandFailed(FAILED)
         session = response.json()
         self._user_id = session["user"]["id"]
         self._user = {**self._key, "Authorization": f"Bearer {session['access_token']}"}
@@ -83,7 +102,9 @@ class Chat:
         self.sign_in()  # The previous token may have expired.
         headers = {**self._user, "Prefer": "return=representation"}
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
-        response = self._http.request(method, url, headers=headers, json=body)
+        response = self._http.request(
+            method, url, headers=headers, json=body, timeout=DATABASE_SECONDS
+        )
         if response.is_error:
             raise CommandFailed(database_error(response))
         return response.json()

@@ -12,8 +12,7 @@ from httpx_sse import SSEError
 from rich.cells import cell_len
 
 from dev.operate.report import short_names
-from dev.stack.stack import NOT_RUNNING
-from dev.terminal.client import Chat, CommandFailed
+from dev.terminal.client import Chat, CommandFailed, lost
 from dev.terminal.output import complain, notes, printable, reply_writer, tell
 
 POLL_SECONDS = 0.3
@@ -40,10 +39,8 @@ def say(chat: Chat, speaker: str = "", **fields: Any) -> bool:
             finished = _try(chat, speaker, fields)
     except CommandFailed as error:
         return complain(str(error))
-    except httpx.ConnectError:
-        return complain(NOT_RUNNING)
     except (httpx.HTTPError, SSEError) as error:
-        return complain(f"The connection broke: {error}")
+        return complain(lost(error))
     return finished
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psutil  # type: ignore[import-untyped]
+import pytest
 
 from dev.stack.worker import CONTEXT_TOKENS
 from dev.terminal.client import Chat
@@ -279,6 +280,23 @@ def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> Non
     assert "worker" in copy.succeed("up").stdout
     copy.recover()
     assert copy.status()["worker"]["state"] == "up"
+
+
+@pytest.mark.parametrize("part", ["stand-in", "database"])
+def test_part_that_hangs_is_started_anew(copy: WorkingCopy, part: str) -> None:
+    before, said = copy.status(), copy.said()
+    psutil.Process(int(before[part]["process"])).suspend()
+
+    status = copy.make("status")
+    assert status.returncode != 0
+    assert "make up" in status.stderr
+    assert f"Restarting: {part}" in copy.succeed("up").stdout
+
+    after = copy.status()
+    assert {row["state"] for row in after.values()} == {"up"}
+    renewed = {name for name in PARTS if after[name]["process"] != before[name]["process"]}
+    assert renewed == {part}
+    assert copy.said() == said
 
 
 def test_verify_names_all_that_is_wrong_within_one_run(copy: WorkingCopy) -> None:

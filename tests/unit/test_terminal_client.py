@@ -7,15 +7,21 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import SSEError
 
+from dev.stack.stack import NOT_RUNNING
 from dev.terminal.client import (
+    BROKEN,
+    DATABASE_SECONDS,
     FAILED,
     OUTDATED,
     SENTENCES,
+    TOO_LATE,
     WRONG_VALUE,
     Chat,
     CommandFailed,
     database_error,
+    lost,
 )
 
 ENV = {
@@ -90,3 +96,38 @@ def test_functions_sentence_and_code_are_kept() -> None:
 def test_character_that_is_not_there_is_named(character: str) -> None:
     with pytest.raises(CommandFailed, match="There is no character"):
         chat(httpx.Response(200, json=[])).meet(character)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        pytest.param(400, "The demo user's password was changed. `make reset`", id="password"),
+        pytest.param(429, FAILED, id="too-many"),
+        pytest.param(503, FAILED, id="down"),
+    ],
+)
+def test_data_is_to_be_deleted_only_where_that_helps(status: int, sentence: str) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        assert request.extensions["timeout"]["read"] == DATABASE_SECONDS
+        return httpx.Response(status, json={})
+
+    http = httpx.Client(transport=httpx.MockTransport(respond), timeout=60)
+    with pytest.raises(CommandFailed) as failed:
+        Chat(http, ENV, "").sign_in()
+    assert str(failed.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        pytest.param(httpx.ConnectError("[Errno 111] canary"), NOT_RUNNING, id="refused"),
+        pytest.param(httpx.ReadTimeout("canary"), TOO_LATE, id="timeout"),
+        pytest.param(httpx.ReadError("[Errno 104] canary"), BROKEN, id="reset"),
+        pytest.param(SSEError("Expected canary"), BROKEN, id="page-of-a-proxy"),
+    ],
+)
+def test_connection_that_was_lost_is_a_sentence_that_says_what_to_do(
+    error: Exception, sentence: str
+) -> None:
+    assert lost(error) == sentence
+    assert "`make " in sentence
