@@ -204,6 +204,22 @@ class TestConnection:
         expect(send).to_be_enabled()
         expect(page.get_by_role("alert")).to_have_count(0)
 
+    def test_database_that_never_answers_is_not_waited_for_forever(self, person: Person) -> None:
+        person.begin()
+        page = person.page
+        page.clock.install()
+        person.expected = ["503", "ERR_FAILED"]
+        away = {"error": "The store cannot be reached.", "code": "database_unavailable"}
+        page.route("**/roleplay_chat", lambda route: route.fulfill(status=503, json=away))
+        page.route("**/rest/v1/**", lambda route: None)  # It never answers.
+        with page.expect_request("**/rest/v1/messages?*"):
+            person.say("Hello?")
+        alert = page.get_by_role("alert").filter(has_text="The store cannot be reached.")
+        expect(alert).to_have_count(0)
+        page.clock.run_for(21_000)
+        expect(alert).to_be_visible()
+        expect(page.get_by_label("Message to")).to_have_value("Hello?")
+
 
 class TestPhone:
     SMALL = """() => [...document.querySelectorAll("button, select, input, textarea, .side a")]

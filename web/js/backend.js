@@ -9,11 +9,24 @@ import { t } from "./language.js";
 const SIGNED_OUT = t("You are signed out. Sign in again to continue.");
 const UNREACHABLE = t("The service cannot be reached. Check your connection, then try again.");
 
+const ANSWER_MS = 20_000; // the database itself gives up earlier
+
 export const supabase = createClient(
   config.supabaseUrl || location.origin,
   config.publishableKey,
-  { auth: { flowType: "pkce", detectSessionInUrl: false } },
+  { auth: { flowType: "pkce", detectSessionInUrl: false }, global: { fetch: fetchInTime } },
 );
+
+/** A request that is aborted if no answer begins in time. Supabase's client does not repeat one that was aborted. */
+async function fetchInTime(input, init = {}) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ANSWER_MS);
+  try {
+    return await fetch(input, { ...init, signal: init.signal ?? late.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /**
  * An error whose message is shown to the person. `seconds` is how long to wait before a retry, `field`
@@ -46,7 +59,7 @@ class SignedOut extends UserError {
 export async function data(query) {
   const { data, error, status } = await query;
   if (!error) return data;
-  if (/fetch|network/i.test(error.message)) throw new Dropped();
+  if (/fetch|network|abort/i.test(error.message)) throw new Dropped();
   if (status === 401) throw new SignedOut();
   const code = status === 413 ? "413" : error.code; // servers before the database refuse a large body
   console.info(error); // in its own words, which are not shown
