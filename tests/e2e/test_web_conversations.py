@@ -14,7 +14,7 @@ from tests.support.axe import serious
 from tests.support.conversation_lists import conversations, listed, messages, own_id
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
-from tests.support.widths import NARROWEST_AND_WIDEST, TWO_FRAMES, WIDTHS
+from tests.support.widths import BROKEN_WORDS, NARROWEST_AND_WIDEST, TWO_FRAMES, WIDTHS
 
 
 def titles(person: Person) -> list[str]:
@@ -513,6 +513,7 @@ class TestLayout:
           .filter((each) => each.checkVisibility({ visibilityProperty: true }))
           .map((each) => each.outerHTML.slice(0, 100))""")
         assert wide == []
+        assert page.evaluate(BROKEN_WORDS) == []
         if page.evaluate("innerWidth") in NARROWEST_AND_WIDEST:
             assert serious(page) == []
 

@@ -26,7 +26,7 @@ const isShown = (page, { adopted }) => !(adopted && page === "models");
 export function healthPage(state) {
   const rows = findings(state, state.now * 1000).map((row) => (isShown(row.page, state) ? row : { ...row, page: "" }));
   const problems = rows.filter((row) => row.state === "problem").length;
-  const sentence = problems ? `${problems === 1 ? "One problem needs" : `${problems} problems need`} somebody.` : "The database knows of no problem.";
+  const sentence = problems ? `${problems === 1 ? "One problem needs" : `${problems} problems need`} somebody.` : "No problems on record.";
   return section("health", "Health", html`
     <p role="status" class=${problems ? "error" : "notice"}>${sentence}</p>
     ${dataTable({ id: "findings", label: "What the database knows", columns: FINDINGS, rows, none: "Nothing is known yet." })}

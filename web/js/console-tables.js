@@ -66,8 +66,8 @@ const sorter = (id, label, columns, sort, descending) => html`
       const [title, down] = target.value.split("|");
       change(id, { sort: title, descending: down === "down" });
     }}>
-      <option value="|" ?selected=${!sort}>As loaded</option>
-      ${columns.filter(({ value }) => value).flatMap(({ title }) => [["", "rising"], ["down", "falling"]].map(([down, word]) => html`
+      <option value="|" ?selected=${!sort}>Default order</option>
+      ${columns.filter(({ value }) => value).flatMap(({ title }) => [["", "ascending"], ["down", "descending"]].map(([down, word]) => html`
         <option value=${`${title}|${down}`} ?selected=${sort === title && descending === (down === "down")}>${`${title}, ${word}`}</option>`))}
     </select>
   </div>`;
