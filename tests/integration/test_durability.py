@@ -393,6 +393,22 @@ class TestAnswerLostOnTheWay:
         assert said(stack, conversation) == ["Hello", "> Yes."]
         assert turns(stack) == [("complete", None)]
 
+    def test_turn_that_nobody_heard_of_is_closed_so_that_the_next_request_is_answered(
+        self, stack: Stack
+    ) -> None:
+        user, conversation = conversing(stack)
+        body = request(conversation)
+        stack.gateway.drop("begin_turn", times=2, after=True)
+
+        lost = stack.chat(user, **body)
+
+        assert (lost.status_code, lost.json()["code"]) == (503, "database_unavailable")
+        closed = [("failed", "database_unavailable")]
+        wait_until(lambda: turns(stack) == closed, "the turn to be closed")
+        stack.upstream.enqueue(text("Yes."))
+        assert stack.chat(user, **body).json()["response"] == "Yes."
+        assert said(stack, conversation) == ["Hello", "> Yes."]
+
     def test_call_that_comes_after_the_turn_ended_changes_nothing(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         stack.upstream.enqueue(text("Yes."))

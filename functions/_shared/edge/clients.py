@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from copy import copy
 from typing import Any, TypeVar
@@ -48,6 +48,7 @@ __all__ = [
     "DatabaseError",
     "SecretKeyRejected",
     "address",
+    "is_lost",
     "timed_out",
 ]
 
@@ -56,8 +57,8 @@ NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 _TRANSIENT = ("08", "25006", "40", "53", "55", "57")
 """SQLSTATE classes of transient errors: connection lost, deadlock, out of resources, lock not
-available, and the server starting, stopping or cancelling. 25006: it only reads, as one that another
-has just replaced."""
+available, and the server starting, stopping or cancelling. 25006: the server only reads, as one that
+another has just replaced."""
 _OUTDATED = {"PGRST200", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
 """PostgREST's errors while its copy of the schema is older than the database, for seconds after a
 migration."""
@@ -72,6 +73,12 @@ def timed_out(error: Exception) -> bool:
     alone is not enough; the cause tells them apart.
     """
     return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
+
+
+def is_lost(error: ApiError) -> bool:
+    """Whether a call of the database had no answer at all, so that it may have taken effect."""
+    cause = error.__cause__
+    return isinstance(cause, NETWORK_ERRORS) and not isinstance(cause, httpx.HTTPStatusError)
 
 
 class DatabaseError(Exception):
@@ -109,6 +116,7 @@ class Clients:
         self._supabase_http: httpx.AsyncClient
         self._database: AsyncPostgrestClient
         self._calls: dict[str, AsyncRPCFilterRequestBuilder] = {}
+        self._beside: set[asyncio.Task[None]] = set()
         self._rest_url = f"{settings.supabase_url}/rest/v1"
         key = settings.supabase_secret_key.get_secret_value()
         self._database_headers = {"apikey": key, "Authorization": f"Bearer {key}"}
@@ -240,8 +248,17 @@ class Clients:
             raise database_unavailable("HTTP 429")
         return answer.is_success or answer.status_code == 404
 
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that no request waits for. What is not done at the end is given up."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
     async def aclose(self) -> None:
         """Close the clients that were opened."""
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         if self._loop is not None:
             self._loop = None
             await self._http.aclose()

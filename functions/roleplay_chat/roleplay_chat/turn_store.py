@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
-from edge.clients import Clients, DatabaseError
+from edge.clients import Clients, DatabaseError, is_lost
 from edge.errors import ApiError
 from edge.identity import account_blocked, unauthorized
 from edge.json_values import id_text
@@ -215,6 +215,10 @@ async def _open(
     """Call a function that begins a turn, and return its result."""
     try:
         begun: dict[str, Any] = await _call_twice(clients, function, parameters, person=caller)
+    except ApiError as error:
+        if is_lost(error):
+            clients.beside(abandon(clients, turn_id, error.code))
+        raise
     except DatabaseError as error:
         if error.sqlstate != _RAISED:
             raise
@@ -334,12 +338,13 @@ def _log_invalid_rows(error: ValidationError) -> None:
     _log.critical("invalid row", extra={"fields": fields}, exc_info=error)
 
 
-async def abandon(clients: Clients, turn_id: UUID) -> None:
-    """Close a turn that cannot run. Otherwise its conversation stays locked until the lease ends.
+async def abandon(clients: Clients, turn_id: UUID, why: str = "internal_error") -> None:
+    """Close a turn that cannot run, if it was opened. Otherwise its conversation stays locked until
+    the lease ends.
 
     Raises nothing. A closed turn is not changed.
     """
-    columns = {"error_code": "internal_error"}
+    columns = {"error_code": why}
     end = TurnEnd(turn_id, "failed", None, columns, {}, DEFAULT_MEMORY_TIER, ())
     try:
         await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
