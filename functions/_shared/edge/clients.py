@@ -57,8 +57,8 @@ NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 
 _TRANSIENT = ("08", "25006", "40", "53", "55", "57")
 """SQLSTATE classes of transient errors: connection lost, deadlock, out of resources, lock not
-available, and the server starting, stopping or cancelling. 25006: the server only reads, as one that
-another has just replaced."""
+available, and the server starting, stopping or cancelling. 25006: the server only reads, because
+another has just replaced it."""
 _OUTDATED = {"PGRST200", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
 """PostgREST's errors while its copy of the schema is older than the database, for seconds after a
 migration."""
