@@ -111,6 +111,7 @@ declare
   v_fact public.memory_facts;
   v_is_repeated boolean;
   v_is_earlier boolean;
+  v_gets_topic boolean;
 begin
   select f.* into v_known from public.memory_facts f join public.memories m on m.id = f.memory_id
   where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
@@ -124,6 +125,8 @@ begin
   -- Its source is the first message that says it here: without a later one it still holds.
   v_is_earlier := v_is_repeated and p_note.in_full and v_known.source_message_id is not null
     and v_known.source_conversation_id = p_conversation_id and p_note."to" < v_known.source_from;
+  v_gets_topic := v_known.written_by = 'model' and v_known.topic is null
+    and btrim(p_note.topic) <> '' and btrim(p_note.subject) <> '';
   update public.memory_facts f
   set last_used_at = now(),
       importance = case when f.is_rated then f.importance else greatest(f.importance, p_note.importance) end,
@@ -137,6 +140,9 @@ begin
       source_to = case when v_is_earlier then p_note."to" else f.source_to end,
       since = case
         when v_is_repeated and p_note.is_change and p_note.said_at > f.said_at then p_note.said_at else f.since end,
+      -- A model may leave out the topic at first.
+      subject = case when v_gets_topic then left(btrim(p_note.subject), 80) else f.subject end,
+      topic = case when v_gets_topic then left(btrim(p_note.topic), 80) else f.topic end,
       -- What an adult turn says again stays for everybody, in the words that it had.
       content = case when f.written_by = 'person' or f.pinned or f.content_tier = 'sfw' and p_tier = 'nsfw' or exists (
           select from public.memory_facts o

@@ -273,6 +273,16 @@ class TestNoting:
         act(told, "edit", changed, message="I like bread.")
         assert (texts(told), summary(told)[0]) == ({first}, "They met.")
 
+    def test_topic_that_a_model_names_later_tells_what_replaces_a_fact(self, told: Talk) -> None:
+        said, again, changed = "Cardamom tea, please.", "More cardamom tea!", "Honey tea today."
+        cardamom, honey = "Ada takes her tea with cardamom.", "Ada takes her tea with honey."
+        topic = {"subject": "Ada", "topic": "tea"}
+        say(told, said, "Here.", again, "Here.", changed, "Here.", *LATER)
+        step(told, {"text": cardamom, "said": said}, upto=said)
+        step(told, {"text": cardamom, "said": again, **topic}, upto=again)
+        step(told, {"text": honey, "said": changed, **topic})
+        assert texts(told) == {honey}
+
     def test_older_summary_says_what_holds_again(self, told: Talk) -> None:
         said, changed = "I work as a cook.", "I have left the kitchen. I work as a baker now."
         first, second = "Ada works as a cook.", "Ada works as a baker."
