@@ -269,6 +269,16 @@ class TestPng:
         bomb = b"chara\0\0" + zlib.compress(b"A" * 64 * 2**20)
         refused(picture((b"zTXt", bomb)), "card_too_large")
 
+    def test_card_that_is_there_very_often_is_not_unpacked_each_time(self) -> None:
+        bomb = b"chara\0\0" + zlib.compress(b"A" * png_file.MAX_ENCODED_BYTES)
+        often = picture(*[(b"zTXt", bomb)] * (png_file.MAX_COPIES + 1))
+        assert "too many" in refused(often)
+
+    def test_damaged_compressed_card_leaves_the_older_one(self) -> None:
+        older = text_chunk("chara", base64.b64encode(json.dumps(TINY).encode()))
+        found = files.read(picture((b"zTXt", b"ccv3\0\0damaged"), older))
+        assert (found.card, found.warnings) == (TINY, (files.V3_DAMAGED,))
+
     def test_keyword_may_be_capitalised(self) -> None:
         assert files.read(card_picture(Chara=TINY)).card == TINY
 
@@ -286,7 +296,7 @@ class TestPng:
                 "two character cards",
                 id="two",
             ),
-            pytest.param([(b"zTXt", b"chara\0\0e30=")], "damaged", id="not-compressed"),
+            pytest.param([(b"zTXt", b"chara\0\0e30=")], "not valid JSON", id="not-compressed"),
             pytest.param([(b"iTXt", b"chara\0\0")], "not valid JSON", id="no-international-text"),
             pytest.param([text_chunk("chara", b"a")], "not valid base64", id="not-base64"),
             pytest.param([text_chunk("chara", b"\xff\xfe")], "not valid base64", id="bytes"),

@@ -19,6 +19,9 @@ MAX_CHUNKS = 10_000
 """Pictures have up to a few hundred. A file of empty chunks would take long to read."""
 MAX_ENCODED_BYTES = 2 * MAX_JSON_BYTES
 """The limit for a card in base64, which adds a third; line breaks add a little more."""
+MAX_COPIES = 8
+"""How often a picture may have a card: two versions, each as every kind of text. Each copy may
+unpack to the limit."""
 V2_KEYWORD = b"chara"
 V3_KEYWORD = b"ccv3"
 PICTURE_SIZE = (200, 300)
@@ -30,11 +33,14 @@ _SPACE = b" \t\r\n\v\f"
 def read(raw: bytes) -> list[bytes]:
     """The cards in a picture as base64: V3, then V2. Raises `ApiError` 400 if there is none."""
     found: dict[bytes, bytes] = {}
+    copies = 0
     for kind, content in _chunks(raw):
         keyword, _, rest = content.partition(b"\0")
         keyword = keyword.lower()
         if kind not in _TEXTS or keyword not in (V2_KEYWORD, V3_KEYWORD):
             continue
+        if (copies := copies + 1) > MAX_COPIES:
+            raise invalid("The picture contains too many character cards.")
         value = _TEXTS[kind](rest)
         if found.setdefault(keyword, value) != value:
             raise invalid("The picture contains two character cards.")
@@ -71,11 +77,12 @@ def write(*, v2: bytes, v3: bytes, picture: bytes | None = None) -> bytes:
 
 
 def _inflated(rest: bytes) -> bytes:
-    """The text of a zTXt chunk, from its compression method on; too much of it is cut."""
+    """The text of a zTXt chunk, from its compression method on; too much of it is cut. Empty if it
+    is damaged, so that the card's other version is read."""
     try:
         return zlib.decompressobj().decompress(rest[1:], MAX_ENCODED_BYTES + 1)
-    except zlib.error as error:
-        raise invalid("The picture is damaged: its card cannot be read.") from error
+    except zlib.error:
+        return b""
 
 
 def _international(rest: bytes) -> bytes:
