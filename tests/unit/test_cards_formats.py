@@ -585,6 +585,14 @@ class TestLorebooks:
         assert (parsed.position, parsed.depth, parsed.role) == ("in_chat", 2, "user")
         assert (parsed.logic, parsed.secondary, parsed.order) == ("and_all", ("ebb",), 90)
 
+    @pytest.mark.parametrize("empty", ["", None])
+    def test_empty_field_of_ai_dungeon_does_not_replace_its_text(self, empty: Any) -> None:
+        row = {"keys": "tide", "entry": "The tide is out.", "value": empty}
+        found = read_lorebook({"entries": [row]})
+        assert found is not None
+        (parsed,) = parse_entries(found.book)
+        assert (parsed.keys, parsed.content) == (("tide",), "The tide is out.")
+
     @pytest.mark.parametrize(
         ("fields", "position"),
         [

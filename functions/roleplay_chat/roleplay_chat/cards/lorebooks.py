@@ -303,7 +303,9 @@ def _from_agnai(row: Object) -> Object:
 
 
 def _from_ai_dungeon(row: Object) -> Object:
-    entry = {"enabled": True, "insertion_order": 0} | _renamed(row, AI_DUNGEON)
+    stated = {name: value for name, value in row.items() if value not in _NOTHING}
+    entry = {"keys": "", "content": "", "enabled": True, "insertion_order": 0}
+    entry |= _renamed(stated, AI_DUNGEON)
     return entry | {"extensions": {}}
 
 
