@@ -35,6 +35,7 @@ from roleplay_chat.screening.word_classes import (
     encode,
     first_words,
     last_words,
+    settle,
 )
 from tests.policy.corpus import Case, cases
 
@@ -183,6 +184,9 @@ class TestWords:
             pytest.param("s<b>e</b>x", "sex", id="tags"),
             pytest.param("<p>Age:</p><p>12</p>", "Age: 12", id="tags-between-words"),
             pytest.param("&#115;e&zwnj;x", "sex", id="character-references"),
+            pytest.param("s&ZeroWidthSpace;e&#00000000120", "sex", id="long-references"),
+            pytest.param("Age:&amp;nbsp;&lt;b&gt;12&lt;/b&gt;", "Age: 12", id="escaped-twice"),
+            pytest.param("12<br />yo", "12 yo", id="tag-with-a-space"),
             pytest.param("sεx", "sex", id="greek"),
             pytest.param("s3x", "sex", id="digit-for-a-letter"),
             pytest.param("$ex", "sex", id="sign-for-a-letter"),
@@ -204,11 +208,32 @@ class TestWords:
         [
             ("s e x", "sex"),
             ("1 2 y o", "12yo"),
+            ("s&nbsp;e&nbsp;x", "sex"),
+            ("<b>s</b> <b>e</b> <b>x</b>", "sex"),
             ("未 成 年", "未成年"),
         ],
     )
     def test_letters_that_stand_alone_are_read_as_a_word(self, text: str, same_as: str) -> None:
         assert encode(text).endswith(encode(same_as))
+
+    @pytest.mark.parametrize(
+        "text", ["&" + "amp;" * 20_000 + "lt;", "<" * 20_000 + "b>" * 20_000, "&lt;" * 20_000]
+    )
+    def test_nested_markup_is_read_once(self, text: str) -> None:
+        assert len(encode(text)) <= len(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "<b>s</b> <b>e</b> <b>x</b> scene",
+            "She is 12<br />years old.<br />",
+            "Age:&nbsp;<i>12</i> &amp; so on",
+        ],
+    )
+    def test_markup_in_a_text_that_grows_is_read_as_in_the_whole(self, text: str) -> None:
+        for length in range(len(text)):
+            codes, rest = settle(text[:length])
+            assert codes + encode(rest + text[length:]) == encode(text)
 
     @pytest.mark.parametrize(
         "word", ["sextant", "Sussex", "pupil", "12%", "$12", "12:30", "3.12", "1/12/2020", "12,000"]
@@ -371,6 +396,9 @@ def test_sentence_over_several_messages_is_read_as_one(said: list[str]) -> None:
         ["Is the whisky old?", "12 years."],
         ["tell me how old the bridge is", "18 metres and 12 years of work"],
         ["I waited for you", "12 minutes later you came"],
+        ["what level are you", "15, and climbing."],
+        ["how much is she", "Fifteen."],
+        ["quel niveau es tu", "15"],
     ],
 )
 def test_messages_that_are_no_sentence_together_pass(said: list[str]) -> None:

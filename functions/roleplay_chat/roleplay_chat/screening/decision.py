@@ -22,7 +22,12 @@ from roleplay_chat.api import Tier
 from roleplay_chat.content_tier import ADULT_AGE
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
-from roleplay_chat.screening.word_classes import first_words, last_words, new_chars
+from roleplay_chat.screening.word_classes import (
+    ends_as_question,
+    first_words,
+    last_words,
+    new_chars,
+)
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """absolute: a term that is forbidden by itself. sexual: a minor and sexual content together.
@@ -323,9 +328,10 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
 
 
 def _run_on(lead: "_Lead", text: str) -> str:
-    """The words on both sides as one sentence; empty if the first ones end one."""
+    """The words on both sides as one sentence; empty if the first ones end one, or ask what the
+    others answer: "what level are you"."""
     before = lead.end().rstrip()
-    if not before[-1:].isalnum():
+    if not before[-1:].isalnum() or ends_as_question(before):
         return ""
     return f"{last_words(before, RUN_ON_CHARS)} {first_words(text.lstrip(), RUN_ON_CHARS)}"
 

@@ -31,9 +31,9 @@ from roleplay_chat.screening.word_classes import (
 )
 
 _SHORT = {
-    # A number below 18; the same, or a word that may be such a number.
+    # A number below 18; the same, with a decimal, or a word that may be such a number.
     "N": "[ONES SMALL TEENS]",
-    "W": "[ONES SMALL TEENS WEAK]",
+    "W": "[ONES SMALL TEENS WEAK FRACTION]",
     # What follows a number without a unit if it is an age.
     "END": """(?=[STOP COMMA AND FUNCTION DURING IN AT TO WHEN AS LIKE SUBJECT SUBJECT_IS POSSESSIVE
         HER IT HERE GENDER GIRL PERSON NOT HAVE BELOW UNTIL] | $)""",
@@ -195,7 +195,7 @@ _BENIGN = _Rules.parse(
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
     " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
     "OLD THING COMMA W YEAR OLD",
-    "THING AGE JUST? W",
+    "THING AGE COMMA? JUST? W",
     "THING (?: [OTHER OF THE OWN]{1,3} )? [IS WAS] JUST? W (?: YEAR OLD | MONTH OLD )",
     # two glasses of the 12-year-old Lagavulin
     "DRINK [OF THE OTHER ARTICLE IS WAS HAS POSSESSIVE HER]{0,3} W"
@@ -245,21 +245,21 @@ _STATED = _Rules.parse(
     "N YEAR [GIRL CHILD]",
     "ORDINAL YEAR OLD",
     "N AND [ARTICLE AN] OTHER YEAR OLD",
-    "FRACTION (?: YEAR OLD | YO )",
     "N COMMA N COMMA YEAR OLD",
     "BORN JUST? N YEARS",
     # aged 12, Age: 12, her age? Twelve., Age (years): 12, Age: child
-    "AGE (?: COMMA | IS )? (?: STOP{3} )? JUST? N (?! OTHER? OTHER? THING )",
+    "AGE (?: COMMA | IS )? JUST? N (?! OTHER? OTHER? THING )",
+    "AGE (?: COMMA | IS )? STOP{3} JUST? N (?: YEARS | END )",
     "AGE COMMA? IN? YEAR COMMA? JUST? N",
-    "AGE (?: COMMA | IS )? JUST? FRACTION",
+    "AGE (?: COMMA | IS )? JUST? FRACTION (?: YEARS | END )",
     "AGE COMMA YOUNG? [CHILD MINOR] END",
     "AGE [OF THE POSSESSIVE HER PERSON OTHER]{1,4} [COMMA IS] JUST? N",
     "AGE [HER THEM] TO N",
     "OLD [IS WAS] [SUBJECT OTHER] STOP{3} N",
     # I'm 15, she is only 15, Mina is 15, is she 15
     "SUBJECT_IS ROUGHLY N END",
-    "SUBJECT_IS ROUGHLY N YEAR (?=[STOP COMMA] | $)",
-    "[IS WAS] OF_ONE ROUGHLY N YEAR (?=[STOP COMMA] | $)",
+    "SUBJECT_IS ROUGHLY N YEAR (?=[STOP COMMA] | $) (?! COMMA N MONTH [OTHER INTO] )",
+    "[IS WAS] OF_ONE ROUGHLY N YEAR (?=[STOP COMMA] | $) (?! COMMA N MONTH [OTHER INTO] )",
     "[IS WAS] (?: OF_ONE | OF_NAME ) ROUGHLY N (?! WHEN ) (?: JAHRE | END )",
     "NOT [^STOP COMMA]{0,3} IS OLDER THAN N END",
     "UNDER COMMA? [LIKE JUST NEARLY]{1,2} N END",
@@ -322,7 +322,8 @@ _STATED = _Rules.parse(
     "IN THE? [ONES SMALL] STOP{0,3} GRADE",
     "IN (?<! TEACH . ) GRADE [ONES SMALL]",
     "ORDINAL GRADE [PUPIL GIRL CHILD]",
-    "GRADE COMMA ORDINAL END",
+    "GRADE (?<! TEACH . ) (?<! TEACH . . ) COMMA ORDINAL END"
+    " (?! (?: COMMA | STOP{3} ) SUBJECT? TEACH )",
     "[PUPIL GIRL CHILD] [OF OTHER THE]{1,2} ORDINAL GRADE",
     "[GRADE YEAR] [ONES SMALL] [PUPIL GIRL CHILD]",
     "PUPIL [OTHER FUNCTION IN OF]{1,2} [GRADE YEAR] [ONES SMALL]",
@@ -333,7 +334,8 @@ _STATED = _Rules.parse(
     "GO [OTHER JUST TO AT IN THE FUNCTION]{0,3} SCHULE",
     "[GIRL CHILD PUPIL KIN SIBLING] OF SCHULE",
     # looks 12, looks like a child, the body of a child
-    "LOOKS (?: LIKE | TO IS )? JUST? N (?: YEAR | YO | END )",
+    "LOOKS LIKE? JUST? N (?: YEAR | YO | END )",
+    "LOOKS (?<! IT . ) TO IS JUST? N (?: YEAR | YO | END )",
     "LOOKS (?: AND . )? LIKE AN_? OTHER? A_CHILD",
     "BODY OF AN_? A_CHILD",
     # is a minor, I'm just a kid, a teenage girl, she's a teenager

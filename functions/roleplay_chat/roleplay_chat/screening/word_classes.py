@@ -36,13 +36,15 @@ REMEMBERED_CHARS = 64
 """Longer words are not cached."""
 LONGEST_TERM = 16
 """The longest term that is searched inside words."""
+QUESTION_CHARS = 20
+"""The end of a text in which a question is recognised: two words."""
 MIN_BASE = 5
 """The shortest word of which forms of verbs are read."""
 
 
 def encode(text: str) -> str:
     """The text as one character per word, plus some for punctuation."""
-    words = _apart(text)
+    words = _apart(_without_markup(text))
     codes = "".join(map(_codes.__getitem__, words))
     # They are rare, and joining them takes longer than everything else here.
     if codes.count(_ALONE) >= 2 * IN_A_ROW and _may_be_spelled_out(codes):
@@ -53,7 +55,12 @@ def encode(text: str) -> str:
 def new_chars(text: str) -> int:
     """The number of characters in words that were not encoded lately: they take most of the
     time."""
-    return sum(map(len, filterfalse(_codes.__contains__, text.split())))
+    return sum(map(len, filterfalse(_codes.__contains__, _without_markup(text).split())))
+
+
+def ends_as_question(text: str) -> bool:
+    """Whether a text without punctuation at its end ends like "are you"."""
+    return bool(_QUESTION.search(encode(last_words(text, QUESTION_CHARS))))
 
 
 def _may_be_spelled_out(codes: str) -> bool:
@@ -82,6 +89,19 @@ def _without_ending(word: str) -> str:
     return word
 
 
+def _without_markup(text: str) -> str:
+    """The text that HTML would show."""
+    return _MARKUP.sub(_shown, text) if "<" in text or "&" in text else text
+
+
+def _shown(markup: re.Match[str]) -> str:
+    if reference := markup["reference"]:
+        sign = html.unescape(f"&{reference}")
+        # Apart, a sign is not read again as the beginning of markup.
+        return f" {sign} " if sign in ("<", "&") else " " if sign.isspace() else sign
+    return "" if markup["inline"] else " "
+
+
 def _apart(text: str) -> list[str]:
     """The words. A line break counts as the end of a sentence."""
     return text.replace("\n", " .\n").split()
@@ -101,12 +121,15 @@ _ELISION = re.compile(r"([dljmtsnc]|qu)['’](.+)")
 _SHORTENED = ("'ll", "’ll", "'d", "’d")
 _APOSTROPHES = str.maketrans("", "", "'’")
 _MARKUP = re.compile(
-    r"</?(?:(?P<inline>abbr|bdi|big|b|code|del|em|font|ins|i|kbd|mark|q|small|span|strike|strong|sub"
-    r"|sup|s|tt|u)|br|center|dd|details|div|dl|dt|h[1-6]|hr|li|ol|p|pre|summary|table|tbody|td|th"
-    r"|thead|tr|ul)/?>|&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,8}\d{0,2});",
+    r"(?:<|&lt;)/?(?:(?P<inline>abbr|bdi|big|b|code|del|em|font|ins|i|kbd|mark|q|small|span|strike"
+    r"|strong|sub|sup|s|tt|u)|br|center|dd|details|div|dl|dt|h[1-6]|hr|li|ol|p|pre|summary|table"
+    r"|tbody|td|th|thead|tr|ul)\s?/?(?:>|&gt;)"
+    r"|&(?:amp;){0,3}(?P<reference>#\d{1,20};?|#x[\da-f]{1,20};?|(?:nbsp|shy);?|[a-z]{2,31}\d{0,2};)",
     re.IGNORECASE,
 )
-"""Tags and character references of HTML, which cards contain."""
+"""Tags without attributes and character references of HTML, which cards contain. Attributes are
+read like other words, because a model reads them."""
+_QUESTION = re.compile(f"[{CODE['IS']}{CODE['WAS']}]{CODE['SUBJECT']}$")
 _WHOLE_NUMBER = re.compile(
     "[{ONES}{WEAK}]?{TENS}{AND}?[{TENS}{ONES}{SMALL}{TEENS}{WEAK}{EIGHTEEN}{ADULT}]*".format(**CODE)
 )
@@ -137,8 +160,6 @@ _codes = _Codes()
 def _code(word: str) -> str:
     if _is_plain(word):
         return _lookup(word)
-    if (shown := _without_markup(word)) != word:
-        return _codes_of(shown)
     folded = fold(_CAPITAL_I.sub("l", word))
     if known := _WORDS.get(folded):
         return known
@@ -149,21 +170,6 @@ def _code(word: str) -> str:
         return _punctuation(folded)
     before = COMMA if "(" in folded[: inner.start()] else ""
     return before + _inner(folded, inner[0]) + _punctuation(folded[inner.end() :])
-
-
-def _without_markup(word: str) -> str:
-    """The words that HTML in a word would show."""
-    return _MARKUP.sub(_shown, word) if "<" in word or "&" in word else word
-
-
-def _shown(markup: re.Match[str]) -> str:
-    if markup[0][0] == "&":
-        return html.unescape(markup[0])
-    return "" if markup["inline"] else " "
-
-
-def _codes_of(words: str) -> str:
-    return "".join(map(_codes.__getitem__, words.split()))
 
 
 def _is_plain(word: str) -> bool:
@@ -356,8 +362,6 @@ def _inside(word: str, terms: dict[str, str]) -> str:
 
 def _long(word: str) -> str:
     """The codes of a very long word: text without spaces, or with punctuation between words."""
-    if (shown := _without_markup(word)) != word:
-        return _codes_of(shown)
     folded = fold(word)
     if _is_together(folded):
         return _together(folded)
@@ -545,8 +549,9 @@ def last_words(text: str, max_chars: int) -> str:
     return _REST_OF_WORD.sub("", text[start:], count=1)
 
 
-_SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
-"""Up to a complete word that cannot be part of a row of single letters."""
+_SETTLED = re.compile(r".*[^\s<]{3}(?=\s)", re.DOTALL)
+"""Up to a complete word that cannot be part of a row of single letters, nor begin the tag `<br />`.
+"""
 _SPACE = re.compile(r".*(?=\s)", re.DOTALL)
 _ONE_SIGN = re.compile(rf"([{_STREWN}])[{_STREWN}]*$")
 """Punctuation at the end, which the next character may turn into ignored one."""
@@ -563,6 +568,7 @@ def settle(text: str) -> tuple[str, str]:
 
     The codes of both parts together equal those of the whole text.
     """
+    text = _without_markup(text)
     found = _SETTLED.match(text)
     end = found.end() if found else 0
     return encode(text[:end]), text[end:]
@@ -571,6 +577,7 @@ def settle(text: str) -> tuple[str, str]:
 def settle_unspaced(text: str) -> tuple[str, str]:
     """As `settle`, for a text in which that finds no place to split. Does not split within a term,
     except in a long row of single letters."""
+    text = _without_markup(text)
     space = _SPACE.match(text)
     start = space.end() if space else 0
     last = text[start:].lstrip()
