@@ -282,6 +282,7 @@ def test_sentence_in_other_words_is_understood(
         ("Too many requests, try again later", None),
         ("Too many requests, try again in 2 months", None),
         ("Too many requests, try again in a moment", None),
+        ("Limit reached, try again in a moment. Please retry after 20s.", 20),
     ],
 )
 def test_delay_in_the_sentence_of_a_limit_is_read(message: str, seconds: float | None) -> None:

@@ -474,7 +474,7 @@ LIMITS: tuple[str, ...] = (
 """Patterns for the exceeded limit in a sentence, in order of precedence."""
 
 DELAY = (
-    r"(?:try again|retry) (?:in|after) (?:about )?"
+    r"(?:try again|retry) (?:in|after) (?:about )?(?=\d)"
     r"(?:(?P<h>\d{1,3}) ?h(?:(?:ou)?rs?)?(?:\b ?|(?=\d)))?"
     r"(?:(?P<m>\d{1,4}) ?m(?:in(?:ute)?s?)?(?:\b ?|(?=\d)))?"
     r"(?:(?P<amount>\d{1,6}(?:\.\d{1,9})?) ?(?P<unit>ms|milli|s)\w{0,10}\b)?"
