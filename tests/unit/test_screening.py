@@ -197,6 +197,8 @@ class TestWords:
             pytest.param("１２yo", "12yo", id="full-width-digits"),
             pytest.param("l2yo", "12yo", id="letter-for-a-digit"),
             pytest.param("1-2-y-o", "12yo", id="age-in-pieces"),
+            pytest.param("5.3x", "sex", id="looks-like-a-fraction"),
+            pytest.param("12½yo", "12.5 yo", id="fraction-as-one-sign"),
             pytest.param("未-成-年", "未成年", id="signs-between-characters"),
         ],
     )

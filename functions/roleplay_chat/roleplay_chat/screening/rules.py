@@ -249,7 +249,7 @@ _STATED = _Rules.parse(
     "BORN JUST? N YEARS",
     # aged 12, Age: 12, her age? Twelve., Age (years): 12, Age: child
     "AGE (?: COMMA | IS )? JUST? N (?! OTHER? OTHER? THING )",
-    "AGE (?: COMMA | IS )? STOP{3} JUST? N (?: YEARS | END )",
+    "AGE (?: COMMA | IS )? STOP{3,6} JUST? N (?: YEARS | END )",
     "AGE COMMA? IN? YEAR COMMA? JUST? N",
     "AGE (?: COMMA | IS )? JUST? FRACTION (?: YEARS | END )",
     "AGE COMMA YOUNG? [CHILD MINOR] END",

@@ -117,6 +117,9 @@ _DIGITS = re.compile(r"(\d{1,3})([^\W\d_]*)")
 _FIGURES = re.compile(r"\d+(?:[.,:/]\d+)+")
 _FRACTION = re.compile(r"(?:\d|1[0-7])[.,]\d")
 """A number below 18 with one decimal."""
+_FRACTION_AND_UNIT = re.compile(rf"{_FRACTION.pattern}-?(?=[^\W\d_])")
+"""The beginning of 12.5yo and 12.5-year-old."""
+_FRACTION_SIGNS = str.maketrans({"½": ".5", "¼": ".2", "¾": ".7"})
 _ELISION = re.compile(r"([dljmtsnc]|qu)['’](.+)")
 _SHORTENED = ("'ll", "’ll", "'d", "’d")
 _APOSTROPHES = str.maketrans("", "", "'’")
@@ -160,7 +163,7 @@ _codes = _Codes()
 def _code(word: str) -> str:
     if _is_plain(word):
         return _lookup(word)
-    folded = fold(_CAPITAL_I.sub("l", word))
+    folded = fold(_CAPITAL_I.sub("l", word.translate(_FRACTION_SIGNS)))
     if known := _WORDS.get(folded):
         return known
     if _is_together(folded):
@@ -202,6 +205,10 @@ def _core(core: str) -> str:
         return CODE["FRACTION"] if _FRACTION.fullmatch(core) else OTHER
     if match := _DIGITS.fullmatch(core):
         return _with_digits(int(match[1]), match[2]) or _lookup(core)
+    if match := _FRACTION_AND_UNIT.match(core):
+        unit = _core(core[match.end() :])
+        if unit[:1] in _UNITS:
+            return CODE["FRACTION"] + unit
     if match := _ELISION.fullmatch(core):
         return _lookup(match[1]) + _core(match[2])
     contracted = core.translate(_APOSTROPHES)
