@@ -366,9 +366,9 @@ def in_plain_context(passages: Sequence[Passage]) -> list[Passage]:
         lead = (said or (before if passage.part == "history" else [])) if is_said else []
         text = f"{end_of(lead)}\n{passage.text}" if lead else passage.text
         alone.append(Passage(passage.part, text, passage.age))
-        if (ended := end_of(lead).rstrip())[-1:].isalnum():
+        begun = first_words(passage.text.lstrip(), decision.RUN_ON_CHARS)
+        if begun and (ended := end_of(lead).rstrip())[-1:].isalnum():
             words = last_words(ended, decision.RUN_ON_CHARS)
-            begun = first_words(passage.text.lstrip(), decision.RUN_ON_CHARS)
             seams.append(Passage(passage.part, f"{words} {begun}", is_seam=True))
         if before and before != lead:
             later = max([one.part for one in (*before, passage)], key=PARTS.index)

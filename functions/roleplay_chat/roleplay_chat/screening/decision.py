@@ -330,10 +330,11 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
 def _run_on(lead: "_Lead", text: str) -> str:
     """The words on both sides as one sentence; empty if the first ones end one, or ask what the
     others answer: "what level are you"."""
-    before = lead.end().rstrip()
+    after = first_words(text.lstrip(), RUN_ON_CHARS)
+    before = lead.end().rstrip() if after else ""
     if not before[-1:].isalnum() or ends_as_question(before):
         return ""
-    return f"{last_words(before, RUN_ON_CHARS)} {first_words(text.lstrip(), RUN_ON_CHARS)}"
+    return f"{last_words(before, RUN_ON_CHARS)} {after}"
 
 
 class _Lead:
