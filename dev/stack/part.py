@@ -65,12 +65,8 @@ class Part:
 
     async def wait_ready(self, client: httpx.AsyncClient, seconds: float) -> None:
         """Wait until the part is healthy. Raises `StackError` on a timeout or if it ends."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.running:
-                    if await self.is_well(client):
-                        return
-                    await asyncio.sleep(0.05)
+        if await self.answers(client, seconds):
+            return
         if self.running:
             raise StackError(f"{self.name}: not ready after {seconds:.0f} s. {hint(self.log)}")
         raise StackError(f"{self.name}: {self.ending()} before it was ready. {hint(self.log)}")
@@ -84,10 +80,13 @@ class Part:
             return False
 
     async def answers(self, client: httpx.AsyncClient, seconds: float) -> bool:
-        """Whether it is well within this time."""
+        """Whether it runs and gets well within this time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                return await self.is_well(client)
+                while self.running:
+                    if await self.is_well(client):
+                        return True
+                    await asyncio.sleep(0.05)
         return False
 
     async def stop(self) -> None:

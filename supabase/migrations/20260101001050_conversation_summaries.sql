@@ -111,21 +111,23 @@ revoke execute on function private.take_person_summary(), private.forget_seen_po
 create trigger conversation_summaries_seen after insert on public.conversation_summaries
   for each row when (new.seen_position is not null) execute function private.forget_seen_position();
 
--- A summary that a user deletes is forgotten with all its versions. The row of an adult conversation stays
--- without words: in a branch nothing else says that its messages are adult.
+-- A summary that a user deletes is forgotten with all its versions. An adult conversation gets a row without words: in
+-- a branch nothing else says that its messages are adult. Afterwards, so that the answer has the deleted row, by which a
+-- client knows that it was still as it was read.
 create function private.forget_summary_versions() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  delete from private.summary_versions v where v.conversation_id = old.conversation_id;
   if old.content_tier = 'nsfw' and current_setting('role', true) = 'authenticated'
      and exists (select from shared.conversations c where c.id = old.conversation_id) then
-    update public.conversation_summaries s set person_content = '' where s.conversation_id = old.conversation_id;
-    return null;
+    insert into public.conversation_summaries (conversation_id) values (old.conversation_id);
+    -- What a user inserts has the tier of the conversation.
+    update public.conversation_summaries s set content_tier = 'nsfw' where s.conversation_id = old.conversation_id;
   end if;
-  delete from private.summary_versions v where v.conversation_id = old.conversation_id;
-  return old;
+  return null;
 end $$;
 revoke execute on function private.forget_summary_versions() from public, anon, authenticated;
-create trigger conversation_summaries_forget before delete on public.conversation_summaries
+create trigger conversation_summaries_forget after delete on public.conversation_summaries
   for each row execute function private.forget_summary_versions();
 
 alter table public.conversation_summaries enable row level security;

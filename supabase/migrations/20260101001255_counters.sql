@@ -119,11 +119,16 @@ begin
 end $$;
 
 -- At most four writes of a person through the Data API go on at once, because any may wait for a row that another call
--- has locked. Places of their own, as in private.wait_for_counter. Raises PT429 after a moment.
+-- has locked. Places of their own, as in private.wait_for_counter; one for all statements of a call, also those by which
+-- foreign keys delete. Raises PT429 after a moment.
 create function private.take_writing_place(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
+  if current_setting('roleplay.writes', true) = p_user_id::text then
+    return;
+  end if;
   perform private.take_waiting_place(md5(p_user_id || ' writes')::uuid);
+  perform set_config('roleplay.writes', p_user_id::text, true);
 exception when lock_not_available then
   perform private.raise_busy();
 end $$;

@@ -393,12 +393,14 @@ class TestAnswerLostOnTheWay:
         assert said(stack, conversation) == ["Hello", "> Yes."]
         assert turns(stack) == [("complete", None)]
 
+    @pytest.mark.parametrize("is_reached_again", [False, True])
     def test_turn_that_nobody_heard_of_is_closed_so_that_the_next_request_is_answered(
-        self, stack: Stack
+        self, stack: Stack, is_reached_again: bool
     ) -> None:
         user, conversation = conversing(stack)
         body = request(conversation)
-        stack.gateway.drop("begin_turn", times=2, after=True)
+        stack.gateway.drop("begin_turn", times=1 if is_reached_again else 2, after=True)
+        stack.gateway.fail("begin_turn", times=1 if is_reached_again else 0)
 
         lost = stack.chat(user, **body)
 

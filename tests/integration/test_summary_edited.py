@@ -136,6 +136,20 @@ class TestSummary:
             assert len(api.delete(path, params=read()).json()) == 1
         assert not told.stack.all("select from conversation_summaries")
 
+    def test_deleted_row_of_an_adult_conversation_is_in_the_answer(self, told: Talk) -> None:
+        """And its conversation stays adult."""
+        step(told, retold="One.")
+        told.stack.db.execute("update conversation_summaries set content_tier = 'nsfw'")
+        path = "/conversation_summaries"
+        with told.stack.data_api(told.user) as api:
+            api.headers["Prefer"] = "return=representation"
+            [read] = api.get(path, params={"select": "conversation_id,person_digest"}).json()
+            seen = {name: f"eq.{value}" for name, value in read.items()}
+            assert [row["content"] for row in api.delete(path, params=seen).json()] == ["One."]
+        row = told.stack.one("select * from conversation_summaries")
+        assert (row["content"], row["covers_position"], row["content_tier"]) == ("", 0, "nsfw")
+        assert not told.stack.all("select from private.summary_versions")
+
     def test_words_have_room_for_those_before_and_what_a_model_added(self, told: Talk) -> None:
         write_summary(told, "x" * 4000)
         assert step(told, memory={"person_summary": "x" * 4000}, retold="y" * MAX_SUMMARY_CHARS)

@@ -426,3 +426,20 @@ def test_tag_of_a_stranger_takes_no_lock_of_the_author(stack: Stack, postgres: P
     row = {"character_id": str(character), "tag": "sea"}
     with held(postgres, lock, character), stack.data_api(stack.user()) as api:
         assert is_refused(api.post("/character_tags", json=row))
+
+
+def test_call_has_one_place_for_all_that_it_writes(stack: Stack, postgres: Postgres) -> None:
+    """Also if another place has become free in between, and again in its next transaction."""
+    ada = stack.user()
+
+    def write(db: psycopg.Connection[Any]) -> int:
+        db.execute("select private.take_writing_place(%s)", [ada.id])
+        mine = "select 1 from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+        return len(db.execute(mine.encode()).fetchall())
+
+    with connect(postgres, DATABASE) as one, connect(postgres, DATABASE) as other:
+        for _ in range(2):
+            with other.transaction():
+                with one.transaction():
+                    assert (write(one), write(other)) == (1, 1)
+                assert write(other) == 1

@@ -296,7 +296,7 @@ FUNCTIONS = {
         private.read_note private.reach private.as_shaped private.repeat_fact
         private.was_replaced private.place_among private.take_place
         private.note_for_listeners private.note_for_all private.keeper private.with_noted
-        private.without_replaced
+        private.without_replaced private.drop_replaced
         private.goes_on private.hide_too private.is_later private.place_in
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
         private.count_facts private.keep_memory private.is_list_or_object private.read_own_facts

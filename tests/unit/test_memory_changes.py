@@ -59,6 +59,19 @@ class TestResolve:
         )
         assert (change["same_as"], change["content"]) == (ids(1)[0], "Ada likes tea with milk.")
 
+    @pytest.mark.parametrize(
+        ("text", "topic"),
+        [("Ada works as a cook.", "job"), ("Ada owns a bakery near the pier.", "shop")],
+    )
+    def test_fact_that_says_less_does_not_name_what_all_of_the_longer_one_is_about(
+        self, text: str, topic: str
+    ) -> None:
+        """Or the next one with this topic would replace the rest as well."""
+        rows = known(f"{text[:-1]} and plays the flute.")
+        noted = Fact("conversation", text, subject="Ada", topic=topic)
+        (change,) = changes([noted], rows, [(10, text)])
+        assert (change["same_as"], change.get("topic")) == (ids(1)[0], None)
+
     def test_fact_that_says_more_takes_its_place(self) -> None:
         (change,) = changes(
             [Fact("conversation", "Ada likes tea with milk")],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from roleplay_chat.memory.comparison import Words
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.material import Material
+from roleplay_chat.memory.permissions import is_permitted
 from tests.support.memory_rows import known
 
 PERSONS = {
@@ -198,3 +201,26 @@ def test_what_only_looks_like_it_leaves_it(old: str, said: str) -> None:
 @pytest.mark.parametrize("old", dict.fromkeys(old for old, _ in TAKEN_BACK))
 def test_they_are_limits_or_promises(old: str) -> None:
     assert kinds_of(old) & {"limit", "promise"}
+
+
+@pytest.mark.parametrize("between", ["! -- ! ", " ... \n\n", "! \u2014 ? ! "])
+def test_what_limits_a_permission_may_stand_behind_other_marks(between: str) -> None:
+    said = f"Du darfst mich küssen.{between}Aber nur heute."
+    assert not is_over("Ada will nicht geküsst werden.", said)
+
+
+def test_many_marks_without_words_are_read_once() -> None:
+    limit = Words("Ada will nicht geküsst werden.")
+    begun = process_time()
+    assert not is_permitted("Du darfst gehen." + " ,." * 8_000, limit, {"ada"})
+    # Some hundredths; read again from each mark, half a minute.
+    assert process_time() - begun < 3
+
+
+@pytest.mark.parametrize("character", ["Alina", "Mara"])
+def test_character_takes_back_their_own_limit_whatever_the_person_is_called(character: str) -> None:
+    old = f"{character} does not want to be kissed."
+    material = Material(
+        known(old), [(1, "You can kiss me now.")], person="Al", character=character, of_person=()
+    )
+    assert material.tells_end(Words(old), 1)

@@ -4,29 +4,17 @@ import { createClient, isAuthError } from "@supabase/supabase-js";
 import { ChatClient, ChatError, ConnectionLost } from "../../clients/typescript/index.js";
 import { config } from "../config.js";
 import { sentenceOf } from "./data-errors.js";
+import { fetchInTime } from "./fetch-in-time.js";
 import { t } from "./language.js";
 
 const SIGNED_OUT = t("You are signed out. Sign in again to continue.");
 const UNREACHABLE = t("The service cannot be reached. Check your connection, then try again.");
-
-const ANSWER_MS = 20_000; // the database itself gives up earlier
 
 export const supabase = createClient(
   config.supabaseUrl || location.origin,
   config.publishableKey,
   { auth: { flowType: "pkce", detectSessionInUrl: false }, global: { fetch: fetchInTime } },
 );
-
-/** A request that is aborted if no answer begins in time. Supabase's client does not repeat one that was aborted. */
-async function fetchInTime(input, init = {}) {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), ANSWER_MS);
-  try {
-    return await fetch(input, { ...init, signal: init.signal ?? late.signal });
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /**
  * An error whose message is shown to the person. `seconds` is how long to wait before a retry, `field`

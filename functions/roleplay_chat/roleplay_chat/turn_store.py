@@ -260,13 +260,20 @@ async def _opened(clients: Clients, begun: dict[str, Any]) -> BegunTurn | Replay
 async def _call_twice(
     clients: Clients, function: str, parameters: Mapping[str, Any], *, person: UUID | None = None
 ) -> Any:
+    """Raises the first error if that call may have taken effect, otherwise the second one."""
     try:
         return await clients.rpc(function, parameters, person=person)
     except ApiError as error:
         if error.code == "busy":  # It has waited long enough.
             raise
-        await asyncio.sleep(FIRST_RETRY_SECONDS)
+        first = error
+    await asyncio.sleep(FIRST_RETRY_SECONDS)
+    try:
         return await clients.rpc(function, parameters, person=person)
+    except ApiError:
+        if is_lost(first):
+            raise first from first.__cause__
+        raise
 
 
 def blocked(answer: dict[str, Any]) -> ApiError:

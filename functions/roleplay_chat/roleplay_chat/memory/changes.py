@@ -101,6 +101,9 @@ class _Note:
         if self.slot and any(slot_key(self.slot) == slot_key(old.slot) for old in stay):
             # The database replaces all facts with this subject and topic.
             del change["topic"]
+        if repeated and self.likeness[repeated] != "same":
+            # The topic of a part is not that of a longer fact, which would be replaced with it.
+            change.pop("topic", None)
         return change
 
     def _columns(self) -> dict[str, Any]:

@@ -245,8 +245,17 @@ class Material:
         From a promise others can release them."""
         if self.of_person is None or position in self.of_person:
             return True
-        is_theirs = self.person != "" and old.text.casefold().startswith(self.person.casefold())
-        return not (is_theirs and is_limit(old) and "promise" not in kinds_of(old.text))
+        return not (
+            self._is_about_person(old) and is_limit(old) and "promise" not in kinds_of(old.text)
+        )
+
+    def _is_about_person(self, old: Words) -> bool:
+        """Whether a fact begins with the person's name; not with the character's, if that begins in
+        the same way, as "Alina" does for Al."""
+        text, person = old.text.casefold(), self.person.casefold()
+        character = self.character.casefold()
+        is_other = len(character) > len(person) and text.startswith(character)
+        return person != "" and text.startswith(person) and not is_other
 
     def speaks_of(self, old: Words, message: int | None) -> bool:
         """Whether the named message speaks of what an old fact is about, as far as beginnings of

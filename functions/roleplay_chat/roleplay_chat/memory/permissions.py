@@ -23,9 +23,14 @@ _GOES_ON = compiled_later(
     r"|सिर्फ|नहीं)\b|\W*(?:でも|だが|ただ|いや|但|只|不[过過是]|하지만|단|아니)"
 )
 """How a sentence begins that limits the one before it."""
+_PARTS: tuple[Part, ...] = ("permitted", "unminded", "released")
 _PREFIX = compiled_later(r"^(an|auf|aus|ab|zu|um|ein|mit|vor|nach|weg)?ge(?=\w{3})|^ال(?=\w{3})")
 """Of German and Dutch participles, and the Arabic article."""
 _NO_LETTERS = compiled_later(r"[\W_]+")
+_WORD = compiled_later(r"\w")
+_PERMISSION = compiled_later(
+    "|".join(table[part] for table in (*BY_WORDS, *BY_LETTERS) for part in _PARTS if part in table)
+)
 
 
 def is_permitted(text: str, old: Words, names: set[str]) -> bool:
@@ -46,12 +51,18 @@ def is_permitted(text: str, old: Words, names: set[str]) -> bool:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """The sentences in small letters, without questions and those that the next one limits."""
+    """The sentences that have a permission, in small letters, without questions and those that the
+    next one limits. The last one first, so that each is read once, however many have no words."""
     text = lowered(text).replace("’", "'")
-    for found in _SENTENCE.finditer(text):
+    if not _PERMISSION.search(text):
+        return
+    is_limited = False
+    for found in reversed([*_SENTENCE.finditer(text)]):
         is_asked = any(mark in found[0] for mark in "?？؟¿")
-        if not is_asked and not _GOES_ON.match(text, found.end()):
+        if not is_asked and not is_limited and _PERMISSION.search(found[1]):
             yield found[0].strip()
+        if _WORD.search(found[1]):
+            is_limited = _GOES_ON.match(found[1]) is not None
 
 
 def _is_by_words(
