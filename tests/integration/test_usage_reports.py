@@ -230,7 +230,7 @@ class TestFiguresAreThoseOfTheEvents:
     def test_of_a_day_that_is_rolled_up_in_parts(self, stack: Stack) -> None:
         """Turns are in one part: one with calls in two counts twice."""
         for minutes in range(40):
-            at = midnight() - timedelta(minutes=minutes)
+            at = midnight(1) - timedelta(minutes=minutes)  # long enough ago to be rolled up
             row = {"provider": "p", "model_key": "mn"[minutes % 2], "created_at": at}
             row |= {"outcome": "ok", "duration_ms": minutes * 37, "turn_id": UUID(int=minutes)}
             stack.insert("usage_events", **row)
@@ -249,7 +249,7 @@ def test_reports_do_not_read_the_events_of_days_that_are_rolled_up(
                 "insert into usage_events (provider, model_key, outcome, duration_ms, created_at)"
                 " select 'p', 'm', 'ok', n %% 90, %s - interval '5 days' * n / %s"
                 " from generate_series(1, %s) n",
-                (midnight(), rows, rows),
+                (midnight(1), rows, rows),
             )
             db.execute("delete from usage_daily")
             db.execute("delete from private.rolled_up_days")
