@@ -238,7 +238,7 @@ def test_rows_that_a_turn_reads_do_not_become_more(stack: Stack, postgres: Postg
             read.append(scanned(plans))
             assert "usage_events" not in str(plans)
     assert counted(stack, user)["turns"] == 3_000
-    assert read[0] == read[1] > 0
+    assert 0 < read[1] <= read[0]
 
 
 def add(db: Any, user: User, rows: int) -> None:
