@@ -259,7 +259,7 @@ def test_reports_do_not_read_the_events_of_days_that_are_rolled_up(
                 db.execute("select usage_by_day(), usage_by_model()")
             read.append(scanned(plans))
             assert "usage_events" not in str(plans)
-    assert read[0] == read[1] > 0
+    assert 0 < read[1] <= read[0]
     assert sum(row["calls"] for row in stack.all("select * from usage_by_day()")) == 10_000
 
 
