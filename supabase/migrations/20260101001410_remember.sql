@@ -520,9 +520,11 @@ create function private.drop_replaced(p_conversation_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
   update public.conversation_summaries s
-  set content = coalesce(private.without_replaced(c, c.character_id, s.content), s.content)
+  set content = private.without_replaced(c, c.character_id, s.content)
   from shared.conversations c
-  where s.conversation_id = p_conversation_id and s.content <> '' and c.id = s.conversation_id;
+  where s.conversation_id = p_conversation_id and s.content <> '' and c.id = s.conversation_id
+    -- Most often nothing is left out, and then nothing is written. A summary is not emptied, either.
+    and private.without_replaced(c, c.character_id, s.content) <> s.content;
 end $$;
 
 -- Saves what a model noted: a summary of the messages up to a position, and facts. p_memory is null

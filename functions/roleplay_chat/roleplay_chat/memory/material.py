@@ -227,27 +227,24 @@ class Material:
         """Whether the message, or any if none is named, says that a fact no longer holds. Not the
         one at the position that it was drawn from: what has ended there is something else."""
         named = self._place(message)
-        places = [
-            place
-            for place, (at, _) in enumerate(self.messages)
-            if named in (-1, place) and at != drawn_from and self._may_end(old, at)
-        ]
-        texts = [self.messages[place][1] for place in places]
+        # What the person does not want, nobody else takes back.
+        own = self.of_person if self._is_limit_of_person(old) else None
+        texts = {
+            place: text
+            for place, (at, text) in enumerate(self.messages)
+            if named in (-1, place) and at != drawn_from and (own is None or at in own)
+        }
         return any(
-            is_over(clause, old, self.names) for place, clause in self._endings if place in places
+            is_over(clause, old, self.names) for place, clause in self._endings if place in texts
         ) or any(
             is_lifted(text, old, self.names) or is_permitted(text, old, self.names)
-            for text in texts
+            for text in texts.values()
         )
 
-    def _may_end(self, old: Words, position: int) -> bool:
-        """Whether a message may end a fact: what the person does not want, nobody else takes back.
-        From a promise others can release them."""
-        if self.of_person is None or position in self.of_person:
-            return True
-        return not (
-            self._is_about_person(old) and is_limit(old) and "promise" not in kinds_of(old.text)
-        )
+    def _is_limit_of_person(self, old: Words) -> bool:
+        """Whether a fact is a limit that the person set. From a promise others can release them."""
+        is_theirs = self._is_about_person(old)
+        return is_theirs and is_limit(old) and "promise" not in kinds_of(old.text)
 
     def _is_about_person(self, old: Words) -> bool:
         """Whether a fact begins with the person's name; not with the character's, if that begins in
