@@ -97,8 +97,8 @@ export const dismiss = (row, reason) =>
 
 export async function loadPeople() {
   const [verified, roles] = await Promise.all([
-    data(supabase.from("age_verifications").select("*").limit(1000)),
-    ifThere(supabase.from("user_roles").select("user_id, role").limit(1000)),
+    data(supabase.from("age_verifications").select("*").order("user_id").limit(1000)),
+    ifThere(supabase.from("user_roles").select("user_id, role").order("user_id").limit(1000)),
   ]);
   return {
     verified: verified.map((row) => ({ ...row, name: legible(row.display_name ?? "") })),
