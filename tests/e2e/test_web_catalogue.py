@@ -124,6 +124,25 @@ def test_form_stays_where_it_is_while_a_list_comes(person: Person, author: str) 
     expect(names(dialog)).to_have_count(1)
 
 
+def test_list_of_an_earlier_search_does_not_stay_under_the_words_of_one_that_failed(
+    person: Person, author: str
+) -> None:
+    public(person, author, "Quince")
+    person.join()
+    person.expected.append("500")
+    dialog = catalogue(person)
+    look(dialog, "quince")
+    expect(names(dialog)).to_have_count(1)
+    person.page.route(
+        "**/rpc/search_catalogue", lambda route: route.fulfill(status=500, json={}), times=1
+    )
+    look(dialog, "quince lighthouse")
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    expect(names(dialog)).to_have_count(0)
+    dialog.get_by_role("button", name="Try again").click()
+    expect(dialog).to_contain_text("No public character fits.")
+
+
 def test_page_without_a_hit_goes_on_to_the_next(person: Person) -> None:
     person.join()
     pages = iter(
