@@ -76,6 +76,19 @@ def test_turns_are_not_read_for_others_than_admins(stack: Stack, postgres: Postg
     assert rows_of_a_page(postgres, stack.user(), page, before=leak) == 0
 
 
+def test_page_of_take_downs_does_not_read_those_of_all_time(
+    stack: Stack, postgres: Postgres
+) -> None:
+    page = "select * from character_take_downs order by taken_down_at desc, id desc limit 20"
+    add = (
+        "insert into private.take_downs (character_id, character_name, reason, taken_down_at)"
+        " select gen_random_uuid(), 'Vera', 'Spam.', now() - n * interval '1 minute'"
+        " from generate_series(1, 5000) n; analyze private.take_downs"
+    )
+    assert rows_of_a_page(postgres, made_admin(stack), page, before=add) == 20
+    assert rows_of_a_page(postgres, stack.user(), page) == 0
+
+
 def rows_of_a_page(postgres: Postgres, user: User, page: str, before: str = "select") -> int:
     """The rows that a statement reads for a user who has 5,000 turns, one a minute."""
     with postgres.connect("app", OWNER) as db:
