@@ -40,7 +40,6 @@ class AdoptionStep:
 INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
     "conversations_by_person": "public.conversations (user_id, updated_at desc, id desc)",
-    "messages_by_time": "public.messages (created_at)",
     # Without a pending list, which every search would have to read: turns wait for it. The
     # expression is the view's.
     "messages_by_term": "public.messages using gin ("

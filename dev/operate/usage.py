@@ -57,8 +57,6 @@ class Side(BaseModel):
     fallbacks: int | None
     duration_ms_p50: int | None
     cost_usd: float | None
-    since: datetime | None = None
-    """The time after which messages were compared, if these were too many for all days."""
 
 
 _ROWS = TypeAdapter(list[Usage])
@@ -109,7 +107,7 @@ def report(
     if sides is None:
         yield Line("The old and the new function are not compared: it took too long. Try DAYS=1.")
     elif sides:
-        yield comparison(sides, days)
+        yield comparison(sides)
     by_day = found["usage_by_day"]
     if not by_day:
         yield Line(f"No model was called in the last {days} days.")
@@ -121,14 +119,10 @@ def report(
 
 
 def _title(name: str, rows: Sequence[Usage]) -> str:
-    since = _since(rows)
-    return f"{REPORTS[name]}, only calls {since}" if since else REPORTS[name]
-
-
-def _since(rows: Iterable[Usage | Side]) -> str:
-    """Since when something counts, if that is not the first day's beginning."""
     since = next((row.since for row in rows if row.since), None)
-    return f"since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if since else ""
+    if since is None:
+        return REPORTS[name]
+    return f"{REPORTS[name]}, only calls since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def read(rows: object) -> list[Usage]:
@@ -137,8 +131,8 @@ def read(rows: object) -> list[Usage]:
 
 
 def read_sides(project: Project, days: int) -> list[Side] | None:
-    """Old and new, day by day; empty if nothing was adopted. None if the database gave up: what
-    the product logs may be much and have no index by time."""
+    """Old and new, day by day; empty if nothing was adopted. None if the database gave up: the
+    product's messages may be many and have no index by time."""
     try:
         return read_sides_of(project.call("compare_functions", p_days=days))
     except NoSuchFunction:
@@ -152,16 +146,14 @@ def read_sides_of(rows: object) -> list[Side]:
     return _SIDES.validate_python(rows)
 
 
-def comparison(sides: Sequence[Side], days: int) -> Table:
-    """Both functions as a table, of so many days."""
+def comparison(sides: Sequence[Side]) -> Table:
+    """Both functions as a table."""
     names = [f"{side.day} {side.side}" for side in sides]
     cells = [[cell(side) for cell in SIDE_COLUMNS.values()] for side in sides]
-    since = _since(sides)
     return Table(
         ("", *SIDE_COLUMNS),
         [(name, *row) for name, row in zip(names, cells, strict=True)],
-        "The function that is replaced (old) and ours (new), by day (UTC), "
-        + (f"only the newest messages, {since}" if since else f"all messages of {days} days"),
+        "The function that is replaced (old) and ours (new), by day (UTC)",
         blocks_of_numbers(names, SIDE_COLUMNS, cells),
         right=SIDE_COLUMNS,
     )

@@ -1,23 +1,14 @@
 -- The old chat function beside ours, day by day (UTC), for the days after the switch. A conversation
 -- counts for ours on a day on which it had a turn of ours, else for the old function.
---
--- Of many messages only the newest p_messages are compared, in the order of created_at, and what happened since the
--- oldest of them. "since" is then the time after which everything counts, else null.
 
-create function public.compare_functions(p_days integer default 14, p_messages integer default 100000)
+create function public.compare_functions(p_days integer default 14)
 returns table (
   day date, side text, conversations bigint, said bigint, replies bigint, failed bigint, fallbacks bigint,
-  duration_ms_p50 integer, cost_usd numeric, since timestamptz)
+  duration_ms_p50 integer, cost_usd numeric)
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_from timestamptz := date_trunc('day', now(), 'UTC') - make_interval(hours => 24 * (least(p_days, 400) - 1));
-  v_since timestamptz;
 begin
-  -- In the order of the index messages_by_time.
-  select m.created_at into v_since
-  from public.messages m where m.created_at >= v_from order by m.created_at desc
-  offset least(greatest(p_messages, 0), 100000) limit 1;
-  v_from := coalesce(v_since + interval '1 microsecond', v_from);
   return query
   with ours as (
     select (t.created_at at time zone 'utc')::date as day, t.conversation_id, t.status,
@@ -47,8 +38,7 @@ begin
          case c.side when 'new' then coalesce(e.failed, 0) else l.failed end,
          case c.side when 'new' then coalesce(e.fallbacks, 0) end,
          case c.side when 'new' then e.duration_ms else l.duration_ms end,
-         case c.side when 'new' then e.cost_usd else l.cost_usd end,
-         v_since
+         case c.side when 'new' then e.cost_usd else l.cost_usd end
   from counted c
   left join ended e on e.day = c.day
   left join logged l on l.day = c.day
@@ -72,6 +62,6 @@ begin
   group by 1;
 end $$;
 
-revoke execute on function public.compare_functions(integer, integer), private.logged_by_the_old_function(timestamptz)
+revoke execute on function public.compare_functions(integer), private.logged_by_the_old_function(timestamptz)
   from public, anon, authenticated;
-grant execute on function public.compare_functions(integer, integer) to service_role;
+grant execute on function public.compare_functions(integer) to service_role;

@@ -37,7 +37,6 @@ ADDED = [
     "index public.conversations.conversations_by_person",
     "index public.messages.messages_by_position",
     "index public.messages.messages_by_term",
-    "index public.messages.messages_by_time",
     "trigger public.conversations.a_account_first",
     "trigger public.conversations.a_account_of_row",
     "trigger public.conversations.a_forget_conversation",

@@ -33,9 +33,6 @@ export function switchPage(state) {
     ])}
     <h3>Both functions, day by day</h3>
     ${dataTable({ id: "days", label: "Both functions, day by day", columns: DAYS, rows: newest, none: "Nothing was said in the last 30 days." })}
-    <p class="quiet">${newest[0]?.since
-      ? `There are too many messages to compare all. These are the newest, since ${at(newest[0].since)}.`
-      : "These are all messages of the last 30 days."}</p>
     ${commands("The switch is changed with the secret key; docs/adopting-proxy.md has the whole command:",
       ["set_traffic '{\"p_is_on\": true, \"p_percent\": 10}'", "moves a tenth of the people"],
       ["set_traffic '{\"p_is_on\": false}'", "moves everybody back"],
