@@ -7,9 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.support import patient
+from tests.support.browser import wait_on
 from tests.support.person import PASSWORD, Person, operator
 from tests.support.widths import fits
 from tests.support.working_copy import WorkingCopy
@@ -44,6 +45,7 @@ def public(person: Person, author: str, name: str, *tags: str, **columns: Any) -
 def catalogue(person: Person) -> Locator:
     person.page.locator("nav").get_by_role("button", name="Public characters").click()
     dialog = person.page.get_by_role("dialog", name="Public characters")
+    expect(dialog).to_be_visible()
     expect(dialog.get_by_text("Loading")).to_have_count(0)
     return dialog
 
@@ -100,6 +102,45 @@ def test_catalogue_is_paged(person: Person, author: str) -> None:
     expect(names(dialog)).to_have_count(65)
     expect(more).to_have_count(0)
     expect(names(dialog).nth(60).get_by_role("button", name="Details")).to_be_focused()
+
+
+def test_form_stays_where_it_is_while_a_list_comes(person: Person, author: str) -> None:
+    """A button that moves away while it is pressed is not pressed."""
+    rows = [{"user_id": author, "name": f"Quince {n:02}", "is_public": True} for n in range(9)]
+    operator(person.copy, "POST", "/rest/v1/characters", rows)
+    person.join()
+    page = person.page
+    held: list[Route] = []
+    page.route("**/rpc/search_catalogue", lambda route: held.append(route), times=1)
+    page.locator("nav").get_by_role("button", name="Public characters").click()
+    wait_on(page, lambda: held, "the first search")
+    dialog = page.get_by_role("dialog", name="Public characters")
+    dialog.get_by_label("Words to search for").fill("quince 03")
+    dialog.get_by_role("button", name="Search").hover()
+    page.mouse.down()
+    held[0].continue_()
+    expect(names(dialog)).not_to_have_count(0)
+    page.mouse.up()
+    expect(names(dialog)).to_have_count(1)
+
+
+def test_list_of_an_earlier_search_does_not_stay_under_the_words_of_one_that_failed(
+    person: Person, author: str
+) -> None:
+    public(person, author, "Quince")
+    person.join()
+    person.expected.append("500")
+    dialog = catalogue(person)
+    look(dialog, "quince")
+    expect(names(dialog)).to_have_count(1)
+    person.page.route(
+        "**/rpc/search_catalogue", lambda route: route.fulfill(status=500, json={}), times=1
+    )
+    look(dialog, "quince lighthouse")
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    expect(names(dialog)).to_have_count(0)
+    dialog.get_by_role("button", name="Try again").click()
+    expect(dialog).to_contain_text("No public character fits.")
 
 
 def test_page_without_a_hit_goes_on_to_the_next(person: Person) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.support.axe import serious
+from tests.support.browser import drawn, wait_on
 from tests.support.person import Person, operator
 from tests.support.timers import HOLD, PASS
 from tests.support.waiting import wait_until
@@ -296,6 +297,58 @@ def test_list_is_searched_filtered_and_paged(author: Person) -> None:
     expect(entries).to_have_count(1)
     expect(entries).to_contain_text("100% Vera")
     fits(page)
+
+
+OWN_LIST = re.compile(r"/rest/v1/characters\?.*character_tags")
+
+
+def test_next_page_is_asked_for_only_of_the_list_that_is_shown(author: Person) -> None:
+    page, owner = author.page, author.user_id
+    rows = [{"user_id": owner, "name": f"Person {number:03}"} for number in range(60)]
+    operator(author.copy, "POST", "/rest/v1/characters", rows)
+    page.reload()
+    dialog = library(author)
+    entries = dialog.locator(".entries > li")
+    more = dialog.get_by_role("button", name="Show more characters")
+    expect(entries).to_have_count(50)
+    held: list[Route] = []
+    page.route(OWN_LIST, lambda route: held.append(route), times=1)
+    dialog.get_by_label("Search by name").fill("son 01")
+    wait_on(page, lambda: held, "the search")
+    expect(more).to_be_disabled()
+    held[0].continue_()
+    expect(entries).to_have_count(10)
+    expect(more).to_have_count(0)
+
+
+def test_search_that_failed_leaves_no_list_of_other_words(author: Person) -> None:
+    page = author.page
+    for name in ("Vera", "Vesna"):
+        author.character(name)
+    page.reload()
+    dialog = library(author)
+    entries = dialog.locator(".entries > li")
+    expect(entries).to_have_count(2)
+    held: list[Route] = []
+    page.route(OWN_LIST, lambda route: held.append(route) if len(held) < 2 else route.fallback())
+    dialog.get_by_label("Search by name").fill("ver")
+    wait_on(page, lambda: len(held) == 1, "the first search")
+    dialog.get_by_label("Search by name").fill("vera")
+    wait_on(page, lambda: len(held) == 2, "the second search")
+    author.expected.append("500")
+    earlier, later = held
+    later.fulfill(status=500, json={})
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    expect(entries).to_have_count(0)
+    dialog.get_by_role("button", name="Try again").click()
+    expect(entries).to_have_count(1)
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+    # Nobody waits any more for what the earlier search says.
+    with page.expect_console_message(lambda message: message.type == "info"):
+        earlier.fulfill(status=500, json={})
+    drawn(page)
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+    expect(entries).to_have_count(1)
 
 
 @pytest.mark.parametrize("kind", ["json", "png", "charx"])

@@ -7,10 +7,11 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.support.answers import text
 from tests.support.axe import serious
+from tests.support.browser import drawn, wait_on
 from tests.support.conversation_lists import conversations, listed, messages, own_id
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
@@ -233,6 +234,9 @@ class TestImport:
         expect(person.page.get_by_role("dialog", name="Ina was imported")).to_be_visible()
 
 
+SEARCH = "**/rpc/search_conversations"
+
+
 class TestSearch:
     def look_for(self, person: Person, words: str) -> Locator:
         person.page.get_by_role("searchbox").fill(words)
@@ -260,6 +264,33 @@ class TestSearch:
         expect(page.get_by_text("Nothing was found.")).to_be_visible()
         page.get_by_role("searchbox").press("Escape")
         expect(listed(person)).to_have_count(2)
+
+    def test_search_that_failed_leaves_no_results_of_other_words(self, person: Person) -> None:
+        person.join()
+        conversations(person, 2)
+        page = person.page
+        page.set_viewport_size({"width": 390, "height": 740})
+        page.reload()
+        page.get_by_role("button", name="Conversations and characters").click()
+        expect(self.look_for(person, "Talk")).to_have_count(2)
+        held: list[Route] = []
+        page.route(SEARCH, lambda route: held.append(route) if len(held) < 2 else route.fallback())
+        self.look_for(person, "Talk 1")
+        wait_on(page, lambda: len(held) == 1, "the first search")
+        self.look_for(person, "Talk 10")
+        wait_on(page, lambda: len(held) == 2, "the second search")
+        person.expected.append("500")
+        earlier, later = held
+        later.fulfill(status=500, json={})
+        expect(page.locator(".results")).to_have_count(0)
+        alert = page.get_by_role("alert")
+        # Above what covers the conversation.
+        alert.get_by_role("button", name="Dismiss").click()
+        # Nobody waits any more for what the earlier search says.
+        with page.expect_console_message(lambda message: message.type == "info"):
+            earlier.fulfill(status=500, json={})
+        drawn(page)
+        expect(alert).to_have_count(0)
 
     def test_result_leads_to_a_message_far_back_and_on_from_there(
         self, person: Person, scripted: Upstream
@@ -322,7 +353,7 @@ class TestSearch:
         place |= {"message_id": row["id"], "position": row["position"], "said_at": None}
         place |= {"character_id": None, "sender": "user", "snippet": []}
         page.route(
-            "**/rpc/search_conversations",
+            SEARCH,
             lambda route: route.fulfill(json={"results": [place], "next": None}),
         )
         self.look_for(person, "anything").locator("button").click()

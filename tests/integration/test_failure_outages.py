@@ -138,8 +138,8 @@ class TestModel:
 
         assert talk.asked() == [VENICE, WORKER, DOLPHIN_R1]
         assert [(tried["target"], tried["outcome"]) for tried in body["route"]] == [
-            (f"openrouter:{VENICE}", "overloaded"),
-            ("chat_worker", "overloaded"),
+            (f"openrouter:{VENICE}", "failed"),
+            ("chat_worker", "failed"),
             (f"openrouter:{DOLPHIN_R1}", "ok"),
         ]
         assert all(tried.keys() == {"target", "outcome", "ms"} for tried in body["route"])
@@ -440,12 +440,22 @@ class TestWorker:
         assert talk.asked() == [WORKER, VENICE]
         assert (body["usedFallback"], body["fallbackModel"]) == (True, VENICE)
         assert body["notice"] == (
-            "The model you chose could not answer this time;"
+            "The local model could not answer this time;"
             " Venice Dolphin Mistral 24B answered instead."
         )
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == on_cooldown
         assert talk.alerts() == alerts
+
+    def test_worker_that_cannot_be_reached_is_not_called_overloaded(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(abort(), text("Good evening."))
+
+        body = talk.reply(model_provider="chat_worker")
+
+        assert [tried["outcome"] for tried in body["route"]] == ["unreachable", "ok"]
+        rows = talk.stack.all("select outcome from usage_events where outcome <> 'ok'")
+        assert rows == [{"outcome": "unreachable"}]
 
     @pytest.mark.parametrize(
         ("body", "headers"),

@@ -163,7 +163,7 @@ def test_passed_cooldown_does_not_count() -> None:
             "chat_worker",
             worker(),
             1,
-            "The model you chose could not answer this time; MAIN:FREE answered instead.",
+            "The local model could not answer this time; MAIN:FREE answered instead.",
             id="worker-failed",
         ),
         pytest.param(

@@ -371,7 +371,7 @@ def test_usage_row(spent: Spent | None, columns: dict[str, Any]) -> None:
         "purpose": "reply",
         "provider": "openrouter",
         "model_key": "main:free",
-        "outcome": "overloaded",
+        "outcome": "failed",
         "first_token_ms": 30,
         "duration_ms": 70,
         "estimate": {"latin": 80, "other": 4},

@@ -59,7 +59,7 @@ async function show(mine, before, load) {
     set({ dialog: { ...state.dialog, rows, next, phase: "ready" }, said: plural(rows.length, { one: "One character is shown.", other: "{n} characters are shown." }) });
   } catch (error) {
     if (mine !== asked || !isOpen()) return;
-    set({ dialog: { ...state.dialog, phase: "failed" } });
+    set({ dialog: { ...state.dialog, rows: before, phase: "failed" } });
     throw error;
   }
 }

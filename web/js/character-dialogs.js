@@ -34,19 +34,22 @@ export async function showLibrary(choice = { search: "", tag: "" }) {
 /** Opens the list again with the last search. */
 const resumeLibrary = () => showLibrary(last ?? undefined);
 
-/** Loads the list with other choices. An answer never replaces that of a later one. */
+/** Loads the list with other choices. An answer never replaces that of a later one, and neither does an error. */
 async function loadLibrary(changes = {}) {
   const mine = ++asked;
   const choice = { search: state.dialog.search, tag: state.dialog.tag, ...changes };
   last = choice;
   set({ dialog: { ...state.dialog, ...choice, phase: "loading" }, trouble: null });
-  const [page, allTags, takeDowns] = await Promise.all([
-    characters.ownPage(choice), characters.ownTags(), characters.ownTakeDowns(),
-  ]).catch((error) => {
-    if (isCurrent(mine)) set({ dialog: { ...state.dialog, phase: "failed" } });
+  try {
+    const [page, allTags, takeDowns] = await Promise.all([
+      characters.ownPage(choice), characters.ownTags(), characters.ownTakeDowns(),
+    ]);
+    if (isCurrent(mine)) set({ dialog: { ...state.dialog, ...page, allTags, takeDowns, phase: "ready" } });
+  } catch (error) {
+    if (!isCurrent(mine)) return;
+    set({ dialog: { ...state.dialog, rows: [], hasMore: false, phase: "failed" } });
     throw error;
-  });
-  if (isCurrent(mine)) set({ dialog: { ...state.dialog, ...page, allTags, takeDowns, phase: "ready" } });
+  }
 }
 
 const isCurrent = (mine) => mine === asked && state.dialog?.name === "library";
@@ -80,7 +83,10 @@ function library(state) {
       ${phase === "loading" && !rows.length ? html`<p class="quiet" role="status">${t("Loading …")}</p>` : nothing}
       ${phase === "ready" && !rows.length ? html`<p class="quiet">${nobody(dialog)}</p>` : nothing}
       <ul class="entries">${repeat(rows, ({ id }) => id, (row) => html`<li>${own(row, dialog)}</li>`)}</ul>
-      ${hasMore ? html`<button @click=${doing(moreOfLibrary)}>${t("Show more characters")}</button>` : nothing}
+      ${hasMore
+        ? html`<button ?disabled=${phase !== "ready"} @click=${doing(moreOfLibrary)}>${t("Show more characters")}</button>`
+        : nothing}
+      ${phase === "failed" ? html`<button @click=${doing(() => loadLibrary())}>${t("Try again")}</button>` : nothing}
     </section>`, state);
 }
 

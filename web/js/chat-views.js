@@ -161,5 +161,5 @@ function beginning(state, character, isGroup) {
     </section>`;
 }
 
-// An open dialog shows it instead.
-const trouble = (state) => (state.dialog ? nothing : alert(state, doing(turns.tryAgain)));
+/** The last error is shown where somebody looks: in a dialog, in the lists that cover the conversation on a phone, or here. */
+const trouble = (state) => (state.dialog || state.menu ? nothing : alert(state, doing(turns.tryAgain)));

@@ -73,7 +73,7 @@ export async function declareAge(character, age) {
 export async function loadReports() {
   const [queue, takeDowns] = await Promise.all([
     data(supabase.from("report_queue").select("*").order("oldest_at").limit(NEWEST)),
-    data(supabase.from("character_take_downs").select("*").order("taken_down_at", { ascending: false }).order("id").limit(NEWEST)),
+    data(supabase.from("character_take_downs").select("*").order("taken_down_at", { ascending: false }).order("id", { ascending: false }).limit(NEWEST)),
   ]);
   const named = (row, name) => ({ ...row, name: legible(name ?? "") });
   return { queue: queue.map((row) => named(row, row.name)), takeDowns: takeDowns.map((row) => named(row, row.character_name)) };
@@ -97,8 +97,8 @@ export const dismiss = (row, reason) =>
 
 export async function loadPeople() {
   const [verified, roles] = await Promise.all([
-    data(supabase.from("age_verifications").select("*").limit(1000)),
-    ifThere(supabase.from("user_roles").select("user_id, role").limit(1000)),
+    data(supabase.from("age_verifications").select("*").order("user_id").limit(1000)),
+    ifThere(supabase.from("user_roles").select("user_id, role").order("user_id").limit(1000)),
   ]);
   return {
     verified: verified.map((row) => ({ ...row, name: legible(row.display_name ?? "") })),

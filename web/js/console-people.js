@@ -11,6 +11,7 @@ const ROLES = [{ title: "Role", value: ({ role }) => role }, person];
 export const peoplePage = (state) => html`
   ${section("verified", "Age verifications", html`
     ${dataTable({ id: "verified-table", label: "People whose age counts as verified", columns: VERIFIED, rows: state.verified, none: "Nobody’s age is verified." })}
+    <p class="quiet">At most 1,000 people are shown here and below, in the order of their IDs.</p>
     ${commands("An age is verified elsewhere, and recorded with the secret key:",
       ["make verify-age EMAIL=ada@example.com", "records it; REMOVE=1 takes it back"])}`, updated(state))}
   ${section("roles", "Admins and other roles", html`

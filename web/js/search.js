@@ -24,8 +24,13 @@ export async function search() {
   clearTimeout(timer);
   const { query } = state.search;
   if (!query.trim()) return endSearch(query);
-  const found = await page({ p_query: query });
-  if (state.search.query !== query) return;
+  const isCurrent = () => state.search.query === query;
+  const found = await page({ p_query: query }).catch((error) => {
+    if (!isCurrent()) return null; // Nobody waits for it any more.
+    endSearch(query); // What is shown was found for other words.
+    throw error;
+  });
+  if (!found || !isCurrent()) return;
   set({ search: { query, ...found }, said: plural(found.results.length, { one: "One result", other: "{n} results" }) });
 }
 

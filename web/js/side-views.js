@@ -13,6 +13,7 @@ import { importFile } from "./imports.js";
 import { t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import { doing, drawn, set } from "./page.js";
+import { alert } from "./parts.js";
 import { showPersonas } from "./personas.js";
 import { portrait } from "./portrait.js";
 import { searchField, searchResults } from "./search-views.js";
@@ -25,6 +26,7 @@ export function side(state) {
     <nav class="side" id="side" aria-label=${t("Conversations and characters")} ?data-open=${state.menu}>
       <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> ${t("Roleplay")}</a>
       <div class="lists">
+        ${state.menu && !state.dialog ? alert(state) : nothing}
         ${searchField(state)}
         ${state.search.results ? searchResults(state) : lists(state)}
       </div>

@@ -241,7 +241,7 @@ MILLISECONDS = 10**11
 """From this number on, a time is in milliseconds: in seconds it would be the year 5138."""
 _LIMIT_RANGE = {"minimum": 16, "maximum": 10_000_000}
 _IN_CHARACTERS = {plain("string_above_max_length"), plain("string_too_long")}
-_UNCLEAR = {"overloaded", "unreadable", "timeout"}
+_UNCLEAR = {"overloaded", "failed", "unreachable", "unreadable", "timeout"}
 """Kinds of failures that say no more of a worker than that it failed."""
 _OF_A_WORKER = {"worker_out_of_memory", "worker_broken_context"}
 _CLEARER_WORDS = {

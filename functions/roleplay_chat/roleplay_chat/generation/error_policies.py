@@ -20,6 +20,8 @@ Kind = Literal[
     "context_too_long",
     "bad_request",
     "overloaded",
+    "failed",
+    "unreachable",
     "unreadable",
     "timeout",
     "empty",
@@ -368,7 +370,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
         ),
         ErrorPolicy(
             "server_error",
-            "overloaded",
+            "failed",
             "model",
             "worker",
             "The provider had an internal error.",
@@ -386,7 +388,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
         ),
         ErrorPolicy(
             "edge_error",
-            "overloaded",
+            "unreachable",
             "provider",
             "worker",
             "The network in front of the provider answered instead of it.",
@@ -395,7 +397,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
         ),
         ErrorPolicy(
             "unreachable",
-            "overloaded",
+            "unreachable",
             "provider",
             "worker",
             "No connection, or the connection broke before an answer.",
@@ -459,14 +461,14 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
         # The team's own worker
         ErrorPolicy(
             "worker_broken_context",
-            "overloaded",
+            "failed",
             "request",
             "next",
             "The text broke the worker's sampling (inf or nan); other texts work.",
         ),
         ErrorPolicy(
             "worker_out_of_memory",
-            "overloaded",
+            "failed",
             "model",
             "next",
             "The memory of the worker or its GPU is full: give it a smaller model or context.",
@@ -475,7 +477,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
         ),
         ErrorPolicy(
             "worker_failed",
-            "overloaded",
+            "failed",
             "model",
             "next",
             "The worker failed.",

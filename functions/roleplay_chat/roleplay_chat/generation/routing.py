@@ -51,6 +51,8 @@ class Plan:
         if not self.used_fallback(target):
             return None
         which = "The model you chose" if self.is_chosen else "The default model"
+        if self.any_worker:
+            which = "The local model"  # A client may ask for it by itself.
         why = self.why_not or f"{which} could not answer this time"
         who = target.display_name
         if target.worker:
