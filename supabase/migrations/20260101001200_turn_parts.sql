@@ -56,6 +56,9 @@ begin
         from jsonb_array_elements(p_workers) w (worker)) r) s) t;
 end $$;
 
+-- Messages of a conversation, with a list for each column, and the characters who wrote them.
+create type private.message_list as (messages json, speakers uuid[]);
+
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
 -- and what it keeps of those messages.
 create type private.known_history as (
@@ -81,7 +84,8 @@ end $$;
 -- "character_id": only where it is not p_character_id who wrote it}. Only messages before p_before, if given. `is_cut`
 -- says whether older ones are left out, `is_whole` that neither this nor a summary hides any, `bytes` how long those
 -- read are, `number` how many, `first` the lowest position that one of them may have. `speakers` are the characters who
--- wrote any of them, or any that the caller has and that have no room beside new ones.
+-- wrote any of them, or any that the caller has and that have no room beside new ones. `hidden`:
+-- private.hidden_ranges.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -92,13 +96,13 @@ create function private.history(
   p_conversation_id uuid, p_character_id uuid, p_own bigint, p_before bigint, p_bytes integer, p_covered bigint,
   p_known jsonb,
   out messages json, out kept json, out copy json, out changed_from bigint, out speakers uuid[], out bytes integer,
-  out number integer, out is_cut boolean, out is_whole boolean, out first bigint)
+  out number integer, out is_cut boolean, out is_whole boolean, out first bigint,
+  out hidden int8multirange)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
   v_own constant bigint := coalesce(p_own, 0);
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   v_watched constant text := private.watched();
   v_version private.conversation_versions;
   v_known private.known_history;
@@ -110,6 +114,7 @@ declare
   v_speakers uuid[];
   v_kept_speakers uuid[];
 begin
+  hidden := private.hidden_ranges(p_conversation_id);
   -- Before the messages, so that a change in between is known to come later.
   select * into v_version from private.conversation_versions v
   where v.conversation_id = p_conversation_id and v_watched is not null;
@@ -140,7 +145,7 @@ begin
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position > greatest(p_covered, v_upto) and m.position < v_before and m.position <> v_own
-      and not m.position <@ v_hidden
+      and not m.position <@ hidden
     order by m.position desc
   loop
     v_longest := greatest(v_longest, v_message.bytes);
@@ -165,7 +170,7 @@ begin
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
         and m.position >= v_known.first and m.position > p_covered and m.position <= v_upto and m.position <> v_own
-        and not m.position <@ v_hidden;
+        and not m.position <@ hidden;
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
@@ -174,7 +179,7 @@ begin
       or v_known.is_cut and exists (
         select from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-          and m.position < v_known.first and m.position <> v_own and not m.position <@ v_hidden);
+          and m.position < v_known.first and m.position <> v_own and not m.position <@ hidden);
   end if;
   is_whole := p_covered = 0 and not is_cut;
   first := case when v_upto > 0 then greatest(p_covered + 1, v_known.first) else v_first end;
@@ -193,7 +198,7 @@ begin
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position >= v_first and m.position < v_before and m.position <> v_own
-      and not m.position <@ v_hidden
+      and not m.position <@ hidden
     order by m.position) r;
   if v_upto > 0 then
     v_speakers := v_speakers || v_kept_speakers;

@@ -45,10 +45,12 @@ begin
   order by t.created_at desc limit 1;
   if not found then
     return 0;
+  elsif v_number is not null then
+    return v_number;
   end if;
-  return coalesce(v_number, (
+  return (
     select count(*) from public.turns t
-    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '24 hours'));
+    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '24 hours');
 end $$;
 
 -- How many turns of a person are in progress, in all conversations.

@@ -33,18 +33,20 @@ begin
       where p.is_same or p.is_last
       order by p.position desc
     loop
-      if v_said.is_same and (v_said.next_id is null or v_said.created_at > v_recent
-          and not exists (select from public.turns t where t.user_message_id = v_said.id)
-          and not exists (
-            select from shared.messages reply
-            where reply.conversation_id = p_conversation_id and reply.position > v_said.position
-              and reply.parent_id = v_said.id)
-          -- The message after it is its answer, unless a turn recorded that it answers another, or
-          -- nobody knows which one.
-          and (v_said.next_sender = 'user'
-               or exists (select from public.turns t where t.reply_message_id = v_said.next_id)
-               or shared.may_answer_another(v_said.next_id))) then
-        return v_said.id;
+      if v_said.is_same then
+        if v_said.next_id is null or v_said.created_at > v_recent
+            and not exists (select from public.turns t where t.user_message_id = v_said.id)
+            and not exists (
+              select from shared.messages reply
+              where reply.conversation_id = p_conversation_id and reply.position > v_said.position
+                and reply.parent_id = v_said.id)
+            -- The message after it is its answer, unless a turn recorded that it answers another, or
+            -- nobody knows which one.
+            and (v_said.next_sender = 'user'
+                 or exists (select from public.turns t where t.reply_message_id = v_said.next_id)
+                 or shared.may_answer_another(v_said.next_id)) then
+          return v_said.id;
+        end if;
       end if;
       v_next_id := v_said.id;
       v_next_sender := v_said.sender;

@@ -78,9 +78,10 @@ declare
   v_speaker_id uuid;
   v_placed record;
   v_begun bigint;
+  v_done text;
 begin
   -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
-  perform private.hold_person(p_user_id);
+  v_done := private.hold_person(p_user_id);
   started_at := clock_timestamp();  -- now() is from before the wait
 
   refused := private.why_account_blocked(p_user_id);
@@ -91,7 +92,7 @@ begin
   select * into profile from shared.profiles p where p.id = p_user_id;
 
   if p_conversation_id is not null then
-    perform shared.hold_conversation(p_conversation_id);  -- not deleted before the turn is there
+    v_done := shared.hold_conversation(p_conversation_id);  -- not deleted before the turn is there
     select * into conversation from shared.conversations c
     where c.id = p_conversation_id and c.user_id = p_user_id;
     if not found then
@@ -178,7 +179,7 @@ begin
   end if;
   -- The draft of a prompt is screened as a part of the conversation, but it is no message of it.
   if p_conversation_id is not null and not (p_task = 'prompt_enhancement' and p_action = 'send') then
-    select * into v_placed from private.place_request(
+    v_placed := private.place_request(
       p_user_id, p_action, p_conversation_id, p_message, p_client_message_id, p_message_id, started_at);
     refused := v_placed.refused;
     if refused is not null then
@@ -188,7 +189,7 @@ begin
     accepted.replaces_message_id := v_placed.replaces_message_id;
     if p_action = 'send' or p_action = 'regenerate' and accepted.replaces_message_id is null and not exists (
          select from public.turns t where t.user_message_id = accepted.user_message_id) then
-      perform private.record_persona(conversation, accepted.user_message_id, persona.id);
+      v_done := private.record_persona(conversation, accepted.user_message_id, persona.id);
     end if;
   end if;
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,

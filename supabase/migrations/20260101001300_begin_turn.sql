@@ -55,7 +55,7 @@ set enable_bitmapscan = off as $$
 declare
   v_begun record;
 begin
-  select * into v_begun from private.accept_turn(
+  v_begun := private.accept_turn(
     p_turn_id, p_user_id, p_task, p_action, p_conversation_id, p_character_id, p_user_character_id, p_message,
     p_client_message_id, p_message_id, p_lease_seconds, p_worker);
   if v_begun.refused is not null then
