@@ -187,14 +187,16 @@ begin
   select json_build_object(
       'content', coalesce(json_agg(r.content order by r.position), '[]'),
       'position', coalesce(json_agg(r.position order by r.position), '[]'),
-      'sender', coalesce(string_agg(left(r.sender, 1), '' order by r.position), ''),
-      'character_id', coalesce(json_agg(nullif(r.character_id, p_character_id) order by r.position), '[]')),
-    -- Not only those that differ: for them all would be sorted.
-    array_agg(r.character_id order by r.position)
+      'sender', coalesce(string_agg(case when r.is_reply then 'c' else 'u' end, '' order by r.position), ''),
+      'character_id', coalesce(json_agg(r.other order by r.position), '[]')),
+    -- Each only once would be sorted.
+    array_agg(r.other order by r.position) filter (where r.other is not null)
+      || case when bool_or(r.is_reply and r.other is null) then p_character_id end
   into messages, v_speakers
   from (
-    select m.sender, m.content, m.position,
-           case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
+    select m.content, m.position, m.sender = 'character' as is_reply,
+           -- Who wrote it, if not p_character_id.
+           case when m.sender = 'character' then nullif(m.character_id, p_character_id) end as other
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position >= v_first and m.position < v_before and m.position <> v_own

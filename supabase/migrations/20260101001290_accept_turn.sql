@@ -71,7 +71,8 @@ create function private.accept_turn(
   p_user_character_id uuid, p_message text, p_client_message_id text, p_message_id uuid, p_lease_seconds integer,
   p_worker text,
   out refused jsonb, out accepted public.turns, out started_at timestamptz, out profile shared.profiles,
-  out conversation shared.conversations, out speaker shared.characters, out persona shared.characters)
+  out conversation shared.conversations, out members uuid[], out speaker shared.characters,
+  out persona shared.characters, out limits jsonb)
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
@@ -132,15 +133,19 @@ begin
       'retry_after_seconds', greatest(1, least(5, extract(epoch from accepted.lease_expires_at - started_at))));
   elsif accepted.id is null then
     v_begun := private.turns_begun(p_user_id, started_at);
-    refused := jsonb_build_object('outcome', 'rate_limited') || private.reached_limit(p_user_id, started_at, v_begun);
+    limits := private.limits_for(p_user_id);
+    refused := jsonb_build_object('outcome', 'rate_limited')
+      || private.reached_limit(p_user_id, started_at, v_begun, limits);
   end if;
   if refused is not null then
     return;
   end if;
 
   if p_task = 'roleplay' then
+    members := array(select m.character_id from private.members(conversation) m order by m.place);
     v_speaker_id := coalesce(
-      accepted.character_id, private.speaker(conversation, p_character_id, p_action, p_message, p_message_id));
+      accepted.character_id,
+      private.speaker(conversation, members, p_character_id, p_action, p_message, p_message_id));
     select * into speaker from shared.characters ch
     where ch.id = v_speaker_id
       and private.may_answer(p_user_id, ch.id, ch.user_id, coalesce(conversation.created_at, started_at))
@@ -148,14 +153,13 @@ begin
            or ch.is_public and (
              ch.content_rating = 'sfw' or profile.age_verified
              -- An existing conversation continues in the tier it may have.
-             or exists (select 1 from private.members(conversation) m where m.character_id = ch.id)));
+             or ch.id = any (members)));
     if not found or not shared.hold_character(speaker.id) then
       refused := jsonb_build_object('outcome', 'character_not_found');
       return;
     end if;
     if conversation.character_id is null then
-      update shared.conversations c set character_id = coalesce(
-        (select m.character_id from private.members(conversation) m order by m.place limit 1), speaker.id)
+      update shared.conversations c set character_id = coalesce(members[1], speaker.id)
       where c.id = p_conversation_id
       returning c.character_id into conversation.character_id;
     end if;

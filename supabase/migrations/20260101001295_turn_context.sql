@@ -27,7 +27,7 @@ end $$;
 -- Everything that a turn needs, the second half of begin_turn: its outcome "started".
 create function private.turn_context(
   p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
-  p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
+  p_members uuid[], p_speaker shared.characters, p_persona shared.characters, p_now timestamptz, p_limits jsonb,
   -- As in the request: for the policy, characters that it names count as present.
   p_character_id uuid, p_message text, p_memory_tier text,
   p_worker text, p_embedding jsonb, p_known jsonb
@@ -91,7 +91,7 @@ begin
   if p_turn.action not in ('continue', 'impersonate') then
     v_message := case when v_own.position <@ v_history.hidden then p_message else coalesce(v_own.content, p_message) end;
   end if;
-  v_others := private.others(p_conversation, p_speaker.id);
+  v_others := private.others(p_members, p_speaker.id);
   v_personas := private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name);
   -- A short conversation is in every prompt as a whole: one that the caller knows to fit (turn_cache.py), or one that
   -- fits anyway, if no names stand before the messages (group_chat.as_heard).
@@ -180,7 +180,7 @@ begin
   return json_build_object(
     'outcome', 'started',
     'now', p_now,
-    'free_only', private.is_spent(p_turn.user_id, p_now),
+    'free_only', private.is_spent(p_turn.user_id, p_now, p_limits),
     'turn', json_build_object(
       'id', p_turn.id,
       'user_message_id', p_turn.user_message_id,
@@ -266,6 +266,6 @@ begin
         cross join lateral (values ('chat_worker'), ('chat_worker:' || (w.worker ->> 'name'))) k (key))));
 end $$;
 revoke execute on function private.turn_context(
-  public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, text, jsonb, jsonb),
+  public.turns, shared.profiles, shared.conversations, uuid[], shared.characters, shared.characters, timestamptz, jsonb,
+  uuid, text, text, text, jsonb, jsonb),
   private.summary_at(public.conversation_summaries, bigint) from public, anon, authenticated;

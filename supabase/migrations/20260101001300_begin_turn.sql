@@ -62,8 +62,8 @@ begin
     return v_begun.refused::json;
   end if;
   return private.turn_context(
-    v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
-    p_character_id, p_message, p_memory_tier, p_worker, p_embedding, p_known);
+    v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.members, v_begun.speaker, v_begun.persona,
+    v_begun.started_at, v_begun.limits, p_character_id, p_message, p_memory_tier, p_worker, p_embedding, p_known);
 end $$;
 revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb, jsonb)
   from public, anon, authenticated;
