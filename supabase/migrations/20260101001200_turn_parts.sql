@@ -265,6 +265,37 @@ begin
     where someone.id is not null);
 end $$;
 
+-- The facts of a person that were current before a position of a conversation: without what was noted from later
+-- messages, and with what that replaced.
+create function private.known_before(p_user_id uuid, p_conversation_id uuid, p_before bigint) returns uuid[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select f.id
+    from public.memories m join public.memory_facts f on f.memory_id = m.id
+    where m.user_id = p_user_id and f.is_active
+      and (f.replaced_by is null or exists (
+        select from public.memory_facts n
+        where n.id = f.replaced_by and n.source_to >= p_before
+          and (n.source_conversation_id = p_conversation_id or exists (
+            select from private.fact_repeats r
+            where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
+              and r.position = n.source_to))
+          and not exists (
+            select from private.fact_repeats r
+            where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
+      and (f.source_to < p_before
+           or f.source_conversation_id is distinct from p_conversation_id and not exists (
+             -- A branch has a copy of the message that says it.
+             select from private.fact_repeats r
+             where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
+               and r.position = f.source_to)
+           or exists (
+             select from private.fact_repeats r
+             where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
+                                                               else not r.is_copied end)));
+end $$;
+
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, users' own
 -- before others, last use, tier and age. What users wrote since the last notes may have any importance: the function
 -- tells it by the words (weighing.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
@@ -279,38 +310,21 @@ end $$;
 -- A fact that one of a narrower tier contradicts is left out where that is known. Pinned facts and users'
 -- own are not.
 --
--- With p_before, as it was known before that position: what was noted from later messages is left out,
--- and what that replaced is there.
+-- With p_before, as it was known before that position: private.known_before.
 create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
 language plpgsql stable set search_path = '' as $$
+declare
+  v_known constant uuid[] := case when p_before is not null then
+    private.known_before(p_user_id, p_conversation_id, p_before) end;
 begin
   return (
     with known as not materialized (
       select f.*, m.tier
       from public.memories m join public.memory_facts f on f.memory_id = m.id
       where m.user_id = p_user_id and f.is_active
-        and (f.replaced_by is null or p_before is not null and exists (
-          select from public.memory_facts n
-          where n.id = f.replaced_by and n.source_to >= p_before
-            and (n.source_conversation_id = p_conversation_id or exists (
-              select from private.fact_repeats r
-              where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
-                and r.position = n.source_to))
-            and not exists (
-              select from private.fact_repeats r
-              where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
-        and (p_before is null or f.source_to < p_before
-             or f.source_conversation_id is distinct from p_conversation_id and not exists (
-               -- A branch has a copy of the message that says it.
-               select from private.fact_repeats r
-               where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
-                 and r.position = f.source_to)
-             or exists (
-               select from private.fact_repeats r
-               where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
-                                                                 else not r.is_copied end))
+        and case when p_before is null then f.replaced_by is null else f.id = any (v_known) end
         and (m.conversation_id = p_conversation_id
              or m.character_id = p_character_id and p_tier in ('character', 'profile')
              or m.tier = 'profile' and p_tier = 'profile'))
@@ -383,5 +397,5 @@ revoke execute on function private.character_facts(shared.characters),
   private.changed_since(uuid, private.conversation_versions),
   private.has_counting_entries(text), private.count_before(uuid, bigint, bigint),
   private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
-  private.remembered(uuid, text, uuid, uuid, bigint),
+  private.known_before(uuid, uuid, bigint), private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

@@ -329,7 +329,8 @@ FUNCTIONS = {
         private.personas_of private.place_request private.preferred_worker private.reached_limit
         private.recall private.record_persona
         private.record_given_secret private.record_interaction private.record_usage
-        private.remember private.remember_repairs private.remember_safely private.remembered
+        private.known_before private.remember private.remember_repairs private.remember_safely
+        private.remembered
         private.replay private.reply_at private.running_on private.speaker private.spent_by_all
         private.newer_health private.spent_by private.tokens_of private.turns_begun
         private.turns_running
