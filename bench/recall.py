@@ -1,5 +1,6 @@
 """Measures what a turn costs the database among a million messages, with recall and without."""
 
+import itertools
 import json
 import random
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal, get_args
 
 from bench.growth import NOTHING_KEPT, SAID, Calls, Conversation, turn, without_indexes
 from bench.plan import Plan
@@ -48,6 +49,8 @@ class Cost:
 
 
 Costs = dict[str, dict[int, Cost]]
+_Turns = Literal["first", "again", "elsewhere"]
+"""Which turns are measured: the fields of Recall."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class Recall:
     """An instance's first turn in the conversation."""
     again: Costs
     """On the instance that answered the conversation's last turn."""
+    elsewhere: Costs
+    """An instance's first turns, each in another conversation: little of what Postgres reads is in
+    its caches."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall
     install(postgres, DATABASE, NEW)
     with postgres.connect(DATABASE, OWNER) as db:
         has_vectors = _install_vectors(db)
-        found = _fill(db, plan.recalled_messages, plan.talks)
+        found, others = _fill(db, plan.recalled_messages, plan.talks)
         if has_vectors:
             _embed(db, found[max(found)])
         db.execute("vacuum (analyze)")
@@ -90,16 +96,15 @@ def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall
             meant = {"model": MODEL, "embedding": json.dumps(_vector(MEANT))}
             kinds["by meaning"] = _Kind(SAID, meant)
             sizes["by meaning"] = [max(found)]
-        costs = _time(db, found, kinds, sizes, plan.calls)
-    measured = Recall(rows, {kind: {} for kind in kinds}, {kind: {} for kind in kinds})
-    for (kind, size, is_again), cost in costs.items():
-        (measured.again if is_again else measured.first)[kind][size] = cost
-        turns = "further turns" if is_again else "first turns"
+        costs = _time(db, found, others, kinds, sizes, plan.calls)
+    measured = {turns: Costs({kind: {} for kind in kinds}) for turns in get_args(_Turns)}
+    for (turns, kind, size), cost in costs.items():
+        measured[turns][kind][size] = cost
         say(
             f"{kind}, {size:,} messages, {turns}: {cost.both:.2f} ms,"
             f" processor {cost.processor:.2f} ms"
         )
-    return measured
+    return Recall(rows, **measured)
 
 
 def _install_vectors(db: Connection) -> bool:
@@ -111,7 +116,9 @@ def _install_vectors(db: Connection) -> bool:
     return bool(found)
 
 
-def _fill(db: Connection, sizes: Sequence[int], talks: int) -> dict[int, Conversation]:
+def _fill(
+    db: Connection, sizes: Sequence[int], talks: int
+) -> tuple[dict[int, Conversation], list[Conversation]]:
     """A conversation of each size, and `talks` further ones of the smallest."""
     db.execute("create temporary table talks (number bigint, id uuid, user_id uuid, size integer)")
     with without_indexes(db, ["messages"]):
@@ -119,8 +126,9 @@ def _fill(db: Connection, sizes: Sequence[int], talks: int) -> dict[int, Convers
             few = {"first": number, "count": 1 if number < len(sizes) else talks, "size": size}
             db.execute(_TALKS, few | {"character": DEMO_CHARACTER})
         db.execute(_MESSAGES)
-    rows = db.execute("select id, user_id, size from talks where number < %s", [len(sizes)])
-    return {row["size"]: Conversation(row["id"], row["user_id"]) for row in rows.fetchall()}
+    rows = db.execute("select id, user_id, size from talks order by number").fetchall()
+    found = [Conversation(row["id"], row["user_id"]) for row in rows]
+    return dict(zip(sizes, found, strict=False)), found[len(sizes) :]
 
 
 def _embed(db: Connection, conversation: Conversation) -> None:
@@ -152,32 +160,35 @@ def _vector(number: int) -> list[float]:
 def _time(
     db: Connection,
     found: Mapping[int, Conversation],
+    others: Sequence[Conversation],
     kinds: Mapping[str, _Kind],
     sizes: Mapping[str, Sequence[int]],
     calls: int,
-) -> dict[tuple[str, int, bool], Cost]:
-    """Costs by kind, size, and whether the instance answered the conversation's last turn."""
+) -> dict[tuple[_Turns, str, int], Cost]:
+    """Costs by turns, kind and size. `others` are conversations of the smallest size."""
     backend = int(db.execute("select pg_backend_pid() as pid").fetchall()[0]["pid"])
     # A committed turn, after which the database knows what changes.
     copies = {size: turn(db, one, SAID_BEFORE, undo=False).copy for size, one in found.items()}
     copies = {
         size: turn(db, one, SAID_BEFORE, copy=copies[size]).copy for size, one in found.items()
     }
-    times: dict[tuple[str, int, bool], list[tuple[float, float, float, float]]] = {
-        (kind, size, is_again): []
-        for is_again in (False, True)
-        for kind in kinds
-        for size in sizes[kind]
+    once: tuple[_Turns, ...] = ("first", "again")
+    times: dict[tuple[_Turns, str, int], list[tuple[float, float, float, float]]] = {
+        (turns, kind, size): [] for turns in once for kind in kinds for size in sizes[kind]
     }
+    smallest = min(found)
+    times |= {("elsewhere", kind, smallest): [] for kind in kinds if smallest in sizes[kind]}
+    next_one = itertools.cycle(others)
     for number in range(calls + 20):
         if number % ROUNDS == 0:
             # Rolled back messages stay in the indexes until then. So few would be left there.
             db.execute("vacuum (index_cleanup on) messages")
-        for (kind, size, is_again), measured in times.items():
+        for (turns, kind, size), measured in times.items():
             before = _processor_ms(backend)
             one = kinds[kind]
-            copy = copies[size] if is_again else NOTHING_KEPT
-            done = turn(db, found[size], one.said, one.embedding, copy)
+            copy = copies[size] if turns == "again" else NOTHING_KEPT
+            where = next(next_one) if turns == "elsewhere" else found[size]
+            done = turn(db, where, one.said, one.embedding, copy)
             if number >= 20:  # Query plans are cached by then.
                 spent = _processor_ms(backend) - before
                 measured.append((done.begin_turn, done.finish_turn, spent, done.size))

@@ -321,13 +321,17 @@ def _recall(recall: Recall) -> Table:
     rows = [
         [
             f"{messages:,}",
-            f"{kind}{', on the same instance' if turns is recall.again else ''}",
+            f"{kind}{where}",
             *map(_number, (cost.calls.begin_turn, cost.calls.finish_turn)),
             _number(cost.both),
             _number(cost.processor),
             f"{cost.size:,.0f}",
         ]
-        for turns in (recall.first, recall.again)
+        for where, turns in (
+            ("", recall.first),
+            (", on the same instance", recall.again),
+            (", in another conversation each time", recall.elsewhere),
+        )
         for kind, costs in turns.items()
         for messages, cost in costs.items()
     ]

@@ -111,6 +111,19 @@ begin
   return string_to_array(v_lines, E'\n');
 end $$;
 
+-- Lexemes as terms of a conversation. The upper half of a term is the conversation's, so an index has all of its terms
+-- side by side, and a message is added to a few pages of it instead of one for each word.
+create function private.hashed_lexemes(p_conversation_id uuid, p_lexemes text[]) returns bigint[]
+language plpgsql immutable strict parallel safe set search_path = '' as $$
+declare
+  c_lower_half constant bigint := 4294967295;
+  v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
+begin
+  return array(
+    select (v_seed & ~c_lower_half) | (hashtextextended(l.lexeme, v_seed) & c_lower_half)
+    from unnest(p_lexemes) l (lexeme));
+end $$;
+
 -- The terms of a text in a conversation, by the stemmer of a language, without accents. Reads the first 8,000
 -- characters. Combining accents, and full-width or half-width letters, are read as the usual ones, and Katakana as
 -- Hiragana. Pairs of letters come first, the last one in the text before the others. A word with U+200C, which
@@ -129,9 +142,8 @@ declare
   -- "<name>" as a tag. "..." separates words anyway, and is common.
   c_joint constant text := '(?<!\.)\.(?=[^\s\d.])|[/@](?=[^\s\d.])|[~<>\u200C]';
   c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
-  v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
   v_text text := left(p_text, 8000);
-  v_terms bigint[] := '{}';
+  v_lexemes text[] := '{}';
 begin
   if octet_length(v_text) > char_length(v_text) and v_text ~ c_odd then
     -- In pieces, because the work grows with the square of a run of accents.
@@ -146,8 +158,8 @@ begin
   end if;
   if octet_length(v_text) > char_length(v_text) and v_text ~ c_unspaced then
     v_text := private.without_katakana(v_text);
-    v_terms := array(
-      select hashtextextended(pair.letters, v_seed)
+    v_lexemes := array(
+      select pair.letters
       from (
         select run.number, place, letter || lead(letter) over (partition by run.number order by place) as letters
         from regexp_matches(v_text, c_unspaced || '{2,}', 'g') with ordinality run (found, number),
@@ -155,12 +167,10 @@ begin
       where pair.letters is not null
       group by pair.letters order by max(10000 * pair.number + pair.place) desc)
       || array(
-      select distinct hashtextextended(sign.found[1], v_seed) from regexp_matches(v_text, c_one_sign, 'g') sign (found));
+      select distinct sign.found[1] from regexp_matches(v_text, c_one_sign, 'g') sign (found));
     v_text := regexp_replace(v_text, c_unspaced || '+', ' ', 'g');
   end if;
-  return v_terms || array(
-    select hashtextextended(l.lexeme, v_seed)
-    from unnest(private.lexemes(p_language, v_text)) l (lexeme));
+  return private.hashed_lexemes(p_conversation_id, v_lexemes || private.lexemes(p_language, v_text));
 end $$;
 
 -- The terms of a message. One message in 64 has each of them once more as `term # 1`, and one in 4,096
@@ -185,7 +195,8 @@ begin
   return v_terms;
 end $$;
 revoke execute on function private.text_language(text), private.without_marks(text), private.without_accents(text),
-  private.without_katakana(text), private.lexemes(regconfig, text), private.terms_in(uuid, text, regconfig),
+  private.without_katakana(text), private.lexemes(regconfig, text), private.hashed_lexemes(uuid, text[]),
+  private.terms_in(uuid, text, regconfig),
   private.search_terms(uuid, bigint, text)
   from public, anon, authenticated;
 grant execute on function private.search_terms(uuid, bigint, text) to authenticated, service_role;

@@ -25,8 +25,9 @@ create table public.conversations (
 );
 create index conversations_by_user on public.conversations (user_id, updated_at desc, id desc);
 create index conversations_by_character on public.conversations (character_id);
-create index conversations_by_persona on public.conversations (user_character_id);
-create index conversations_by_parent on public.conversations (parent_conversation_id);
+create index conversations_by_persona on public.conversations (user_character_id) where user_character_id is not null;
+create index conversations_by_parent on public.conversations (parent_conversation_id)
+  where parent_conversation_id is not null;
 create unique index conversations_once on public.conversations (user_id, client_message_id);
 -- What a person changes moves a conversation up in their list. What an author does to its character does not.
 create trigger conversations_touch before update of title, user_character_id, content_tier, remembers
@@ -68,7 +69,7 @@ create index messages_by_variant on public.messages (variant_of) where variant_o
 -- The last message that a branch has in common with its parent, in the parent.
 alter table public.conversations
   add column branched_from uuid references public.messages (id) on delete set null;
-create index conversations_by_branching on public.conversations (branched_from);
+create index conversations_by_branching on public.conversations (branched_from) where branched_from is not null;
 
 alter table public.conversations enable row level security;
 revoke all on public.conversations from anon, authenticated;

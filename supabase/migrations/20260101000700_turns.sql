@@ -54,7 +54,6 @@ create index turns_failed on public.turns (user_id, client_message_id) where sta
 create index turns_by_time on public.turns (created_at);
 create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
-create index turns_lease on public.turns (lease_expires_at) where status = 'running';
 -- For the number of a person's turns in progress. Entries of turns that ended are beyond the range of live leases.
 create index turns_running on public.turns (user_id, lease_expires_at) where status = 'running';
 -- For the retention.

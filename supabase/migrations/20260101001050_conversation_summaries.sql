@@ -159,12 +159,11 @@ language sql immutable set search_path = '' as 'select 1048576';
 
 -- The oldest messages that are in no summary, for a turn whose history is cut. Some may be in the history,
 -- too. `messages` is [{"sender", "content", "position", "character_id": who wrote it}]. p_character_id is the
--- conversation's character. `speakers` are the characters who wrote the messages.
+-- conversation's character, p_hidden is private.hidden_ranges. `speakers` are the characters who wrote the messages.
 create function private.backlog(
-  p_conversation_id uuid, p_character_id uuid, p_covered bigint, out messages json, out speakers uuid[])
+  p_conversation_id uuid, p_character_id uuid, p_covered bigint, p_hidden int8multirange,
+  out messages json, out speakers uuid[])
 language plpgsql stable set search_path = '' as $$
-declare
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
 begin
   select coalesce(json_agg(json_build_object(
       'sender', m.sender, 'content', m.content, 'position', m.position, 'character_id', m.character_id)
@@ -178,7 +177,7 @@ begin
              case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-        and not m.position <@ v_hidden
+        and not m.position <@ p_hidden
       order by m.position limit 64) m) m
   where m.bytes <= private.most_history_bytes();
 end $$;
@@ -453,7 +452,7 @@ exception
     return old;
 end $$;
 
-revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint),
+revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, uuid, bigint, int8multirange),
   private.forget_summary_from(uuid, bigint), private.first_uncovered(uuid, bigint), private.uncover_newest(uuid),
   private.forget_facts_of(uuid, bigint),
   private.move_sources(uuid, bigint), private.review_facts(uuid[]),

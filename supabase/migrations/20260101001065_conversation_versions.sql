@@ -42,8 +42,8 @@ begin
           changed = case when v_is_new and v_touched.first > v.newest then v.changed
                          else (v_touched.first || v.changed)[:16] end
       where v.conversation_id = v_touched.conversation_id;
-      exit when found or not exists (
-        select from shared.conversations c where c.id = v_touched.conversation_id);
+      exit when found;
+      exit when not exists (select from shared.conversations c where c.id = v_touched.conversation_id);
       insert into private.conversation_versions (conversation_id, newest)
       values (v_touched.conversation_id, v_touched.newest)
       on conflict (conversation_id) do nothing;

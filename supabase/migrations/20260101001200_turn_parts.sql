@@ -56,6 +56,9 @@ begin
         from jsonb_array_elements(p_workers) w (worker)) r) s) t;
 end $$;
 
+-- Messages of a conversation, with a list for each column, and the characters who wrote them.
+create type private.message_list as (messages json, speakers uuid[]);
+
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
 -- and what it keeps of those messages.
 create type private.known_history as (
@@ -81,7 +84,8 @@ end $$;
 -- "character_id": only where it is not p_character_id who wrote it}. Only messages before p_before, if given. `is_cut`
 -- says whether older ones are left out, `is_whole` that neither this nor a summary hides any, `bytes` how long those
 -- read are, `number` how many, `first` the lowest position that one of them may have. `speakers` are the characters who
--- wrote any of them, or any that the caller has and that have no room beside new ones.
+-- wrote any of them, or any that the caller has and that have no room beside new ones. `hidden`:
+-- private.hidden_ranges.
 --
 -- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
 -- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
@@ -92,13 +96,13 @@ create function private.history(
   p_conversation_id uuid, p_character_id uuid, p_own bigint, p_before bigint, p_bytes integer, p_covered bigint,
   p_known jsonb,
   out messages json, out kept json, out copy json, out changed_from bigint, out speakers uuid[], out bytes integer,
-  out number integer, out is_cut boolean, out is_whole boolean, out first bigint)
+  out number integer, out is_cut boolean, out is_whole boolean, out first bigint,
+  out hidden int8multirange)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
   v_own constant bigint := coalesce(p_own, 0);
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   v_watched constant text := private.watched();
   v_version private.conversation_versions;
   v_known private.known_history;
@@ -110,6 +114,7 @@ declare
   v_speakers uuid[];
   v_kept_speakers uuid[];
 begin
+  hidden := private.hidden_ranges(p_conversation_id);
   -- Before the messages, so that a change in between is known to come later.
   select * into v_version from private.conversation_versions v
   where v.conversation_id = p_conversation_id and v_watched is not null;
@@ -140,7 +145,7 @@ begin
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position > greatest(p_covered, v_upto) and m.position < v_before and m.position <> v_own
-      and not m.position <@ v_hidden
+      and not m.position <@ hidden
     order by m.position desc
   loop
     v_longest := greatest(v_longest, v_message.bytes);
@@ -165,7 +170,7 @@ begin
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
         and m.position >= v_known.first and m.position > p_covered and m.position <= v_upto and m.position <> v_own
-        and not m.position <@ v_hidden;
+        and not m.position <@ hidden;
     end if;
     bytes := bytes + v_known.bytes;
     number := number + v_known.messages;
@@ -174,7 +179,7 @@ begin
       or v_known.is_cut and exists (
         select from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-          and m.position < v_known.first and m.position <> v_own and not m.position <@ v_hidden);
+          and m.position < v_known.first and m.position <> v_own and not m.position <@ hidden);
   end if;
   is_whole := p_covered = 0 and not is_cut;
   first := case when v_upto > 0 then greatest(p_covered + 1, v_known.first) else v_first end;
@@ -182,18 +187,20 @@ begin
   select json_build_object(
       'content', coalesce(json_agg(r.content order by r.position), '[]'),
       'position', coalesce(json_agg(r.position order by r.position), '[]'),
-      'sender', coalesce(string_agg(left(r.sender, 1), '' order by r.position), ''),
-      'character_id', coalesce(json_agg(nullif(r.character_id, p_character_id) order by r.position), '[]')),
-    -- Not only those that differ: for them all would be sorted.
-    array_agg(r.character_id order by r.position)
+      'sender', coalesce(string_agg(case when r.is_reply then 'c' else 'u' end, '' order by r.position), ''),
+      'character_id', coalesce(json_agg(r.other order by r.position), '[]')),
+    -- Each only once would be sorted.
+    array_agg(r.other order by r.position) filter (where r.other is not null)
+      || case when bool_or(r.is_reply and r.other is null) then p_character_id end
   into messages, v_speakers
   from (
-    select m.sender, m.content, m.position,
-           case when m.sender = 'character' then coalesce(m.character_id, p_character_id) end as character_id
+    select m.content, m.position, m.sender = 'character' as is_reply,
+           -- Who wrote it, if not p_character_id.
+           case when m.sender = 'character' then nullif(m.character_id, p_character_id) end as other
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position >= v_first and m.position < v_before and m.position <> v_own
-      and not m.position <@ v_hidden
+      and not m.position <@ hidden
     order by m.position) r;
   if v_upto > 0 then
     v_speakers := v_speakers || v_kept_speakers;
@@ -258,6 +265,37 @@ begin
     where someone.id is not null);
 end $$;
 
+-- The facts of a person that were current before a position of a conversation: without what was noted from later
+-- messages, and with what that replaced.
+create function private.known_before(p_user_id uuid, p_conversation_id uuid, p_before bigint) returns uuid[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select f.id
+    from public.memories m join public.memory_facts f on f.memory_id = m.id
+    where m.user_id = p_user_id and f.is_active
+      and (f.replaced_by is null or exists (
+        select from public.memory_facts n
+        where n.id = f.replaced_by and n.source_to >= p_before
+          and (n.source_conversation_id = p_conversation_id or exists (
+            select from private.fact_repeats r
+            where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
+              and r.position = n.source_to))
+          and not exists (
+            select from private.fact_repeats r
+            where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
+      and (f.source_to < p_before
+           or f.source_conversation_id is distinct from p_conversation_id and not exists (
+             -- A branch has a copy of the message that says it.
+             select from private.fact_repeats r
+             where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
+               and r.position = f.source_to)
+           or exists (
+             select from private.fact_repeats r
+             where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
+                                                               else not r.is_copied end)));
+end $$;
+
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, users' own
 -- before others, last use, tier and age. What users wrote since the last notes may have any importance: the function
 -- tells it by the words (weighing.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
@@ -272,38 +310,21 @@ end $$;
 -- A fact that one of a narrower tier contradicts is left out where that is known. Pinned facts and users'
 -- own are not.
 --
--- With p_before, as it was known before that position: what was noted from later messages is left out,
--- and what that replaced is there.
+-- With p_before, as it was known before that position: private.known_before.
 create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
 language plpgsql stable set search_path = '' as $$
+declare
+  v_known constant uuid[] := case when p_before is not null then
+    private.known_before(p_user_id, p_conversation_id, p_before) end;
 begin
   return (
     with known as not materialized (
       select f.*, m.tier
       from public.memories m join public.memory_facts f on f.memory_id = m.id
       where m.user_id = p_user_id and f.is_active
-        and (f.replaced_by is null or p_before is not null and exists (
-          select from public.memory_facts n
-          where n.id = f.replaced_by and n.source_to >= p_before
-            and (n.source_conversation_id = p_conversation_id or exists (
-              select from private.fact_repeats r
-              where r.fact_id = n.id and r.conversation_id = p_conversation_id and r.is_copied
-                and r.position = n.source_to))
-            and not exists (
-              select from private.fact_repeats r
-              where r.fact_id = n.id and r.conversation_id <> p_conversation_id and not r.is_copied)))
-        and (p_before is null or f.source_to < p_before
-             or f.source_conversation_id is distinct from p_conversation_id and not exists (
-               -- A branch has a copy of the message that says it.
-               select from private.fact_repeats r
-               where r.fact_id = f.id and r.conversation_id = p_conversation_id and r.is_copied
-                 and r.position = f.source_to)
-             or exists (
-               select from private.fact_repeats r
-               where r.fact_id = f.id and case r.conversation_id when p_conversation_id then r.position < p_before
-                                                                 else not r.is_copied end))
+        and case when p_before is null then f.replaced_by is null else f.id = any (v_known) end
         and (m.conversation_id = p_conversation_id
              or m.character_id = p_character_id and p_tier in ('character', 'profile')
              or m.tier = 'profile' and p_tier = 'profile'))
@@ -376,5 +397,5 @@ revoke execute on function private.character_facts(shared.characters),
   private.changed_since(uuid, private.conversation_versions),
   private.has_counting_entries(text), private.count_before(uuid, bigint, bigint),
   private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
-  private.remembered(uuid, text, uuid, uuid, bigint),
+  private.known_before(uuid, uuid, bigint), private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

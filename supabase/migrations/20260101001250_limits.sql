@@ -45,10 +45,12 @@ begin
   order by t.created_at desc limit 1;
   if not found then
     return 0;
+  elsif v_number is not null then
+    return v_number;
   end if;
-  return coalesce(v_number, (
+  return (
     select count(*) from public.turns t
-    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '24 hours'));
+    where t.user_id = p_user_id and t.created_at >= v_today and t.created_at < v_today + interval '24 hours');
 end $$;
 
 -- How many turns of a person are in progress, in all conversations.
@@ -60,12 +62,13 @@ begin
     where t.user_id = p_user_id and t.status = 'running' and t.lease_expires_at > p_now);
 end $$;
 
--- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null. p_begun: private.turns_begun. The rows
--- that it reads do not become more with the turns of the day.
-create function private.reached_limit(p_user_id uuid, p_now timestamptz, p_begun bigint) returns jsonb
+-- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null. p_begun: private.turns_begun; p_limits:
+-- private.limits_for, if the caller has read it. The rows that it reads do not become more with the turns of the day.
+create function private.reached_limit(
+  p_user_id uuid, p_now timestamptz, p_begun bigint, p_limits jsonb default null) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-  v_limits constant jsonb := private.limits_for(p_user_id);
+  v_limits constant jsonb := coalesce(p_limits, private.limits_for(p_user_id));
   v_per_minute constant numeric := v_limits ->> 'turns_per_minute';
   v_running constant numeric := v_limits ->> 'running';
   v_oldest timestamptz;
@@ -99,20 +102,21 @@ begin
 end $$;
 
 -- Whether the daily budget of the user or the project is spent; then only free models are used.
--- Running turns are not counted, so their cost may exceed the budget.
-create function private.is_spent(p_user_id uuid, p_now timestamptz) returns boolean
+-- Running turns are not counted, so their cost may exceed the budget. p_limits: private.limits_for, if the caller has
+-- read it.
+create function private.is_spent(p_user_id uuid, p_now timestamptz, p_limits jsonb default null) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return (
     select coalesce(case when l.own is not null then l.own <= private.spent_by(p_user_id, p_now) end, false)
         or coalesce(case when l.project is not null then l.project <= private.spent_by_all(p_now) end, false)
     from (
-      select (private.limits_for(p_user_id) ->> 'usd_per_day')::numeric as own,
+      select (coalesce(p_limits, private.limits_for(p_user_id)) ->> 'usd_per_day')::numeric as own,
              (s.config #>> '{limits,project,usd_per_day}')::numeric as project
       from private.system_settings s) l);
 end $$;
 
 revoke execute on function private.limits_for(uuid), private.turns_begun(uuid, timestamptz),
-  private.turns_running(uuid, timestamptz), private.reached_limit(uuid, timestamptz, bigint),
-  private.is_spent(uuid, timestamptz)
+  private.turns_running(uuid, timestamptz), private.reached_limit(uuid, timestamptz, bigint, jsonb),
+  private.is_spent(uuid, timestamptz, jsonb)
   from public, anon, authenticated;

@@ -13,7 +13,6 @@ declare
   v_next_sender text;
   v_position bigint := 9223372036854775807;
   v_created_at timestamptz;
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
 begin
   for v_page in 1..21 loop
     -- Of a page only messages with this text and the last one come here, with the ones after them.
@@ -23,8 +22,7 @@ begin
                lag(m.sender, 1, v_next_sender) over newest as next_sender, lead(m.id) over newest is null as is_last
         from (
           select m.id, m.sender, m.created_at, m.position,
-                 m.sender = 'user' and btrim(m.content) = btrim(p_message)
-                   and not m.position <@ v_hidden as is_same
+                 m.sender = 'user' and btrim(m.content) = btrim(p_message) as is_same
           from shared.messages m
           where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
           -- Mostly the first few tell that none is recent.
@@ -33,18 +31,23 @@ begin
       where p.is_same or p.is_last
       order by p.position desc
     loop
-      if v_said.is_same and (v_said.next_id is null or v_said.created_at > v_recent
-          and not exists (select from public.turns t where t.user_message_id = v_said.id)
-          and not exists (
-            select from shared.messages reply
-            where reply.conversation_id = p_conversation_id and reply.position > v_said.position
-              and reply.parent_id = v_said.id)
-          -- The message after it is its answer, unless a turn recorded that it answers another, or
-          -- nobody knows which one.
-          and (v_said.next_sender = 'user'
-               or exists (select from public.turns t where t.reply_message_id = v_said.next_id)
-               or shared.may_answer_another(v_said.next_id))) then
-        return v_said.id;
+      if v_said.is_same then
+        if not exists (
+              select from public.hidden_messages h
+              where h.conversation_id = p_conversation_id and h.position = v_said.position)
+            and (v_said.next_id is null or v_said.created_at > v_recent
+              and not exists (select from public.turns t where t.user_message_id = v_said.id)
+              and not exists (
+                select from shared.messages reply
+                where reply.conversation_id = p_conversation_id and reply.position > v_said.position
+                  and reply.parent_id = v_said.id)
+              -- The message after it is its answer, unless a turn recorded that it answers another, or
+              -- nobody knows which one.
+              and (v_said.next_sender = 'user'
+                   or exists (select from public.turns t where t.reply_message_id = v_said.next_id)
+                   or shared.may_answer_another(v_said.next_id))) then
+          return v_said.id;
+        end if;
       end if;
       v_next_id := v_said.id;
       v_next_sender := v_said.sender;

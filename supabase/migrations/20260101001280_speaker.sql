@@ -106,28 +106,28 @@ end $$;
 -- talkative about twice as often. A member whose talkativeness is 0 speaks only when named, or if it is
 -- 0 for all.
 create function private.speaker(
-  p_conversation shared.conversations, p_character_id uuid, p_action text, p_message text,
+  -- p_members: private.members in order.
+  p_conversation shared.conversations, p_members uuid[], p_character_id uuid, p_action text, p_message text,
   -- The reply to regenerate or continue; null: the newest reply.
   p_message_id uuid
 ) returns uuid
 language plpgsql stable set search_path = '' as $$
 declare
-  v_members uuid[] := array(select m.character_id from private.members(p_conversation) m order by m.place);
   v_newest shared.messages;
   v_speaker uuid;
 begin
-  if cardinality(v_members) = 0 and (p_conversation).character_id is null then
+  if cardinality(p_members) = 0 and (p_conversation).character_id is null then
     return p_character_id;  -- becomes the first member
-  elsif p_character_id <> all (v_members) or cardinality(v_members) = 0 then
+  elsif p_character_id <> all (p_members) or cardinality(p_members) = 0 then
     return null;
-  elsif cardinality(v_members) = 1 and p_action <> 'continue' then
-    return v_members[1];
+  elsif cardinality(p_members) = 1 and p_action <> 'continue' then
+    return p_members[1];
   end if;
 
   if p_action in ('regenerate', 'continue') then
     v_newest := private.reply_at((p_conversation).id, p_message_id);
     v_speaker := coalesce(v_newest.character_id, (p_conversation).character_id);
-    if v_newest.sender = 'character' and v_speaker = any (v_members) then
+    if v_newest.sender = 'character' and v_speaker = any (p_members) then
       return v_speaker;
     elsif v_newest.sender = 'character' and p_action = 'continue' then
       return null;  -- nobody goes on with another character's words
@@ -136,7 +136,7 @@ begin
 
   return coalesce(
     p_character_id,
-    private.named_member(v_members, case when p_action = 'send' then p_message else v_newest.content end),
+    private.named_member(p_members, case when p_action = 'send' then p_message else v_newest.content end),
     (with replies as (
        select coalesce(said.character_id, (p_conversation).character_id) as id,
               row_number() over (order by said.position desc) - 1 as ago
@@ -148,7 +148,7 @@ begin
      silent as (
        select m.id, m.place, min(r.ago) as spoke, coalesce(min(r.ago), (select count(*) from replies)) as replies,
               coalesce(ch.talkativeness, 0.5) as talkativeness
-       from unnest(v_members) with ordinality m (id, place)
+       from unnest(p_members) with ordinality m (id, place)
        join shared.characters ch on ch.id = m.id
        left join replies r on r.id = m.id
        group by m.id, m.place, ch.talkativeness),
@@ -158,25 +158,27 @@ begin
      select s.id from silent s, newest n
      order by s.talkativeness > 0 desc,
        case when n.place > 0 then (s.replies + 1) * s.talkativeness end desc, s.replies desc,
-       (s.place - n.place - 1 + cardinality(v_members)) % cardinality(v_members)
+       (s.place - n.place - 1 + cardinality(p_members)) % cardinality(p_members)
      limit 1));
 end $$;
 
--- The other members of the conversation, with the columns that prompt, screening and content policy
--- need.
-create function private.others(p_conversation shared.conversations, p_speaker uuid) returns jsonb
+-- The members other than the speaker, with the columns that prompt, screening and content policy need.
+create function private.others(p_members uuid[], p_speaker uuid) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
+  if p_members <@ array[p_speaker] then
+    return '[]';  -- Most often nobody.
+  end if;
   return (
     select coalesce(jsonb_agg(
       private.character_facts(ch) - '{character_book,greetings,group_only_greetings,system_prompt}'::text[]
         - '{post_history_instructions,depth_prompt,depth_prompt_depth,depth_prompt_role}'::text[]
       order by m.place), '[]')
-    from private.members(p_conversation) m join shared.characters ch on ch.id = m.character_id
-    where m.character_id <> p_speaker);
+    from unnest(p_members) with ordinality m (id, place) join shared.characters ch on ch.id = m.id
+    where m.id <> p_speaker);
 end $$;
 
 revoke execute on function private.members(shared.conversations), private.named_at(text, text, boolean),
   private.named_member(uuid[], text), private.reply_at(uuid, uuid),
-  private.speaker(shared.conversations, uuid, text, text, uuid),
-  private.others(shared.conversations, uuid) from public, anon, authenticated;
+  private.speaker(shared.conversations, uuid[], uuid, text, text, uuid),
+  private.others(uuid[], uuid) from public, anon, authenticated;

@@ -5,11 +5,11 @@
 -- what private.recall_by_words finds and, with p_embedding, what private.nearest finds; the reciprocal ranks of
 -- both are added. A message without words of its own, such as "Go on", recalls nothing. Some messages may be in
 -- the history as well. The caller has those in p_kept, so their content is null. p_own is the position of the
--- message that asks, and p_character_id is the conversation's character. `speakers` are the characters who wrote
--- the messages.
+-- message that asks, p_hidden is private.hidden_ranges, and p_character_id is the conversation's character. `speakers`
+-- are the characters who wrote the messages.
 create function private.recall(
-  p_conversation_id uuid, p_character_id uuid, p_before bigint, p_own bigint, p_query text, p_embedding jsonb default null,
-  p_kept int8range default null,
+  p_conversation_id uuid, p_character_id uuid, p_before bigint, p_own bigint, p_query text, p_hidden int8multirange,
+  p_embedding jsonb default null, p_kept int8range default null,
   out messages json, out speakers uuid[])
 language plpgsql stable set search_path = '' as $$
 declare
@@ -18,7 +18,6 @@ declare
   -- Of a long message, the beginning and the end: the question is often there.
   v_query constant text := case when char_length(p_query) <= 1000 then p_query
                                 else left(p_query, 500) || ' ' || right(p_query, 500) end;
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
   -- The most bytes of all short messages, and again of all long ones (above c_long): a prompt shows little of a long
   -- message, and a few of them would leave no room for others. A single message above this limit is left out.
   v_most_bytes integer := 24576;
@@ -26,6 +25,7 @@ declare
   v_language regconfig;
   v_spoken regconfig;
   v_terms bigint[];
+  v_found record;
   v_positions bigint[];
   v_scores double precision[];
 begin
@@ -35,11 +35,12 @@ begin
     return;
   end if;
   v_spoken := private.spoken_language(p_conversation_id, p_before);
-  select w.positions, w.scores into v_positions, v_scores
-  from private.recall_by_words(
+  v_found := private.recall_by_words(
     p_conversation_id, p_before, p_own, v_terms,
     case when v_spoken = v_language then v_terms else private.terms_in(p_conversation_id, v_query, v_spoken) end,
-    private.more_terms(p_conversation_id, v_query, array[v_language, v_spoken]), v_hidden) w;
+    private.more_terms(p_conversation_id, v_query, array[v_language, v_spoken]), p_hidden);
+  v_positions := v_found.positions;
+  v_scores := v_found.scores;
 
   if p_embedding is not null then
     begin
@@ -47,7 +48,7 @@ begin
              array_agg(coalesce(1 / (c_rank + w.place), 0) + coalesce(1 / (c_rank + m.place), 0))
       into v_positions, v_scores
       from unnest(v_positions) with ordinality w (position, place)
-      full join private.nearest(p_conversation_id, p_before, p_own, v_hidden, p_embedding) m on m.found_at = w.position;
+      full join private.nearest(p_conversation_id, p_before, p_own, p_hidden, p_embedding) m on m.found_at = w.position;
       v_most_bytes := 65536;
     -- If anything is wrong with an embedding, the messages found by words remain.
     exception when others then
@@ -87,5 +88,5 @@ begin
   from read r where r.bytes <= v_most_bytes;
   speakers := array(select ch.id from shared.characters ch where ch.id = any (speakers));
 end $$;
-revoke execute on function private.recall(uuid, uuid, bigint, bigint, text, jsonb, int8range)
+revoke execute on function private.recall(uuid, uuid, bigint, bigint, text, int8multirange, jsonb, int8range)
   from public, anon, authenticated;

@@ -71,16 +71,18 @@ create function private.accept_turn(
   p_user_character_id uuid, p_message text, p_client_message_id text, p_message_id uuid, p_lease_seconds integer,
   p_worker text,
   out refused jsonb, out accepted public.turns, out started_at timestamptz, out profile shared.profiles,
-  out conversation shared.conversations, out speaker shared.characters, out persona shared.characters)
+  out conversation shared.conversations, out members uuid[], out speaker shared.characters,
+  out persona shared.characters, out limits jsonb)
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_speaker_id uuid;
   v_placed record;
   v_begun bigint;
+  v_done text;
 begin
   -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
-  perform private.hold_person(p_user_id);
+  v_done := private.hold_person(p_user_id);
   started_at := clock_timestamp();  -- now() is from before the wait
 
   refused := private.why_account_blocked(p_user_id);
@@ -91,7 +93,7 @@ begin
   select * into profile from shared.profiles p where p.id = p_user_id;
 
   if p_conversation_id is not null then
-    perform shared.hold_conversation(p_conversation_id);  -- not deleted before the turn is there
+    v_done := shared.hold_conversation(p_conversation_id);  -- not deleted before the turn is there
     select * into conversation from shared.conversations c
     where c.id = p_conversation_id and c.user_id = p_user_id;
     if not found then
@@ -131,15 +133,19 @@ begin
       'retry_after_seconds', greatest(1, least(5, extract(epoch from accepted.lease_expires_at - started_at))));
   elsif accepted.id is null then
     v_begun := private.turns_begun(p_user_id, started_at);
-    refused := jsonb_build_object('outcome', 'rate_limited') || private.reached_limit(p_user_id, started_at, v_begun);
+    limits := private.limits_for(p_user_id);
+    refused := jsonb_build_object('outcome', 'rate_limited')
+      || private.reached_limit(p_user_id, started_at, v_begun, limits);
   end if;
   if refused is not null then
     return;
   end if;
 
   if p_task = 'roleplay' then
+    members := array(select m.character_id from private.members(conversation) m order by m.place);
     v_speaker_id := coalesce(
-      accepted.character_id, private.speaker(conversation, p_character_id, p_action, p_message, p_message_id));
+      accepted.character_id,
+      private.speaker(conversation, members, p_character_id, p_action, p_message, p_message_id));
     select * into speaker from shared.characters ch
     where ch.id = v_speaker_id
       and private.may_answer(p_user_id, ch.id, ch.user_id, coalesce(conversation.created_at, started_at))
@@ -147,14 +153,13 @@ begin
            or ch.is_public and (
              ch.content_rating = 'sfw' or profile.age_verified
              -- An existing conversation continues in the tier it may have.
-             or exists (select 1 from private.members(conversation) m where m.character_id = ch.id)));
+             or ch.id = any (members)));
     if not found or not shared.hold_character(speaker.id) then
       refused := jsonb_build_object('outcome', 'character_not_found');
       return;
     end if;
     if conversation.character_id is null then
-      update shared.conversations c set character_id = coalesce(
-        (select m.character_id from private.members(conversation) m order by m.place limit 1), speaker.id)
+      update shared.conversations c set character_id = coalesce(members[1], speaker.id)
       where c.id = p_conversation_id
       returning c.character_id into conversation.character_id;
     end if;
@@ -178,7 +183,7 @@ begin
   end if;
   -- The draft of a prompt is screened as a part of the conversation, but it is no message of it.
   if p_conversation_id is not null and not (p_task = 'prompt_enhancement' and p_action = 'send') then
-    select * into v_placed from private.place_request(
+    v_placed := private.place_request(
       p_user_id, p_action, p_conversation_id, p_message, p_client_message_id, p_message_id, started_at);
     refused := v_placed.refused;
     if refused is not null then
@@ -188,7 +193,7 @@ begin
     accepted.replaces_message_id := v_placed.replaces_message_id;
     if p_action = 'send' or p_action = 'regenerate' and accepted.replaces_message_id is null and not exists (
          select from public.turns t where t.user_message_id = accepted.user_message_id) then
-      perform private.record_persona(conversation, accepted.user_message_id, persona.id);
+      v_done := private.record_persona(conversation, accepted.user_message_id, persona.id);
     end if;
   end if;
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,

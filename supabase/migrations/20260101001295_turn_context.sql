@@ -27,7 +27,7 @@ end $$;
 -- Everything that a turn needs, the second half of begin_turn: its outcome "started".
 create function private.turn_context(
   p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
-  p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
+  p_members uuid[], p_speaker shared.characters, p_persona shared.characters, p_now timestamptz, p_limits jsonb,
   -- As in the request: for the policy, characters that it names count as present.
   p_character_id uuid, p_message text, p_memory_tier text,
   p_worker text, p_embedding jsonb, p_known jsonb
@@ -49,9 +49,8 @@ declare
   v_history record;
   v_others jsonb;
   v_personas json;
-  v_recalled json;
+  v_recalled private.message_list;
   v_preceding json;
-  v_recalled_speakers uuid[];
   v_cast jsonb;
   v_character jsonb;
   v_persona jsonb;
@@ -72,7 +71,7 @@ declare
   v_variables jsonb;
   v_macros text;
   v_may_note boolean;
-  v_backlog record;
+  v_backlog private.message_list;
 begin
   -- Other versions of a reply do not see later messages.
   select m.position, m.content into v_replaced from shared.messages m where m.id = p_turn.replaces_message_id;
@@ -86,17 +85,13 @@ begin
     v_summary := private.summary_at(v_summary, v_replaced.position);
   end if;
   v_room := private.history_bytes(v_models, v_workers);
-  select * into v_history
-  from private.history(
+  v_history := private.history(
     p_turn.conversation_id, p_conversation.character_id, v_own.position, v_before, v_room.most,
     coalesce(v_summary.covers_position, 0), p_known);
   if p_turn.action not in ('continue', 'impersonate') then
-    v_message := case when exists (
-        select from public.hidden_messages h
-        where h.conversation_id = p_turn.conversation_id and h.position = v_own.position) then p_message
-      else coalesce(v_own.content, p_message) end;
+    v_message := case when v_own.position <@ v_history.hidden then p_message else coalesce(v_own.content, p_message) end;
   end if;
-  v_others := private.others(p_conversation, p_speaker.id);
+  v_others := private.others(p_members, p_speaker.id);
   v_personas := private.personas_of(p_turn.conversation_id, p_persona.id, p_profile.display_name);
   -- A short conversation is in every prompt as a whole: one that the caller knows to fit (turn_cache.py), or one that
   -- fits anyway, if no names stand before the messages (group_chat.as_heard).
@@ -109,17 +104,16 @@ begin
     if v_embedding is null and p_turn.replaces_message_id is not null and v_embedding_models <> '[]' then
       v_embedding := private.embedding_at(p_turn.conversation_id, v_own.position, v_embedding_models);
     end if;
-    select r.messages, r.speakers into v_recalled, v_recalled_speakers
-    from private.recall(
+    v_recalled := private.recall(
       p_turn.conversation_id, p_conversation.character_id, coalesce(v_before, 9223372036854775807), v_own.position,
-      v_message, v_embedding,
+      v_message, v_history.hidden, v_embedding,
       case when v_history.kept is not null then
-        int8range((v_history.kept ->> 'after')::bigint, (v_history.kept ->> 'before')::bigint, '()') end) r;
+        int8range((v_history.kept ->> 'after')::bigint, (v_history.kept ->> 'before')::bigint, '()') end);
   end if;
   -- Of a deleted character nothing is known: always_sfw says what it was.
   v_cast := private.cast_facts(
     p_conversation,
-    array(select ch.id from shared.characters ch where ch.id = any (v_history.speakers || v_recalled_speakers))
+    array(select ch.id from shared.characters ch where ch.id = any (v_history.speakers || v_recalled.speakers))
     || p_speaker.id || p_character_id);
   if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
     update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
@@ -170,7 +164,7 @@ begin
     and coalesce(v_summary.not_before <= p_now, true)
     -- Notes go on after the newest summary.
     and v_summary is not distinct from v_newest;
-  select '[]'::json as messages, null::uuid[] as speakers into v_backlog;
+  v_backlog.messages := '[]';
   if v_may_note and v_history.is_cut then
     if (p_known ->> 'backlog')::bigint < v_history.changed_from
         and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0)
@@ -179,14 +173,14 @@ begin
       v_backlog.speakers := array(
         select s.id::uuid from jsonb_array_elements_text(p_known -> 'backlog_speakers') s (id));
     else
-      select * into v_backlog from private.backlog(
-        p_turn.conversation_id, p_conversation.character_id, coalesce(v_summary.covers_position, 0));
+      v_backlog := private.backlog(
+        p_turn.conversation_id, p_conversation.character_id, coalesce(v_summary.covers_position, 0), v_history.hidden);
     end if;
   end if;
   return json_build_object(
     'outcome', 'started',
     'now', p_now,
-    'free_only', private.is_spent(p_turn.user_id, p_now),
+    'free_only', private.is_spent(p_turn.user_id, p_now, p_limits),
     'turn', json_build_object(
       'id', p_turn.id,
       'user_message_id', p_turn.user_message_id,
@@ -216,11 +210,11 @@ begin
     'copy', v_history.copy,
     'is_cut', v_history.is_cut,
     'most_bytes', v_room.most,
-    'recalled', v_recalled,
+    'recalled', v_recalled.messages,
     -- Of those who wrote them. Each is looked up once, not for each message.
     'names', (
       select json_object_agg(ch.id, ch.name) from shared.characters ch
-      where ch.id = any (v_history.speakers || v_recalled_speakers || v_backlog.speakers)),
+      where ch.id = any (v_history.speakers || v_recalled.speakers || v_backlog.speakers)),
     'personas', v_personas,
     'memory', case when p_turn.conversation_id is not null then
       json_build_object(
@@ -272,6 +266,6 @@ begin
         cross join lateral (values ('chat_worker'), ('chat_worker:' || (w.worker ->> 'name'))) k (key))));
 end $$;
 revoke execute on function private.turn_context(
-  public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, text, jsonb, jsonb),
+  public.turns, shared.profiles, shared.conversations, uuid[], shared.characters, shared.characters, timestamptz, jsonb,
+  uuid, text, text, text, jsonb, jsonb),
   private.summary_at(public.conversation_summaries, bigint) from public, anon, authenticated;

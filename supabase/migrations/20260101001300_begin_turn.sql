@@ -55,15 +55,15 @@ set enable_bitmapscan = off as $$
 declare
   v_begun record;
 begin
-  select * into v_begun from private.accept_turn(
+  v_begun := private.accept_turn(
     p_turn_id, p_user_id, p_task, p_action, p_conversation_id, p_character_id, p_user_character_id, p_message,
     p_client_message_id, p_message_id, p_lease_seconds, p_worker);
   if v_begun.refused is not null then
     return v_begun.refused::json;
   end if;
   return private.turn_context(
-    v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
-    p_character_id, p_message, p_memory_tier, p_worker, p_embedding, p_known);
+    v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.members, v_begun.speaker, v_begun.persona,
+    v_begun.started_at, v_begun.limits, p_character_id, p_message, p_memory_tier, p_worker, p_embedding, p_known);
 end $$;
 revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb, jsonb)
   from public, anon, authenticated;

@@ -49,16 +49,17 @@ begin
   set interaction_count = m.interaction_count + 1, last_interaction_at = now();
 end $$;
 
--- Writes the usage_events of a turn, each once: their ids are derived from the turn's. For a turn
--- that was deleted with its person (p_turn is null), the numbers are kept for the spending of the
--- project.
+-- Writes the usage_events of a turn, each once: their ids are derived from the turn's, and begin like it, so that they
+-- grow with time as it does (uuid7.py). For a turn that was deleted with its person (p_turn is null), the numbers are
+-- kept for the spending of the project.
 create function private.record_usage(p_turn_id uuid, p_turn public.turns, p_usage jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   insert into public.usage_events (id, turn_id, user_id, provider, model_key, purpose, outcome, prompt_tokens,
                                    cached_tokens, completion_tokens, is_estimated, cost_usd, first_token_ms,
                                    duration_ms)
-  select md5(concat_ws(' ', p_turn_id, u.purpose, row_number() over (partition by u.purpose order by u.place)))::uuid,
+  select (left(p_turn_id::text, 13) || right(md5(concat_ws(
+           ' ', p_turn_id, u.purpose, row_number() over (partition by u.purpose order by u.place))), 20))::uuid,
          p_turn_id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
          u.purpose, left(u.call ->> 'outcome', 100),
          private.bounded(u.call -> 'prompt_tokens', 2147483647),

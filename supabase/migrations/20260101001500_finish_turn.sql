@@ -35,7 +35,7 @@ set plan_cache_mode = force_generic_plan as $$
 declare
   v_conversation_id uuid;
   v_character_id uuid;
-  v_locked text;
+  v_done text;
   v_turn public.turns;
   v_replaced shared.messages;
   v_message_id uuid;
@@ -44,9 +44,9 @@ declare
 begin
   -- Locks in the order of whatever deletes one of them: person, character, conversation, turn.
   select t.conversation_id, private.hold_person(t.user_id), t.character_id
-  into v_conversation_id, v_locked, v_character_id from public.turns t where t.id = p_turn_id;
-  perform shared.hold_character(v_character_id);
-  perform shared.hold_conversation(v_conversation_id);
+  into v_conversation_id, v_done, v_character_id from public.turns t where t.id = p_turn_id;
+  v_done := shared.hold_character(v_character_id);
+  v_done := shared.hold_conversation(v_conversation_id);
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
     perform private.record_usage(p_turn_id, v_turn, p_usage);
@@ -58,7 +58,7 @@ begin
   end if;
 
   -- Usage and cooldowns count even if the turn is lost.
-  perform private.record_usage(p_turn_id, v_turn, p_usage);
+  v_done := private.record_usage(p_turn_id, v_turn, p_usage);
 
   if v_turn.is_orphaned then
     update public.turns t
@@ -74,12 +74,14 @@ begin
     return jsonb_build_object('outcome', 'lost');
   end if;
 
-  if v_turn.error_code = 'superseded' or v_turn.status <> 'running' and exists (
-      select 1 from public.turns t
-      where t.user_id = v_turn.user_id and t.created_at > v_turn.created_at
-        and (t.conversation_id = v_turn.conversation_id or t.client_message_id = v_turn.client_message_id)) then
-    perform private.cool_down(p_cooldowns);
-    return jsonb_build_object('outcome', 'lost');
+  if v_turn.status <> 'running' then
+    if v_turn.error_code = 'superseded' or exists (
+        select 1 from public.turns t
+        where t.user_id = v_turn.user_id and t.created_at > v_turn.created_at
+          and (t.conversation_id = v_turn.conversation_id or t.client_message_id = v_turn.client_message_id)) then
+      perform private.cool_down(p_cooldowns);
+      return jsonb_build_object('outcome', 'lost');
+    end if;
   end if;
 
   -- A draft is not said in the conversation.
@@ -100,8 +102,8 @@ begin
       perform private.keep_variables(v_message_id, p_turn -> 'variables');
     end if;
     update shared.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
-    perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id,
-                                       v_turn.character_id);
+    v_done := private.record_interaction(
+      v_turn.user_id, p_memory_tier, v_turn.conversation_id, v_turn.character_id);
     v_turn.content_tier := p_turn ->> 'content_tier';
     if p_memory is not null then
       v_memory_updated := private.remember_safely(v_turn, p_memory);
@@ -129,7 +131,7 @@ begin
   where t.id = v_turn.id;
 
   if v_message_id is not null then
-    perform private.keep_prompt(v_turn.id, p_prompt);
+    v_done := private.keep_prompt(v_turn.id, p_prompt);
   end if;
 
   -- Without a conversation, and for a draft, no message stores the text.
@@ -142,8 +144,8 @@ begin
   if p_cooldowns <> '[]' then
     perform private.cool_down(p_cooldowns);
   end if;
-  perform private.remember_repairs(p_usage);
-  perform private.calibrate(p_usage);
+  v_done := private.remember_repairs(p_usage);
+  v_done := private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;
 revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb, jsonb)

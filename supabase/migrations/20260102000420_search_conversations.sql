@@ -120,12 +120,11 @@ returns table (id uuid, "position" bigint, sender text, content text, said_at ti
 language plpgsql stable set search_path = ''
 set plan_cache_mode = force_generic_plan set enable_bitmapscan = on set enable_seqscan = off as $$
 declare
-  v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
-  v_first constant bigint[] := private.search_hashes(p_parts -> 0, v_seed);
+  v_first constant bigint[] := private.terms_of_part(p_parts -> 0, p_conversation_id);
   -- A duplicate part costs nothing.
-  v_second constant bigint[] := coalesce(private.search_hashes(p_parts -> 1, v_seed), v_first);
-  v_third constant bigint[] := coalesce(private.search_hashes(p_parts -> 2, v_seed), v_first);
-  v_fourth constant bigint[] := coalesce(private.search_hashes(p_parts -> 3, v_seed), v_first);
+  v_second constant bigint[] := coalesce(private.terms_of_part(p_parts -> 1, p_conversation_id), v_first);
+  v_third constant bigint[] := coalesce(private.terms_of_part(p_parts -> 2, p_conversation_id), v_first);
+  v_fourth constant bigint[] := coalesce(private.terms_of_part(p_parts -> 3, p_conversation_id), v_first);
 begin
   return query
     select f.id, f.position, f.sender, f.content, f.created_at
@@ -145,10 +144,10 @@ begin
     order by f.position desc limit p_most;
 end $$;
 
--- Lexemes as the terms of a conversation: private.terms_in.
-create function private.search_hashes(p_lexemes jsonb, p_seed bigint) returns bigint[]
+-- A part of a search as terms of a conversation, or null.
+create function private.terms_of_part(p_lexemes jsonb, p_conversation_id uuid) returns bigint[]
 language sql immutable set search_path = '' as $$
-  select array_agg(hashtextextended(l, p_seed)) from jsonb_array_elements_text(p_lexemes) l
+  select private.hashed_lexemes(p_conversation_id, array_agg(l)) from jsonb_array_elements_text(p_lexemes) l
 $$;
 
 -- The matches of a query in the caller's conversations, the newest conversation first: {"results":
@@ -229,7 +228,7 @@ end $$;
 
 revoke execute on function private.search_query(text), private.any_of(text[]),
   private.search_pattern(text[], jsonb, text[]),
-  private.snippet(text, text), private.search_hashes(jsonb, bigint),
+  private.snippet(text, text), private.terms_of_part(jsonb, uuid),
   private.search_messages(uuid, jsonb, text[], integer), public.search_conversations(text, integer, jsonb)
   from public, anon, authenticated, service_role;
 grant execute on function public.search_conversations(text, integer, jsonb) to authenticated;

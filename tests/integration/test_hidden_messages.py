@@ -203,8 +203,8 @@ class TestMemory:
 
     def test_backlog_of_the_summary_is_without_it(self, dialog: Dialog) -> None:
         dialog.do("hide", "Two")
-        backlog = "select messages from private.backlog(%s, null, 0)"
-        found = dialog.stack.one(backlog, dialog.id)["messages"]
+        backlog = "select messages from private.backlog(%s, null, 0, private.hidden_ranges(%s))"
+        found = dialog.stack.one(backlog, dialog.id, dialog.id)["messages"]
         assert [row["content"] for row in found] == ["One", "Three", "Four"]
 
 
@@ -214,7 +214,8 @@ class TestRecall:
     def recalled(self, talk: Talk) -> list[str]:
         found = talk.stack.one(
             "select r.messages from private.recall(%s, null, 9223372036854775807, null,"
-            " 'Which colours had the striped quarantine flag?') r",
+            " 'Which colours had the striped quarantine flag?', private.hidden_ranges(%s)) r",
+            talk.conversation,
             talk.conversation,
         )["messages"]
         return list(found["content"]) if found else []

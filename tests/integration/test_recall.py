@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 from unicodedata import normalize
+from uuid import uuid4
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -367,6 +368,20 @@ def test_messages_are_found_by_their_index(long: Talk) -> None:
     lines = [row["QUERY PLAN"] for row in plan]
     assert [line for line in lines if "messages_by_term" in line]
     assert not [line for line in lines if "Seq Scan" in line]
+
+
+@pytest.mark.parametrize("said", ["The heron knows a song.", "鷺は歌を知っている。", "東 or 西"])
+def test_terms_of_a_conversation_stand_side_by_side_in_the_index(long: Talk, said: str) -> None:
+    terms = {}
+    for conversation in (long.conversation, uuid4()):
+        terms[conversation] = long.stack.one(
+            "select private.search_terms(%s, 1, %s) as found", conversation, said
+        )["found"]
+    here, elsewhere = terms.values()
+    assert len({term >> 32 for term in here}) == 1
+    assert len({term & 0xFFFFFFFF for term in here}) == len(here) > 1
+    assert not {term >> 32 for term in here} & {term >> 32 for term in elsewhere}
+    assert not {term & 0xFFFFFFFF for term in here} & {term & 0xFFFFFFFF for term in elsewhere}
 
 
 def test_a_message_is_in_the_prompt_once(long: Talk) -> None:

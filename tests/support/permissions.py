@@ -262,11 +262,11 @@ FUNCTIONS = {
         private.note_truncation
         private.active_caller private.raise_if_blocked
         private.conversation_title private.listed private.one_line
-        private.any_of private.lexemes private.more_terms private.search_hashes
+        private.any_of private.hashed_lexemes private.lexemes private.more_terms
         private.search_messages private.search_pattern
         private.search_query private.snippet private.stays_deleted
-        private.terms_in private.text_language private.without_accents
-        private.without_katakana
+        private.terms_in private.terms_of_part private.text_language
+        private.without_accents private.without_katakana
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
         private.write_my_character shared.edit_character shared.delete_character
@@ -329,7 +329,8 @@ FUNCTIONS = {
         private.personas_of private.place_request private.preferred_worker private.reached_limit
         private.recall private.record_persona
         private.record_given_secret private.record_interaction private.record_usage
-        private.remember private.remember_repairs private.remember_safely private.remembered
+        private.known_before private.remember private.remember_repairs private.remember_safely
+        private.remembered
         private.replay private.reply_at private.running_on private.speaker private.spent_by_all
         private.newer_health private.spent_by private.tokens_of private.turns_begun
         private.turns_running

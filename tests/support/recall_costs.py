@@ -15,4 +15,5 @@ FOUND = Recall(
         "nothing": {100: Cost(Calls(1, 0.5), 1.4, 3000), 10_000: Cost(Calls(1, 0.5), 1.6, 4001)},
         "by words": {10_000: Cost(Calls(2, 0.5), 2.4, 9e3)},
     },
+    elsewhere={"nothing": {100: Cost(Calls(2.5, 0.5), 2.9, 9e3)}},
 )

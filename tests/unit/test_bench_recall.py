@@ -19,6 +19,7 @@ def test_table_has_a_row_for_each_size_and_kind() -> None:
         ["100", "nothing, on the same instance", "1", "0.50", "1.50", "1.40", "3,000"],
         ["10,000", "nothing, on the same instance", "1", "0.50", "1.50", "1.60", "4,001"],
         ["10,000", "by words, on the same instance", "2", "0.50", "2.50", "2.40", "9,000"],
+        ["100", "nothing, in another conversation each time", "2.50", "0.50", "3", "2.90", "9,000"],
     ]
     assert "1,000,000 messages" in table.words
 

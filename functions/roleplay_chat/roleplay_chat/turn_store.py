@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from roleplay_chat.generation.targets import invalid_numbers
 from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.turn_cache import CachedTurn, TurnCache, complete
+from roleplay_chat.uuid7 import uuid7
 
 _log = getLogger("roleplay_chat")
 
@@ -146,7 +147,7 @@ async def begin(
     same id, which makes it idempotent. `embedding` is that of the message, in the format of
     private.nearest. Rows in `cache` are not read again.
     """
-    turn_id = uuid4()
+    turn_id = uuid7()
     copy = cache.find(user_id, request.conversation_id, request.task)
     turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
     known = {"p_user_id": str(user_id), "p_known": copy.known}
@@ -175,7 +176,7 @@ async def begin_with_key(
 ) -> tuple[UUID, BegunTurn | Replay]:
     """Open the turn for the owner of an API key, as `begin`; returns the owner's id as well.
     `key_hash` is the key's SHA-256 in hexadecimal, `caller` tells keys apart."""
-    turn_id = uuid4()
+    turn_id = uuid7()
     turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
     parameters = {"p_key_hash": key_hash, "p_turn": turn}
     admitted = await _open(clients, caller, turn_id, "begin_turn_with_key", parameters)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from logging import WARNING, getLogger
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from cachetools import LRUCache
 
@@ -33,6 +33,7 @@ from roleplay_chat.generation.targets import Target
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow
 from roleplay_chat.screening.rules import NEW_AT_ONCE_CHARS, NOTHING, detect
 from roleplay_chat.settings import Settings
+from roleplay_chat.uuid7 import uuid7
 
 QUERY_SECONDS = 0.3
 """How long a turn waits for the embedding of the person's message."""
@@ -165,7 +166,7 @@ class Embedder:
             return
         try:
             usage = [self._build_usage_row(query.attempt)]
-            await turn_store.record_query(self._clients, uuid4(), query.user_id, usage)
+            await turn_store.record_query(self._clients, uuid7(), query.user_id, usage)
         except Exception:
             _log.exception("a call for an embedding is not recorded")
 
