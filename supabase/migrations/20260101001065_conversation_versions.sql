@@ -106,7 +106,9 @@ end $$;
 -- A fingerprint of the triggers: the sum of the ids of the transactions that created or last altered them, which
 -- only grows. Null if one is off; private.history then uses no copy.
 create function private.watched() returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = ''
+-- There are few triggers, so all of them would be read.
+set enable_seqscan = off as $$
 declare
   v_count integer;
   v_sign text;

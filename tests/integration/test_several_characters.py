@@ -226,8 +226,8 @@ class TestSpeaker:
             company.who()
         query = (
             "select private.speaker("
-            " c, array(select m.character_id from private.members(c) m order by m.place), null, 'send',"
-            " '?', null) as id from shared.conversations c"
+            "c, array(select m.character_id from private.members(c) m order by m.place), null,"
+            " 'send', '?', null) as id from shared.conversations c"
         )
         speakers = {company.stack.one(query)["id"] for _ in range(5)}
         assert len(speakers) == 1
