@@ -352,6 +352,102 @@ class TestResolve:
         (change,) = changes([Fact("profile", "Tom's mother is kind.")], rows)
         assert not {"replaces", "topic"} & set(change)
 
+    @pytest.mark.parametrize(
+        ("topic", "old", "new"),
+        [
+            ("home", "Ada lives in Oslo.", "Ada would live in Rome if she could."),
+            ("home", "Ada lives in Oslo.", "Ada wants to live in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada used to live in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada once lived in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada grew up in Rome."),
+            ("domicile", "Ada habite à Oslo.", "Ada rêve de vivre à Rome."),
+            ("home", "Ada wohnt in Oslo.", "Ada möchte in Rom wohnen."),
+            ("home", "アダはオスロに住んでいる。", "アダはローマに住みたいと思っている。"),
+            ("home", "艾达住在奥斯陆。", "艾达希望住在罗马。"),
+            ("job", "Ada is a baker.", "Ada was a nurse once."),
+            ("job", "Ada is a baker.", "Ada hopes to become a pilot."),
+            ("spouse", "Ada is married to Jon.", "Ada would have married Tom."),
+            ("age", "Ada is 30 years old.", "Ada will be 31 in May."),
+        ],
+    )
+    def test_what_somebody_wishes_or_was_does_not_end_what_is(
+        self, topic: str, old: str, new: str
+    ) -> None:
+        noted = Fact("profile", new, subject="Ada", topic=topic, message=1)
+        rows = known(old, subject="Ada", topic=topic)
+        (change,) = changes([noted], rows, [(1, new)])
+        assert "replaces" not in change
+        assert "topic" not in change
+        (change,) = changes([replace(noted, action="replace", known=1)], rows, [(1, new)])
+        assert "replaces" not in change
+
+    @pytest.mark.parametrize(
+        ("topic", "old", "new"),
+        [
+            ("home", "Ada lives in Oslo.", "Ada has always lived in Rome."),
+            ("home", "Ada has moved to Oslo.", "Ada has moved back to Rome."),
+            ("home", "Ada lives in Oslo.", "Ada relocated to Rome."),
+            ("job", "Ada is a baker.", "Ada is a plant manager."),
+            ("name", "Ada's name is Ada.", "Ada wants to be called Lena."),
+        ],
+    )
+    def test_what_is_ends_what_was(self, topic: str, old: str, new: str) -> None:
+        noted = Fact("profile", new, subject="Ada", topic=topic, message=1)
+        (change,) = changes([noted], known(old, subject="Ada", topic=topic), [(1, new)])
+        assert change["replaces"] == ids(1)
+
+    def test_plan_that_came_true_is_replaced(self) -> None:
+        noted = Fact("profile", "Ada lives in Rome.", "replace", 1, subject="Ada", topic="home")
+        (change,) = changes([noted], known("Ada plans to move to Rome."), [(1, "I am in Rome!")])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Ada hates coffee.", "Ada likes coffee."),
+            ("Ada dislikes coffee.", "Ada loves coffee."),
+            ("Ada loves coffee.", "Ada hates coffee."),
+            ("Ada no longer likes coffee.", "Ada loves coffee."),
+            ("Ada likes coffee.", "Ada does not enjoy coffee."),
+            ("Ada never lived in Paris.", "Ada lives in Paris."),
+            ("Ada has never lived in Paris.", "Ada lives in Paris."),
+            ("Ada never had a dog.", "Ada has a dog."),
+            ("Ada was never married to Jon.", "Ada is married to Jon."),
+            ("Ada has never been a nurse.", "Ada is a nurse."),
+            ("Ada has a daughter called Mia.", "Ada has no children."),
+            ("Ada has two sons.", "Ada has no kids."),
+            ("Ada's brother is called Tom.", "Ada has no siblings."),
+        ],
+    )
+    def test_opposite_is_a_contradiction(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("profile", new)], known(old), [(1, new)])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Ada hates tea.", "Ada likes coffee."),
+            ("Tom hates coffee.", "Ada likes coffee."),
+            ("Ada likes coffee.", "Ada does not love coffee."),
+            ("Ada does not hate coffee.", "Ada likes coffee."),
+            ("Ada never lived in Rome.", "Ada lives in Paris."),
+            ("Ada's kid sister is called Mia.", "Ada has no children."),
+            ("Tom has a son.", "Ada has no children."),
+            ("Ada has a cat.", "Ada has no children."),
+            ("Ada likes being kissed.", "Ada does not want to be kissed."),
+        ],
+    )
+    def test_what_only_resembles_the_opposite_is_none(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("profile", new)], known(old), [(1, new)])
+        assert "replaces" not in change
+
+    def test_promise_of_which_somebody_is_released_is_withdrawn(self) -> None:
+        noted = Fact("profile", "", "withdraw", 1, message=1)
+        rows = known("Mara promised to wait at the pier.", importance=5)
+        said = "You need not wait at the pier, I release you from your promise."
+        (change,) = changes([noted], rows, [(1, said)])
+        assert change["is_withdrawal"]
+
     def test_facts_that_differ_in_one_value_both_stay_without_a_topic(self) -> None:
         noted = [Fact("conversation", "Ada met Tom in Rome.")]
         assert "replaces" not in changes(noted, known("Ada met Tom in Oslo."))[0]

@@ -49,10 +49,12 @@ _LIMITING = _CONDITIONS | {"but", "not", "never"}
 """How a clause begins that limits the one before it."""
 _LIFTED = compiled_later(
     r"\b(?:that|this|the|my) (?:limit|boundary|rule|ban)\b[^.!?]*"
-    r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b",
+    r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b"
+    r"|\b(?:releas|fre|absolv)(?:e[sd]?|ing) (?:you|me|him|her|them) (?:from|of)"
+    r" (?:your|my|his|her|their|that|this|the) (?:promise|word|vow|oath|pledge)\b",
     re.IGNORECASE,
 )
-"""The same of one that the message tells in other clauses."""
+"""The same of one that the message tells in other clauses, or of a promise."""
 
 _CLAUSE_END = compiled_later(
     r"[.!?;:,。！？；，、]+\s*|\s(?:but|so|because|although|while|aber|weil|denn)\s", re.IGNORECASE
