@@ -177,6 +177,13 @@ class TestParse:
         assert written is not None
         assert [fact.text for fact in written.facts] == ["Ada likes tea.", "Ada has a dog"]
 
+    def test_same_text_counts_once_for_each_message(self) -> None:
+        said = [("Paris", 1), ("Oslo", 2), ("Paris", 3), ("Paris", 3)]
+        noted = [{"text": f"Ada lives in {city}.", "message": number} for city, number in said]
+        written = parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
+        assert written is not None
+        assert [fact.message for fact in written.facts] == [1, 2, 3]
+
     def test_importance_that_is_no_number_is_left_out(self) -> None:
         noted = '{"text": "Ada likes tea.", "importance": high, "topic": "tea"}'
         written = parse(f'{{"summary": "They met.", "facts": [{noted}]}}', reach="profile")

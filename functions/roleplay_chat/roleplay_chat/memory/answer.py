@@ -90,11 +90,11 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
     noted = _noted_in(data or {}, answer)
     if not summary or noted is None:
         return None
-    kept: dict[tuple[str, ...], Fact] = {}
+    kept: dict[tuple[object, ...], Fact] = {}
     for entry in noted:
         fact = _fact(entry, reach)
         if fact is not None and len(kept) < MAX_FACTS:
-            kept.setdefault((fact.action, fact.text.casefold(), str(fact.known)), fact)
+            kept.setdefault((fact.action, fact.text.casefold(), fact.known, fact.message), fact)
     texts = [summary, *(fact.text for fact in kept.values())]
     if any(map((_FACTS if whole else _LEFT_OVER).search, texts)):
         # A text that took in what comes after it.
