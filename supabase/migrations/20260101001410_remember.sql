@@ -117,6 +117,12 @@ begin
   where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
     and (f.id = p_note.same_as
          or f.memory_id = p_memory_id and (f.plain_digest = p_note.plain_digest or f.gist = p_note.gist))
+    -- It is another one if something else was said between the two.
+    and not exists (
+      select from public.memory_facts o
+      where o.replaced_by = f.id and not o.is_withdrawal and o.source_conversation_id = p_conversation_id
+        and f.written_by = 'model' and f.source_conversation_id = p_conversation_id
+        and o.source_from > p_note."to" and o.source_to < f.source_from)
   order by f.id = p_note.same_as desc nulls last, f.plain_digest = p_note.plain_digest desc, f.id limit 1;
   if not found then
     return null;
