@@ -184,6 +184,12 @@ class TestParse:
         assert written is not None
         assert [fact.message for fact in written.facts] == [1, 2, 3]
 
+    @pytest.mark.parametrize("name", ["text", "content", "fact"])
+    def test_fact_has_a_text_by_any_name(self, name: str) -> None:
+        noted = {"action": "add", name: "Ada likes tea."}
+        written = parse(json.dumps({"summary": "They met.", "facts": [noted]}), reach="profile")
+        assert written == Written("They met.", [Fact("conversation", "Ada likes tea.")])
+
     def test_importance_that_is_no_number_is_left_out(self) -> None:
         noted = '{"text": "Ada likes tea.", "importance": high, "topic": "tea"}'
         written = parse(f'{{"summary": "They met.", "facts": [{noted}]}}', reach="profile")

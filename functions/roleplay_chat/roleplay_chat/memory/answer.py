@@ -19,6 +19,7 @@ from roleplay_chat.memory.topics import MAX_FACT_CHARS, MAX_NAME_CHARS
 from roleplay_chat.memory.wording import without_again
 from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.screening.normalize import stream_safe
+from roleplay_chat.scripts import has_unspaced
 
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
@@ -181,7 +182,7 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
     if not isinstance(entry, Mapping):
         return None
     known = _number(entry.get("fact"))
-    text = without_again(_text(entry.get("text"), MAX_FACT_CHARS))
+    text = without_again(_said(entry))
     action = _action(entry.get("action"))
     if known is None if action == "withdraw" else not text:
         return None
@@ -204,6 +205,16 @@ def _action(value: object) -> Literal["add", "replace", "withdraw"]:
     if name in _WITHDRAWALS:
         return "withdraw"
     return "replace" if name in _REPLACEMENTS else "add"
+
+
+def _said(entry: Mapping[str, object]) -> str:
+    """What a fact says. Some models call the text otherwise than asked."""
+    named = (_text(entry.get(name), MAX_FACT_CHARS) for name in ("text", "content"))
+    if text := next(filter(None, named), ""):
+        return text
+    told = _text(entry.get("fact"), MAX_FACT_CHARS)
+    is_sentence = " " in told or has_unspaced(told)
+    return told if is_sentence and _number(told) is None else ""
 
 
 def _text(value: object, max_chars: int) -> str:
