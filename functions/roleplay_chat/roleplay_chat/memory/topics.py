@@ -266,7 +266,7 @@ def is_lasting_state(topic: str) -> bool:
 def is_not_now(text: str) -> bool:
     """Whether it tells what somebody wishes, plans or was."""
     found = _NOT_NOW.search(text)
-    return bool(found) and len((found["subject"] or "").split()) <= MAX_SUBJECT_WORDS
+    return found is not None and len((found["subject"] or "").split()) <= MAX_SUBJECT_WORDS
 
 
 def slot_key(slot: Slot | None) -> Slot | None:
