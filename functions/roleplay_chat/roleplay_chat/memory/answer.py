@@ -24,6 +24,8 @@ from roleplay_chat.scripts import has_unspaced
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
+MAX_TIMES = 3
+"""How often the same one is taken, each time of another message."""
 MAX_OBJECTS = 10
 """Places at which the notes may begin in an answer with other text around them."""
 MAX_ANSWER_CHARS = 60_000
@@ -91,16 +93,24 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
     noted = _noted_in(data or {}, answer)
     if not summary or noted is None:
         return None
-    kept: dict[tuple[object, ...], Fact] = {}
+    kept: dict[tuple[object, ...], dict[int | None, Fact]] = {}
     for entry in noted:
         fact = _fact(entry, reach)
-        if fact is not None and len(kept) < MAX_FACTS:
-            kept.setdefault((fact.action, fact.text.casefold(), fact.known, fact.message), fact)
-    texts = [summary, *(fact.text for fact in kept.values())]
+        if fact is None:
+            continue
+        same = fact.action, fact.text.casefold(), fact.known
+        if same not in kept and len(kept) == MAX_FACTS:
+            continue
+        # Somebody may have said it of two times, between which it was not so.
+        by_message = kept.setdefault(same, {})
+        if len(by_message) < MAX_TIMES:
+            by_message.setdefault(fact.message, fact)
+    facts = [fact for by_message in kept.values() for fact in by_message.values()]
+    texts = [summary, *(fact.text for fact in facts)]
     if any(map((_FACTS if whole else _LEFT_OVER).search, texts)):
         # A text that took in what comes after it.
         return None
-    return Written(summary, list(kept.values()))
+    return Written(summary, facts)
 
 
 def _whole(answer: str) -> Mapping[str, object] | None:
