@@ -360,6 +360,7 @@ class TestResolve:
             ("home", "Ada lives in Oslo.", "Ada used to live in Rome."),
             ("home", "Ada lives in Oslo.", "Ada once lived in Rome."),
             ("home", "Ada lives in Oslo.", "Ada grew up in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada is visiting Rome."),
             ("domicile", "Ada habite à Oslo.", "Ada rêve de vivre à Rome."),
             ("home", "Ada wohnt in Oslo.", "Ada möchte in Rom wohnen."),
             ("home", "アダはオスロに住んでいる。", "アダはローマに住みたいと思っている。"),
@@ -417,6 +418,9 @@ class TestResolve:
             ("Ada has a daughter called Mia.", "Ada has no children."),
             ("Ada has two sons.", "Ada has no kids."),
             ("Ada's brother is called Tom.", "Ada has no siblings."),
+            ("Ada eats meat again.", "Ada does not eat meat."),
+            ("Ada has three dogs.", "Ada has two dogs."),
+            ("Ada's best friend is Lea.", "Ada's best friend is Tom."),
         ],
     )
     def test_opposite_is_a_contradiction(self, new: str, old: str) -> None:
@@ -435,6 +439,10 @@ class TestResolve:
             ("Tom has a son.", "Ada has no children."),
             ("Ada has a cat.", "Ada has no children."),
             ("Ada likes being kissed.", "Ada does not want to be kissed."),
+            ("Ada has three dogs.", "Ada has two cats."),
+            ("Ada bought three dogs.", "Ada bought two dogs."),
+            ("Tom has three dogs.", "Ada has two dogs."),
+            ("Ada's friend is Lea.", "Ada's friend is Tom."),
         ],
     )
     def test_what_only_resembles_the_opposite_is_none(self, new: str, old: str) -> None:

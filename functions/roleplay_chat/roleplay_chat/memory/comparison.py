@@ -243,7 +243,8 @@ def contradicts(new: Words, old: Words) -> bool:
         return True
     if new.is_negated == old.is_negated:
         return False
-    if new.canonical == old.canonical or _was_never(new, old):
+    ours, theirs = ([stem for stem in one.canonical if stem != "again"] for one in (new, old))
+    if ours == theirs or _was_never(new, old):
         return True
     is_part = new.is_negated and not old.denied and _goes_on(old, new)
     return is_part and old.told[len(new.told)] not in ("and", "but")
@@ -308,6 +309,13 @@ def is_twin(new: Words, old: Words) -> bool:
     least = 3 if set(ours[:2]) & _MANY_VALUED else 2
     is_value = shortest > 0 and differing <= 2 and not values & JOINING
     return is_value and begins >= 2 and begins + ends >= least
+
+
+def has_other_number(new: Words, old: Words) -> bool:
+    """Whether somebody has another number of the same: three dogs, and not two."""
+    are_counted = len(new.numbers) == len(old.numbers) == 1 and new.numbers != old.numbers
+    has = new.stems[1:3] == ["have", *new.numbers] and old.stems[1:3] == ["have", *old.numbers]
+    return are_counted and has and new.stems[3:] == old.stems[3:] != [] and is_twin(new, old)
 
 
 def may_both_hold(new: Words, old: Words) -> bool:

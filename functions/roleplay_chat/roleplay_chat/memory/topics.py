@@ -112,7 +112,8 @@ _NOT_NOW = compiled_later(
     r"(?:would(?! like (?!to\b))|could|might|(?-i:may|will)|wish(?:es|ed)?|hop(?:es|ed|ing)"
     r"|(?:wants?|wanted|plans|planned|intends|longs|needs?|hates?|loves?|likes?) to"
     r"|dream(?:s|ed|t)?|imagin(?:es|ed)|consider(?:s|ed)|wo(?=n['’]t)|pretend(?:s|ed)?"
-    r"|is (?:considering|thinking|planning|hoping|dreaming|saving|going to|about to|pretending)"
+    r"|is (?:considering|thinking|planning|hoping|dreaming|saving|going to|about to|pretending"
+    r"|visiting|staying|travell?ing)"
     r"|used to|lived|worked|grew up|was (?:an?|the|once|born|raised|married|engaged|employed)"
     r"|visited|stayed)\b"
     r"|\b(?:möchte|würde|hätte|wäre|träumt|wünscht|hofft|früher|wohnte|lebte|wuchs|geboren"
@@ -207,7 +208,10 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
 
 def _possession(text: str, person: str) -> Slot | None:
     found = _POSSESSION.match(text)
-    if not found or _is_many(found["what"]) or _names_several(found["what"]):
+    if not found or _is_many(found["what"]):
+        return None
+    is_one = found["what"].startswith("best ")
+    if _names_several(found["what"]) and not is_one:
         return None
     what = f"kind of {found['what']}" if found["kind"] else found["what"]
     return _slot(_about(found["subject"], person), what)
