@@ -382,6 +382,37 @@ class TestResolve:
         (change,) = changes([replace(noted, action="replace", known=1)], rows, [(1, new)])
         assert "replaces" not in change
 
+    @pytest.mark.parametrize("action", ["add", "replace"])
+    @pytest.mark.parametrize(
+        ("said", "is_so"),
+        [
+            ("If I lived in Rome, I would learn Italian.", False),
+            ("I would learn Italian if I lived in Rome.", False),
+            ("I wish I lived in Rome.", False),
+            ("I'd love to live in Rome one day.", False),
+            ("If you ask me: I live in Rome.", True),
+            ("If I had known that, I would not live in Rome.", True),
+            ("I wish I lived in Rome. Wait, I do live in Rome!", True),
+            ("I live in Rome.", True),
+        ],
+    )
+    def test_note_of_what_is_only_supposed_ends_nothing(
+        self, action: Any, said: str, *, is_so: bool
+    ) -> None:
+        noted = Fact(
+            "profile", "Ada lives in Rome.", action, 1, subject="Ada", topic="home", message=1
+        )
+        (change,) = changes([noted], known("Ada lives in Oslo."), [(1, said)])
+        assert ("replaces" in change) == is_so
+        assert ("topic" in change) == is_so
+
+    @pytest.mark.parametrize("number", [None, 2])
+    def test_note_of_what_another_message_says_ends_what_was(self, number: int | None) -> None:
+        said = [(1, "If I lived in Rome, I would learn Italian."), (2, "I live in Rome now.")]
+        noted = Fact("profile", "Ada lives in Rome.", message=number)
+        (change,) = changes([noted], known("Ada lives in Oslo."), said)
+        assert change["replaces"] == ids(1)
+
     @pytest.mark.parametrize(
         ("topic", "old", "new"),
         [
