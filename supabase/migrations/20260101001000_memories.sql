@@ -341,6 +341,20 @@ $$;
 revoke execute on function private.goes_on(public.memory_facts, public.memory_facts),
   private.hide_too(uuid[], uuid, boolean) from public, anon, authenticated;
 
+-- The current fact that holds in place of one that would be current again: with the same text, or a later one of the same
+-- subject and topic. Null: none.
+create function private.holds_instead(p_fact public.memory_facts) returns uuid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select c.id from public.memory_facts c
+    where c.memory_id = p_fact.memory_id and c.id <> p_fact.id and c.replaced_by is null and not c.is_withdrawal
+      and (c.plain_digest = p_fact.plain_digest
+           or c.slot = p_fact.slot and c.is_active and p_fact.written_by = 'model' and not p_fact.pinned
+              and private.is_later(c, p_fact))
+    order by c.plain_digest = p_fact.plain_digest desc, c.id limit 1);
+end $$;
+
 -- A fact that a user moved to a narrower tier no longer replaces those of wider ones: it only hides them. It replaces
 -- none of another story of its tier, either, where it is not known.
 create function private.narrow_fact() returns trigger
@@ -348,28 +362,31 @@ language plpgsql security definer set search_path = '' as $$
 declare
   c_tiers constant text[] := array['conversation', 'character', 'profile'];
   v_tier constant text := (select m.tier from public.memories m where m.id = new.memory_id);
-  v_hidden uuid[];
+  v_fact public.memory_facts;
+  v_hidden uuid[] := '{}';
 begin
-  with wider as (
-    update public.memory_facts f set replaced_by = null
-    from public.memories m
-    where f.replaced_by = new.id and m.id = f.memory_id and not f.is_withdrawal
+  for v_fact in
+    select f.* from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where f.replaced_by = new.id and not f.is_withdrawal
       and (array_position(c_tiers, m.tier) > array_position(c_tiers, v_tier)
            or m.tier = v_tier and m.id <> new.memory_id)
-      and not exists (
-        select from public.memory_facts c
-        where c.memory_id = f.memory_id and c.plain_digest = f.plain_digest and c.replaced_by is null
-          and not c.is_withdrawal)
-    returning f.id)
-  select array_agg(w.id) into v_hidden from wider w;
-  if v_hidden is not null then
+    -- As in private.restore_facts.
+    order by f.said_at desc nulls last, f.source_to desc nulls last, f.created_at desc, f.id
+  loop
+    update public.memory_facts f set replaced_by = private.holds_instead(v_fact) where f.id = v_fact.id
+    returning f.* into v_fact;
+    if v_fact.replaced_by is null then
+      v_hidden := v_hidden || v_fact.id;
+    end if;
+  end loop;
+  if v_hidden <> '{}' then
     update public.memory_facts f set hides = array(select unnest(f.hides) union select unnest(v_hidden) order by 1)
     where f.id = new.id;
     perform private.hide_too(array[new.id], h.id, true) from unnest(v_hidden) h (id);
   end if;
   return null;
 end $$;
-revoke execute on function private.narrow_fact() from public, anon, authenticated;
+revoke execute on function private.holds_instead(public.memory_facts), private.narrow_fact() from public, anon, authenticated;
 create trigger memory_facts_narrow after update of memory_id on public.memory_facts
   for each row when (old.memory_id <> new.memory_id) execute function private.narrow_fact();
 
@@ -629,12 +646,7 @@ begin
     order by r.said_at desc nulls last, r.source_to desc nulls last, r.created_at desc, r.id
   loop
     update public.memory_facts f
-    set replaced_by = coalesce(v_freed.target, (
-      select c.id from public.memory_facts c
-      where c.memory_id = f.memory_id and c.id <> f.id and c.replaced_by is null and not c.is_withdrawal
-        and (c.plain_digest = f.plain_digest
-             or c.slot = f.slot and c.is_active and f.written_by = 'model' and not f.pinned and private.is_later(c, f))
-      order by c.plain_digest = f.plain_digest desc, c.id limit 1))
+    set replaced_by = coalesce(v_freed.target, private.holds_instead(f))
     where f.id = v_freed.id;
     perform private.hide_too(v_freed.gone, v_freed.id, true);
   end loop;

@@ -117,6 +117,12 @@ begin
   where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
     and (f.id = p_note.same_as
          or f.memory_id = p_memory_id and (f.plain_digest = p_note.plain_digest or f.gist = p_note.gist))
+    -- It is another one if something else was said between the two.
+    and not exists (
+      select from public.memory_facts o
+      where o.replaced_by = f.id and not o.is_withdrawal and o.source_conversation_id = p_conversation_id
+        and f.written_by = 'model' and f.source_conversation_id = p_conversation_id
+        and o.source_from > p_note."to" and o.source_to < f.source_from)
   order by f.id = p_note.same_as desc nulls last, f.plain_digest = p_note.plain_digest desc, f.id limit 1;
   if not found then
     return null;
@@ -246,6 +252,8 @@ declare
   v_place record;
   v_changed uuid[];
   v_hidden uuid[];
+  v_later uuid[];
+  v_earlier uuid[];
 begin
   select * into v_place
   from private.place_among(p_conversation_id, p_user_id, p_character_id, p_note, p_fact, p_is_same);
@@ -272,6 +280,19 @@ begin
         then f.said_at
         else (select e.since from public.memory_facts e where e.id = p_note.extends) end
   where f.id = p_fact.id and (not p_is_same or v_hidden <> '{}');
+  -- Of two that hide each other, the later one is shown.
+  select coalesce(array_agg(h.id) filter (where o.is_later), '{}'), coalesce(array_agg(h.id) filter (where not o.is_later), '{}')
+  into v_later, v_earlier
+  from public.memory_facts own
+  join public.memory_facts h on h.id = any (own.hides) and own.id = any (h.hides)
+  cross join lateral (select private.is_later(h, own, p_conversation_id) as is_later) o
+  where own.id = p_fact.id;
+  if v_later <> '{}' or v_earlier <> '{}' then
+    update public.memory_facts f
+    set hides = case f.id when p_fact.id then array(select unnest(f.hides) except select unnest(v_later) order by 1)
+                          else array_remove(f.hides, p_fact.id) end
+    where f.id = any (v_earlier || p_fact.id);
+  end if;
   -- What takes the place of a fact that the user rated matters as much to them.
   update public.memory_facts f set importance = o.importance, is_rated = true
   from (

@@ -9,6 +9,7 @@ declare
   v_summary record;
   v_user_id constant uuid := (select c.user_id from shared.conversations c where c.id = p_branch_id);
   v_memory_id uuid;
+  v_repeated uuid[];
 begin
   perform private.lock_memory(v_user_id);
   select v.* into v_summary
@@ -69,24 +70,29 @@ begin
            r.is_copied
     from chosen f join private.fact_repeats r on r.fact_id = f.id
     where r.conversation_id <> p_parent_id or r.position <= p_position
-    on conflict do nothing)
-  insert into public.memory_facts (
-    id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_rated, is_moved, is_unread,
-    subject, topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at,
-    since, replaced_by, hides, is_withdrawal, created_at)
-  select f.copy_id, v_memory_id, f.content, f.gist, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance,
-         f.is_rated, f.is_moved, f.is_unread, f.subject, f.topic,
-         case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
-         case when f.source_conversation_id = p_parent_id then f.source_copy_id else f.source_message_id end,
-         f.source_from, f.source_to,
-         (select max(r.position) from private.fact_repeats r
-          where r.fact_id = f.id and r.conversation_id = p_parent_id and f.source_conversation_id = p_parent_id
-            and r.position > f.source_to and r.position <= p_position),
-         f.said_at, f.last_used_at, f.since, coalesce(newer.chosen_id, f.wider_id),
-         array(select coalesce(c.chosen_id, h.id) from unnest(f.hides) h (id) left join chosen c on c.id = h.id),
-         f.is_withdrawal, f.created_at
-  from chosen f left join chosen newer on newer.copy_id = f.newer_id
-  where f.chosen_id = f.copy_id;
+    on conflict do nothing),
+  added as (
+    insert into public.memory_facts (
+      id, memory_id, content, gist, pinned, is_active, written_by, content_tier, importance, is_rated, is_moved, is_unread,
+      subject, topic, source_conversation_id, source_message_id, source_from, source_to, repeated_to, said_at, last_used_at,
+      since, replaced_by, hides, is_withdrawal, created_at)
+    select f.copy_id, v_memory_id, f.content, f.gist, f.pinned, f.is_active, f.written_by, f.content_tier, f.importance,
+           f.is_rated, f.is_moved, f.is_unread, f.subject, f.topic,
+           case when f.source_conversation_id = p_parent_id then p_branch_id else f.source_conversation_id end,
+           case when f.source_conversation_id = p_parent_id then f.source_copy_id else f.source_message_id end,
+           f.source_from, f.source_to,
+           (select max(r.position) from private.fact_repeats r
+            where r.fact_id = f.id and r.conversation_id = p_parent_id and f.source_conversation_id = p_parent_id
+              and r.position > f.source_to and r.position <= p_position),
+           f.said_at, f.last_used_at, f.since, coalesce(newer.chosen_id, f.wider_id),
+           array(select coalesce(c.chosen_id, h.id) from unnest(f.hides) h (id) left join chosen c on c.id = h.id),
+           f.is_withdrawal, f.created_at
+    from chosen f left join chosen newer on newer.copy_id = f.newer_id
+    where f.chosen_id = f.copy_id)
+  select array_agg(f.copy_id) into v_repeated from chosen f
+  where f.chosen_id = f.copy_id and f.source_conversation_id = p_parent_id and f.repeated_to > p_position;
+  -- What was said after the point only was perhaps said between two others.
+  perform private.review_facts(v_repeated);
   perform private.drop_replaced(p_branch_id);
   -- Facts of the character and the user that these messages told are told by the branch, too.
   insert into private.fact_repeats (fact_id, conversation_id, position, is_copied)

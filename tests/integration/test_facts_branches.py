@@ -91,6 +91,18 @@ class TestBranch:
         act(told, "delete", MOVED, within=branch)
         assert (texts(told, branch), texts(told)) == ({PARIS}, {OSLO})
 
+    def test_there_and_back_again_is_there_where_it_begins_in_between(self, told: Talk) -> None:
+        back = "I live in Paris again."
+        say(told, MOVED, "Far away.", back, "Aye.")
+        paris, oslo = {"text": PARIS, "said": STORY[2]}, {"text": OSLO, "said": MOVED}
+        again = {"text": PARIS, "said": back}
+        step(told, dict(paris), again, retold="Ada lives in Paris.")
+        act(told, "edit", STORY[0], message="Good evening.")
+        step(told, paris, oslo, upto="Far away.")
+        assert texts(told) == {PARIS}
+        branch = act(told, "branch", "Far away.")["conversation_id"]
+        assert (texts(told, branch), texts(told)) == ({OSLO}, {PARIS})
+
     def test_sources_are_its_own_messages(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]})
         branch = act(told, "branch", STORY[5])["conversation_id"]

@@ -28,6 +28,7 @@ from tests.support.facts import (
     live_in_oslo,
     message,
     move,
+    noted_by_model,
     patch,
     remember,
     saved_by_hand,
@@ -492,6 +493,15 @@ class TestNoting:
         step(told, {"text": OSLO, "said": MOVED}, {"text": PARIS, "said": back})
         assert texts(told) == {PARIS}
 
+    def test_all_of_there_and_back_again_in_one_answer(self, told: Talk) -> None:
+        back = "I live in Paris again."
+        say(told, MOVED, "Far away.", back)
+        at_first, moved = {"text": PARIS, "said": STORY[2]}, {"text": OSLO, "said": MOVED}
+        step(told, at_first, moved, {"text": PARIS, "said": back})
+        assert texts(told) == {PARIS}
+        act(told, "delete", back)
+        assert texts(told) == {OSLO}
+
     BACK: ClassVar = "I have moved back: I live in Paris again."
 
     def test_fact_that_is_said_again_is_as_new_as_what_says_it(self, told: Talk) -> None:
@@ -617,6 +627,19 @@ class TestNoting:
             move(told, OSLO, "conversation")
         assert texts(told, other) == {LONDON}
         assert texts(told) == ({PARIS} if how == "deleted" else {OSLO})
+
+    def test_fact_that_takes_the_place_of_a_hidden_one_is_shown(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        saved = noted_by_model(told, {"text": OSLO, "said": MOVED, "tier": "character"})
+        # The model named no topic, and no words told it.
+        del saved["facts"][0]["topic"]
+        remember(told, saved)
+        rome, london = "Now I live in Rome.", "Now I live in London."
+        say(told, rome, "Aye.", london)
+        step(told, {"text": "Ada lives in Rome.", "said": rome}, upto=rome)
+        step(told, {"text": LONDON, "said": london, "tier": "profile"})
+        assert texts(told) == {LONDON}
 
     @pytest.mark.parametrize("said", ["I live in Paris, France.", "I have moved to Rome."])
     def test_what_a_story_hides_stays_hidden_when_it_changes_elsewhere(

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.facts import (
+    LONDON,
     MOVED,
     OSLO,
     PARIS,
@@ -212,6 +213,19 @@ class TestMoved:
         assert texts(told, other) == {OSLO}
         move(told, OSLO, "conversation")
         assert (texts(told), texts(told, other)) == ({OSLO}, {PARIS})
+
+    def test_fact_that_a_person_narrows_does_not_bring_back_what_is_over(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        say(told, MOVED, "Far away.")
+        step(told, {"text": OSLO, "said": MOVED, "tier": "profile"})
+        patch(told, OSLO, pinned=True)
+        once_more = "I have moved to London."
+        say(told, once_more, "Far away.")
+        step(told, {"text": LONDON, "said": once_more, "tier": "profile"})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        assert texts(told, other) == {OSLO, LONDON}
+        move(told, OSLO, "conversation")
+        assert (texts(told), texts(told, other)) == ({OSLO, LONDON}, {LONDON})
 
     @pytest.mark.parametrize("tier", ["conversation", "profile"])
     def test_fact_that_a_person_moves_into_another_story_leaves_what_it_had_replaced(

@@ -501,6 +501,25 @@ class TestProvenance:
         ]
         assert [[fact["content"] for fact in facts] for facts in known] == [[PARIS], [OSLO]]
 
+    def test_older_reply_between_there_and_back_again_knows_where_that_was(
+        self, told: Talk
+    ) -> None:
+        back = "I live in Paris again."
+        say(told, MOVED, "Far away.", back, "Good.")
+        paris, oslo = {"text": PARIS, "said": STORY[2]}, {"text": OSLO, "said": MOVED}
+        step(told, dict(oslo), {"text": PARIS, "said": back})
+        # All is noted again, and for the first time where she lived at first.
+        act(told, "edit", STORY[0], message="Good evening.")
+        step(told, paris, oslo, {"text": PARIS, "said": back})
+        known = []
+        for before in (message(told, MOVED), message(told, back), message(told, "Good.")):
+            row = told.stack.one(
+                "select private.remembered(%s, 'profile', %s, %s, %s) as facts",
+                *(told.user.id, told.conversation, DEMO_CHARACTER, before["position"]),
+            )
+            known.append([fact["content"] for fact in row["facts"]])
+        assert known == [[PARIS], [OSLO], [PARIS]]
+
     def test_newest_reply_that_is_written_again_knows_all(self, told: Talk) -> None:
         live_in_oslo(told)
         told.reply("And where do I live?")

@@ -297,7 +297,7 @@ FUNCTIONS = {
         private.was_replaced private.place_among private.take_place
         private.note_for_listeners private.note_for_all private.keeper private.with_noted
         private.without_replaced private.drop_replaced
-        private.goes_on private.hide_too private.is_later private.place_in
+        private.goes_on private.hide_too private.holds_instead private.is_later private.place_in
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
         private.count_facts private.keep_memory private.is_list_or_object private.read_own_facts
         private.forget_seen_position

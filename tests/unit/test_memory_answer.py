@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.memory.answer import MAX_FACTS, MAX_SUMMARY_CHARS, Written, clean, parse
+from roleplay_chat.memory.answer import (
+    MAX_FACTS,
+    MAX_SUMMARY_CHARS,
+    MAX_TIMES,
+    Written,
+    clean,
+    parse,
+)
 from roleplay_chat.memory.noted_facts import Fact
 from roleplay_chat.memory.topics import MAX_FACT_CHARS, MAX_NAME_CHARS
 from tests.support.memory_rows import answer
@@ -177,6 +184,30 @@ class TestParse:
         assert written is not None
         assert [fact.text for fact in written.facts] == ["Ada likes tea.", "Ada has a dog"]
 
+    def test_same_text_counts_once_for_each_message(self) -> None:
+        said = [("Paris", 1), ("Oslo", 2), ("Paris", 3), ("Paris", 3)]
+        noted = [{"text": f"Ada lives in {city}.", "message": number} for city, number in said]
+        written = parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
+        assert written is not None
+        assert {fact.message for fact in written.facts} == {1, 2, 3}
+
+    def test_facts_that_are_noted_twice_take_no_place_of_others(self) -> None:
+        noted = [
+            {"text": f"Ada has {number} boats.", "message": message}
+            for number in range(20)
+            for message in range(1, 6)
+        ]
+        written = parse(json.dumps({"summary": "They met.", "facts": noted}), reach="profile")
+        assert written is not None
+        assert len(written.facts) == MAX_FACTS * MAX_TIMES
+        assert len({fact.text for fact in written.facts}) == MAX_FACTS
+
+    @pytest.mark.parametrize("name", ["text", "content", "fact"])
+    def test_fact_has_a_text_by_any_name(self, name: str) -> None:
+        noted = {"action": "add", name: "Ada likes tea."}
+        written = parse(json.dumps({"summary": "They met.", "facts": [noted]}), reach="profile")
+        assert written == Written("They met.", [Fact("conversation", "Ada likes tea.")])
+
     def test_importance_that_is_no_number_is_left_out(self) -> None:
         noted = '{"text": "Ada likes tea.", "importance": high, "topic": "tea"}'
         written = parse(f'{{"summary": "They met.", "facts": [{noted}]}}', reach="profile")
@@ -258,7 +289,7 @@ class TestParse:
             if written is None:
                 continue
             assert 0 < len(written.summary) <= MAX_SUMMARY_CHARS
-            assert len(written.facts) <= MAX_FACTS
+            assert len(written.facts) <= MAX_FACTS * MAX_TIMES
             assert all(0 < len(fact.text) <= MAX_FACT_CHARS for fact in written.facts)
             for kept in (written.summary, *(fact.text for fact in written.facts)):
                 assert kept == kept.strip()

@@ -352,6 +352,141 @@ class TestResolve:
         (change,) = changes([Fact("profile", "Tom's mother is kind.")], rows)
         assert not {"replaces", "topic"} & set(change)
 
+    @pytest.mark.parametrize(
+        ("topic", "old", "new"),
+        [
+            ("home", "Ada lives in Oslo.", "Ada would live in Rome if she could."),
+            ("home", "Ada lives in Oslo.", "Ada wants to live in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada used to live in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada once lived in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada grew up in Rome."),
+            ("home", "Ada lives in Oslo.", "Ada is visiting Rome."),
+            ("domicile", "Ada habite à Oslo.", "Ada rêve de vivre à Rome."),
+            ("home", "Ada wohnt in Oslo.", "Ada möchte in Rom wohnen."),
+            ("home", "アダはオスロに住んでいる。", "アダはローマに住みたいと思っている。"),
+            ("home", "艾达住在奥斯陆。", "艾达希望住在罗马。"),
+            ("job", "Ada is a baker.", "Ada was a nurse once."),
+            ("job", "Ada is a baker.", "Ada hopes to become a pilot."),
+            ("spouse", "Ada is married to Jon.", "Ada would have married Tom."),
+            ("age", "Ada is 30 years old.", "Ada will be 31 in May."),
+        ],
+    )
+    def test_what_somebody_wishes_or_was_does_not_end_what_is(
+        self, topic: str, old: str, new: str
+    ) -> None:
+        noted = Fact("profile", new, subject="Ada", topic=topic, message=1)
+        rows = known(old, subject="Ada", topic=topic)
+        (change,) = changes([noted], rows, [(1, new)])
+        assert "replaces" not in change
+        assert "topic" not in change
+        (change,) = changes([replace(noted, action="replace", known=1)], rows, [(1, new)])
+        assert "replaces" not in change
+
+    @pytest.mark.parametrize("action", ["add", "replace"])
+    @pytest.mark.parametrize(
+        ("said", "is_so"),
+        [
+            ("If I lived in Rome, I would learn Italian.", False),
+            ("I would learn Italian if I lived in Rome.", False),
+            ("I wish I lived in Rome.", False),
+            ("I'd love to live in Rome one day.", False),
+            ("If you ask me: I live in Rome.", True),
+            ("If I had known that, I would not live in Rome.", True),
+            ("I wish I lived in Rome. Wait, I do live in Rome!", True),
+            ("I live in Rome.", True),
+        ],
+    )
+    def test_note_of_what_is_only_supposed_ends_nothing(
+        self, action: Any, said: str, *, is_so: bool
+    ) -> None:
+        noted = Fact(
+            "profile", "Ada lives in Rome.", action, 1, subject="Ada", topic="home", message=1
+        )
+        (change,) = changes([noted], known("Ada lives in Oslo."), [(1, said)])
+        assert ("replaces" in change) == is_so
+        assert ("topic" in change) == is_so
+
+    @pytest.mark.parametrize("number", [None, 2])
+    def test_note_of_what_another_message_says_ends_what_was(self, number: int | None) -> None:
+        said = [(1, "If I lived in Rome, I would learn Italian."), (2, "I live in Rome now.")]
+        noted = Fact("profile", "Ada lives in Rome.", message=number)
+        (change,) = changes([noted], known("Ada lives in Oslo."), said)
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("topic", "old", "new"),
+        [
+            ("home", "Ada lives in Oslo.", "Ada has always lived in Rome."),
+            ("home", "Ada has moved to Oslo.", "Ada has moved back to Rome."),
+            ("home", "Ada lives in Oslo.", "Ada relocated to Rome."),
+            ("job", "Ada is a baker.", "Ada is a plant manager."),
+            ("name", "Ada's name is Ada.", "Ada wants to be called Lena."),
+        ],
+    )
+    def test_what_is_ends_what_was(self, topic: str, old: str, new: str) -> None:
+        noted = Fact("profile", new, subject="Ada", topic=topic, message=1)
+        (change,) = changes([noted], known(old, subject="Ada", topic=topic), [(1, new)])
+        assert change["replaces"] == ids(1)
+
+    def test_plan_that_came_true_is_replaced(self) -> None:
+        noted = Fact("profile", "Ada lives in Rome.", "replace", 1, subject="Ada", topic="home")
+        (change,) = changes([noted], known("Ada plans to move to Rome."), [(1, "I am in Rome!")])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Ada hates coffee.", "Ada likes coffee."),
+            ("Ada dislikes coffee.", "Ada loves coffee."),
+            ("Ada loves coffee.", "Ada hates coffee."),
+            ("Ada no longer likes coffee.", "Ada loves coffee."),
+            ("Ada likes coffee.", "Ada does not enjoy coffee."),
+            ("Ada never lived in Paris.", "Ada lives in Paris."),
+            ("Ada has never lived in Paris.", "Ada lives in Paris."),
+            ("Ada never had a dog.", "Ada has a dog."),
+            ("Ada was never married to Jon.", "Ada is married to Jon."),
+            ("Ada has never been a nurse.", "Ada is a nurse."),
+            ("Ada has a daughter called Mia.", "Ada has no children."),
+            ("Ada has two sons.", "Ada has no kids."),
+            ("Ada's brother is called Tom.", "Ada has no siblings."),
+            ("Ada eats meat again.", "Ada does not eat meat."),
+            ("Ada has three dogs.", "Ada has two dogs."),
+            ("Ada's best friend is Lea.", "Ada's best friend is Tom."),
+        ],
+    )
+    def test_opposite_is_a_contradiction(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("profile", new)], known(old), [(1, new)])
+        assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Ada hates tea.", "Ada likes coffee."),
+            ("Tom hates coffee.", "Ada likes coffee."),
+            ("Ada likes coffee.", "Ada does not love coffee."),
+            ("Ada does not hate coffee.", "Ada likes coffee."),
+            ("Ada never lived in Rome.", "Ada lives in Paris."),
+            ("Ada's kid sister is called Mia.", "Ada has no children."),
+            ("Tom has a son.", "Ada has no children."),
+            ("Ada has a cat.", "Ada has no children."),
+            ("Ada likes being kissed.", "Ada does not want to be kissed."),
+            ("Ada has three dogs.", "Ada has two cats."),
+            ("Ada bought three dogs.", "Ada bought two dogs."),
+            ("Tom has three dogs.", "Ada has two dogs."),
+            ("Ada's friend is Lea.", "Ada's friend is Tom."),
+        ],
+    )
+    def test_what_only_resembles_the_opposite_is_none(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("profile", new)], known(old), [(1, new)])
+        assert "replaces" not in change
+
+    def test_promise_of_which_somebody_is_released_is_withdrawn(self) -> None:
+        noted = Fact("profile", "", "withdraw", 1, message=1)
+        rows = known("Mara promised to wait at the pier.", importance=5)
+        said = "You need not wait at the pier, I release you from your promise."
+        (change,) = changes([noted], rows, [(1, said)])
+        assert change["is_withdrawal"]
+
     def test_facts_that_differ_in_one_value_both_stay_without_a_topic(self) -> None:
         noted = [Fact("conversation", "Ada met Tom in Rome.")]
         assert "replaces" not in changes(noted, known("Ada met Tom in Oslo."))[0]
@@ -862,6 +997,11 @@ class TestLasting:
         ("Ada hat eine Hundeallergie.", "Mein Hund ist gestern gestorben."),
         ("アダは犬アレルギーだ。", "猫が死んでしまった。"),
         ("Ada is pregnant.", "Ada is tired now."),
+        ("Ada is allergic to nuts.", "I have no nuts."),
+        ("Ada is allergic to nuts.", "I don't have any nuts."),
+        ("Ada has a twin.", "I don't have time for my twin."),
+        ("Ada does not want spiders in the story.", "Spiders are fine if they are small."),
+        ("Ada does not want spiders in the story.", "Spiders are fine weavers."),
         ("Ada's name is Ada Berg.", "Ada climbed the berg."),
         ("Ada must not be called Adelheid.", "Ada's grandmother was Adelheid Berg."),
         ("Adas Schwester heißt Imke.", "Imke repariert Geigen."),
@@ -971,6 +1111,12 @@ class TestLasting:
             ("Adas Katze ist krank.", "", "Adas Katze ist nicht mehr krank."),
             ("Ada's cat is called Rex.", "", "My cat Rex ran away today."),
             ("艾达对坚果过敏。", "", "我对坚果不再过敏了。"),
+            ("Ada's brother is called Tom.", "", "Tom is not my brother, I lied."),
+            ("Ada has a twin.", "", "That was a joke. I don't have a twin."),
+            ("Ada has a twin.", "", "I never had any twin."),
+            ("Ada's sister is a pirate.", "", "My sister is no pirate."),
+            ("Ada is married to Jon.", "", "Jon and I got divorced."),
+            ("Ada does not want spiders in the story.", "", "Spiders are fine now."),
         ],
     )
     def test_go_where_they_are_withdrawn_in_words(self, old: str, text: str, said: str) -> None:

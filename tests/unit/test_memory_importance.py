@@ -329,12 +329,68 @@ FOREIGN = {
         "secret": "आडा नहीं चाहती कि टॉमस को पता चले।",
         "trivial": "आडा सुबह चाय पीती है।",
     },
+    "Polish": {
+        "family": "Siostra Ady mieszka w Rzymie.",
+        "name": "Pies Ady nazywa się Rex.",
+        "promise": "Mara obiecała czekać.",
+        "limit": "Ada nie chce pająków w opowieści.",
+        "secret": "Ada nie chce, żeby Tomas się dowiedział.",
+        "trivial": "Ada pije rano herbatę.",
+    },
+    "Czech": {
+        "family": "Bratr Ady bydlí v Římě.",
+        "name": "Pes Ady se jmenuje Rex.",
+        "promise": "Mara slíbila čekat.",
+        "limit": "Ada nechce v příběhu pavouky.",
+        "secret": "Ada nechce, aby se to Tomas dozvěděl.",
+        "trivial": "Ada pije ráno čaj.",
+    },
+    "Ukrainian": {
+        "family": "Донька Ади живе в Римі.",
+        "name": "Собаку Ади звати Рекс.",
+        "promise": "Мара обіцяла чекати.",
+        "limit": "Ада не хоче павуків в історії.",
+        "secret": "Ада не хоче, щоб Томас дізнався про це.",
+        "trivial": "Ада п'є вранці чай.",
+    },
+    "Vietnamese": {
+        "family": "Em trai của Ada sống ở Rome.",
+        "name": "Con chó của Ada được gọi là Rex.",
+        "promise": "Mara hứa sẽ đợi.",
+        "limit": "Ada không muốn có nhện trong truyện.",
+        "secret": "Ada không muốn Tomas biết điều đó.",
+        "trivial": "Ada uống trà vào buổi sáng.",
+    },
+    "Indonesian": {
+        "family": "Adik Ada tinggal di Roma.",
+        "name": "Anjing Ada bernama Rex.",
+        "promise": "Mara berjanji menunggu.",
+        "limit": "Ada tidak mau ada laba-laba dalam cerita.",
+        "secret": "Ada tidak mau Tomas mengetahui hal itu.",
+        "trivial": "Ada minum teh di pagi hari.",
+    },
+    "Thai": {
+        "family": "น้องชายของเอด้าอยู่ที่โรม",
+        "name": "หมาของเอด้าชื่อเร็กซ์",
+        "promise": "มาราสัญญาว่าจะรอ",
+        "limit": "เอด้าไม่อยากให้มีแมงมุมในเรื่อง",
+        "secret": "เอด้าไม่อยากให้โทมัสรู้เรื่องนี้",
+        "trivial": "เอด้าดื่มชาตอนเช้า",
+    },
+    "Hebrew": {
+        "family": "לעדה יש אח ברומא.",
+        "name": "הכלב של עדה, שמו רקס.",
+        "promise": "מרה הבטיחה לחכות.",
+        "limit": "עדה לא רוצה עכבישים בסיפור.",
+        "secret": "עדה לא רוצה שתומאס יידע.",
+        "trivial": "עדה שותה תה בבוקר.",
+    },
 }
-"""What a model notes in the languages that recall knows. "order" is what a person writes."""
+"""What a model notes in other languages. "order" is what a person writes."""
 
 
 @pytest.mark.parametrize("language", FOREIGN)
-def test_what_lasts_is_known_in_every_language_of_recall(language: str) -> None:
+def test_what_lasts_is_known_in_other_languages(language: str) -> None:
     told = dict(FOREIGN[language])
     trivial = told.pop("trivial")
     assert {word: importance_of(text) for word, text in told.items()} == dict.fromkeys(told, 5)
@@ -362,6 +418,10 @@ def test_what_lasts_is_known_in_every_language_of_recall(language: str) -> None:
         "Zia and Captain Sisko like tea.",
         "Adi likes tea.",
         "Ada dün çok sinirlendi.",  # angry
+        "Tom is a spoiled brat.",
+        "แม่น้ำไหลเร็ว",  # the river
+        "เธอรู้สึกเหนื่อย",  # feels tired
+        "הנשמה שלה שקטה.",  # her soul
     ],
 )
 def test_words_that_look_like_those_of_another_language_matter_no_more(text: str) -> None:

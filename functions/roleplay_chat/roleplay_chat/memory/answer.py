@@ -19,10 +19,13 @@ from roleplay_chat.memory.topics import MAX_FACT_CHARS, MAX_NAME_CHARS
 from roleplay_chat.memory.wording import without_again
 from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.screening.normalize import stream_safe
+from roleplay_chat.scripts import has_unspaced
 
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
+MAX_TIMES = 3
+"""How often the same one is taken, each time of another message."""
 MAX_OBJECTS = 10
 """Places at which the notes may begin in an answer with other text around them."""
 MAX_ANSWER_CHARS = 60_000
@@ -90,16 +93,24 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
     noted = _noted_in(data or {}, answer)
     if not summary or noted is None:
         return None
-    kept: dict[tuple[str, ...], Fact] = {}
+    kept: dict[tuple[object, ...], dict[int | None, Fact]] = {}
     for entry in noted:
         fact = _fact(entry, reach)
-        if fact is not None and len(kept) < MAX_FACTS:
-            kept.setdefault((fact.action, fact.text.casefold(), str(fact.known)), fact)
-    texts = [summary, *(fact.text for fact in kept.values())]
+        if fact is None:
+            continue
+        same = fact.action, fact.text.casefold(), fact.known
+        if same not in kept and len(kept) == MAX_FACTS:
+            continue
+        # Somebody may have said it of two times, between which it was not so.
+        by_message = kept.setdefault(same, {})
+        if len(by_message) < MAX_TIMES:
+            by_message.setdefault(fact.message, fact)
+    facts = [fact for by_message in kept.values() for fact in by_message.values()]
+    texts = [summary, *(fact.text for fact in facts)]
     if any(map((_FACTS if whole else _LEFT_OVER).search, texts)):
         # A text that took in what comes after it.
         return None
-    return Written(summary, list(kept.values()))
+    return Written(summary, facts)
 
 
 def _whole(answer: str) -> Mapping[str, object] | None:
@@ -181,7 +192,7 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
     if not isinstance(entry, Mapping):
         return None
     known = _number(entry.get("fact"))
-    text = without_again(_text(entry.get("text"), MAX_FACT_CHARS))
+    text = without_again(_said(entry))
     action = _action(entry.get("action"))
     if known is None if action == "withdraw" else not text:
         return None
@@ -204,6 +215,16 @@ def _action(value: object) -> Literal["add", "replace", "withdraw"]:
     if name in _WITHDRAWALS:
         return "withdraw"
     return "replace" if name in _REPLACEMENTS else "add"
+
+
+def _said(entry: Mapping[str, object]) -> str:
+    """What a fact says. Some models call the text otherwise than asked."""
+    named = (_text(entry.get(name), MAX_FACT_CHARS) for name in ("text", "content"))
+    if text := next(filter(None, named), ""):
+        return text
+    told = _text(entry.get("fact"), MAX_FACT_CHARS)
+    is_sentence = " " in told or has_unspaced(told)
+    return told if is_sentence and _number(told) is None else ""
 
 
 def _text(value: object, max_chars: int) -> str:

@@ -51,7 +51,9 @@ class _Note:
         self.known = [old for old in known if old.is_current and not self._means_another(old)]
         self.by_number = known
         self.likeness = {old: likeness(self.words, old.words) for old in self.known}
-        self.is_addition = material.tells_addition(self.words, fact.message)
+        self.is_supposed = material.only_supposes(self.words, fact.message)
+        is_addition = material.tells_addition(self.words, fact.message)
+        self.is_addition = is_addition or self.is_supposed
         self.slot = None if self.is_addition else self._slot()
 
     def _means_another(self, old: KnownFact) -> bool:
@@ -74,7 +76,7 @@ class _Note:
     def change(self) -> dict[str, Any]:
         """The note in the format of private.note_fact."""
         change, meant = self._columns(), None
-        if self.fact.action == "replace":
+        if self.fact.action == "replace" and not self.is_supposed:
             meant = target_fact(self.fact, self.by_number, self.material, self.slot)
         repeated = self._repeated(meant)
         extended = [old for old in self._changeable() if self.likeness[old] in ("same", "more")]

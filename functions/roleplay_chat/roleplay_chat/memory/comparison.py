@@ -49,6 +49,18 @@ _MANY_VALUED = _BEING | word_set(
 )
 """Verbs, as `Words.stems` has them, that are true of many things at a time."""
 
+_FOND = word_set("like love enjoy adore")
+_AVERSE = word_set("hate dislike detest loathe")
+
+_NONE_OF = {
+    **dict.fromkeys(("child", "children", "kid"), word_set("son daughter child")),
+    "sibling": word_set("brother sister sibling twin"),
+    "pet": word_set("cat dog pet kitten puppy hamster rabbit parrot"),
+}
+"""Whom somebody has who no longer has none of these."""
+
+_PRESENT = {"lived": "live", "worked": "work", "had": "have", "was": "is", "were": "are"}
+
 _PAST = compiled_later(r".*\w\w(?<!e)ed$")
 
 _ADDING_UP = word_set(
@@ -227,12 +239,58 @@ def may_share_slot(one: Words, other: Words) -> bool:
 def contradicts(new: Words, old: Words) -> bool:
     """Whether one fact denies what the other says in the same words, or the new one that with which
     the old one begins. Who has no dog may still have the cat of "a dog and a cat"."""
+    if _feel_otherwise(new, old) or _has_one_after_all(new, old):
+        return True
     if new.is_negated == old.is_negated:
         return False
-    if new.canonical == old.canonical:
+    ours, theirs = ([stem for stem in one.canonical if stem != "again"] for one in (new, old))
+    if ours == theirs or _was_never(new, old):
         return True
     is_part = new.is_negated and not old.denied and _goes_on(old, new)
     return is_part and old.told[len(new.told)] not in ("and", "but")
+
+
+def _feel_otherwise(new: Words, old: Words) -> bool:
+    """Whether one says that somebody likes something, the other that they hate it. Who does not
+    love it may like it. What outlives everything is taken back in other words."""
+    (ours, what), (theirs, same) = _feeling(new), _feeling(old)
+    return ours * theirs < 0 and what == same and not is_rule(old.text)
+
+
+def _feeling(words: Words) -> tuple[int, list[str]]:
+    """1 for "Ada likes tea", -1 for "Ada hates tea" or "does not like tea", else 0; and the
+    words for whom and what."""
+    verb, rest = words.told[1:2], words.told[:1] + words.told[2:]
+    if _FOND.issuperset(verb):
+        is_fond = {(): 1, ("like",): -1, ("enjoy",): -1}.get(tuple(words.denied), 0)
+        return (is_fond if words.denied in ([], verb) else 0), rest
+    return (-1 if _AVERSE.issuperset(verb) and not words.denied else 0), rest
+
+
+def _has_one_after_all(new: Words, old: Words) -> bool:
+    """Whether one says that somebody has no children, say, and the new one tells of a son."""
+    whom = old.told[:1]
+    none = _NONE_OF.get(old.told[2]) if old.told[1:2] == ["have"] and len(old.told) == 3 else None
+    if none is None or old.denied != old.told[2:] or new.denied:
+        return False
+    owner = [f"{name}'s" for name in whom]
+    begins = new.told[:2] == [*whom, "have"] or new.told[:1] == owner
+    return begins and not none.isdisjoint(new.told[1:4])
+
+
+def _was_never(new: Words, old: Words) -> bool:
+    """Whether one says that it never was so, and the other that it is."""
+    denying = new if new.is_negated else old
+    return "never" in denying.text.casefold() and _in_the_present(new) == _in_the_present(old)
+
+
+def _in_the_present(words: Words) -> list[str]:
+    stems = [
+        _PRESENT.get(stem, stem)
+        for stem, following in zip(words.stems, [*words.stems[1:], ""], strict=True)
+        if stem != "have" or following not in {*_PRESENT, "been"}
+    ]
+    return one_wording(["is" if stem == "been" else stem for stem in stems], words.capitals)
 
 
 def is_twin(new: Words, old: Words) -> bool:
@@ -251,6 +309,13 @@ def is_twin(new: Words, old: Words) -> bool:
     least = 3 if set(ours[:2]) & _MANY_VALUED else 2
     is_value = shortest > 0 and differing <= 2 and not values & JOINING
     return is_value and begins >= 2 and begins + ends >= least
+
+
+def has_other_number(new: Words, old: Words) -> bool:
+    """Whether somebody has another number of the same: three dogs, and not two."""
+    are_counted = len(new.numbers) == len(old.numbers) == 1 and new.numbers != old.numbers
+    has = new.stems[1:3] == ["have", *new.numbers] and old.stems[1:3] == ["have", *old.numbers]
+    return are_counted and has and new.stems[3:] == old.stems[3:] != [] and is_twin(new, old)
 
 
 def may_both_hold(new: Words, old: Words) -> bool:

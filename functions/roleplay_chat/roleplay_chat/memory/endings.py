@@ -17,7 +17,8 @@ from roleplay_chat.scripts import has_unspaced
 _GONE = (
     r"\b(?:no longer|no more|any ?more|any longer|dead|die[sd]?|dying|deceased|killed|passed away"
     r"|divorced|separated|split up|broken? (?:up|off)|gone|sold|(?:ran|run) (?:away|off)|ended"
-    r"|is over|cured|outgrew|outgrown|healed|recovered|released|revoked|cancell?ed|called off"
+    r"|is over|g[ai]ven? (?:\w+ ){0,3}away|cured|outgrew|outgrown|healed|recovered|released|revoked"
+    r"|cancell?ed|called off"
     r"|nicht mehr|kein\w* \w+ mehr|tot|gestorben|geschieden|getrennt|verkauft|vorbei|aufgehoben"
     r"|geheilt|больше не\w*|умер(?:ла|ло|ли)?|развел(?:ась|ся|ись)|ne \w+ plus|n['’]\w+ plus"
     r"|mort|morte|divorcée?s?|ya no|murió|muert[oa]|divorciad[oa]s?|morreu|mort[oi]|non \w+ più"
@@ -40,6 +41,7 @@ _ENDED = compiled_later(f"{_GONE}|{_CHANGED}", re.IGNORECASE)
 _ALLOWED = compiled_later(
     r"\b(?:you (?:can|may)"
     r"|(?:is|am|are|i['’]m) (?:now )?(?:fine|okay|ok|all right|comfortable) with"
+    r"|(?:is|are) (?:now )?(?:fine|okay|ok|all right)(?: (?:now|again|by me))*(?=\W*$)"
     r"|(?:do not|don['’]t|does not|doesn['’]t|no longer) mind|feel free to)\b",
     re.IGNORECASE,
 )
@@ -49,10 +51,12 @@ _LIMITING = _CONDITIONS | {"but", "not", "never"}
 """How a clause begins that limits the one before it."""
 _LIFTED = compiled_later(
     r"\b(?:that|this|the|my) (?:limit|boundary|rule|ban)\b[^.!?]*"
-    r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b",
+    r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b"
+    r"|\b(?:releas|fre|absolv)(?:e[sd]?|ing) (?:you|me|him|her|them) (?:from|of)"
+    r" (?:your|my|his|her|their|that|this|the) (?:promise|word|vow|oath|pledge)\b",
     re.IGNORECASE,
 )
-"""The same of one that the message tells in other clauses."""
+"""The same of one that the message tells in other clauses, or of a promise."""
 
 _CLAUSE_END = compiled_later(
     r"[.!?;:,。！？；，、]+\s*|\s(?:but|so|because|although|while|aber|weil|denn)\s", re.IGNORECASE
@@ -66,6 +70,13 @@ _NOW = compiled_later(
 
 _CHANGING = word_set("changed renamed replaced")
 
+_HAVING = compiled_later(
+    r"(?:(?<=n['’]t )|(?<=\bnot )|(?<=\bnever ))(?:have|had|got)\b"
+    r"|\b(?:my|your|our|his|her|their|any)\b",
+    re.IGNORECASE,
+)
+"""What may stand between a negation and what it denies."""
+
 _INFLECTION = compiled_later(r"(?<=\w\w\w)(?:ing|ed|es|e|y|ies|ic)$")
 
 
@@ -77,10 +88,10 @@ def _roots(words: Iterable[str]) -> set[str]:
 _PARTICLES = _roots(
     word_set(
         """up away off back out down again being any more longer finally today yesterday new long
-        ago just i my me am you your we our last week month year night morning day ich bin habe mein
-        meine meinen letzte letzten letztes woche monat jahr gestern heute leider мой моя моё мои
-        моего меня вчера сегодня недавно mon ma mes hier mi mis ayer mio mia ieri meu minha ontem bu
-        dün मेरा मेरी मेरे कल"""
+        ago got just i my me am you your we our last week month year night morning day ich bin habe
+        mein meine meinen letzte letzten letztes woche monat jahr gestern heute leider мой моя моё
+        мои моего меня вчера сегодня недавно mon ma mes hier mi mis ayer mio mia ieri meu minha
+        ontem bu dün मेरा मेरी मेरे कल"""
     )
 )
 """Words beside those of a fact and of its end that say nothing else."""
@@ -121,16 +132,26 @@ def is_over(told: Words, old: Words, names: set[str]) -> bool:
     if _allows(told, old, names):
         return True
     known, said = (_roots(words.content - names) for words in (old, told))
-    shared = known & said
+    shared, is_denied = known & said, _denies_what_is(told, old)
     if known and shared == known:
-        is_denied = not old.is_negated and not old.content.isdisjoint(told.denied)
         return is_denied or _ENDED.search(told.text) is not None
     if not shared or 2 * len(shared) < len(known):
         return False
     if has_unspaced(old.text):
         return _ENDED.search(told.text) is not None
     rest = _roots(Words(_IS_GONE.sub(" ", told.text)).content - names)
-    return _IS_GONE.search(told.text) is not None and rest <= known | _PARTICLES
+    # Who has no nuts may still be allergic to them.
+    is_denied = is_denied and not is_limit(old)
+    is_gone = is_denied or _IS_GONE.search(told.text) is not None
+    return is_gone and rest <= known | _PARTICLES
+
+
+def _denies_what_is(told: Words, old: Words) -> bool:
+    """Whether a clause denies a word of a fact: "is not my brother", "don't have a twin"."""
+    if old.is_negated:
+        return False
+    plain = Words(_HAVING.sub(" ", told.text))
+    return not old.content.isdisjoint({*told.denied, *plain.denied})
 
 
 def _is_over_abroad(told: Words, old: Words, names: set[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The words of `kinds` in the other languages that recall knows, one small table for each. Pure.
+"""The words of `kinds` in other languages, one small table for each. Pure.
 
 Every fact is looked through for all of them, so a word that means something else in another
 language is left out, or stands with what makes it clear.
@@ -259,9 +259,75 @@ _GREEK: dict[Word, str] = {
     "confided": r"μυστικ\w+|πει|μάθει|ξέρει|αποκαλύ\w+|εξομολογ\w+|κρύβ\w+",
 }
 
+_POLISH: dict[Word, str] = {
+    "limit": (
+        r"nie (?:chce|wolno|znosi|toleruje|zgadza się|może jeść)|zabronion\w+|uczulon[ay]|w ciąży"
+        r"|żadnych [\w ]{1,30} w (?:historii|opowieści|scenie)|wózku inwalidzkim"
+    ),
+    "promise": r"obieca[łl]\w*|obiecuje|obietnic\w+|przysięg\w+",
+    "name": r"na imię|nazywa się|przezwisk\w+|chce być nazywan[ay]|zaimk\w+",
+    "family": (
+        r"matk[aię]|ojciec|ojca|brat(?:a|em|ów)|(?:ma|jej|jego) brat|bracia|siostr\w+"
+        r"|syn(?:a|em|ów)|córk\w+|mąż|męża|żon[aęy]|babci\w*|dziad(?:ek|ka)|rodzic(?:e|ów)|ciotk\w+|dzieci|dziecko"
+        r"|rodzin\w+|zamężna|żonaty|rozwiedzion\w+|bliźnia\w+|wnu(?:k|czk)\w*"
+    ),
+    "safe word": r"(?:słowo|hasło) bezpieczeństwa",
+    "confided": r"tajemnic\w+|sekret\w*|dowie(?:dzia\w+)?|powiedzie\w+|wiedzia\w+|zdradz\w+",
+}
+_CZECH: dict[Word, str] = {
+    "limit": r"ne(?:chce|smí|snáší|toleruje)|zakázan\w+|těhotn\w+|invalidním vozíku",
+    "promise": r"slíbil\w*|slibuje|přísah\w+",
+    "name": r"jmenuje|přezdívk\w+|jméno",
+    "family": (
+        r"matk[ayou]|otec|otce|bratr\w*|dcer[ay]|manžel\w*|babičk\w+|dědeč\w+|rodič[ei]\w*|strýc\w*"
+        r"|děti|dítě|rodin[ay]|vdaná|ženatý|rozveden\w*|dvojč\w+"
+    ),
+    "safe word": r"bezpečné slovo",
+    "confided": r"tajemství|prozrad\w+|dozv[ěí]\w+|říct|vědět|věděl\w*",
+}
+_UKRAINIAN: dict[Word, str] = {
+    "limit": (
+        r"не (?:хоче|терпить|повинн\w+|дозволяє|можна)|заборон\w+|алергі\w+|вагітн\w+|жодних"
+    ),
+    "promise": r"(?:по)?обіця\w+|присяг\w+",
+    "name": r"звати|(?:на )?ім['’ʼ]я|прізвиськ\w+|займенник\w*",
+    "family": (
+        r"матір|матері|мами|мамі|батьк\w+|сина|синів|доньк\w+|дочк\w+|дружин\w+|бабус\w+|дідус\w+"
+        r"|одружен\w+|заміжня|розлучен\w+|дитин\w+|діти|родин\w+|онук\w*|близнюк\w*"
+    ),
+    "safe word": r"стоп-слово",
+    "confided": r"таємниц\w+|дізна\w+|розпові\w+|сказати|знає|знати|зізна\w+",
+}
+_VIETNAMESE: dict[Word, str] = {
+    "limit": r"không (?:muốn|được|chịu được|cho phép)|cấm|dị ứng|mang thai|xe lăn",
+    "promise": r"hứa|thề",
+    "name": r"tên (?:là|thật|cô|anh|của|chị|em)|được gọi là|biệt danh",
+    "family": (
+        r"(?:em|anh|chị) (?:trai|gái|họ)|mẹ|bố|con (?:trai|gái)|vợ|chồng|(?:ông|bà) (?:nội|ngoại)"
+        r"|gia đình|kết hôn|ly hôn|sinh đôi"
+    ),
+    "safe word": r"từ an toàn",
+    "confided": r"bí mật|kể|nói (?:cho|với)|biết|tiết lộ|thú nhận",
+}
+_INDONESIAN: dict[Word, str] = {
+    "limit": (
+        r"tidak (?:mau|ingin|boleh|tahan|suka (?:jika|kalau))|jangan|dilarang|hamil|kursi roda"
+    ),
+    "promise": r"(?:ber)?janji(?:nya)?|bersumpah",
+    "name": r"namanya|bernama|nama (?:asli|panggilan)|dipanggil|julukan\w*",
+    "family": (
+        r"ibu(?:nya)?|ayah(?:nya)?|bapak(?:nya)?|kakak(?:nya)?|adik(?:nya)?|saudar[ai]\w*"
+        r"|suami(?:nya)?|istri(?:nya)?|putr[ai]nya|nenek(?:nya)?|kakek(?:nya)?|keponakan\w*"
+        r"|sepupu\w*|menikah|bercerai|tunangan\w*|keluarga\w*|kembar(?:an)?(?:nya)?"
+    ),
+    "safe word": r"kata aman",
+    "confided": r"rahasia\w*|memberi ?tahu|tahu|mengetahui|menceritakan|mengaku\w*",
+}
+
 BY_WORDS = (
     *(_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _RUSSIAN, _DUTCH, _SWEDISH, _DANISH),
-    *(_FINNISH, _HUNGARIAN, _ROMANIAN, _TURKISH, _GREEK),
+    *(_FINNISH, _HUNGARIAN, _ROMANIAN, _TURKISH, _GREEK, _POLISH, _CZECH, _UKRAINIAN),
+    *(_VIETNAMESE, _INDONESIAN),
 )
 """Whole words."""
 
@@ -306,7 +372,7 @@ _ARABIC: dict[Word, str] = {
     "promise": r"(?<!م)وعدت?(?!د)|تعهدت?|أقسمت?",
     "name": r"اسمها|اسمه|تدعى|يدعى|لقبها|لقبه",
     "family": (
-        r"أخت|أخو|أخي(?!را)|(?<!\w)و?(?:ال)?والد(?:ا|ة|ت|ي|ه|ها)|أمها|أمه|أبوها|أبوه|ابن|زوج"
+        r"أخت|أخو|\b(?:ال)?أخ\b|أخي(?!را)|(?<!\w)و?(?:ال)?والد(?:ا|ة|ت|ي|ه|ها)|أمها|أمه|أبوها|أبوه|ابن|زوج"
         r"|متزوج|مطلق|خطيب|جدتها|جدته|عائلة"
     ),
     "safe word": r"كلمة (?:ال)?أمان",
@@ -320,7 +386,33 @@ _HINDI: dict[Word, str] = {
     "confided": r"राज़|रहस्य|बता|पता|छिपा|छुपा|कबूल",
 }
 
-BY_LETTERS = (_JAPANESE, _CHINESE, _KOREAN, _ARABIC, _HINDI)
+_THAI: dict[Word, str] = {
+    "limit": (
+        r"ไม่(?:อยาก|ต้องการ|ชอบให้|ยอมให้|อนุญาต)|ห้าม|แพ้(?:อาหาร|ถั่ว|นม|กุ้ง|แมว|สุนัข|หมา)"
+        r"|อาการแพ้|ตั้งครรภ์|มังสวิรัติ"
+    ),
+    "promise": r"สัญญา(?!ณ)|สาบาน|รับปาก",
+    "name": r"ชื่อ(?!เสียง|ม)|เรียกว่า|สรรพนาม",
+    "family": (
+        r"พี่(?:ชาย|สาว)|น้อง(?:ชาย|สาว)|แม่(?!น้ำ|เหล็ก|บ้าน|ครัว|ค้า)|พ่อ(?!ค้า|ครัว|บ้าน)"
+        r"|ลูก(?:ชาย|สาว)|สามี|ภรรยา|คุณ(?:ยาย|ตา|ปู่|ย่า)|แต่งงาน|หย่าร้าง|คู่หมั้น|ครอบครัว|ฝาแฝด"
+    ),
+    "safe word": r"คำปลอดภัย",
+    "confided": r"ความลับ|บอก|รู้(?!สึก|จัก)|เปิดเผย|สารภาพ|ปิดบัง",
+}
+_HEBREW: dict[Word, str] = {
+    "limit": r"לא (?:רוצה|מסכימה?|מרשה|סובלת?|מוכנה?)|אסור|אלרגי|בהריון",
+    "promise": r"הבטיח|מבטיח|נשבע",
+    "name": r"\bשמ[הו]\b|קוראים ל|כינוי|השם (?:שלה|שלו|האמיתי)",
+    "family": (
+        r"\b[להשו]?(?:אח|אחות|אחיה|אחותה|אחים|אמא|אבא|אמה|אביה|בתה|בעלה|אשתו|סבתא|הורים|הוריה"
+        r"|ילדים|ילדיה|נשואה?|גרושה?|תאומים?|דודה|משפחה|משפחתה|אחיינית?|נכדים?)\b"
+    ),
+    "safe word": r"מילת ביטחון",
+    "confided": r"סוד|לספר|תספר|יודע|לדעת|יידע|יגלה|תגלה|להסתיר",
+}
+
+BY_LETTERS = (_JAPANESE, _CHINESE, _KOREAN, _ARABIC, _HINDI, _THAI, _HEBREW)
 """Also inside words: their scripts have no spaces, or words have endings and articles."""
 
 ORDERS = (

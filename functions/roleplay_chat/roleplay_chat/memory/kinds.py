@@ -37,7 +37,8 @@ _NAMES = (
 _PROMISES = (
     r"promis(?:e[sd]?|ing)|pledge[sd]?|vow(?:s|ed)?|swore|sworn|oaths?"
     r"|swears? (?:to|that|never|not)"
-    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:her|his|their|your|my) word|word of honou?r"
+    r"|(?:gives?|gave|given|kept|keeps?|broke) (?:(?-i:[A-Z])\w+ |you |me )?"
+    r"(?:her|his|their|your|my) word|word of honou?r"
     r"|agree[sd]? (?:never|not|to|that)|assure[sd]?|guarantee[sd]?|will always|owes? (?-i:[A-Z])\w+"
     r"|committed to"
 )
@@ -49,7 +50,7 @@ _LIMITS = (
     r"|(?:does not|doesn['’]t|do not|don['’]t|never) (?:wants?|consents?|allows?)"
     r"|(?:does not|doesn['’]t|do not|don['’]t) like (?:being|to be)|wants? (?:no|nobody|nothing)"
     r"|refuses|hates? (?:being|to be)|uncomfortable (?:with|being|when)|not comfortable with"
-    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:not|never) to"
+    r"|ask(?:s|ed) (?:\w+ ){0,2}(?:(?:not|never) to|to (?:skip|avoid|leave out))"
     r"|allerg\w+|intoleran\w+|cannot (?:eat|drink)|can['’]t (?:eat|drink)|\w*phobias?"
     r"|(?:claustro|arachno|agora)phobic|medications?|pregnan(?:t|cy)|diabet(?:es|ic)"
     r"|epilep(?:sy|tic)|asthma(?:tic)?|co?eliac"
@@ -60,7 +61,7 @@ _LIMITS = (
     r"|(?:scared|afraid|terrified) of being|wants? [\w ]{1,30} (?:left|kept) out"
     r"|(?:does not|doesn['’]t|will not|won['’]t) (?:do|tolerate|accept|permit)|is a trigger"
     r"|(?:nobody|no one) (?:may|is allowed)|without (?:asking|permission)|forbids?|forbade|insists"
-    r"|no [\w ]{1,30} in the (?:story|scene|game|roleplay)"
+    r"|no [\w ]{1,30} in (?:the|this|our) (?:story|scene|game|roleplay)"
     r"|vegan|vegetarian|teetotal\w*|is (?:deaf|blind|mute)|hard of hearing|wheelchair|ptsd"
     r"|autis(?:m|tic)|adhd|dyslexi[ac]|disab(?:led|ility)"
 )

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
-from roleplay_chat.memory.comparison import Words, contradicts, is_twin, likeness, may_share_slot
+from roleplay_chat.memory.comparison import (
+    Words,
+    contradicts,
+    has_other_number,
+    is_twin,
+    likeness,
+    may_share_slot,
+)
 from roleplay_chat.memory.importance import lasts
 from roleplay_chat.memory.material import Material, was_said_after
 from roleplay_chat.memory.topics import Slot, by_name, slot_key, slot_of
@@ -82,6 +89,8 @@ def excludes(
         return True
     if not differs_in_value(words, old.words):
         return False
+    if has_other_number(words, old.words):
+        return True
     is_of_known_topic = slot is None and old.slot is not None
     return is_of_known_topic or material.tells_change(words, old.words, message)
 

@@ -36,6 +36,12 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 """Words by which they say that it still is."""
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
+_SUPPOSED = re.compile(
+    r"\b(?:if (?:i|we|only)|i wish|(?:would|['’]d) (?:love|like|prefer) to|dream(?:s|t|ed|ing)?"
+    r"|one day|some ?day)\b[^,;:.!?]*",
+    re.IGNORECASE,
+)
+"""A clause that says what is not so: "if I lived in Oslo"."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
 
@@ -193,6 +199,22 @@ class Material:
         return bool(bearing) and any(
             bearing <= said for place, said in self._additions if named in (-1, place)
         )
+
+    def only_supposes(self, words: Words, message: int | None) -> bool:
+        """Whether the message, or all if none is named, has the name of the home, the spouse and so
+        on of a fact only where it says what is not so."""
+        value, named = set(words.value), self._place(message)
+        said = [text for place, (_, text) in enumerate(self.messages) if named in (-1, place)]
+        if not value or not any(map(_SUPPOSED.search, said)):
+            return False
+        sentences = [
+            sentence
+            for text in said
+            for sentence in _sentences(text)
+            if value <= set(Words(sentence).stems)
+        ]
+        clauses = (" ".join(_SUPPOSED.findall(sentence)) for sentence in sentences)
+        return bool(sentences) and all(value <= set(Words(clause).stems) for clause in clauses)
 
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that the new value is a change.

@@ -16,7 +16,15 @@ from roleplay_chat.memory.known_facts import KnownFact, all_known
 from roleplay_chat.memory.languages import are_foreign, is_name_of, is_other_script
 from roleplay_chat.memory.material import Material
 from roleplay_chat.memory.noted_facts import Fact
-from roleplay_chat.memory.topics import Slot, plain_slot, slot_key, slot_of, whom
+from roleplay_chat.memory.topics import (
+    Slot,
+    is_lasting_state,
+    is_not_now,
+    plain_slot,
+    slot_key,
+    slot_of,
+    whom,
+)
 from roleplay_chat.rows import FactRow
 
 _IS_NEW = compiled_later(r"\b(?:new|now|changed|renamed|replaced|instead)\b", re.IGNORECASE)
@@ -62,11 +70,21 @@ def target_fact(
     bearing, new = material.bearing(old.words), material.bearing(words)
     if bearing and bearing <= material.said_besides(old.row):
         return old
+    if _is_only_wished(fact, old) and not bearing <= new:
+        return None
     message = None if material.is_of(old.row, fact.message) else fact.message
     shares_half = 2 * len(bearing & new) >= len(bearing) > 0
     is_said = material.is_said(bearing, message, at_least=max((len(bearing) + 1) // 2, 1))
-    is_meant = shares_half or is_said or material.speaks_of(old.words, message)
+    has_come_true = is_not_now(old.words.text) and not bearing.isdisjoint(words.value)
+    is_meant = shares_half or is_said or has_come_true or material.speaks_of(old.words, message)
     return old if is_meant else None
+
+
+def _is_only_wished(fact: Fact, old: KnownFact) -> bool:
+    """Whether a note tells what somebody wishes or was, and the old fact what is so all the
+    time."""
+    is_state = old.slot is not None and is_lasting_state(old.slot[1])
+    return is_state and fact.action == "replace" and is_not_now(fact.text)
 
 
 def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:

@@ -68,8 +68,8 @@ _SLOTS = tuple(
     (topic, compiled_later(rf"^{_SUBJECT}{said}", re.IGNORECASE))
     for topic, said in (
         ("home", rf" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at) {_PLACE}"),
-        ("home", rf" (?:has moved|is moving){_FROM} to {_PLACE}"),
-        ("home", rf" moved{_FROM} to {_PLACE}(?!.*\band\b)"),
+        ("home", rf" (?:has (?:moved|relocated)|is moving)(?: back)?{_FROM} to {_PLACE}"),
+        ("home", rf" (?:moved|relocated)(?: back)?{_FROM} to {_PLACE}(?!.*\band\b)"),
         ("kind of home", rf" (?:lives|resides|is living) (?:now )?(?:in|at|on) {_KIND}"),
         ("job", r" (?:works|is working|has started working|is employed) as (?:an?|the) "),
         ("workplace", rf" (?:works|is working|is employed) at {_PLACE}"),
@@ -88,7 +88,7 @@ _SLOTS = tuple(
 """What somebody has one of at a time, in the words of plain English facts. Only words that tell of
 nothing else: nobody has moved who "settled in the armchair" or "lives in fear"."""
 
-_MOVED = compiled_later(r"\bmov(?:ed|ing)\b", re.IGNORECASE)
+_MOVED = compiled_later(r"\b(?:mov(?:ed|ing)|relocated)\b", re.IGNORECASE)
 
 _BESIDE = {
     "home": (
@@ -102,6 +102,27 @@ _BESIDE = {
 }
 """Words of a home of long ago, or one that is planned, and of a name that only some use: one, and
 another after it."""
+
+_LASTING_STATES = word_set("home job workplace employer school spouse age")
+"""Topics of what holds all the time: a wish, a plan or a memory of another value ends nothing."""
+
+_NOT_NOW = compiled_later(
+    r"^(?!.{0,60}\b(?:has|have) (?:\w+ )?(?:lived|worked|stayed)\b)"
+    rf"{_SUBJECT} (?:(?:once|always|never|only|often|had|really|sometimes) )*"
+    r"(?:would(?! like (?!to\b))|could|might|(?-i:may|will)|wish(?:es|ed)?|hop(?:es|ed|ing)"
+    r"|(?:wants?|wanted|plans|planned|intends|longs|needs?|hates?|loves?|likes?) to"
+    r"|dream(?:s|ed|t)?|imagin(?:es|ed)|consider(?:s|ed)|wo(?=n['’]t)|pretend(?:s|ed)?"
+    r"|is (?:considering|thinking|planning|hoping|dreaming|saving|going to|about to|pretending"
+    r"|visiting|staying|travell?ing)"
+    r"|used to|lived|worked|grew up|was (?:an?|the|once|born|raised|married|engaged|employed)"
+    r"|visited|stayed)\b"
+    r"|\b(?:möchte|würde|hätte|wäre|träumt|wünscht|hofft|früher|wohnte|lebte|wuchs|geboren"
+    r"|voudrait|aimerait|rêve|espère|vivait|habitait|autrefois|né|née|quisiera|quiere|gustaría"
+    r"|sueña|espera|vivía|vivió|nació|vorrebbe|sogna|spera|viveva|gostaria|sonha|morava|nasceu"
+    r"|хочет|хотела?|мечтает|надеется|раньше|жила?|родил(?:ся|ась)|zou|droomt|woonde)\b"
+    r"|たい(?:と|。|$)|たがって|夢|かつて|昔|以前|希望|梦想|夢想|曾经|曾在|曾住|过去|過去|出生|싶어|예전|태어"
+)
+"""What somebody wishes, plans or was, in the words of the commonest languages."""
 
 _TIMES = compiled_later(
     r"\b(?:in (?:the )?(?:spring|summer|autumn|fall|winter|mornings?|afternoons?|evenings?)"
@@ -135,7 +156,9 @@ _ANYBODY = THEIR | word_set("a an one another some someone somebody")
 """First words of a subject that may be several people."""
 
 _TOPICS = {
-    "home": word_set("residence city place address lives living lives_in current_home"),
+    "home": word_set(
+        "residence city place address lives living lives_in current_home domicile wohnort"
+    ),
     "job": word_set("occupation profession work career role"),
     "spouse": word_set("partner marriage"),
     "pronouns": word_set("pronoun"),
@@ -185,7 +208,10 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
 
 def _possession(text: str, person: str) -> Slot | None:
     found = _POSSESSION.match(text)
-    if not found or _is_many(found["what"]) or _names_several(found["what"]):
+    if not found or _is_many(found["what"]):
+        return None
+    is_one = found["what"].startswith("best ")
+    if _names_several(found["what"]) and not is_one:
         return None
     what = f"kind of {found['what']}" if found["kind"] else found["what"]
     return _slot(_about(found["subject"], person), what)
@@ -229,9 +255,22 @@ def _plain(text: str) -> tuple[str, re.Match[str]] | None:
 
 def _is_beside(topic: str, text: str) -> bool:
     """Whether it tells a value that holds beside the one of this topic."""
+    if is_lasting_state(topic) and is_not_now(text):
+        return True
     first, second = _BESIDE.get(topic, (None, None))
     begins = first.search(text) if first else None
     return bool(begins and second and second.search(text, begins.end()))
+
+
+def is_lasting_state(topic: str) -> bool:
+    """Whether it holds all the time, such as a home or a job."""
+    return topic.removeprefix("kind of ") in _LASTING_STATES
+
+
+def is_not_now(text: str) -> bool:
+    """Whether it tells what somebody wishes, plans or was."""
+    found = _NOT_NOW.search(text)
+    return found is not None and len((found["subject"] or "").split()) <= MAX_SUBJECT_WORDS
 
 
 def slot_key(slot: Slot | None) -> Slot | None:

@@ -33,7 +33,10 @@ _RULES = tuple(
         (rf"(?<= )(is|was) called (?={_NAMES})", r"\1 "),
         # A home: "has moved to the window" is none, and "moved to Rome" may be long ago.
         (rf"^(\S+)'s home is (?={_NAMES})", r"\1 live in "),
-        (rf"(?<= )have (?:settled (?:in|at)|moved to) (?={_NAMES})", "live in "),
+        (
+            rf"(?<= )have (?:settled (?:in|at)|(?:moved|relocated)(?: back)? to) (?={_NAMES})",
+            "live in ",
+        ),
         (r"(?<= )(?:is living|live) (?:in|at) (?=\^\S+(?<!'s)(?: |$))", "live in "),
         # "Works as a nurse, as was said", but not "works as hard as Tom".
         (r"(?<= )is working (?=\S)", "work "),
