@@ -136,8 +136,8 @@ declare
   c_unspaced constant text := '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]';
   -- A single Chinese character among other text is a word, often a name.
   c_one_sign constant text := '(?<![\u3400-\u9FFF])[\u3400-\u9FFF](?![\u3400-\u9FFF])';
-  -- Combining accents, parts of Hangul, and other forms of letters, such as full-width ones.
-  c_odd constant text := '[\u0300-\u036F\u1100-\u11FF\u3099\u309A\uF900-\uFFEF]';
+  -- Combining accents, parts of Hangul, and other forms of letters: in circles, full-width, and those of fancy names.
+  c_odd constant text := '[\u0300-\u036F\u1100-\u11FF\u2460-\u24FF\u3099\u309A\uF900-\uFFEF\U0001D400-\U0001D7FF]';
   -- Where Postgres reads "end.Next" and "1999.Next" as a host, "one/another", "/one" and "~one~" as a file, and
   -- "<name>" as a tag. "..." separates words anyway, and is common.
   c_joint constant text := '(?<!\.)\.(?=[^\s\d.])|[/@](?=[^\s\d.])|[~<>\u200C]';

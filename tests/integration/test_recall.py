@@ -71,6 +71,8 @@ LANGUAGES = {
     "another case of it": ("Вчера у Тимофея нашли ключ.", "Где Тимофей?"),
     "narrow letters": ("妹はバイオリンを直します。", "ﾊﾞｲｵﾘﾝの話"),
     "wide letters": ("The code is TOLVANE.", "Ｗｈａｔ ｗａｓ ＴＯＬＶＡＮＥ？"),
+    "letters of a fancy name": ("𝓣𝓸𝓵𝓿𝓪𝓷𝓮 is a baker.", "Who is Tolvane?"),
+    "letters in circles": ("Ⓣⓞⓛⓥⓐⓝⓔ is a baker.", "Who is Tolvane?"),
     "no space after a sentence": ("I met Tolvane.She is a baker.", "Who is Tolvane?"),
     "one or the other": ("Ask Imke/Tilda about it.", "Who is Tilda?"),
     "tildes": ("~Tolvane~ came to the gate.", "Who is Tolvane?"),
