@@ -473,6 +473,8 @@ class Signals:
 
     def __or__(self, other: "Signals") -> "Signals":
         """The signals in either text."""
+        if self is NOTHING or other is NOTHING:
+            return self if other is NOTHING else other
         return Signals(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
 
 
@@ -499,6 +501,10 @@ class Growing:
         """The words before `_recent`: at least the last `KEPT_WORDS`."""
         self._classes: Classes = frozenset()
         """The classes of these words."""
+        self._known_quiet: Classes = frozenset()
+        """Classes that no rule can match together, and so none can match some of them."""
+        self._end = "", ""
+        """A text and its words: the last one that was encoded."""
         self._begin = 0
         """The first of these words that is not covered by `_past`."""
         self._past = NOTHING
@@ -532,13 +538,27 @@ class Growing:
     def is_quiet(self, more: str = "") -> bool:
         """A cheap check: true if no rule can match the recent text with `more` appended. May be
         false although there is no signal."""
-        return _quiet(self._classes | _present(encode(self._recent + more)))
+        present = _present(self._encoded_end(more))
+        if present <= self._known_quiet and self._classes <= self._known_quiet:
+            return True
+        present |= self._classes
+        if not _quiet(present):
+            return False
+        self._known_quiet = present
+        return True
 
     def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
         """The signals in the text with `more` appended, except those that end within the last
         `unsettled` words."""
-        encoded = self._encoded + encode(self._recent + more)
+        encoded = self._encoded + self._encoded_end(more)
         return self._past | _detect(encoded, self._begin, len(encoded) - unsettled)
+
+    def _encoded_end(self, more: str) -> str:
+        """The recent text with `more` appended, encoded once for all who ask."""
+        text = self._recent + more
+        if text != self._end[0]:
+            self._end = text, encode(text)
+        return self._end[1]
 
 
 def _present(encoded: str) -> Classes:
@@ -576,14 +596,19 @@ def _detect(encoded: str, begin: int, end: int) -> Signals:
     if _ABOVE.may_match(present):
         encoded = _ABOVE.pattern.sub(_as_adult, encoded)
         present = _present(encoded)
-    for pattern in _BENIGN.applying(present):
-        encoded = pattern.sub(_as_nothing, encoded)
-    known = _Places(encoded, begin, end)
+    if benign := _BENIGN.applying(present):
+        for pattern in benign:
+            encoded = pattern.sub(_as_nothing, encoded)
+        present = _present(encoded)
+    known = _Places(encoded, present, begin, end)
     explicit, soft = known.find(_EXPLICIT), known.find(_SOFT)
     stated = known.find(_STATED)
     past = [place for place in stated if known.is_past(place)]
     now = [place for place in stated if not known.is_past(place)]
     teen = known.not_grown("teen", known.find(_TEEN))
+    absolute = known.find(_ABSOLUTE)
+    if not (absolute or now or teen or explicit or soft):
+        return NOTHING
     together: frozenset[Tier] = frozenset()
     if explicit or soft:
         minors = {
@@ -601,7 +626,7 @@ def _detect(encoded: str, begin: int, end: int) -> Signals:
             if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
         )
     return Signals(
-        absolute=bool(known.find(_ABSOLUTE)),
+        absolute=bool(absolute),
         together=together,
         minor=bool(now),
         teen=bool(teen),
@@ -621,11 +646,11 @@ def _as_nothing(found: re.Match[str]) -> str:
 class _Places:
     """Finds the positions in an encoded text where patterns match."""
 
-    def __init__(self, encoded: str, begin: int, end: int) -> None:
+    def __init__(self, encoded: str, present: Classes, begin: int, end: int) -> None:
         self._encoded = encoded
+        self._present = present
         self._begin = begin
         self._end = end
-        self._present = _present(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
     def find(self, rules: _Rules) -> list[int]:
