@@ -503,8 +503,8 @@ class Growing:
         """The classes of these words."""
         self._known_quiet: Classes = frozenset()
         """Classes that no rule can match together, and so none can match some of them."""
-        self._end = "", ""
-        """A text and its words: the last one that was encoded."""
+        self._end: tuple[str, str, Classes] = ("", "", frozenset())
+        """The last text that was encoded, its words, and their classes."""
         self._begin = 0
         """The first of these words that is not covered by `_past`."""
         self._past = NOTHING
@@ -530,7 +530,7 @@ class Growing:
 
     def _forget(self, words: int) -> None:
         seen = words + LONGEST_RULE
-        known = _detect(self._encoded, self._begin, seen + MAX_REACH)
+        known = _detect(self._encoded, self._classes, self._begin, seen + MAX_REACH)
         self._past |= known
         self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
         self._classes = _present(self._encoded)
@@ -538,7 +538,7 @@ class Growing:
     def is_quiet(self, more: str = "") -> bool:
         """A cheap check: true if no rule can match the recent text with `more` appended. May be
         false although there is no signal."""
-        present = _present(self._encoded_end(more))
+        _, present = self._encoded_end(more)
         if present <= self._known_quiet and self._classes <= self._known_quiet:
             return True
         present |= self._classes
@@ -550,15 +550,18 @@ class Growing:
     def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
         """The signals in the text with `more` appended, except those that end within the last
         `unsettled` words."""
-        encoded = self._encoded + self._encoded_end(more)
-        return self._past | _detect(encoded, self._begin, len(encoded) - unsettled)
+        end, present = self._encoded_end(more)
+        encoded = self._encoded + end
+        found = _detect(encoded, self._classes | present, self._begin, len(encoded) - unsettled)
+        return self._past | found
 
-    def _encoded_end(self, more: str) -> str:
-        """The recent text with `more` appended, encoded once for all who ask."""
+    def _encoded_end(self, more: str) -> tuple[str, Classes]:
+        """The recent text with `more` appended, encoded once for all who ask, and its classes."""
         text = self._recent + more
         if text != self._end[0]:
-            self._end = text, encode(text)
-        return self._end[1]
+            encoded = encode(text)
+            self._end = text, encoded, _present(encoded)
+        return self._end[1:]
 
 
 def _present(encoded: str) -> Classes:
@@ -573,7 +576,7 @@ def _quiet(present: Classes) -> bool:
 def detect(text: str) -> Signals:
     """The signals in a text."""
     encoded = encode(text)
-    return _detect(encoded, 0, len(encoded))
+    return _detect(encoded, _present(encoded), 0, len(encoded))
 
 
 def is_sexual(text: str) -> bool:
@@ -587,19 +590,16 @@ def is_sexual(text: str) -> bool:
     )
 
 
-def _detect(encoded: str, begin: int, end: int) -> Signals:
+def _detect(encoded: str, present: Classes, begin: int, end: int) -> Signals:
     """The signals between two positions of an encoded text, with the text around them as
-    context."""
-    present = _present(encoded)
+    context. `present` has all its classes, and may have others."""
     if _quiet(present):
         return NOTHING
+    present |= _REPLACED
     if _ABOVE.may_match(present):
         encoded = _ABOVE.pattern.sub(_as_adult, encoded)
-        present = _present(encoded)
-    if benign := _BENIGN.applying(present):
-        for pattern in benign:
-            encoded = pattern.sub(_as_nothing, encoded)
-        present = _present(encoded)
+    for pattern in _BENIGN.applying(present):
+        encoded = pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, present, begin, end)
     explicit, soft = known.find(_EXPLICIT), known.find(_SOFT)
     stated = known.find(_STATED)
