@@ -593,13 +593,16 @@ def is_sexual(text: str) -> bool:
 def _detect(encoded: str, present: Classes, begin: int, end: int) -> Signals:
     """The signals between two positions of an encoded text, with the text around them as
     context. `present` has all its classes, and may have others."""
-    if _quiet(present):
-        return NOTHING
     present |= _REPLACED
+    patterns = _SIGNAL_RULES.applying(present)
+    if not patterns:
+        return NOTHING
     if _ABOVE.may_match(present):
         encoded = _ABOVE.pattern.sub(_as_adult, encoded)
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
+    if not any(pattern.search(encoded) for pattern in patterns):
+        return NOTHING
     known = _Places(encoded, present, begin, end)
     explicit, soft = known.find(_EXPLICIT), known.find(_SOFT)
     stated = known.find(_STATED)
