@@ -68,10 +68,9 @@ class TurnEvents:
         self.turn_id = turn_id
         self.user_id = user_id
         self._shows_text = shows_text
-        self._starts = 0
+        self._here = BEGINNING
         self._start: Start | None = None
         self._text = StringIO()
-        self._chars = 0
         self._end: Done | Failed | None = None
         self._readers: set[Reader] = set()
 
@@ -79,8 +78,8 @@ class TurnEvents:
         """Add an event, and tell the readers."""
         match event:
             case Start():
-                self._starts, self._start = self._starts + 1, event
-                self._text, self._chars = StringIO(), 0
+                self._here, self._start = Place(self._here.starts + 1), event
+                self._text = StringIO()
             case Delta(text):
                 if not self._shows_text:
                     return
@@ -100,13 +99,15 @@ class TurnEvents:
     def since(self, place: Place) -> list[Placed]:
         """The events after a place, each with the place after it. The text since then is one event.
         A place that the turn has not reached counts as the beginning."""
-        here = Place(self._starts, self._chars)
+        here = self._here
+        if place == here:
+            return [(here, self._end)] if self._end else []
         starts, chars = place if place <= here else BEGINNING
         found: list[Placed] = []
-        if starts < self._starts and self._start:
+        if starts < here.starts and self._start:
             chars = 0
-            found.append((Place(self._starts, 0), self._start))
-        if chars < self._chars:
+            found.append((Place(here.starts), self._start))
+        if chars < here.chars:
             self._text.seek(chars)
             found.append((here, Delta(self._text.read())))
         return [*found, (here, self._end)] if self._end else found
@@ -133,9 +134,10 @@ class TurnEvents:
         self._readers.discard(reader)
 
     def _write(self, text: str) -> None:
-        self._text.seek(self._chars)
+        starts, chars = self._here
+        self._text.seek(chars)
         self._text.write(text)
-        self._chars += len(text)
+        self._here = Place(starts, chars + len(text))
 
 
 class Reader:

@@ -341,16 +341,16 @@ class Generation:
     ) -> None:
         """Send the prompt and show what arrives, within the target's time limits."""
         loop = asyncio.get_running_loop()
+        end = loop.time() + min(limits.total - recorder.elapsed, self._left())
         async with (
             asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
             aclosing(self._call(target, shape, messages, limits, recorder)) as events,
         ):
             async for event in events:
                 idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
-                left = min(idle, limits.total - recorder.elapsed, self._left())
-                when = loop.time() + max(left, 0)
+                when = min(loop.time() + idle, end)
                 # Resetting the timer for every token would be slow; see `IDLE_TOLERANCE`.
-                if not 0 <= when - (timer.when() or 0) < left * IDLE_TOLERANCE:
+                if not 0 <= when - (timer.when() or 0) < idle * IDLE_TOLERANCE:
                     timer.reschedule(when)
                 if isinstance(event, End):
                     recorder.note_end(event)

@@ -473,6 +473,8 @@ class Signals:
 
     def __or__(self, other: "Signals") -> "Signals":
         """The signals in either text."""
+        if self is NOTHING or other is NOTHING:
+            return self if other is NOTHING else other
         return Signals(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
 
 
@@ -499,6 +501,10 @@ class Growing:
         """The words before `_recent`: at least the last `KEPT_WORDS`."""
         self._classes: Classes = frozenset()
         """The classes of these words."""
+        self._known_quiet: Classes = frozenset()
+        """Classes that no rule can match together, and so none can match some of them."""
+        self._end: tuple[str, str, Classes] = ("", "", frozenset())
+        """The last text that was encoded, its words, and their classes."""
         self._begin = 0
         """The first of these words that is not covered by `_past`."""
         self._past = NOTHING
@@ -524,7 +530,7 @@ class Growing:
 
     def _forget(self, words: int) -> None:
         seen = words + LONGEST_RULE
-        known = _detect(self._encoded, self._begin, seen + MAX_REACH)
+        known = _detect(self._encoded, self._classes, self._begin, seen + MAX_REACH)
         self._past |= known
         self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
         self._classes = _present(self._encoded)
@@ -532,13 +538,30 @@ class Growing:
     def is_quiet(self, more: str = "") -> bool:
         """A cheap check: true if no rule can match the recent text with `more` appended. May be
         false although there is no signal."""
-        return _quiet(self._classes | _present(encode(self._recent + more)))
+        _, present = self._encoded_end(more)
+        if present <= self._known_quiet and self._classes <= self._known_quiet:
+            return True
+        present |= self._classes
+        if not _quiet(present):
+            return False
+        self._known_quiet = present
+        return True
 
     def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
         """The signals in the text with `more` appended, except those that end within the last
         `unsettled` words."""
-        encoded = self._encoded + encode(self._recent + more)
-        return self._past | _detect(encoded, self._begin, len(encoded) - unsettled)
+        end, present = self._encoded_end(more)
+        encoded = self._encoded + end
+        found = _detect(encoded, self._classes | present, self._begin, len(encoded) - unsettled)
+        return self._past | found
+
+    def _encoded_end(self, more: str) -> tuple[str, Classes]:
+        """The recent text with `more` appended, encoded once for all who ask, and its classes."""
+        text = self._recent + more
+        if text != self._end[0]:
+            encoded = encode(text)
+            self._end = text, encoded, _present(encoded)
+        return self._end[1:]
 
 
 def _present(encoded: str) -> Classes:
@@ -553,7 +576,7 @@ def _quiet(present: Classes) -> bool:
 def detect(text: str) -> Signals:
     """The signals in a text."""
     encoded = encode(text)
-    return _detect(encoded, 0, len(encoded))
+    return _detect(encoded, _present(encoded), 0, len(encoded))
 
 
 def is_sexual(text: str) -> bool:
@@ -567,23 +590,28 @@ def is_sexual(text: str) -> bool:
     )
 
 
-def _detect(encoded: str, begin: int, end: int) -> Signals:
+def _detect(encoded: str, present: Classes, begin: int, end: int) -> Signals:
     """The signals between two positions of an encoded text, with the text around them as
-    context."""
-    present = _present(encoded)
-    if _quiet(present):
+    context. `present` has all its classes, and may have others."""
+    present |= _REPLACED
+    patterns = _SIGNAL_RULES.applying(present)
+    if not patterns:
         return NOTHING
     if _ABOVE.may_match(present):
         encoded = _ABOVE.pattern.sub(_as_adult, encoded)
-        present = _present(encoded)
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
-    known = _Places(encoded, begin, end)
+    if not any(pattern.search(encoded) for pattern in patterns):
+        return NOTHING
+    known = _Places(encoded, present, begin, end)
     explicit, soft = known.find(_EXPLICIT), known.find(_SOFT)
     stated = known.find(_STATED)
     past = [place for place in stated if known.is_past(place)]
     now = [place for place in stated if not known.is_past(place)]
     teen = known.not_grown("teen", known.find(_TEEN))
+    absolute = known.find(_ABSOLUTE)
+    if not (absolute or now or teen or explicit or soft):
+        return NOTHING
     together: frozenset[Tier] = frozenset()
     if explicit or soft:
         minors = {
@@ -601,7 +629,7 @@ def _detect(encoded: str, begin: int, end: int) -> Signals:
             if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
         )
     return Signals(
-        absolute=bool(known.find(_ABSOLUTE)),
+        absolute=bool(absolute),
         together=together,
         minor=bool(now),
         teen=bool(teen),
@@ -621,11 +649,11 @@ def _as_nothing(found: re.Match[str]) -> str:
 class _Places:
     """Finds the positions in an encoded text where patterns match."""
 
-    def __init__(self, encoded: str, begin: int, end: int) -> None:
+    def __init__(self, encoded: str, present: Classes, begin: int, end: int) -> None:
         self._encoded = encoded
+        self._present = present
         self._begin = begin
         self._end = end
-        self._present = _present(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
     def find(self, rules: _Rules) -> list[int]:

@@ -43,11 +43,12 @@ class BodyDecoder:
         """The lines of the event that has not ended, or the parts of the document."""
         self._is_document: bool | None = None
         """None before the first character."""
-        self._is_between = False
-        """Whether nothing of an event was read since the last one ended."""
+        self._is_between = True
+        """Whether no event has begun and not ended."""
 
     def decode(self, piece: bytes) -> list[str]:
         if self._is_between and (events := _whole_events(piece)):
+            self._is_document = False
             return events
         events = self._decode(piece)
         self._is_between = bool(events) and not self._data and piece.endswith(_LAST)
