@@ -218,6 +218,7 @@ begin
       else f.id = any (p_note.replaces) or not p_is_same and (
         f.id = p_note.extends or f.slot = p_fact.slot
         -- It was said once more, after something else.
+        or f.id = p_note.same_as
         or f.memory_id = p_fact.memory_id and (f.plain_digest = p_fact.plain_digest or f.gist = p_fact.gist)) end;
   if newer is null or p_is_same or p_note.is_withdrawal then
     return;

@@ -502,11 +502,15 @@ class TestNoting:
         act(told, "delete", back)
         assert texts(told) == {OSLO}
 
-    def test_there_and_back_again_is_in_its_order_without_a_topic(self, told: Talk) -> None:
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_there_and_back_again_is_in_its_order_without_a_topic(
+        self, told: Talk, tier: str
+    ) -> None:
         once, then, back = "I like tea.", "I hate tea.", "I like tea, after all."
         say(told, once, "Nice.", then, "Oh.", back, "Good.")
         likes, hates = "Ada likes tea.", "Ada hates tea."
         noted = [{"text": hates, "said": then}, {"text": likes, "said": back}]
+        noted = [fact | {"tier": tier} for fact in noted]
         step(told, *map(dict, noted))
         # All is noted again, and for the first time what she liked at first.
         act(told, "edit", STORY[0], message="Good evening.")

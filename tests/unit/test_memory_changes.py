@@ -1037,6 +1037,7 @@ class TestLasting:
         ("Ada is allergic to nuts.", "I have no nuts."),
         ("Ada is allergic to nuts.", "I don't have any nuts."),
         ("Ada has a twin.", "I don't have time for my twin."),
+        ("Ada's sister is a pirate.", "I don't have my sister with me today."),
         ("Ada does not want spiders in the story.", "Spiders are fine if they are small."),
         ("Ada does not want spiders in the story.", "Spiders are fine weavers."),
         ("Ada does not want Tom in the story.", "Tom is fine now."),

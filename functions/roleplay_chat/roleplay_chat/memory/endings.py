@@ -78,11 +78,12 @@ _NOW = compiled_later(
 _CHANGING = word_set("changed renamed replaced")
 
 _HAVING = compiled_later(
-    r"(?:(?<=n['’]t )|(?<=\bnot )|(?<=\bnever ))(?:have|had|got)\b"
+    r"(?:(?<=n['’]t )|(?<=\bnot )|(?<=\bnever ))(?:have|had|got)\b(?! (?:my|our|his|her|their)\b)"
     r"|\b(?:my|your|our|his|her|their|any)\b",
     re.IGNORECASE,
 )
-"""What may stand between a negation and what it denies."""
+"""What may stand between a negation and what it denies. Who does not have her sister with her has
+one."""
 
 _INFLECTION = compiled_later(r"(?<=\w\w\w)(?:ing|ed|es|e|y|ies|ic)$")
 
