@@ -54,11 +54,14 @@ _FOND = word_set("like love enjoy adore")
 _AVERSE = word_set("hate dislike detest loathe")
 
 _NONE_OF = {
-    **dict.fromkeys(("child", "children", "kid"), word_set("son daughter child")),
+    **dict.fromkeys(("child", "children", "kid"), word_set("son daughter child children kid")),
     "sibling": word_set("brother sister sibling twin"),
     "pet": word_set("cat dog pet kitten puppy hamster rabbit parrot"),
 }
 """Whom somebody has who no longer has none of these."""
+
+_PLACES = word_set("first second third half both twice once")
+"""Numbers that do not say how many somebody has in all."""
 
 _OF_SUCH = NUMBERS | word_set("new old older elder young younger little small big grown")
 """What may stand before these."""
@@ -327,7 +330,8 @@ def is_twin(new: Words, old: Words) -> bool:
 def has_other_number(new: Words, old: Words) -> bool:
     """Whether twins say that somebody has another number of the same: three dogs, and not two."""
     are_counted = all(words.stems[1:3] == ["have", *words.numbers] for words in (new, old))
-    return are_counted and new.numbers != old.numbers and new.stems[3:] == old.stems[3:]
+    is_other = new.numbers != old.numbers and _PLACES.isdisjoint(new.numbers + old.numbers)
+    return are_counted and is_other and new.stems[3:] == old.stems[3:]
 
 
 def may_both_hold(new: Words, old: Words) -> bool:

@@ -63,7 +63,8 @@ _LIFTED = compiled_later(
 
 _NO_LONGER = compiled_later(r"\bno longer\b", re.IGNORECASE)
 _SENTENCE_END = compiled_later(r"[.!?]")
-_LONGEST_BEGIN = 100
+_NEAR = 200
+"""How many characters around it are read, as a message may be long."""
 
 _CLAUSE_END = compiled_later(
     r"[.!?;:,。！？；，、]+\s*|\s(?:but|so|because|although|while|aber|weil|denn)\s", re.IGNORECASE
@@ -204,12 +205,12 @@ def is_lifted(text: str, old: Words, names: set[str]) -> bool:
 
 def _is_meant(lifted: re.Match[str]) -> bool:
     """Whether a message says so of a limit or a promise, and does not deny or only ask it."""
-    text = lifted.string
-    before = _CLAUSE_END.split(text[max(lifted.start() - _LONGEST_BEGIN, 0) : lifted.start()])[-1]
+    text, start, end = lifted.string, *lifted.span()
+    before = _CLAUSE_END.split(text[max(start - _NEAR, 0) : start])[-1]
     said = _NO_LONGER.sub(" ", f"{before}{lifted[0]}")
-    is_asked = _SENTENCE_END.search(text, lifted.end())
-    is_denied = any(is_negation(word.casefold()) for word in words_in(said))
-    return not is_denied and not (is_asked and is_asked[0] == "?")
+    closing = _SENTENCE_END.search(text, end, end + _NEAR)
+    is_asked = closing is not None and closing[0] == "?"
+    return not is_asked and not any(is_negation(word.casefold()) for word in words_in(said))
 
 
 def beside_wanting(words: set[str]) -> set[str]:

@@ -37,7 +37,8 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SUPPOSED = re.compile(
-    r"\b(?:if (?:i|we|only)|i wish|(?:would|['’]d) (?:love|like|prefer) to"
+    r"\b(?:if (?:i|we|only)(?! (?:remember|recall|may)\b)|i wish"
+    r"|(?:would|['’]d) (?:love|like|prefer) to(?! (?:tell|say|show|add|mention|invite)\b)"
     r"|dream(?:s|t|ed|ing)? (?:of|about|that|is|was|to)"
     r"|(?:one|some) ?day,? (?:i|we)(?:['’](?:ll|d)| (?:will|would|want|hope|may|might|could)))\b"
     r"[^,;:.!?]*",

@@ -68,8 +68,9 @@ def target_fact(
         )
         return old if is_meant else None
     bearing, new = material.bearing(old.words), material.bearing(words)
-    has_ended = bearing <= new or material.tells_end(old.words, fact.message, old.row.position)
-    if _is_only_wished(fact, old) and not has_ended:
+    if _is_only_wished(fact, old) and not (
+        bearing <= new or material.tells_end(old.words, fact.message, old.row.position)
+    ):
         return None
     if bearing and bearing <= material.said_besides(old.row):
         return old
