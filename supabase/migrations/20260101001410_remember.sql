@@ -121,7 +121,7 @@ begin
     and not exists (
       select from public.memory_facts o
       where o.replaced_by = f.id and not o.is_withdrawal and o.source_conversation_id = p_conversation_id
-        and f.written_by = 'model' and f.source_conversation_id = p_conversation_id
+        and f.written_by = 'model' and not f.pinned and f.source_conversation_id = p_conversation_id
         and o.source_from > p_note."to" and o.source_to < f.source_from)
   order by f.id = p_note.same_as desc nulls last, f.plain_digest = p_note.plain_digest desc, f.id limit 1;
   if not found then
@@ -215,7 +215,11 @@ begin
       -- It was withdrawn later. An older withdrawal says nothing of what is said now.
       when f.is_withdrawal then
         not p_is_same and o.is_later and (f.plain_digest = p_note.plain_digest or f.gist = p_note.gist)
-      else f.id = any (p_note.replaces) or not p_is_same and (f.id = p_note.extends or f.slot = p_fact.slot) end;
+      else f.id = any (p_note.replaces) or not p_is_same and (
+        f.id = p_note.extends or f.slot = p_fact.slot
+        -- It was said once more, after something else.
+        or f.id = p_note.same_as
+        or f.memory_id = p_fact.memory_id and (f.plain_digest = p_fact.plain_digest or f.gist = p_fact.gist)) end;
   if newer is null or p_is_same or p_note.is_withdrawal then
     return;
   end if;
@@ -228,7 +232,11 @@ begin
       and (m.tier = 'profile' or m.conversation_id = p_conversation_id or m.character_id = p_character_id)
       and f.id <> p_fact.id and f.replaced_by is not null and not f.is_withdrawal
       and f.written_by = 'model' and not f.pinned
-      and (f.id = any (p_note.replaces) or f.id = p_note.extends or f.slot = p_fact.slot)),
+      and (f.id = any (p_note.replaces) or f.id = p_note.extends or f.slot = p_fact.slot
+           -- What the same text replaced.
+           or f.replaced_by = newer and exists (
+             select from public.memory_facts s
+             where s.id = newer and (s.plain_digest = p_fact.plain_digest or s.gist = p_fact.gist)))),
   later as (
     select newer as id, 0 as place
     union

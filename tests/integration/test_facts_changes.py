@@ -502,6 +502,27 @@ class TestNoting:
         act(told, "delete", back)
         assert texts(told) == {OSLO}
 
+    @pytest.mark.parametrize("tier", ["conversation", "profile"])
+    def test_there_and_back_again_is_in_its_order_without_a_topic(
+        self, told: Talk, tier: str
+    ) -> None:
+        once, then, back = "I like tea.", "I hate tea.", "I like tea, after all."
+        say(told, once, "Nice.", then, "Oh.", back, "Good.")
+        likes, hates = "Ada likes tea.", "Ada hates tea."
+        noted = [{"text": hates, "said": then}, {"text": likes, "said": back}]
+        noted = [fact | {"tier": tier} for fact in noted]
+        step(told, *map(dict, noted))
+        # All is noted again, and for the first time what she liked at first.
+        act(told, "edit", STORY[0], message="Good evening.")
+        step(told, {"text": likes, "said": once}, *noted)
+        told_of = told.stack.all("select content, source_from from memory_facts order by 2")
+        assert [fact["content"] for fact in told_of] == [likes, hates, likes]
+        assert texts(told) == {likes}
+        act(told, "delete", back)
+        assert texts(told) == {hates}
+        act(told, "delete", then)
+        assert texts(told) == {likes}
+
     BACK: ClassVar = "I have moved back: I live in Paris again."
 
     def test_fact_that_is_said_again_is_as_new_as_what_says_it(self, told: Talk) -> None:

@@ -208,6 +208,11 @@ class TestParse:
         written = parse(json.dumps({"summary": "They met.", "facts": [noted]}), reach="profile")
         assert written == Written("They met.", [Fact("conversation", "Ada likes tea.")])
 
+    @pytest.mark.parametrize("noted", [{"fact": "Fact #3"}, {"fact": "the first", "text": ""}])
+    def test_fact_that_only_names_another_says_nothing(self, noted: dict[str, str]) -> None:
+        written = parse(json.dumps({"summary": "They met.", "facts": [noted]}), reach="profile")
+        assert written == Written("They met.", [])
+
     def test_importance_that_is_no_number_is_left_out(self) -> None:
         noted = '{"text": "Ada likes tea.", "importance": high, "topic": "tea"}'
         written = parse(f'{{"summary": "They met.", "facts": [{noted}]}}', reach="profile")
@@ -412,7 +417,7 @@ class TestAnswer:
         assert (fact.known, fact.message) == (None, None)
         assert self.parsed({"action": "withdraw", "fact": value}) == []
 
-    @pytest.mark.parametrize("value", [3, 3.0, "3", " 3 ", "#3", "# 3", "3.0", "03"])
+    @pytest.mark.parametrize("value", [3, 3.0, "3", " 3 ", "#3", "# 3", "3.0", "03", "fact 3"])
     def test_whole_numbers_in_any_form(self, value: object) -> None:
         entry = {"text": "Ada likes tea.", "action": "replace", "importance": value}
         (fact,) = self.parsed(entry | {"fact": value, "message": value})

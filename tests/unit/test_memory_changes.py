@@ -363,6 +363,8 @@ class TestResolve:
             ("home", "Ada lives in Oslo.", "Ada is visiting Rome."),
             ("domicile", "Ada habite à Oslo.", "Ada rêve de vivre à Rome."),
             ("home", "Ada wohnt in Oslo.", "Ada möchte in Rom wohnen."),
+            ("job", "Ada ist Bäckerin.", "Früher war Ada Lehrerin."),
+            ("home", "Ada lives in Oslo.", "Ada won't live in Rome."),
             ("home", "アダはオスロに住んでいる。", "アダはローマに住みたいと思っている。"),
             ("home", "艾达住在奥斯陆。", "艾达希望住在罗马。"),
             ("job", "Ada is a baker.", "Ada was a nurse once."),
@@ -390,6 +392,12 @@ class TestResolve:
             ("I would learn Italian if I lived in Rome.", False),
             ("I wish I lived in Rome.", False),
             ("I'd love to live in Rome one day.", False),
+            ("One day I will live in Rome.", False),
+            ("I dream of a house in Rome.", False),
+            ("One day I packed up and moved to Rome.", True),
+            ("My dream came true and I live in Rome.", True),
+            ("I'd like to tell you that I live in Rome.", True),
+            ("If I remember right I told you that I live in Rome.", True),
             ("If you ask me: I live in Rome.", True),
             ("If I had known that, I would not live in Rome.", True),
             ("I wish I lived in Rome. Wait, I do live in Rome!", True),
@@ -419,6 +427,10 @@ class TestResolve:
             ("home", "Ada lives in Oslo.", "Ada has always lived in Rome."),
             ("home", "Ada has moved to Oslo.", "Ada has moved back to Rome."),
             ("home", "Ada lives in Oslo.", "Ada relocated to Rome."),
+            ("home", "Ada lives in Oslo.", "Ada moved to Rome hoping for work."),
+            ("domicile", "Ada vit à Oslo.", "Ada vit à Rome, où elle est née."),
+            ("home", "Ada wohnt in Oslo.", "Ada wohnt in Rom und möchte dort bleiben."),
+            ("home", "艾达住在奥斯陆。", "艾达住在罗马，希望留下。"),
             ("job", "Ada is a baker.", "Ada is a plant manager."),
             ("name", "Ada's name is Ada.", "Ada wants to be called Lena."),
         ],
@@ -427,6 +439,20 @@ class TestResolve:
         noted = Fact("profile", new, subject="Ada", topic=topic, message=1)
         (change,) = changes([noted], known(old, subject="Ada", topic=topic), [(1, new)])
         assert change["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("said", "new", "is_over"),
+        [
+            ("I live in Oslo and want to live in Rome.", "Ada wants to live in Rome.", False),
+            ("I quit, I no longer live in Oslo.", "Ada used to live up there.", True),
+        ],
+    )
+    def test_wish_replaces_a_home_only_where_that_has_ended(
+        self, said: str, new: str, *, is_over: bool
+    ) -> None:
+        noted = Fact("profile", new, "replace", 1, message=1)
+        (change,) = changes([noted], known("Ada lives in Oslo."), [(1, said)])
+        assert ("replaces" in change) == is_over
 
     def test_plan_that_came_true_is_replaced(self) -> None:
         noted = Fact("profile", "Ada lives in Rome.", "replace", 1, subject="Ada", topic="home")
@@ -448,7 +474,11 @@ class TestResolve:
             ("Ada has never been a nurse.", "Ada is a nurse."),
             ("Ada has a daughter called Mia.", "Ada has no children."),
             ("Ada has two sons.", "Ada has no kids."),
+            ("Ada has two children.", "Ada has no children."),
             ("Ada's brother is called Tom.", "Ada has no siblings."),
+            ("Ada's son Tom is ill.", "Ada has no children."),
+            ("Ada's older twin brother is called Tom.", "Ada has no siblings."),
+            ("Ada has a dog at home.", "Ada has no pets."),
             ("Ada eats meat again.", "Ada does not eat meat."),
             ("Ada has three dogs.", "Ada has two dogs."),
             ("Ada's best friend is Lea.", "Ada's best friend is Tom."),
@@ -471,6 +501,18 @@ class TestResolve:
             ("Ada has a cat.", "Ada has no children."),
             ("Ada likes being kissed.", "Ada does not want to be kissed."),
             ("Ada has three dogs.", "Ada has two cats."),
+            ("Ada has a brother-in-law.", "Ada has no siblings."),
+            ("Ada's pet peeve is noise.", "Ada has no pets."),
+            ("Ada's cat allergy is bad.", "Ada has no pets."),
+            ("Ada has Tom's dog today.", "Ada has no pets."),
+            ("Ada has a hot dog stand.", "Ada has no pets."),
+            ("Ada has a second dog.", "Ada has one dog."),
+            ("Ada has a third key.", "Ada has a second key."),
+            ("Ada has seen a dog.", "Ada has no pets."),
+            ("Ada's mother has a son.", "Ada has no children."),
+            ("Ada never met Tom again.", "Ada met Tom."),
+            ("Ada will never go to Rome again.", "Ada will go to Rome."),
+            ("Ada never works on Sundays.", "Ada worked on Sundays."),
             ("Ada bought three dogs.", "Ada bought two dogs."),
             ("Tom has three dogs.", "Ada has two dogs."),
             ("Ada's friend is Lea.", "Ada's friend is Tom."),
@@ -1000,8 +1042,15 @@ class TestLasting:
         ("Ada is allergic to nuts.", "I have no nuts."),
         ("Ada is allergic to nuts.", "I don't have any nuts."),
         ("Ada has a twin.", "I don't have time for my twin."),
+        ("Ada's sister is a pirate.", "I don't have my sister with me today."),
         ("Ada does not want spiders in the story.", "Spiders are fine if they are small."),
         ("Ada does not want spiders in the story.", "Spiders are fine weavers."),
+        ("Ada does not want Tom in the story.", "Tom is fine now."),
+        ("Ada does not want to talk about her mother.", "My mother is fine."),
+        ("Mara promised to wait at the pier.", "I'll never release you from your promise to wait."),
+        ("Mara promised to wait at the pier.", "Must I release you from your promise to wait?"),
+        ("Ada wants no spiders.", "Spiders! That limit is not lifted."),
+        ("Ada is allergic to nuts.", "I don't have any nuts since I am allergic to nuts."),
         ("Ada's name is Ada Berg.", "Ada climbed the berg."),
         ("Ada must not be called Adelheid.", "Ada's grandmother was Adelheid Berg."),
         ("Adas Schwester heißt Imke.", "Imke repariert Geigen."),

@@ -424,6 +424,14 @@ def test_what_lasts_is_known_in_other_languages(language: str) -> None:
         "Tom is a spoiled brat.",
         "แม่น้ำไหลเร็ว",  # the river
         "เธอรู้สึกเหนื่อย",  # feels tired
+        "เธอเชื่อเขา",  # believes him
+        "แม่มดอยู่ในป่า",  # the witch
+        "พ่อมดอยู่ในหอคอย",  # the wizard
+        "คุณตามเธอไป",  # you follow her
+        "Дружина князя стояла у реки.",  # the prince's men
+        "Родина Ады далеко.",  # home country
+        "Adan matka Roomaan kesti viikon.",  # journey
+        "Jakarta adalah ibu kota.",  # capital
         "הנשמה שלה שקטה.",  # her soul
     ],
 )

@@ -67,7 +67,9 @@ _REPLACEMENTS = {
     *("modify", "modifies", "modified", "modifying", "modification"),
 }
 """Whole words only: what is no known action takes nothing away."""
-_WRITTEN_NUMBER = re.compile(r"#?\s?([0-9]{1,4})(?:\.0{1,3})?")
+_WRITTEN_NUMBER = re.compile(
+    r"(?:(?:fact|message|number|no\.?)\s?)?#?\s?([0-9]{1,4})(?:\.0{1,3})?", re.IGNORECASE
+)
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -218,11 +220,12 @@ def _action(value: object) -> Literal["add", "replace", "withdraw"]:
 
 
 def _said(entry: Mapping[str, object]) -> str:
-    """What a fact says. Some models call the text otherwise than asked."""
+    """What a fact says. Some models call the text otherwise than asked; beside an empty one, `fact`
+    names another."""
     named = (_text(entry.get(name), MAX_FACT_CHARS) for name in ("text", "content"))
     if text := next(filter(None, named), ""):
         return text
-    told = _text(entry.get("fact"), MAX_FACT_CHARS)
+    told = "" if "text" in entry else _text(entry.get("fact"), MAX_FACT_CHARS)
     is_sentence = " " in told or has_unspaced(told)
     return told if is_sentence and _number(told) is None else ""
 
@@ -232,7 +235,7 @@ def _text(value: object, max_chars: int) -> str:
 
 
 def _number(value: object) -> int | None:
-    """A small whole number; models also write it as text, as "#3" or as 3.0."""
+    """A small whole number; models also write it as text, as "#3", "fact 3" or 3.0."""
     if isinstance(value, str) and (written := _WRITTEN_NUMBER.fullmatch(value.strip())):
         value = int(written[1])
     if isinstance(value, float) and value.is_integer():

@@ -52,8 +52,7 @@ class _Note:
         self.by_number = known
         self.likeness = {old: likeness(self.words, old.words) for old in self.known}
         self.is_supposed = material.only_supposes(self.words, fact.message)
-        is_addition = material.tells_addition(self.words, fact.message)
-        self.is_addition = is_addition or self.is_supposed
+        self.is_addition = self.is_supposed or material.tells_addition(self.words, fact.message)
         self.slot = None if self.is_addition else self._slot()
 
     def _means_another(self, old: KnownFact) -> bool:

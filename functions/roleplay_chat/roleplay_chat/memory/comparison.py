@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import dropwhile
 from typing import Literal
 
 from edge.patterns import compiled_later
@@ -53,11 +54,17 @@ _FOND = word_set("like love enjoy adore")
 _AVERSE = word_set("hate dislike detest loathe")
 
 _NONE_OF = {
-    **dict.fromkeys(("child", "children", "kid"), word_set("son daughter child")),
+    **dict.fromkeys(("child", "children", "kid"), word_set("son daughter child children kid")),
     "sibling": word_set("brother sister sibling twin"),
     "pet": word_set("cat dog pet kitten puppy hamster rabbit parrot"),
 }
 """Whom somebody has who no longer has none of these."""
+
+_PLACES = word_set("first second third half both twice once")
+"""Numbers that do not say how many somebody has in all."""
+
+_OF_SUCH = NUMBERS | word_set("new old older elder young younger little small big grown")
+"""What may stand before these."""
 
 _PRESENT = {"lived": "live", "worked": "work", "had": "have", "was": "is", "were": "are"}
 
@@ -243,8 +250,10 @@ def contradicts(new: Words, old: Words) -> bool:
         return True
     if new.is_negated == old.is_negated:
         return False
-    ours, theirs = ([stem for stem in one.canonical if stem != "again"] for one in (new, old))
-    if ours == theirs or _was_never(new, old):
+    denying, told = (new, old) if new.is_negated else (old, new)
+    # Who eats meat again does; who never met Tom again met him once.
+    said = [stem for stem in told.canonical if stem != "again" or "again" in denying.canonical]
+    if denying.canonical == said or _was_never(denying, told):
         return True
     is_part = new.is_negated and not old.denied and _goes_on(old, new)
     return is_part and old.told[len(new.told)] not in ("and", "but")
@@ -261,27 +270,34 @@ def _feeling(words: Words) -> tuple[int, list[str]]:
     """1 for "Ada likes tea", -1 for "Ada hates tea" or "does not like tea", else 0; and the
     words for whom and what."""
     verb, rest = words.told[1:2], words.told[:1] + words.told[2:]
-    if _FOND.issuperset(verb):
-        is_fond = {(): 1, ("like",): -1, ("enjoy",): -1}.get(tuple(words.denied), 0)
-        return (is_fond if words.denied in ([], verb) else 0), rest
-    return (-1 if _AVERSE.issuperset(verb) and not words.denied else 0), rest
+    if not words.denied:
+        return _FOND.issuperset(verb) - _AVERSE.issuperset(verb), rest
+    return -(words.denied == verb and verb in (["like"], ["enjoy"])), rest
 
 
 def _has_one_after_all(new: Words, old: Words) -> bool:
     """Whether one says that somebody has no children, say, and the new one tells of a son."""
-    whom = old.told[:1]
-    none = _NONE_OF.get(old.told[2]) if old.told[1:2] == ["have"] and len(old.told) == 3 else None
-    if none is None or old.denied != old.told[2:] or new.denied:
+    none = _NONE_OF.get(" ".join(old.told[2:]))
+    whom = old.told[0]
+    if none is None or old.told[1] != "have" or old.denied != old.told[2:] or new.denied:
         return False
-    owner = [f"{name}'s" for name in whom]
-    begins = new.told[:2] == [*whom, "have"] or new.told[:1] == owner
-    return begins and not none.isdisjoint(new.told[1:4])
+    begins = next((b for b in ([whom, "have"], [f"{whom}'s"]) if new.told[: len(b)] == b), None)
+    if begins is None:
+        return False
+    told = list(dropwhile(_OF_SUCH.__contains__, new.told[len(begins) :]))
+    after = list(dropwhile(none.__contains__, told))
+    # Not of a cat allergy, or a brother-in-law.
+    is_whole = not after or after[0] in _BEING | {"called"} | new.capitals
+    goes_on = is_whole or (after[0] in JOINING and not _WEAKENING.match(" ".join(after)))
+    return len(after) < len(told) and goes_on
 
 
-def _was_never(new: Words, old: Words) -> bool:
-    """Whether one says that it never was so, and the other that it is."""
-    denying = new if new.is_negated else old
-    return "never" in denying.text.casefold() and _in_the_present(new) == _in_the_present(old)
+def _was_never(denying: Words, told: Words) -> bool:
+    """Whether one says that it never was so, and the other that it is. Who never works may have
+    worked."""
+    is_past = not {*_PRESENT, "been"}.isdisjoint(denying.stems)
+    is_never = is_past and "never" in denying.text.casefold()
+    return is_never and _in_the_present(denying) == _in_the_present(told)
 
 
 def _in_the_present(words: Words) -> list[str]:
@@ -312,10 +328,10 @@ def is_twin(new: Words, old: Words) -> bool:
 
 
 def has_other_number(new: Words, old: Words) -> bool:
-    """Whether somebody has another number of the same: three dogs, and not two."""
-    are_counted = len(new.numbers) == len(old.numbers) == 1 and new.numbers != old.numbers
-    has = new.stems[1:3] == ["have", *new.numbers] and old.stems[1:3] == ["have", *old.numbers]
-    return are_counted and has and new.stems[3:] == old.stems[3:] != [] and is_twin(new, old)
+    """Whether twins say that somebody has another number of the same: three dogs, and not two."""
+    are_counted = all(words.stems[1:3] == ["have", *words.numbers] for words in (new, old))
+    is_other = new.numbers != old.numbers and _PLACES.isdisjoint(new.numbers + old.numbers)
+    return are_counted and is_other and new.stems[3:] == old.stems[3:]
 
 
 def may_both_hold(new: Words, old: Words) -> bool:

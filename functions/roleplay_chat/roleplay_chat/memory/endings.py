@@ -11,7 +11,7 @@ from edge.patterns import compiled_later
 from roleplay_chat.memory.comparison import Words, is_limit, is_twin, likeness
 from roleplay_chat.memory.languages import are_foreign, bearing, in_common, meaning
 from roleplay_chat.memory.permissions import is_permitted
-from roleplay_chat.memory.words import is_negation, word_set, words_in
+from roleplay_chat.memory.words import POSSESSIVES, is_negation, word_set, words_in
 from roleplay_chat.scripts import has_unspaced
 
 _GONE = (
@@ -38,10 +38,13 @@ in too many sentences about something else."""
 _ENDED = compiled_later(f"{_GONE}|{_CHANGED}", re.IGNORECASE)
 """Also those that say so only of what is named in full: "Jon lied" says nothing of the marriage."""
 
+_FINE = r"\b(?:is|are) (?:now )?(?:fine|okay|ok|all right)(?: (?:now|again|by me))*(?=\W*$)"
+_IS_FINE = compiled_later(_FINE, re.IGNORECASE)
+"""Of somebody, or of a part of them, it says how they are."""
 _ALLOWED = compiled_later(
     r"\b(?:you (?:can|may)"
     r"|(?:is|am|are|i['’]m) (?:now )?(?:fine|okay|ok|all right|comfortable) with"
-    r"|(?:is|are) (?:now )?(?:fine|okay|ok|all right)(?: (?:now|again|by me))*(?=\W*$)"
+    rf"|{_FINE}"
     r"|(?:do not|don['’]t|does not|doesn['’]t|no longer) mind|feel free to)\b",
     re.IGNORECASE,
 )
@@ -50,13 +53,18 @@ _CONDITIONS = word_set("if when unless until only once after before with as exce
 _LIMITING = _CONDITIONS | {"but", "not", "never"}
 """How a clause begins that limits the one before it."""
 _LIFTED = compiled_later(
-    r"\b(?:that|this|the|my) (?:limit|boundary|rule|ban)\b[^.!?]*"
+    r"\b(?:that|this|the|my) (?:limit|boundary|rule|ban)\b[^.!?]{0,200}?"
     r"\b(?:lifted|off|gone|over|withdrawn|no longer)\b"
     r"|\b(?:releas|fre|absolv)(?:e[sd]?|ing) (?:you|me|him|her|them) (?:from|of)"
     r" (?:your|my|his|her|their|that|this|the) (?:promise|word|vow|oath|pledge)\b",
     re.IGNORECASE,
 )
 """The same of one that the message tells in other clauses, or of a promise."""
+
+_NO_LONGER = compiled_later(r"\bno longer\b", re.IGNORECASE)
+_SENTENCE_END = compiled_later(r"[.!?]")
+_NEAR = 200
+"""How many characters around it are read, as a message may be long."""
 
 _CLAUSE_END = compiled_later(
     r"[.!?;:,。！？；，、]+\s*|\s(?:but|so|because|although|while|aber|weil|denn)\s", re.IGNORECASE
@@ -71,11 +79,12 @@ _NOW = compiled_later(
 _CHANGING = word_set("changed renamed replaced")
 
 _HAVING = compiled_later(
-    r"(?:(?<=n['’]t )|(?<=\bnot )|(?<=\bnever ))(?:have|had|got)\b"
+    r"(?:(?<=n['’]t )|(?<=\bnot )|(?<=\bnever ))(?:have|had|got)\b(?! (?:my|our|his|her|their)\b)"
     r"|\b(?:my|your|our|his|her|their|any)\b",
     re.IGNORECASE,
 )
-"""What may stand between a negation and what it denies."""
+"""What may stand between a negation and what it denies. Who does not have her sister with her has
+one."""
 
 _INFLECTION = compiled_later(r"(?<=\w\w\w)(?:ing|ed|es|e|y|ies|ic)$")
 
@@ -147,10 +156,11 @@ def is_over(told: Words, old: Words, names: set[str]) -> bool:
 
 
 def _denies_what_is(told: Words, old: Words) -> bool:
-    """Whether a clause denies a word of a fact: "is not my brother", "don't have a twin"."""
+    """Whether a clause denies a word of a fact: "is not my brother", "don't have a twin". Who has
+    no nuts at hand may still be allergic to them."""
     if old.is_negated:
         return False
-    plain = Words(_HAVING.sub(" ", told.text))
+    plain = told if is_limit(old) else Words(_HAVING.sub(" ", told.text))
     return not old.content.isdisjoint({*told.denied, *plain.denied})
 
 
@@ -178,16 +188,29 @@ def _allows(told: Words, old: Words, names: set[str]) -> bool:
     calling = {"call"} if "called" in old.stems else set()
     limit, said = _forbidden(old, names), _roots(rest.content - names) - calling
     is_limited = rest.is_negated or not _CONDITIONS.isdisjoint(rest.stems)
+    whose = old.names | POSSESSIVES - {"your"}
+    if _IS_FINE.search(told.text) and not whose.isdisjoint(rest.stems[:1]):
+        return False
     has_half = 2 * len(limit & said) >= len(limit) > 0
     return has_half and not is_limited and said <= limit | _PARTICLES
 
 
 def is_lifted(text: str, old: Words, names: set[str]) -> bool:
     """Whether a message with half of the words of a limit says that "that limit is lifted"."""
-    if not _LIFTED.search(text) or not is_limit(old):
+    if not is_limit(old) or not any(map(_is_meant, _LIFTED.finditer(text))):
         return False
     limit = _forbidden(old, names)
     return 2 * len(limit & _roots(Words(text).content)) >= len(limit) > 0
+
+
+def _is_meant(lifted: re.Match[str]) -> bool:
+    """Whether a message says so of a limit or a promise, and does not deny or only ask it."""
+    text, start, end = lifted.string, *lifted.span()
+    before = _CLAUSE_END.split(text[max(start - _NEAR, 0) : start])[-1]
+    said = _NO_LONGER.sub(" ", f"{before}{lifted[0]}")
+    closing = _SENTENCE_END.search(text, end, end + _NEAR)
+    is_asked = closing is not None and closing[0] == "?"
+    return not is_asked and not any(is_negation(word.casefold()) for word in words_in(said))
 
 
 def beside_wanting(words: set[str]) -> set[str]:

@@ -267,20 +267,23 @@ _POLISH: dict[Word, str] = {
     "promise": r"obieca[łl]\w*|obiecuje|obietnic\w+|przysięg\w+",
     "name": r"na imię|nazywa się|przezwisk\w+|chce być nazywan[ay]|zaimk\w+",
     "family": (
-        r"matk[aię]|ojciec|ojca|brat(?:a|em|ów)|(?:ma|jej|jego) brat|bracia|siostr\w+"
-        r"|syn(?:a|em|ów)|córk\w+|mąż|męża|żon[aęy]|babci\w*|dziad(?:ek|ka)|rodzic(?:e|ów)|ciotk\w+|dzieci|dziecko"
-        r"|rodzin\w+|zamężna|żonaty|rozwiedzion\w+|bliźnia\w+|wnu(?:k|czk)\w*"
+        r"(?:jej|jego) matka|matk[ię]|matką|ojciec|ojca|brat(?:a|em|ów)|bracia"
+        r"|(?:ma|jej|jego) brat|siostr\w+|syn(?:a|em|ów)|córk\w+|mąż|męża|żon[aęy]|babci\w*"
+        r"|dziad(?:ek|ka)|rodzic(?:e|ów)|ciotk\w+|dzieci|dziecko|rodzin\w+|zamężna|żonaty|rozwiedzion\w+"
+        r"|bliźnia\w+|wnu(?:k|czk)\w*"
     ),
     "safe word": r"(?:słowo|hasło) bezpieczeństwa",
-    "confided": r"tajemnic\w+|sekret\w*|dowie(?:dzia\w+)?|powiedzie\w+|wiedzia\w+|zdradz\w+",
+    "confided": (
+        r"tajemnic\w+|sekret(?:y|u|em|ów)?|dowie(?:dzia\w+)?|powiedzie\w+|wiedzia\w+|zdradz\w+"
+    ),
 }
 _CZECH: dict[Word, str] = {
     "limit": r"ne(?:chce|smí|snáší|toleruje)|zakázan\w+|těhotn\w+|invalidním vozíku",
     "promise": r"slíbil\w*|slibuje|přísah\w+",
     "name": r"jmenuje|přezdívk\w+|jméno",
     "family": (
-        r"matk[ayou]|otec|otce|bratr\w*|dcer[ay]|manžel\w*|babičk\w+|dědeč\w+|rodič[ei]\w*|strýc\w*"
-        r"|děti|dítě|rodin[ay]|vdaná|ženatý|rozveden\w*|dvojč\w+"
+        r"(?:její|jeho) matka|matk[uy]|matkou|otec|otce|bratr\w*|dcer[ay]|manžel\w*|babičk\w+"
+        r"|dědeč\w+|rodič[ei]\w*|strýc\w*|děti|dítě|rodin[ay]|vdaná|ženatý|rozveden\w*|dvojč\w+"
     ),
     "safe word": r"bezpečné slovo",
     "confided": r"tajemství|prozrad\w+|dozv[ěí]\w+|říct|vědět|věděl\w*",
@@ -292,8 +295,9 @@ _UKRAINIAN: dict[Word, str] = {
     "promise": r"(?:по)?обіця\w+|присяг\w+",
     "name": r"звати|(?:на )?ім['’ʼ]я|прізвиськ\w+|займенник\w*",
     "family": (
-        r"матір|матері|мами|мамі|батьк\w+|сина|синів|доньк\w+|дочк\w+|дружин\w+|бабус\w+|дідус\w+"
-        r"|одружен\w+|заміжня|розлучен\w+|дитин\w+|діти|родин\w+|онук\w*|близнюк\w*"
+        r"матір|матері|мами|мамі|батьк\w+|сина|синів|доньк\w+|дочк\w+|дружин(?:і|ою)"
+        r"|(?:його|має) дружин\w+|бабус\w+|дідус\w+|одружен\w+|заміжня|розлучен\w+|дитин\w+|діти"
+        r"|родин(?:і|ою)|(?:її|його|має) родин\w+|онук\w*|близнюк\w*"
     ),
     "safe word": r"стоп-слово",
     "confided": r"таємниц\w+|дізна\w+|розпові\w+|сказати|знає|знати|зізна\w+",
@@ -316,7 +320,7 @@ _INDONESIAN: dict[Word, str] = {
     "promise": r"(?:ber)?janji(?:nya)?|bersumpah",
     "name": r"namanya|bernama|nama (?:asli|panggilan)|dipanggil|julukan\w*",
     "family": (
-        r"ibu(?:nya)?|ayah(?:nya)?|bapak(?:nya)?|kakak(?:nya)?|adik(?:nya)?|saudar[ai]\w*"
+        r"ibu(?:nya)?(?! kota)|ayah(?:nya)?|bapak(?:nya)?|kakak(?:nya)?|adik(?:nya)?|saudar[ai]\w*"
         r"|suami(?:nya)?|istri(?:nya)?|putr[ai]nya|nenek(?:nya)?|kakek(?:nya)?|keponakan\w*"
         r"|sepupu\w*|menikah|bercerai|tunangan\w*|keluarga\w*|kembar(?:an)?(?:nya)?"
     ),
@@ -392,10 +396,11 @@ _THAI: dict[Word, str] = {
         r"|อาการแพ้|ตั้งครรภ์|มังสวิรัติ"
     ),
     "promise": r"สัญญา(?!ณ)|สาบาน|รับปาก",
-    "name": r"ชื่อ(?!เสียง|ม)|เรียกว่า|สรรพนาม",
+    "name": r"(?<!เ)ชื่อ(?!เสียง)|เรียกว่า|สรรพนาม",
     "family": (
-        r"พี่(?:ชาย|สาว)|น้อง(?:ชาย|สาว)|แม่(?!น้ำ|เหล็ก|บ้าน|ครัว|ค้า)|พ่อ(?!ค้า|ครัว|บ้าน)"
-        r"|ลูก(?:ชาย|สาว)|สามี|ภรรยา|คุณ(?:ยาย|ตา|ปู่|ย่า)|แต่งงาน|หย่าร้าง|คู่หมั้น|ครอบครัว|ฝาแฝด"
+        r"พี่(?:ชาย|สาว)|น้อง(?:ชาย|สาว)|แม่(?!น้ำ|นยำ|นปืน|เหล็ก|บ้าน|ครัว|ค้า|มด|ทัพ|ชี)"
+        r"|พ่อ(?!ค้า|ครัว|บ้าน|มด)"
+        r"|ลูก(?:ชาย|สาว)|สามี|ภรรยา|คุณ(?:ยาย|ตา(?!ม|ย|บ)|ปู่|ย่า(?!ง))|แต่งงาน|หย่าร้าง|คู่หมั้น|ครอบครัว|ฝาแฝด"
     ),
     "safe word": r"คำปลอดภัย",
     "confided": r"ความลับ|บอก|รู้(?!สึก|จัก)|เปิดเผย|สารภาพ|ปิดบัง",
@@ -409,7 +414,7 @@ _HEBREW: dict[Word, str] = {
         r"|ילדים|ילדיה|נשואה?|גרושה?|תאומים?|דודה|משפחה|משפחתה|אחיינית?|נכדים?)\b"
     ),
     "safe word": r"מילת ביטחון",
-    "confided": r"סוד|לספר|תספר|יודע|לדעת|יידע|יגלה|תגלה|להסתיר",
+    "confided": r"\b[הבל]?סוד(?:ות)?\b|לספר(?!י)|תספר|יודע|לדעת|יידע|יגלה|תגלה|להסתיר",
 }
 
 BY_LETTERS = (_JAPANESE, _CHINESE, _KOREAN, _ARABIC, _HINDI, _THAI, _HEBREW)

@@ -37,8 +37,11 @@ _TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IG
 _ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
 _SUPPOSED = re.compile(
-    r"\b(?:if (?:i|we|only)|i wish|(?:would|['’]d) (?:love|like|prefer) to|dream(?:s|t|ed|ing)?"
-    r"|one day|some ?day)\b[^,;:.!?]*",
+    r"\b(?:if (?:i|we|only)(?! (?:remember|recall|may)\b)|i wish"
+    r"|(?:would|['’]d) (?:love|like|prefer) to(?! (?:tell|say|show|add|mention|invite)\b)"
+    r"|dream(?:s|t|ed|ing)? (?:of|about|that|is|was|to)"
+    r"|(?:one|some) ?day,? (?:i|we)(?:['’](?:ll|d)| (?:will|would|want|hope|may|might|could)))\b"
+    r"[^,;:.!?]*",
     re.IGNORECASE,
 )
 """A clause that says what is not so: "if I lived in Oslo"."""
@@ -200,21 +203,31 @@ class Material:
             bearing <= said for place, said in self._additions if named in (-1, place)
         )
 
+    @cached_property
+    def _supposing(self) -> list[tuple[int, set[str], set[str]]]:
+        """The words of all sentences, and those of their clauses that say what is not so, with the
+        places of their messages; none if there are no such clauses."""
+        if not any(_SUPPOSED.search(text) for _, text in self.messages):
+            return []
+        return [
+            (place, set(Words(sentence).stems), set(Words(supposed).stems))
+            for place, (_, text) in enumerate(self.messages)
+            for sentence in _sentences(text)
+            for supposed in [" ".join(_SUPPOSED.findall(sentence))]
+        ]
+
     def only_supposes(self, words: Words, message: int | None) -> bool:
         """Whether the message, or all if none is named, has the name of the home, the spouse and so
         on of a fact only where it says what is not so."""
         value, named = set(words.value), self._place(message)
-        said = [text for place, (_, text) in enumerate(self.messages) if named in (-1, place)]
-        if not value or not any(map(_SUPPOSED.search, said)):
+        if not value:
             return False
         sentences = [
-            sentence
-            for text in said
-            for sentence in _sentences(text)
-            if value <= set(Words(sentence).stems)
+            supposed
+            for place, said, supposed in self._supposing
+            if named in (-1, place) and value <= said
         ]
-        clauses = (" ".join(_SUPPOSED.findall(sentence)) for sentence in sentences)
-        return bool(sentences) and all(value <= set(Words(clause).stems) for clause in clauses)
+        return bool(sentences) and all(value <= supposed for supposed in sentences)
 
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that the new value is a change.

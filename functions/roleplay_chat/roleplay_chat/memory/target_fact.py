@@ -68,10 +68,12 @@ def target_fact(
         )
         return old if is_meant else None
     bearing, new = material.bearing(old.words), material.bearing(words)
+    if _is_only_wished(fact, old) and not (
+        bearing <= new or material.tells_end(old.words, fact.message, old.row.position)
+    ):
+        return None
     if bearing and bearing <= material.said_besides(old.row):
         return old
-    if _is_only_wished(fact, old) and not bearing <= new:
-        return None
     message = None if material.is_of(old.row, fact.message) else fact.message
     shares_half = 2 * len(bearing & new) >= len(bearing) > 0
     is_said = material.is_said(bearing, message, at_least=max((len(bearing) + 1) // 2, 1))

@@ -109,20 +109,22 @@ _LASTING_STATES = word_set("home job workplace employer school spouse age")
 _NOT_NOW = compiled_later(
     r"^(?!.{0,60}\b(?:has|have) (?:\w+ )?(?:lived|worked|stayed)\b)"
     rf"{_SUBJECT} (?:(?:once|always|never|only|often|had|really|sometimes) )*"
-    r"(?:would(?! like (?!to\b))|could|might|(?-i:may|will)|wish(?:es|ed)?|hop(?:es|ed|ing)"
+    r"(?:would(?! like (?!to\b))|could|might|may|will|wish(?:es|ed)?|hop(?:es|ed)"
     r"|(?:wants?|wanted|plans|planned|intends|longs|needs?|hates?|loves?|likes?) to"
-    r"|dream(?:s|ed|t)?|imagin(?:es|ed)|consider(?:s|ed)|wo(?=n['’]t)|pretend(?:s|ed)?"
+    r"|dream(?:s|ed|t)?|imagin(?:es|ed)|consider(?:s|ed)|won['’]t|pretend(?:s|ed)?"
     r"|is (?:considering|thinking|planning|hoping|dreaming|saving|going to|about to|pretending"
     r"|visiting|staying|travell?ing)"
     r"|used to|lived|worked|grew up|was (?:an?|the|once|born|raised|married|engaged|employed)"
     r"|visited|stayed)\b"
-    r"|\b(?:möchte|würde|hätte|wäre|träumt|wünscht|hofft|früher|wohnte|lebte|wuchs|geboren"
-    r"|voudrait|aimerait|rêve|espère|vivait|habitait|autrefois|né|née|quisiera|quiere|gustaría"
+    r"|^(?i:früher|autrefois|раньше)\b"
+    r"|^(?:[^\s,;]+ ){0,4}(?:möchte|würde|hätte|wäre|träumt|wünscht|hofft|früher|wohnte|lebte|wuchs"
+    r"|geboren|voudrait|aimerait|rêve|espère|vivait|habitait|autrefois|né|née|quisiera|quiere|gustaría"
     r"|sueña|espera|vivía|vivió|nació|vorrebbe|sogna|spera|viveva|gostaria|sonha|morava|nasceu"
     r"|хочет|хотела?|мечтает|надеется|раньше|жила?|родил(?:ся|ась)|zou|droomt|woonde)\b"
-    r"|たい(?:と|。|$)|たがって|夢|かつて|昔|以前|希望|梦想|夢想|曾经|曾在|曾住|过去|過去|出生|싶어|예전|태어"
+    r"|^[^、，,]*(?:たい(?:と|。|$)|たがって|夢|かつて|昔|以前|希望|梦想|夢想|曾经|曾在|曾住|过去|過去|出生|싶어|예전|태어)"
 )
-"""What somebody wishes, plans or was, in the words of the commonest languages."""
+"""What somebody wishes, plans or was, in the words of the commonest languages. Not where such words
+only come after what is so: "lebt in Rom und möchte bleiben"."""
 
 _TIMES = compiled_later(
     r"\b(?:in (?:the )?(?:spring|summer|autumn|fall|winter|mornings?|afternoons?|evenings?)"
