@@ -265,15 +265,14 @@ begin
     where someone.id is not null);
 end $$;
 
--- The facts of a person that were current before a position of a conversation: without what was noted from later
+-- The facts of some memories that were current before a position of a conversation: without what was noted from later
 -- messages, and with what that replaced.
-create function private.known_before(p_user_id uuid, p_conversation_id uuid, p_before bigint) returns uuid[]
+create function private.known_before(p_memories uuid[], p_conversation_id uuid, p_before bigint) returns uuid[]
 language plpgsql stable set search_path = '' as $$
 begin
   return array(
-    select f.id
-    from public.memories m join public.memory_facts f on f.memory_id = m.id
-    where m.user_id = p_user_id and f.is_active
+    select f.id from public.memory_facts f
+    where f.memory_id = any (p_memories) and f.is_active
       and (f.replaced_by is null or exists (
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_to >= p_before
@@ -314,20 +313,26 @@ end $$;
 create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = ''
+-- How many memories there are is not known when this is planned, so all facts would be read.
+set enable_seqscan = off as $$
 declare
+  v_memories constant uuid[] := array(
+    select m.id from public.memories m
+    where m.user_id = p_user_id
+      and (m.conversation_id = p_conversation_id
+           or m.character_id = p_character_id and p_tier in ('character', 'profile')
+           or m.tier = 'profile' and p_tier = 'profile'));
   v_known constant uuid[] := case when p_before is not null then
-    private.known_before(p_user_id, p_conversation_id, p_before) end;
+    private.known_before(v_memories, p_conversation_id, p_before) end;
 begin
   return (
     with known as not materialized (
       select f.*, m.tier
       from public.memories m join public.memory_facts f on f.memory_id = m.id
-      where m.user_id = p_user_id and f.is_active
-        and case when p_before is null then f.replaced_by is null else f.id = any (v_known) end
-        and (m.conversation_id = p_conversation_id
-             or m.character_id = p_character_id and p_tier in ('character', 'profile')
-             or m.tier = 'profile' and p_tier = 'profile'))
+      where m.id = any (v_memories) and f.is_active
+        -- Not "= any", which compares each fact with each.
+        and case when p_before is null then f.replaced_by is null else f.id in (select unnest(v_known)) end)
     select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
     from (
       select f.id, f.content, f.pinned, f.importance, f.tier, f.content_tier, f.written_by,
@@ -397,5 +402,5 @@ revoke execute on function private.character_facts(shared.characters),
   private.changed_since(uuid, private.conversation_versions),
   private.has_counting_entries(text), private.count_before(uuid, bigint, bigint),
   private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
-  private.known_before(uuid, uuid, bigint), private.remembered(uuid, text, uuid, uuid, bigint),
+  private.known_before(uuid[], uuid, bigint), private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

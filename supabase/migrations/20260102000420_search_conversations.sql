@@ -36,7 +36,8 @@ begin
       select 1 as kind, w.place, (
           select jsonb_agg(distinct l.lexeme)
           from unnest(c_languages) language,
-               unnest(private.lexemes(('pg_catalog.' || language)::regconfig, w.word)) l (lexeme)
+               -- With the usual letters for full-width and fancy ones, as in the index.
+               unnest(private.lexemes(('pg_catalog.' || language)::regconfig, normalize(w.word, nfkc))) l (lexeme)
         ) as lexemes
       from unnest(words) with ordinality w (word, place)
       union all

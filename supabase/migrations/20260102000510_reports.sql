@@ -227,12 +227,13 @@ from (
 join shared.characters ch on ch.id = q.character_id
 where (select private.is_admin());
 
--- All take-downs, for admins. Not a security barrier, as public.turn_reports is none.
-create view public.character_take_downs as
+-- All take-downs, for admins. The newest first, like public.turn_reports.
+create view public.character_take_downs with (security_barrier = true) as
 select d.id, d.character_id, d.character_name, d.author_id, d.reason, d.taken_down_by, d.taken_down_at,
        d.restored_reason, d.restored_by, d.restored_at
 from private.take_downs d
-where (select private.is_admin());
+where (select private.is_admin())
+order by d.taken_down_at desc, d.id desc;
 
 -- Those of a person's own characters that hold, without who decided.
 create view public.own_take_downs with (security_barrier = true) as

@@ -1,13 +1,14 @@
 -- Turns for admins who investigate errors: numbers, names of models and codes, no texts.
 --
--- Not a security barrier: behind one, a page of 50 reads and sorts the turns of its whole period. Whether somebody is
--- an admin does not depend on a row, so it is decided before the first one is read.
+-- The newest first, because Postgres sorts nothing behind a security barrier by itself: for a page of 50 it would read
+-- the turns of the whole period.
 
-create view public.turn_reports as
+create view public.turn_reports with (security_barrier = true) as
 select t.id, t.user_id, t.created_at, t.finished_at, t.task, t.action, t.status, t.error_code, t.model_used, t.worker,
        t.content_tier, t.finish_reason, t.prompt_tokens, t.completion_tokens, t.cost_usd, t.duration_ms, t.request_id
 from public.turns t
-where (select private.is_admin());
+where (select private.is_admin())
+order by t.created_at desc;
 revoke all on public.turn_reports from public, anon, authenticated, service_role;
 grant select on public.turn_reports to authenticated;
 

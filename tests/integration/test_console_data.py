@@ -68,11 +68,26 @@ def test_pages_do_not_read_the_turns_of_all_time(
     assert 50 <= rows_of_a_page(postgres, made_admin(stack), page) <= 60
 
 
-def test_turns_are_not_read_for_others_than_admins(stack: Stack, postgres: Postgres) -> None:
-    """The view is no security barrier, so a condition could see a row before its own does."""
-    leak = "create function pg_temp.is_told(text) returns boolean language plpgsql cost 0.0001"
-    leak += " as $$ begin raise exception '%', $1; end $$"
-    page = "select id from turn_reports where pg_temp.is_told(status)"
+@pytest.mark.parametrize(
+    "page",
+    [
+        "select id from turn_reports where pg_temp.is_told(status)",
+        # Postgres 16 and newer make one condition of the view's own and that of the join.
+        "select t.id from (values (1)) v left join turn_reports t on pg_temp.is_told(t.status)",
+        "select id from character_take_downs where pg_temp.is_told(reason)",
+        "select d.id from (values (1)) v left join character_take_downs d"
+        " on pg_temp.is_told(d.reason)",
+    ],
+)
+def test_a_condition_sees_no_row_of_others_than_admins(
+    stack: Stack, postgres: Postgres, page: str
+) -> None:
+    leak = (
+        "insert into private.take_downs (character_id, character_name, reason)"
+        " values (gen_random_uuid(), 'Vera', 'Spam.');"
+        " create function pg_temp.is_told(text) returns boolean language plpgsql cost 0.0001"
+        " as $$ begin raise exception '%', $1; end $$"
+    )
     assert rows_of_a_page(postgres, stack.user(), page, before=leak) == 0
 
 

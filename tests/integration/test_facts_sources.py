@@ -30,7 +30,8 @@ from tests.support.facts import (
     use,
 )
 from tests.support.notes import prompts
-from tests.support.postgres import Postgres
+from tests.support.plans import explained, scanned
+from tests.support.postgres import OWNER, Postgres
 from tests.support.stack import DEMO_CHARACTER
 from tests.support.talk import Talk
 from tests.support.waiting import PATIENCE, wait_until
@@ -262,6 +263,29 @@ class TestProvenance:
             assert {fact["content"] for fact in row["facts"]} == expected
             if not expected:
                 self.tell_elsewhere(told, other)
+
+    @pytest.mark.parametrize("place", [None, 3])
+    def test_facts_of_other_conversations_are_not_read(
+        self, told: Talk, postgres: Postgres, place: int | None
+    ) -> None:
+        with postgres.connect("app", OWNER) as db:
+            for _ in range(20):
+                other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+                db.execute(
+                    "with m as (insert into public.memories (user_id, tier, conversation_id)"
+                    " values (%s, 'conversation', %s) returning id)"
+                    " insert into public.memory_facts (memory_id, content, importance)"
+                    " select m.id, 'Fact ' || n, 3 from m, generate_series(1, 20) n",
+                    (told.user.id, other),
+                )
+            db.execute("vacuum analyze public.memory_facts")
+            before = None if place is None else message(told, STORY[place])["position"]
+            with explained(db) as plans:
+                db.execute(
+                    "select private.remembered(%s, 'profile', %s, %s, %s)",
+                    (told.user.id, told.conversation, DEMO_CHARACTER, before),
+                )
+        assert 0 < scanned(plans) < 100
 
     def test_fact_goes_with_its_message_if_the_other_conversation_took_it_back(
         self, told: Talk

@@ -55,6 +55,10 @@ SAID = {
     "without its accents": ("Zoë mends violins in Uzès.", "zoe uzes", "[Zoë]"),
     "with accents of its own": ("Renee mends violins.", "renée", "[Renee]"),
     "accents of another language": ("Une soirée à Besançon.", "besancon", "[Besançon]"),
+    "letters of a fancy name": ("𝓣𝓸𝓵𝓿𝓪𝓷𝓮 mends violins.", "𝓣𝓸𝓵𝓿𝓪𝓷𝓮", "[𝓣𝓸𝓵𝓿𝓪𝓷𝓮]"),
+    "wide letters": ("ＴＯＬＶＡＮＥ mends violins.", "tolvane violin", "[violins]"),
+    "wide letters asked for": ("Tolvane mends violins.", "ＴＯＬＶＡＮＥ violin", "[violins]"),
+    "letters in circles": ("Ⓣⓞⓛⓥⓐⓝⓔ mends violins.", "tolvane violin", "[violins]"),
     "an address": ("Write to imke@example.com about it.", "imke@example.com", "[imke@example.com]"),
 }  # fmt: skip
 

@@ -52,7 +52,7 @@ class Plan:
             return None
         which = "The model you chose" if self.is_chosen else "The default model"
         if self.any_worker:
-            which = "The local model"  # A client may ask for it by itself.
+            which = "The local model"  # Perhaps the client asked for it, not the person.
         why = self.why_not or f"{which} could not answer this time"
         who = target.display_name
         if target.worker:
