@@ -31,6 +31,7 @@ begin
       where p.is_same or p.is_last
       order by p.position desc
     loop
+      -- The queries are in a condition of their own: as a part of this one they would be prepared each time.
       if v_said.is_same then
         if not exists (
               select from public.hidden_messages h

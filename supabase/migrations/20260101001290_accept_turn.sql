@@ -79,7 +79,7 @@ declare
   v_speaker_id uuid;
   v_placed record;
   v_begun bigint;
-  v_done text;
+  v_done text;  -- as in finish_turn
 begin
   -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
   v_done := private.hold_person(p_user_id);

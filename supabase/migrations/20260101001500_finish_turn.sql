@@ -35,6 +35,7 @@ set plan_cache_mode = force_generic_plan as $$
 declare
   v_conversation_id uuid;
   v_character_id uuid;
+  -- For results that nobody needs: calling a function in an assignment starts no query, as `perform` would.
   v_done text;
   v_turn public.turns;
   v_replaced shared.messages;
