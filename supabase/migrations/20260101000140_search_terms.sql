@@ -60,21 +60,28 @@ begin
               then regexp_replace(p_text, c_marks, '', 'g') else p_text end;
 end $$;
 
--- A text without accents, because many people leave them out: Zoë and Zoe are the same name. The letters that remain
--- are composed.
+-- A text in lower case without accents, because many people leave them out: Zoë and Zoe are the same name, and so are
+-- Łukasz and Lukasz. The letters that remain are composed.
 create function private.without_accents(p_text text) returns text
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
   -- In pieces, because the work grows with the square of a run of accents.
   c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
+  v_text text;
 begin
   if octet_length(p_text) = char_length(p_text) then
     return p_text;
   end if;
-  return coalesce((
+  v_text := coalesce((
     select string_agg(normalize(regexp_replace(normalize(piece.found[1], nfd), '[\u0300-\u036F]+', '', 'g'), nfc), ''
                       order by piece.number)
     from regexp_matches(p_text, c_piece, 'g') with ordinality piece (found, number)), '');
+  -- Letters that have no accent to Unicode.
+  if v_text ~ '[ßæœþøłđðıħŧ]' then
+    v_text := translate(replace(replace(replace(replace(
+      v_text, 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'), 'øłđðıħŧ', 'olddiht');
+  end if;
+  return v_text;
 end $$;
 
 -- A text with Hiragana for Katakana: the same word may be written in both.
@@ -195,8 +202,8 @@ begin
   return v_terms;
 end $$;
 revoke execute on function private.text_language(text), private.without_marks(text), private.without_accents(text),
-  private.without_katakana(text), private.lexemes(regconfig, text), private.hashed_lexemes(uuid, text[]),
-  private.terms_in(uuid, text, regconfig),
+  private.without_katakana(text), private.lexemes(regconfig, text),
+  private.hashed_lexemes(uuid, text[]), private.terms_in(uuid, text, regconfig),
   private.search_terms(uuid, bigint, text)
   from public, anon, authenticated;
 grant execute on function private.search_terms(uuid, bigint, text) to authenticated, service_role;

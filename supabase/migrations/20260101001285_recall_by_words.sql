@@ -15,16 +15,37 @@ end $$;
 
 -- Terms of a query in the languages that a message may have been taken for, apart from p_known. One without words
 -- that tell its language counts as English, and a name is stemmed by the language of the text that it is in: of words
--- with capitals there are the terms as they are written.
+-- with capitals there are the terms as they are written. Names with an umlaut or a Nordic letter are also looked for in
+-- their other spelling: Müller and Mueller, Åse and Aase.
 create function private.more_terms(p_conversation_id uuid, p_query text, p_known regconfig[]) returns bigint[]
 language plpgsql immutable set search_path = '' as $$
 declare
   c_english constant regconfig := 'pg_catalog.english';
+  c_simple constant regconfig := 'pg_catalog.simple';
   v_names text;
+  v_spelled text;
+  v_language regconfig;
+  v_terms bigint[] := '{}';
 begin
-  select string_agg(n.found[1], ' ') into v_names from regexp_matches(p_query, '\m([[:upper:]]\w+)', 'g') n (found);
-  return case when c_english = any (p_known) then '{}' else private.terms_in(p_conversation_id, p_query, c_english) end
-    || coalesce(private.terms_in(p_conversation_id, v_names, 'pg_catalog.simple'), '{}');
+  if c_english <> all (p_known) then
+    v_terms := private.terms_in(p_conversation_id, p_query, c_english);
+  end if;
+  select lower(normalize(string_agg(n.found[1], ' '), nfc)) into v_names
+  from regexp_matches(p_query, '\m([[:upper:]]\w+)', 'g') n (found);
+  if v_names is null then
+    return v_terms;
+  end if;
+  v_terms := v_terms || private.terms_in(p_conversation_id, v_names, c_simple);
+  v_spelled := concat_ws(' ',
+    case when v_names ~ '[äöüøå]' then
+      replace(replace(replace(replace(replace(v_names, 'ä', 'ae'), 'ö', 'oe'), 'ü', 'ue'), 'ø', 'oe'), 'å', 'aa') end,
+    case when v_names ~ '[aou]e|aa' then regexp_replace(v_names, '([aou])e|a(?=a)', '\1', 'g') end);
+  if v_spelled <> '' then
+    foreach v_language in array p_known || c_english || c_simple loop
+      v_terms := v_terms || private.terms_in(p_conversation_id, v_spelled, v_language);
+    end loop;
+  end if;
+  return v_terms;
 end $$;
 
 -- Finds messages that share terms with a query, and the messages beside them. Returns their `positions`, the

@@ -48,20 +48,27 @@ begin
   words := array(select private.without_accents(w) from unnest(words) w) || runs;
 end $$;
 
--- A pattern that finds any of these texts, with accents too. No text has a line break.
+-- A pattern that finds any of these texts as private.without_accents leaves them, with accents too. No text has a line
+-- break.
 create function private.any_of(p_texts text[]) returns text
 language sql immutable set search_path = '' as $$
   select string_agg(case
     when l.letter = E'\n' then '|'
     when l.letter !~ '\w' then '\' || l.letter
+    when l.letter = 'ß' then '(?:ss|ß)'
+    when l.letter = 'þ' then '(?:th|þ)'
+    when l.letter = 'æ' then '(?:[aàáâãäå][eèéêë]|æ)'
+    when l.letter = 'œ' then '(?:[oòóôõö][eèéêë]|œ)'
     else coalesce('[' || l.letter || a.forms || ']', l.letter) end, '' order by l.place)
-  from string_to_table(array_to_string(p_texts, E'\n'), null) with ordinality l (letter, place)
+  from string_to_table(replace(replace(replace(replace(
+    array_to_string(p_texts, E'\n'), 'ss', 'ß'), 'th', 'þ'), 'ae', 'æ'), 'oe', 'œ'), null)
+    with ordinality l (letter, place)
   left join (
-    select left(normalize(chr(c.code), nfd), 1) as letter, string_agg(chr(c.code), '') as forms
+    select private.without_accents(chr(c.code)) as letter, string_agg(chr(c.code), '') as forms
     -- Of the Latin, the Greek and the Cyrillic script.
     from unnest(array[int4range(224, 592), int4range(940, 975), int4range(1072, 1120), int4range(7681, 7930)]) r (codes),
          generate_series(lower(r.codes), upper(r.codes) - 1) c (code)
-    where normalize(chr(c.code), nfd) ~ '^\w[\u0300-\u036F]+$'
+    where chr(c.code) <> private.without_accents(chr(c.code))
     group by 1) a on a.letter = l.letter
 $$;
 

@@ -85,6 +85,10 @@ LANGUAGES = {
     "without its accents": ("Zoë is a baker in Uzès.", "Who was Zoe?"),
     "with accents of its own": ("Renee is a baker in the village.", "Who was Renée?"),
     "an ending with an accent": ("Chloé a pleuré toute la nuit.", "Pourquoi as-tu pleure, Chloe ?"),
+    "a letter without an accent": ("Łukasz and Bjørn are bakers.", "Who is Lukasz, who is Bjorn?"),
+    "an umlaut": ("Frau Müller ist eine Bäckerin.", "Wo ist Mueller?"),
+    "an umlaut in two letters": ("Frau Mueller ist eine Bäckerin.", "Wo ist Müller?"),
+    "a ring in two letters": ("Aase is a baker.", "Who is Åse?"),
     "a letter of its own": ("Моя сестра любит ёжиков.", "Где ежики?"),
     "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
 }  # fmt: skip

@@ -55,6 +55,8 @@ SAID = {
     "without its accents": ("Zoë mends violins in Uzès.", "zoe uzes", "[Zoë]"),
     "with accents of its own": ("Renee mends violins.", "renée", "[Renee]"),
     "accents of another language": ("Une soirée à Besançon.", "besancon", "[Besançon]"),
+    "a letter without an accent": ("Łukasz mends violins.", "lukasz", "[Łukasz]"),
+    "two letters for one": ("Jens Kjær mends violins.", "kjaer", "[Kjær]"),
     "letters of a fancy name": ("𝓣𝓸𝓵𝓿𝓪𝓷𝓮 mends violins.", "𝓣𝓸𝓵𝓿𝓪𝓷𝓮", "[𝓣𝓸𝓵𝓿𝓪𝓷𝓮]"),
     "wide letters": ("ＴＯＬＶＡＮＥ mends violins.", "tolvane violin", "[violins]"),
     "wide letters asked for": ("Tolvane mends violins.", "ＴＯＬＶＡＮＥ violin", "[violins]"),

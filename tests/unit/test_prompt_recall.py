@@ -240,6 +240,14 @@ class TestFacts:
         for name in ("Zoë", "Zoe"):
             assert choose_facts(facts(f"{name} paints boats."), said) == [f"{name} paints boats."]
 
+    @pytest.mark.parametrize(
+        ("said", "name"), [("Łukasz", "Lukasz"), ("Kjær", "Kjaer"), ("Strauß", "Strauss")]
+    )
+    def test_letters_without_an_accent_are_plain_letters(self, said: str, name: str) -> None:
+        for asked, known in ((said, name), (name, said)):
+            fact = f"{known} paints boats."
+            assert choose_facts(facts(fact), f"Who is {asked}?") == [fact]
+
     def test_whom_a_fact_is_about_counts(self) -> None:
         rows = facts("She is a nurse.", subject="Berta", topic="work")
         assert choose_facts(rows, "What does Berta do?") == ["She is a nurse."]

@@ -64,6 +64,10 @@ MAX_SAID_CHARS = 1_000
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
+_PLAIN_LETTERS = str.maketrans(
+    {"æ": "ae", "œ": "oe", "þ": "th", **dict(zip("øłđðıħŧ", "olddiht", strict=True))}
+)
+"""Letters that have no accent to Unicode, as in `private.without_accents`."""
 _RUN = regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+")
 _ATTACHING = regex.compile(rf"(?V1)[{ATTACHING}]")
 _FUNCTION_WORDS = _set(
@@ -266,7 +270,7 @@ def _plain(text: str) -> str:
     if text.isascii():
         return text
     letters = unicodedata.normalize("NFD", stream_safe(text))
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", letters))
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", letters)).translate(_PLAIN_LETTERS)
 
 
 def written(rows: Sequence[RecalledRow], names: Mapping[str, str]) -> Piece:
