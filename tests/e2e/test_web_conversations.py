@@ -292,6 +292,24 @@ class TestSearch:
         drawn(page)
         expect(alert).to_have_count(0)
 
+    def test_more_results_of_other_words_are_nobodys_concern(self, person: Person) -> None:
+        person.join()
+        conversations(person, 32)
+        page = person.page
+        page.reload()
+        expect(self.look_for(person, "Talk")).to_have_count(30)
+        held: list[Route] = []
+        page.route(SEARCH, lambda route: held.append(route), times=1)
+        page.get_by_role("button", name="Show more results").click()
+        wait_on(page, lambda: held, "the next page")
+        expect(self.look_for(person, "Talk 31")).to_have_count(1)
+        person.expected.append("500")
+        with page.expect_console_message(lambda message: message.type == "info"):
+            held[0].fulfill(status=500, json={})
+        drawn(page)
+        expect(page.get_by_role("alert")).to_have_count(0)
+        expect(page.locator(".results li")).to_have_count(1)
+
     def test_result_leads_to_a_message_far_back_and_on_from_there(
         self, person: Person, scripted: Upstream
     ) -> None:

@@ -4,6 +4,7 @@ import { data, supabase } from "./backend.js";
 import { readable } from "./character-rows.js";
 import { plural, t } from "./language.js";
 import { legible } from "./legible.js";
+import { newestOf } from "./newest.js";
 import { drawn, openDialog, set } from "./page.js";
 import { knowPortraits } from "./portrait.js";
 import { state } from "./state.js";
@@ -11,8 +12,7 @@ import { state } from "./state.js";
 const PAGE = 30;
 const LOOKS = 5; // pages without a hit before the person is asked
 
-let asked = 0;
-
+const newest = newestOf();
 const isOpen = () => state.dialog?.name === "catalogue";
 
 let last = null; // {search, tags}
@@ -31,34 +31,32 @@ async function loadTags() {
   if (isOpen()) set({ dialog: { ...state.dialog, allTags } });
 }
 
-/** Searches again. An answer never replaces that of a later search. */
+/** Searches again. */
 export async function find(changes) {
-  const mine = ++asked;
   const { search, tags } = { ...state.dialog, ...changes };
   last = { search, tags };
   set({ dialog: { ...state.dialog, search, tags, phase: "loading" }, trouble: null });
-  await show(mine, [], () => pageAfter({ search, tags }, null));
+  await show([], () => pageAfter({ search, tags }, null));
 }
 
 export async function findMore() {
-  const mine = ++asked;
   const { search, tags, rows, next } = state.dialog;
   set({ dialog: { ...state.dialog, phase: "loading" }, trouble: null });
-  await show(mine, rows, () => pageAfter({ search, tags }, next));
+  await show(rows, () => pageAfter({ search, tags }, next));
   await drawn();
   document.querySelector(`dialog [data-character="${state.dialog?.rows?.[rows.length]?.id}"]`)?.focus();
 }
 
-async function show(mine, before, load) {
+async function show(before, load) {
   try {
-    const { characters, next } = await load();
+    const page = await newest(load, isOpen);
+    if (!page) return;
+    const { characters, next } = page;
     knowPortraits(characters.map(({ id, portrait }) => [id, portrait]));
-    if (mine !== asked || !isOpen()) return;
     const ids = new Set(before.map(({ id }) => id));
     const rows = [...before, ...characters.map(readable).filter(({ id }) => !ids.has(id))];
     set({ dialog: { ...state.dialog, rows, next, phase: "ready" }, said: plural(rows.length, { one: "One character is shown.", other: "{n} characters are shown." }) });
   } catch (error) {
-    if (mine !== asked || !isOpen()) return;
     set({ dialog: { ...state.dialog, rows: before, phase: "failed" } });
     throw error;
   }

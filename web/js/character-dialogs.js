@@ -9,6 +9,7 @@ import * as characters from "./characters.js";
 import { talkWith } from "./conversations.js";
 import { dateFormat, plural, t } from "./language.js";
 import { excerpt, line } from "./legible.js";
+import { newestOf } from "./newest.js";
 import { changeDialog, doing, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { portrait, portraitTools } from "./portrait.js";
@@ -21,7 +22,8 @@ export const rating = ({ content_rating }) => (content_rating === "nsfw" ? t("Fo
 
 // --- the person's own -----------------------------------------------------------------------
 
-let asked = 0;
+const newest = newestOf();
+const isLibraryOpen = () => state.dialog?.name === "library";
 
 let last = null; // {search, tag}
 
@@ -34,31 +36,29 @@ export async function showLibrary(choice = { search: "", tag: "" }) {
 /** Opens the list again with the last search. */
 const resumeLibrary = () => showLibrary(last ?? undefined);
 
-/** Loads the list with other choices. An answer never replaces that of a later one, and neither does an error. */
+/** Loads the list with other choices. */
 async function loadLibrary(changes = {}) {
-  const mine = ++asked;
   const choice = { search: state.dialog.search, tag: state.dialog.tag, ...changes };
   last = choice;
   set({ dialog: { ...state.dialog, ...choice, phase: "loading" }, trouble: null });
   try {
-    const [page, allTags, takeDowns] = await Promise.all([
-      characters.ownPage(choice), characters.ownTags(), characters.ownTakeDowns(),
-    ]);
-    if (isCurrent(mine)) set({ dialog: { ...state.dialog, ...page, allTags, takeDowns, phase: "ready" } });
+    const loaded = await newest(
+      () => Promise.all([characters.ownPage(choice), characters.ownTags(), characters.ownTakeDowns()]),
+      isLibraryOpen,
+    );
+    if (!loaded) return;
+    const [page, allTags, takeDowns] = loaded;
+    set({ dialog: { ...state.dialog, ...page, allTags, takeDowns, phase: "ready" } });
   } catch (error) {
-    if (!isCurrent(mine)) return;
     set({ dialog: { ...state.dialog, rows: [], hasMore: false, phase: "failed" } });
     throw error;
   }
 }
 
-const isCurrent = (mine) => mine === asked && state.dialog?.name === "library";
-
 async function moreOfLibrary() {
-  const mine = ++asked;
   const { search, tag, rows } = state.dialog;
-  const page = await characters.ownPage({ search, tag }, rows.at(-1));
-  if (isCurrent(mine)) set({ dialog: { ...state.dialog, rows: [...rows, ...page.rows], hasMore: page.hasMore } });
+  const page = await newest(() => characters.ownPage({ search, tag }, rows.at(-1)), isLibraryOpen);
+  if (page) set({ dialog: { ...state.dialog, rows: [...rows, ...page.rows], hasMore: page.hasMore } });
 }
 
 function library(state) {

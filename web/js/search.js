@@ -4,12 +4,14 @@ import { data, supabase } from "./backend.js";
 import { choose } from "./conversations.js";
 import { legible, withoutMarks } from "./legible.js";
 import { plural } from "./language.js";
+import { newestOf } from "./newest.js";
 import { drawn, set, tell } from "./page.js";
 import { state } from "./state.js";
 
 const PAUSE_MS = 250; // after the last letter
 const PAGE = 30;
 
+const newest = newestOf();
 let timer = null;
 
 /** Takes what is in the search field, and searches once nothing is typed for a moment. */
@@ -24,21 +26,20 @@ export async function search() {
   clearTimeout(timer);
   const { query } = state.search;
   if (!query.trim()) return endSearch(query);
-  const isCurrent = () => state.search.query === query;
-  const found = await page({ p_query: query }).catch((error) => {
-    if (!isCurrent()) return null; // Nobody waits for it any more.
+  const found = await newest(() => page({ p_query: query }), () => state.search.query === query).catch((error) => {
     endSearch(query); // What is shown was found for other words.
     throw error;
   });
-  if (!found || !isCurrent()) return;
+  if (!found) return;
   set({ search: { query, ...found }, said: plural(found.results.length, { one: "One result", other: "{n} results" }) });
 }
 
 /** Loads the results after those that are shown. */
 export async function showMoreResults() {
   const { query, next } = state.search;
-  const found = await page({ p_query: query, p_before: next });
-  if (state.search.query !== query || state.search.next !== next) return;
+  const isShown = () => state.search.query === query && state.search.next === next;
+  const found = await newest(() => page({ p_query: query, p_before: next }), isShown);
+  if (!found) return;
   set({ search: { query, results: [...state.search.results, ...found.results], next: found.next } });
 }
 
