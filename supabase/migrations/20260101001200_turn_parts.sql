@@ -232,18 +232,17 @@ begin
 end $$;
 
 -- How many messages, and replies among them, come before a position of a conversation, the newest 1,000 at most:
--- {"messages", "replies"}. Without the one at p_own, and without hidden ones.
-create function private.count_before(p_conversation_id uuid, p_position bigint, p_own bigint) returns json
+-- {"messages", "replies"}. Without the one at p_own, and without those in p_hidden (private.hidden_ranges).
+create function private.count_before(
+  p_conversation_id uuid, p_position bigint, p_own bigint, p_hidden int8multirange) returns json
 language plpgsql stable set search_path = '' as $$
-declare
-  v_hidden constant int8multirange := private.hidden_ranges(p_conversation_id);
 begin
   return (
     select json_build_object('messages', count(*), 'replies', count(*) filter (where b.sender = 'character'))
     from (
       select m.sender from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_position
-        and m.position is distinct from p_own and not m.position <@ v_hidden
+        and m.position is distinct from p_own and not m.position <@ p_hidden
       order by m.position desc limit 1000) b);
 end $$;
 
@@ -400,7 +399,7 @@ end $$;
 revoke execute on function private.character_facts(shared.characters),
   private.history(uuid, uuid, bigint, bigint, integer, bigint, jsonb),
   private.changed_since(uuid, private.conversation_versions),
-  private.has_counting_entries(text), private.count_before(uuid, bigint, bigint),
+  private.has_counting_entries(text), private.count_before(uuid, bigint, bigint, int8multirange),
   private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
   private.known_before(uuid[], uuid, bigint), private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

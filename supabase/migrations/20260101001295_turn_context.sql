@@ -132,7 +132,8 @@ begin
     v_scene := v_scene || '+';
   end if;
   if v_scene like '%+' and not v_history.is_whole then
-    v_preceding := private.count_before(p_turn.conversation_id, v_history.first, v_own.position);
+    v_preceding := private.count_before(
+      p_turn.conversation_id, v_history.first, v_own.position, v_history.hidden);
   end if;
   select coalesce(json_agg(json_build_object(
     'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)
