@@ -128,6 +128,14 @@ class TestTiming:
         again = self.shown(told, "", action="regenerate")
         assert self.counted(again) == self.expected(63, 31)
 
+    def test_hidden_ones_do_not_count(self, told: Talk) -> None:
+        told.conversation = told.stack.conversation(told.user, *["The kettle sings. " * 100] * 60)
+        told.describe(VENICE, context_tokens=8192)
+        for message in told.stack.all("select id from messages order by position limit 5"):
+            told.stack.one("select hide_message(%s, %s, true)", told.user.id, message["id"])
+        self.count_all(told)
+        assert self.counted(self.shown(told, "Hello")) == self.expected(56, 28)
+
     def test_at_most_a_thousand_of_them_are_counted(self, told: Talk) -> None:
         told.conversation = told.stack.conversation(told.user)
         told.stack.db.execute(
