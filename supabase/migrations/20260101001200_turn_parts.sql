@@ -13,15 +13,14 @@ begin
   end;
 end $$;
 
--- How many bytes of messages a turn reads (`most`): as many as the longest prompt of any model takes, so that
--- history.py decides where the history begins, but never more than private.most_history_bytes(). No byte counts less
--- than a third of a token (tokens.py) times the model's ratio. So it is four bytes a token, or more for a model whose
--- tokens are long.
+-- `most`: how many bytes of messages a turn reads. This is what the longest prompt of any model can hold, at most
+-- private.most_history_bytes(); history.py then decides where the history begins. A byte counts as at least a third of
+-- a token (tokens.py) times the model's ratio, so this is four bytes a token, or more for a model with long tokens.
 --
--- `short` is what the shortest prompt has room for in any script, beside the longest card and the longest message,
--- for bytes and five times the number of messages together: no byte is more than a token. The reply takes at most
--- half of the context, and the history gets at least an eighth of the rest (budget.min_history_room), of which
--- the form of the messages takes little. Names before the messages are not counted.
+-- `short`: a size of a history that fits in every prompt, in any script, beside the longest card and the longest
+-- message. It is compared with the bytes of the messages plus five for each message, because a byte is at most one
+-- token. The reply takes at most half of the context, and the history gets at least an eighth of the rest
+-- (budget.min_history_room). Names before the messages are not counted.
 --
 -- p_models are those of private.models_for, p_workers those of private.workers_for. Sizes and defaults are those of
 -- targets.py.
@@ -66,8 +65,8 @@ create type private.known_history as (
   first bigint, messages integer, bytes integer, longest integer, speakers uuid[], backlog bigint,
   backlog_speakers uuid[]);
 
--- The lowest position of a message that changed since the change that an instance knows as the last one, one beyond
--- all if none did; 0 if nobody can say. p_version is the row of today.
+-- The lowest position of a message that changed after p_change, the last change that an instance knows. If none did,
+-- a position after all messages; if that cannot be told, 0. p_version is the current row.
 create function private.changed_since(p_change uuid, p_version private.conversation_versions) returns bigint
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -77,21 +76,28 @@ begin
     select min(c.position) from unnest(p_version.changed[:v_place - 1]) c (position)), 9223372036854775807) end;
 end $$;
 
--- The newest messages that are neither hidden nor covered by the summary, oldest first: p_bytes of them at most, or
--- half of that beside the longest one, so that a message too long for any prompt, which shows its ends, does not take
--- the room of all before it. message_columns.bytes_used counts in the same way. `messages` has a list for each column,
--- because an object for each message takes twice as long: {"content", "position", "sender": a letter each, "u" or "c",
--- "character_id": only where it is not p_character_id who wrote it}. Only messages before p_before, if given. `is_cut`
--- says whether older ones are left out, `is_whole` that neither this nor a summary hides any, `bytes` how long those
--- read are, `number` how many, `first` the lowest position that one of them may have. `speakers` are the characters who
--- wrote any of them, or any that the caller has and that have no room beside new ones. `hidden`:
--- private.hidden_ranges.
+-- The newest messages that are neither hidden nor covered by the summary, oldest first, and before p_before if that is
+-- given. They have at most p_bytes, or the longest one takes more and the others at most half of that: a message too
+-- long for any prompt, which shows only its ends, must not crowd out all messages before it. message_columns.bytes_used
+-- counts in the same way.
 --
--- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
--- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
--- "most"}, positions, and the bytes of all. `copy` is what a later turn may be told
--- to know; null where the database cannot tell what changes. Of messages before `changed_from` none changed
--- since.
+-- Returns:
+--   messages      {"content", "position", "sender": a string with "u" or "c" for each, "character_id": null where the
+--                 writer is p_character_id}, a list for each column, because an object for each message takes twice as
+--                 long
+--   is_cut        whether older messages are left out
+--   is_whole      whether all messages are here: none is cut or in the summary
+--   bytes, number the size and the number of the messages, with those that the caller keeps
+--   first         the lowest position that one of them may have
+--   speakers      the characters who wrote them, or wrote messages of the caller's that no longer have room
+--   hidden        private.hidden_ranges
+--   kept          which of the caller's messages come before `messages`: {"after", "before", "without", "most"},
+--                 three positions and p_bytes
+--   copy          what a later turn may pass as part of p_known; null if the database cannot tell what changes
+--   changed_from  no message before this position has changed since p_known
+--
+-- With p_known, which describes the messages that the caller has from an earlier turn, only newer and changed messages
+-- are read.
 create function private.history(
   p_conversation_id uuid, p_character_id uuid, p_own bigint, p_before bigint, p_bytes integer, p_covered bigint,
   p_known jsonb,
@@ -294,21 +300,19 @@ begin
                                                                else not r.is_copied end)));
 end $$;
 
--- The current facts for a turn, those that matter most first: pinned ones, then by importance, users' own
--- before others, last use, tier and age. What users wrote since the last notes may have any importance: the function
--- tells it by the words (weighing.weighed). [{"id", "content", "pinned", "importance", "tier", "content_tier",
--- "written_by", "is_unread", "is_rated", "hides", "subject", "topic", "said_at", "since", "position", "is_new"}], without
--- those that are null; "position" is that of the last message that said it, if its message is in this conversation.
--- "is_new": the user wrote it after the beginning of the prompt last changed.
--- "is_unread" is true for what a user wrote since the last notes, with "is_rated" and "hides": the function leaves these
--- out of prompts, and the notes compare them. A wider memory tier includes the
--- narrower ones. More than a prompt of usual size has room for are left out, because each takes some
--- microseconds of every turn.
+-- The current facts for a turn, at most 120, those that matter most first: pinned ones, then by importance, then users'
+-- own, then by last use, tier and age. A wider memory tier includes the narrower ones. Each fact takes some microseconds
+-- of every turn, so there are no more than a prompt of usual size has room for. With p_before, the facts as they were
+-- known before that position (private.known_before).
 --
--- A fact that one of a narrower tier contradicts is left out where that is known. Pinned facts and users'
--- own are not.
+-- [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by", "is_unread", "is_rated", "hides",
+-- "subject", "topic", "said_at", "since", "position", "is_new"}], without keys that are null:
+--   position   that of the last message that said it, if that is in this conversation
+--   is_new     the user wrote it after the beginning of the prompt last changed
+--   is_unread  the user wrote it since the last notes; then "is_rated" and "hides" are there, too. Unless they rated it,
+--              its importance is still unknown, and the function tells it by the words (weighing.weighed)
 --
--- With p_before, as it was known before that position: private.known_before.
+-- A fact that a known fact of a narrower tier contradicts is left out, unless it is pinned or the user's own.
 create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns json

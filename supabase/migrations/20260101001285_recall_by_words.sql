@@ -13,10 +13,11 @@ begin
       order by m.position desc limit 2) m);
 end $$;
 
--- Terms of a query in the languages that a message may have been taken for, apart from p_known. One without words
--- that tell its language counts as English, and a name is stemmed by the language of the text that it is in: of words
--- with capitals there are the terms as they are written. Names with an umlaut or a Nordic letter are also looked for in
--- their other spelling: Müller and Mueller, Åse and Aase.
+-- Further terms of a query, besides those in the languages p_known:
+--   - the terms in English, because a message without words that tell its language counts as English;
+--   - capitalised words as they are written: they are often names, which are stemmed by the language of the text around
+--     them;
+--   - names with an umlaut or a Nordic letter in their other spelling: Müller and Mueller, Åse and Aase.
 create function private.more_terms(p_conversation_id uuid, p_query text, p_known regconfig[]) returns bigint[]
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -48,16 +49,15 @@ begin
   return v_terms;
 end $$;
 
--- Finds messages that share terms with a query, and the messages beside them. Returns their `positions`, the
--- best first, and their `scores`; both are null if nothing is found. It skips hidden messages, messages at
--- p_before or later, and the message that asks, at p_own. p_terms has the query's terms in its language, p_spoken
--- those in the language of what was said before it, p_more further ones: private.more_terms.
+-- Finds messages that share terms with a query, and the messages beside them. Returns their `positions`, the best
+-- first, and their `scores`; both are null if nothing is found. It skips hidden messages, messages at p_before or
+-- later, and the message that asks, at p_own. p_terms are the query's terms in its own language, p_spoken those in the
+-- language of the messages before it, and p_more those of private.more_terms.
 --
--- A message scores the sum of its terms' weights; rarer terms weigh more. An answer often repeats no word of
--- its question, so the messages beside one that was found get a share of its score. Nothing is found if the
--- best has hardly any of the terms, and none that is rare, such as a name: then the person's message relates
--- to nothing in particular. The best message with the rarest term comes first, because many messages may have more
--- of the other words than the one that has the name.
+-- A message's score is the sum of the weights of its terms; rarer terms weigh more. An answer often repeats no word of
+-- its question, so the messages beside a match get a share of its score. Nothing is found if the best match has hardly
+-- any of the terms, and none as rare as a name: then the query relates to nothing in particular. The best match for the
+-- rarest term comes first: it may be the only message with a name, while many others share more of the other words.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.

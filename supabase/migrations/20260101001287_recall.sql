@@ -1,12 +1,15 @@
 -- Messages of a conversation that relate to a person's message, by words and by meaning.
 
--- `messages` has a list for each column, the best message first, as private.history has them: {"content",
--- "position", "sender", "character_id", "score", "said_at": seconds since 1970}; null if nothing is found. It has
--- what private.recall_by_words finds and, with p_embedding, what private.nearest finds; the reciprocal ranks of
--- both are added. A message without words of its own, such as "Go on", recalls nothing. Some messages may be in
--- the history as well. The caller has those in p_kept, so their content is null. p_own is the position of the
--- message that asks, p_hidden is private.hidden_ranges, and p_character_id is the conversation's character. `speakers`
--- are the characters who wrote the messages.
+-- They are what private.recall_by_words finds and, with p_embedding, what private.nearest finds, by the sum of their
+-- reciprocal ranks. A message without words of its own, such as "Go on", recalls nothing. Some of the messages found may
+-- be in the history as well.
+--
+-- p_own is the position of the message that asks, p_hidden is private.hidden_ranges, and p_character_id is the
+-- conversation's character. Messages in p_kept are returned without their content, because the caller has them.
+--
+-- Returns `messages`, a list for each column, as in private.history, the best message first: {"content", "position",
+-- "sender", "character_id", "score", "said_at": seconds since 1970}; null if nothing is found. `speakers` are the
+-- characters who wrote them.
 create function private.recall(
   p_conversation_id uuid, p_character_id uuid, p_before bigint, p_own bigint, p_query text, p_hidden int8multirange,
   p_embedding jsonb default null, p_kept int8range default null,
