@@ -136,7 +136,7 @@ create index fact_repeats_by_fact on private.fact_repeats (fact_id);
 alter table private.fact_repeats enable row level security;
 revoke all on private.fact_repeats from public, anon, authenticated;
 
--- What users chose for facts that are gone, by their plain digests and gists.
+-- What users decided about facts that no longer exist, by the facts' plain digests and gists.
 create table private.forgotten_facts (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
@@ -166,10 +166,10 @@ create table private.memory_locks (
 alter table private.memory_locks enable row level security;
 revoke all on private.memory_locks from public, anon, authenticated;
 
--- Keeps others from changing a user's memory until the transaction ends: a change touches several facts, in an order
--- that differs from that of another one. It is the last lock, after those of the user, the conversations and their
--- versions. A row, not an advisory lock: one statement of a product may delete messages of more users than the
--- database has room for advisory locks.
+-- Locks a user's memory until the transaction ends, because a change touches several facts, and two changes may touch
+-- them in different orders. It is the last lock, after those of the user, the conversations and their versions. It is a
+-- row, not an advisory lock, because one statement of a product may delete messages of more users than the database has
+-- room for advisory locks.
 create function private.lock_memory(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -214,7 +214,7 @@ begin
   return md5(nullif(array_to_string(v_words[v_first:] || v_words[:v_first - 1] || v_adverbs, ' '), ''));
 end $$;
 
--- Keeps what a user chose for a fact that goes: that models do not store it again, or where they had it.
+-- Records what a user decided about a fact that is about to go: that models must not store it again, or where they had it.
 create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
 language sql set search_path = '' as $$
   insert into private.forgotten_facts as g (
@@ -319,8 +319,8 @@ language sql immutable set search_path = '' as $$
     or starts_with(private.plain_words(p_fact.content) || ' ', private.plain_words(p_other.content) || ' ')
 $$;
 
--- What hides one of these facts hides another, too, that is current in their place: p_also_agreeing, also what does
--- not contradict them.
+-- Lets the facts that hide one of these also hide another that is now current in their place; with p_also_agreeing, even
+-- one that does not contradict them.
 create function private.hide_too(p_hidden uuid[], p_id uuid, p_also_agreeing boolean) returns void
 language sql set search_path = '' as $$
   update public.memory_facts h
@@ -341,8 +341,8 @@ $$;
 revoke execute on function private.goes_on(public.memory_facts, public.memory_facts),
   private.hide_too(uuid[], uuid, boolean) from public, anon, authenticated;
 
--- The current fact that holds in place of one that would be current again: with the same text, or a later one of the same
--- subject and topic. Null: none.
+-- The current fact that makes another one unnecessary when that would become current again: it has the same text, or is
+-- a later one of the same subject and topic. Null if there is none.
 create function private.holds_instead(p_fact public.memory_facts) returns uuid
 language plpgsql stable set search_path = '' as $$
 begin
@@ -355,8 +355,8 @@ begin
     order by c.plain_digest = p_fact.plain_digest desc, c.id limit 1);
 end $$;
 
--- A fact that a user moved to a narrower tier no longer replaces those of wider ones: it only hides them. It replaces
--- none of another story of its tier, either, where it is not known.
+-- A fact that a user moved to a narrower tier no longer replaces facts of wider tiers, but only hides them. Nor does it
+-- replace facts of another conversation or character of its tier, where it is not known.
 create function private.narrow_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -390,9 +390,10 @@ revoke execute on function private.holds_instead(public.memory_facts), private.n
 create trigger memory_facts_narrow after update of memory_id on public.memory_facts
   for each row when (old.memory_id <> new.memory_id) execute function private.narrow_fact();
 
--- A fact that a user writes or moves to where there is one with the same text takes its place: what a user wrote or
--- pinned stays so. There is one current fact with a text, so until the statement's end the new one is not current:
--- the same statement may change the other one, too. The name sorts the trigger after the others.
+-- If a user writes a fact where there is one with the same text, or moves one there, it takes the place of the other
+-- one, and stays the user's, or pinned, if either was. Only one fact with a text can be current, and the same statement
+-- may change the other one, too, so the new one becomes current at the end of the statement. The name sorts the trigger
+-- after the others.
 create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -495,8 +496,8 @@ begin
   delete from public.memory_facts f where f.id = v_other.id;
   return null;
 end $$;
--- One request of a user at a time changes facts, and no turn meanwhile: both change several rows, in any order. It
--- takes the lock of begin_turn and finish_turn, before a row is locked, as they do.
+-- Lets one request of a user at a time change facts, and no turn meanwhile, because both change several rows in any
+-- order. Like begin_turn and finish_turn, it takes the person's lock before it locks a row.
 create function private.lock_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -518,8 +519,9 @@ create trigger memory_facts_unite before insert or update of memory_id, content 
 create trigger memory_facts_absorb after insert or update of memory_id, content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.absorb_fact();
 
--- Raises PT400 for a fact that a user may not write, with the column as DETAIL: the constraints of the table have no
--- sentences for people. A turn reads all facts of its memories, so users cannot add them without end, either.
+-- Raises PT400 for a fact that a user may not write, with the column as DETAIL, because the errors of table constraints
+-- are no sentences for people. It also limits how many facts a user can add, because a turn reads all facts of its
+-- memories.
 create function private.check_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -591,7 +593,7 @@ end $$;
 create trigger memories_check before insert on public.memories
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_memory();
 
--- Of an existing memory nothing changes: a client may send one again that may be there.
+-- A memory never changes. A client may repeat an upsert, which changes nothing.
 create function private.keep_memory() returns trigger
 language plpgsql set search_path = '' as $$
 begin

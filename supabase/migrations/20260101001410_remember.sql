@@ -1,5 +1,5 @@
--- The position of the last message of a conversation that said a fact: its own source, or in a branch the copy of
--- that. Null if another conversation said it, too, later or at a time that positions do not tell.
+-- The position of the last message of a conversation that said a fact: the fact's own source, or the copy of that
+-- message in a branch. Null if another conversation said it later, or if positions cannot tell which was later.
 create function private.place_in(p_conversation_id uuid, p_fact public.memory_facts) returns bigint
 language sql stable set search_path = '' as $$
   select case
@@ -65,7 +65,7 @@ language sql immutable set search_path = '' as $$
   select array_position(array['conversation', 'character', 'profile'], p_tier)
 $$;
 
--- The note with the tier and the importance that a user chose for this fact, and whether they do not want it.
+-- The note with the tier and the importance that a user chose for this fact, and whether the user rejected it.
 create function private.as_shaped(
   p_conversation shared.conversations, p_character_id uuid, p_note private.fact_note) returns private.fact_note
 language plpgsql stable set search_path = '' as $$
@@ -100,8 +100,8 @@ begin
   return v_note;
 end $$;
 
--- Notes that a fact was said once more, and returns it; null if it is new. Only its wording may be newer, and one message
--- may say later that it holds.
+-- Records that a fact was said again, and returns it; null if it is new. Only its wording, and the time since when it
+-- holds, may change.
 create function private.repeat_fact(
   p_conversation_id uuid, p_user_id uuid, p_memory_id uuid, p_tier text, p_note private.fact_note)
 returns public.memory_facts
@@ -173,7 +173,8 @@ begin
   return v_fact;
 end $$;
 
--- Whether it was noted from the same messages before (a branch has copies of them), and has been replaced since.
+-- Whether a fact was noted from the same messages before (or from the messages that a branch copied), and has been
+-- replaced since.
 create function private.was_replaced(p_conversation_id uuid, p_user_id uuid, p_note private.fact_note) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -189,8 +190,8 @@ begin
                and r.position between p_note."from" and p_note."to")));
 end $$;
 
--- Where a noted fact stands among those that it contradicts: the ids of the ones that it replaces; of those of wider
--- tiers, which it hides; of the next one, which replaces it; and of narrower ones that were said later, which hide it.
+-- The place of a noted fact among the facts that it contradicts: the ids of those that it replaces, of those of wider
+-- tiers, which it hides, of the next later one, which replaces it, and of later ones of narrower tiers, which hide it.
 create function private.place_among(
   p_conversation_id uuid, p_user_id uuid, p_character_id uuid, p_note private.fact_note, p_fact public.memory_facts,
   p_is_same boolean,
@@ -320,11 +321,11 @@ end $$;
 --   same_as         the id of the fact that it repeats: nothing is added
 --   is_change       it does not agree with a fact that stays, because a user wrote or pinned that
 --   is_withdrawal   nothing holds in their place
--- A fact that was said later wins. One of a narrower tier replaces none of a wider one, which holds
--- elsewhere: it hides it where both are known. Pinned facts and those that a user wrote are not changed.
--- What a user turned off or deleted is not noted in any memory (unless they say it in a message after they deleted it),
--- what they moved is not lifted into a wider one, and what they rated, or its replacement, not rated again. If its
--- message is gone, it comes back where the user had it.
+-- The fact that was said later wins. A fact of a narrower tier does not replace one of a wider tier, which still holds
+-- elsewhere, but hides it where both are known. Pinned facts and those that a user wrote are not changed.
+-- A fact that a user turned off or deleted is not noted in any memory, unless they say it in a message after deleting
+-- it. One that they moved is not noted in a wider tier, and one that they rated keeps its importance, also in what
+-- replaces it. If such a fact was lost with its message, it comes back as the user had it.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
 returns void
 language plpgsql set search_path = '' as $$
@@ -372,11 +373,11 @@ begin
   perform private.take_place(p_conversation.id, p_conversation.user_id, p_character_id, v_note, v_fact, v_is_same);
 end $$;
 
--- The other characters of the conversation heard what p_character_id did. Whoever has a fact of their own that the
--- new one contradicts gets it, too, in its place: p_note as private.note_fact takes it. The texts are not compared, as
--- the turn does not know them. A fact is contradicted if it has the same subject and topic, and neither text begins
--- with the other, or if it is one of those that the new one replaces for p_character_id. What somebody does not want
--- (is_for_all) all get: whoever does not know it would do it.
+-- Saves a fact for the other characters of the conversation, who heard what p_character_id heard; p_note is as in
+-- private.note_fact. A character whose own fact it contradicts gets it in place of that fact. The turn has not read the
+-- other characters' facts, so their texts are not compared: a fact is contradicted if it has the same subject and topic
+-- and neither text begins with the other, or if it is the one that the new fact replaces for p_character_id. A limit
+-- (is_for_all) goes to all characters, because one who does not know it would break it.
 create function private.note_for_listeners(
   p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb) returns void
 language plpgsql set search_path = '' as $$
@@ -431,9 +432,9 @@ begin
   end loop;
 end $$;
 
--- Whose a fact is that was noted for a character: of the one who said it, or who answered the message that says it, if
--- they are still there. The notes of many turns fall due in the turn of anybody (p_speaker). Where no single message says
--- it, and for what is withdrawn, it is that one.
+-- The character that a noted fact belongs to: the one who said it, or who answered the message that says it, if they are
+-- still there. If no single message says it, and for withdrawals, it is p_speaker: the one in whose turn the notes fell
+-- due.
 create function private.keeper(p_conversation shared.conversations, p_note jsonb, p_speaker uuid) returns uuid
 language plpgsql stable set search_path = '' as $$
 declare
@@ -450,8 +451,9 @@ begin
     (select c.character_id from private.members(p_conversation) c where c.character_id = v_keeper), p_speaker);
 end $$;
 
--- Saves one fact that a model noted in a turn of p_speaker, for all whom it concerns: p_note as private.note_fact takes
--- it. The model knew the facts of p_speaker: what changes one of these, or repeats it, does so for p_speaker, too.
+-- Saves one fact that a model noted in a turn of p_speaker, for every character whom it concerns; p_note is as in
+-- private.note_fact. The model was shown the facts of p_speaker, so a note that changes or repeats one of them also does
+-- so for p_speaker.
 create function private.note_for_all(
   p_conversation shared.conversations, p_speaker uuid, p_tier text, p_note jsonb) returns void
 language plpgsql set search_path = '' as $$
@@ -480,11 +482,11 @@ begin
   perform private.note_for_listeners(p_conversation, p_speaker, p_tier, p_note);
 end $$;
 
--- p_note with the ids of facts that the same answer noted before it, which it names by their gists: replaces_noted and
--- extends_noted, as `replaces` and `extends`.
+-- p_note with the ids of facts that it refers to by gist, because the same answer noted them before it: replaces_noted
+-- becomes part of `replaces`, and extends_noted `extends`.
 --
--- What a user reworded since the model saw it (p_seen: texts by ids) says something else: it is not repeated, extended
--- or replaced.
+-- A fact that a user has reworded since the model saw it (p_seen: texts by ids) says something else now, so the note
+-- does not repeat, extend or replace it.
 create function private.with_noted(p_user_id uuid, p_note jsonb, p_seen jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   with noted as materialized (
@@ -513,8 +515,8 @@ language sql stable set search_path = '' as $$
   from known k
 $$;
 
--- What a user wrote has been compared with the facts that the notes knew: it has the importance that its words tell,
--- and hides only what the notes say. p_read is [{"id", "content", "importance": null if the user rated it}].
+-- Marks users' own facts as compared with the facts that the notes knew. They get the importance that their words tell,
+-- and hide only what the notes say. p_read is [{"id", "content", "importance": null if the user rated it}].
 create function private.read_own_facts(p_user_id uuid, p_read jsonb) returns void
 language sql set search_path = '' as $$
   update public.memory_facts f
@@ -525,8 +527,8 @@ language sql set search_path = '' as $$
   where f.id = r.id and f.memory_id = m.id and f.is_unread and f.content = r.content
 $$;
 
--- The summary without sentences that say what a fact said that was replaced or withdrawn since. When older messages are
--- read again, the model does not know it: facts that are history are not shown to it.
+-- The summary without the sentences that repeat a fact which has been replaced or withdrawn since. When older messages
+-- are read again, the model cannot know that, because it is not shown facts that are history.
 create function private.without_replaced(p_conversation shared.conversations, p_character_id uuid, p_summary text)
 returns text
 language sql stable set search_path = '' as $$
@@ -544,7 +546,7 @@ language sql stable set search_path = '' as $$
   from sentences s where s.plain_digest not in (select r.plain_digest from replaced r)
 $$;
 
--- Leaves out of a summary what was replaced since, after an older version took its place.
+-- After an older version of a summary has become current: removes what has been replaced since.
 create function private.drop_replaced(p_conversation_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
