@@ -105,6 +105,7 @@ ADDED_TRIGGERS = (
     ("messages", "a_place_message"),
     ("messages", "a_forget_deleted"),
     ("messages", "a_forget_edited"),
+    ("messages", "a_forget_versions"),
     ("conversations", "a_account_first"),
     ("conversations", "a_account_of_row"),
     ("conversations", "a_forget_conversation"),

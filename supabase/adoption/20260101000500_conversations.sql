@@ -347,16 +347,17 @@ declare
   v_aside uuid[];
   v_gone uuid[];
 begin
-  with gone as (
-    delete from public.messages m
-    where m.conversation_id = p_conversation_id and (m.position = p_position or p_onwards and m.position > p_position)
-    returning m.id)
-  select array_agg(g.id) into v_shown from gone g;
+  -- First, because private.forget_versions deletes them, too, and then nobody would count them.
   with gone as (
     delete from private.set_aside_messages s
     where s.conversation_id = p_conversation_id and (s.position = p_position or p_onwards and s.position > p_position)
     returning s.id)
   select array_agg(g.id) into v_aside from gone g;
+  with gone as (
+    delete from public.messages m
+    where m.conversation_id = p_conversation_id and (m.position = p_position or p_onwards and m.position > p_position)
+    returning m.id)
+  select array_agg(g.id) into v_shown from gone g;
   v_gone := coalesce(v_shown, '{}') || coalesce(v_aside, '{}');
   perform private.detach_messages(v_gone);
   return cardinality(v_gone);

@@ -640,6 +640,32 @@ def talked(product: Product) -> Product:
     return product
 
 
+def test_a_reply_that_the_product_deletes_takes_its_versions_and_its_record_along(
+    product: Product,
+) -> None:
+    product.turn("Hello.", "Good evening.", p_prompt={"tokens": 1})
+    product.finish(product.begin(p_action="regenerate"), "Good morning.", p_prompt={"tokens": 2})
+    product.turn("And then?", "We wait.", p_prompt={"tokens": 3})
+    aside = "select count(*) from private.set_aside_messages where content = 'Good evening.'"
+    assert product.value(aside) == 1
+
+    reply = f"messages?conversation_id=eq.{TALK}&content=eq.Good%20morning."
+    assert product.send("service", "DELETE", reply).rows == 1
+    assert product.value(aside) == 0
+    assert product.rows("select composition from turn_prompts") == [{"composition": {"tokens": 3}}]
+    named = "select reply_message_id is not null as is_named from turns order by created_at"
+    assert [row["is_named"] for row in product.rows(named)] == [False, False, True]
+
+
+def test_versions_that_we_delete_are_counted(product: Product) -> None:
+    product.turn("Hello.", "Good evening.")
+    product.finish(product.begin(p_action="regenerate"), "Good morning.")
+    shown = product.value("select id from messages where content = 'Good morning.'")
+    body = {"p_user_id": PERSON, "p_message_id": str(shown), "p_onwards": False}
+    deleted = product.send("service", "POST", "rpc/delete_messages", body).body
+    assert deleted == {"outcome": "done", "deleted": 2}
+
+
 def test_a_conversation_is_deleted_as_before(talked: Product) -> None:
     assert talked.send("person", "DELETE", f"conversations?id=eq.{TALK}").rows == 1
     for table in ("private.set_aside_messages", "private.conversation_details", "messages"):

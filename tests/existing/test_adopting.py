@@ -42,6 +42,7 @@ ADDED = [
     "trigger public.conversations.a_forget_conversation",
     "trigger public.messages.a_forget_deleted",
     "trigger public.messages.a_forget_edited",
+    "trigger public.messages.a_forget_versions",
     "trigger public.messages.a_note_added",
     "trigger public.messages.a_note_changed",
     "trigger public.messages.a_note_deleted",
