@@ -299,18 +299,29 @@ begin
       new.importance := 3;
       new.is_rated := false;
       new.is_unread := new.written_by = 'person' or new.content <> old.content;
-    -- A client may send the same importance again with something else.
-    elsif new.importance <> old.importance
-       or (new.memory_id, new.content, new.pinned, new.is_active)
-          is not distinct from (old.memory_id, old.content, old.pinned, old.is_active) then
+    else
       new.is_rated := true;
     end if;
   end if;
   return new;
 end $$;
-revoke execute on function private.shape_fact() from public, anon, authenticated;
 create trigger memory_facts_shape before update of memory_id, importance on public.memory_facts
   for each row execute function private.shape_fact();
+
+-- The importance that a fact has, sent with other columns or not at all, is no choice. The trigger's name sorts it after
+-- the one before.
+create function private.keep_rating() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1
+     and new.importance = old.importance and new.is_rated then
+    new.is_rated := old.is_rated;
+  end if;
+  return new;
+end $$;
+revoke execute on function private.shape_fact(), private.keep_rating() from public, anon, authenticated;
+create trigger memory_facts_shape_kept before update of memory_id, content, pinned, is_active on public.memory_facts
+  for each row execute function private.keep_rating();
 
 -- Whether a fact says the same as another in the same words, perhaps with more after them.
 create function private.goes_on(p_fact public.memory_facts, p_other public.memory_facts) returns boolean

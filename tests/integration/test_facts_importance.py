@@ -10,6 +10,7 @@ import pytest
 from tests.support.answers import text
 from tests.support.facts import (
     LONDON,
+    MERGE,
     MOVED,
     OSLO,
     PARIS,
@@ -141,6 +142,21 @@ class TestImportance:
         assert told.stack.one(row) == {"is_rated": False}
         patch(told, "Ada has a dog.", importance=2)
         assert told.stack.one(row) == {"is_rated": True}
+        patch(told, "Ada has a dog.", importance=None, pinned=True)
+        assert told.stack.one(row) == {"is_rated": False}
+
+    @pytest.mark.parametrize("more", [(), ("importance",), ("importance", "pinned", "is_active")])
+    def test_row_that_is_sent_again_chooses_no_importance(
+        self, told: Talk, more: tuple[str, ...]
+    ) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4], "importance": 2})
+        row = told.stack.one("select * from memory_facts")
+        sent = {name: row[name] for name in ("content", *more)}
+        sent |= {name: str(row[name]) for name in ("id", "memory_id")}
+        with told.stack.data_api(told.user) as api:
+            answer = api.post("/memory_facts", json=sent, headers=MERGE)
+        assert answer.is_success, answer.text
+        assert told.stack.one("select * from memory_facts") == row
 
     def test_person_who_writes_what_a_model_noted_keeps_what_is_known_of_it(
         self, told: Talk

@@ -301,7 +301,7 @@ FUNCTIONS = {
         private.check_facts private.check_memory private.narrow_fact private.restore_facts
         private.count_facts private.keep_memory private.is_list_or_object private.read_own_facts
         private.forget_seen_position
-        private.shape_fact
+        private.shape_fact private.keep_rating
         private.absorb_fact private.lock_facts private.unite_facts
         private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
