@@ -502,6 +502,35 @@ class TestActions:
         person.press("Why?")
         expect(dialog.get_by_text("kept for only a few days")).to_be_visible()
 
+    def test_reason_is_known_though_books_and_the_character_are_others_now(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        person.begin()
+        book = {"entries": [{"keys": ["harbour"], "content": "The harbour is shut."}]}
+        row = {"id": str(uuid4()), "user_id": person.user_id, "content": book}
+        operator(person.copy, "POST", "/rest/v1/lorebooks", row)
+        lena = person.character("Lena")
+        person.page.reload()
+        person.press("Lena Start a conversation", exact=False)
+        expect(person.page.get_by_label("Message to Lena")).to_be_visible()
+        person.ask_the_scripted_model()
+        scripted.enqueue(text("Ice."))
+        person.say("What is in the harbour?")
+        person.answered(2)
+
+        dialog = person.page.get_by_role("dialog", name="Why this reply?")
+        note = dialog.get_by_text("has changed since then")
+        person.press("Why?")
+        expect(dialog.get_by_text("because of “harbour”")).to_be_visible()
+        expect(note).to_have_count(0)
+        person.page.keyboard.press("Escape")
+
+        changed = {"content": {"entries": [{"keys": ["fog"], "content": "Fog."}, *book["entries"]]}}
+        operator(person.copy, "PATCH", f"/rest/v1/lorebooks?id=eq.{row['id']}", changed)
+        operator(person.copy, "DELETE", f"/rest/v1/characters?id=eq.{lena}", None)
+        person.press("Why?")
+        expect(note).to_be_visible()
+
     def test_greeting_needs_no_reason(self, person: Person) -> None:
         person.begin()
         expect(person.page.get_by_role("button", name="Why?")).to_have_count(0)

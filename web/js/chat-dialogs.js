@@ -96,7 +96,7 @@ function why(state) {
     ${listed(t("Lorebook"), entries, entry, more.entries)}
     ${listed(t("Lorebook entries without room"), left.entries, entry, more.left_out_entries)}
     ${found.changed && (entries.length || left.entries.length)
-      ? html`<p class="quiet">${t("The card has changed since then, so these entries may be different now.")}</p>`
+      ? html`<p class="quiet">${t("The card or a lorebook has changed since then, so these entries may be different now.")}</p>`
       : nothing}
     ${listed(t("Facts"), known, fact, more.facts)}
     ${listed(t("Recalled facts"), recalled.facts, fact, more.recalled_facts)}

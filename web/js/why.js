@@ -26,7 +26,7 @@ async function readWhy(message, conversation) {
   const composition = turn?.turn_prompts?.composition;
   if (!composition) return null;
   const { facts, left_out, recalled } = composition;
-  const [factRows, messages, character] = await Promise.all([
+  const [factRows, messages, character, books] = await Promise.all([
     data(supabase.from("memory_facts").select("id, content").in("id", [...facts, ...recalled.facts, ...left_out.facts])),
     data(
       supabase
@@ -35,21 +35,23 @@ async function readWhy(message, conversation) {
         .match({ conversation_id: conversation.id, is_active: true })
         .in("position", recalled.messages),
     ),
-    data(supabase.from("characters").select("character_book, updated_at").eq("id", turn.character_id).maybeSingle()),
+    // A turn whose character was deleted names none.
+    turn.character_id && data(supabase.from("characters").select("character_book, updated_at").eq("id", turn.character_id).maybeSingle()),
+    otherBooks(composition),
   ]);
   const said = messages.map((message) => ({ ...message, who: author(message, conversation) }));
   const why = explained(composition, {
-    facts: factRows, messages: said, book: character?.character_book, books: await otherBooks(composition),
+    facts: factRows, messages: said, book: character?.character_book,
+    books: Object.fromEntries(books.map(({ id, content }) => [id, content])),
   });
-  const changed = Boolean(character) && new Date(character.updated_at) > new Date(turn.created_at);
+  const changed = [character, ...books].some((row) => row && new Date(row.updated_at) > new Date(turn.created_at));
   return { ...why, changed };
 }
 
-/** The contents of the books beside the character's that a composition names, by id. */
+/** The books beside the character's that a composition names: {id, content, updated_at}. */
 async function otherBooks({ entries, left_out }) {
   const ids = new Set([...entries, ...left_out.entries].flatMap(({ book }) => book ?? []));
-  const rows = ids.size ? await data(supabase.from("lorebooks").select("id, content").in("id", [...ids])) : [];
-  return Object.fromEntries(rows.map(({ id, content }) => [id, content]));
+  return ids.size ? await data(supabase.from("lorebooks").select("id, content, updated_at").in("id", [...ids])) : [];
 }
 
 const author = ({ sender, character_id }, conversation) =>
