@@ -20,6 +20,10 @@ begin
 end $$;
 create trigger leaving_users_forget after delete on private.leaving_users
   for each row execute function private.forget_leaving_user();
+-- An account that is deleted in another way, by an operator or the product, has no such row. Whoever has a memory has
+-- this one.
+create trigger memory_locks_forget after delete on private.memory_locks
+  for each row execute function private.forget_leaving_user();
 
 -- The numbers of rows that are deleted with an account.
 create function private.account_contents(p_user_id uuid) returns jsonb

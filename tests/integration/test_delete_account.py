@@ -159,11 +159,23 @@ class TestDeletion:
 
 
 @pytest.mark.installations
-def test_ones_own_rows_go_when_the_product_keeps_the_conversation(stack: Stack) -> None:
+@pytest.mark.parametrize("by_operator", [False, True])
+def test_ones_own_rows_go_when_the_product_keeps_the_conversation(
+    stack: Stack, by_operator: bool
+) -> None:
     user = stack.user()
     conversation = deletable(stack, user, "quince")
-    tables = ("conversation_settings", "conversation_summaries", "private.message_variables")
-    assert leave(stack, user).status_code == 200
+    tables = ["conversation_settings", "conversation_summaries", "private.message_variables"]
+    if stack.is_adopted:
+        tables.append("private.set_aside_messages")
+    if by_operator:
+        # Whoever took part in a conversation that is remembered.
+        said = stack.all("select id from messages where conversation_id = %s", conversation)
+        answer = stack.chat(user, action="edit", message_id=str(said[0]["id"]), message="Hm.")
+        assert answer.status_code == 200, answer.text
+        assert stack.delete_user(str(user.id)) == 200
+    else:
+        assert leave(stack, user).status_code == 200
     for table in tables:
         query = f"select from {table} where conversation_id = %s"
         assert stack.all(query, conversation) == []
