@@ -500,7 +500,7 @@ export interface components {
             user_message_id: string | null;
             character_id: string | null;
             /** @enum {string} */
-            content_tier: "sfw" | "nsfw";
+            content_tier: "nsfw" | "sfw";
             finish_reason: string | null;
             incomplete: boolean;
             saved: boolean;
@@ -758,7 +758,7 @@ export interface components {
             user_message_id: string | null;
             character_id: string | null;
             /** @enum {string} */
-            content_tier: "sfw" | "nsfw";
+            content_tier: "nsfw" | "sfw";
             finish_reason: string | null;
             incomplete: boolean;
             saved: boolean;

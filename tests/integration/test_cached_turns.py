@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec import structs
 from psycopg.types.json import Jsonb
 
 from roleplay_chat import turn_store
@@ -250,7 +251,7 @@ def test_copy_that_the_database_refuses_is_used_only_once(
 ) -> None:
     def broken(begun: dict[str, Any], copy: CachedTurn) -> CachedTurn:
         kept = complete(begun, copy)
-        return replace(kept, stamp={**kept.stamp, "upto": "nowhere"})
+        return structs.replace(kept, stamp={**kept.stamp, "upto": "nowhere"})
 
     talk.stack.upstream.always(text("Aye."))
     talk.reply("One.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from roleplay_chat.generation.routing import on_cooldown
 from roleplay_chat.generation.targets import Target

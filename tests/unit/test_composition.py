@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import field
 
 from roleplay_chat.messages import ROLES, Roles
 from roleplay_chat.prompt.composition import MAX_ENTRIES, MAX_ID_CHARS, MAX_LISTED
@@ -19,8 +19,7 @@ from tests.support.composition import composed, largest, prompt
 from tests.support.prompts import MARA
 
 
-@dataclass(frozen=True)
-class Counting(Tokens):
+class Counting(Tokens, frozen=True):
     """Counts the characters that are counted."""
 
     chars: list[int] = field(default_factory=list)

@@ -4,12 +4,12 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from roleplay_chat.generation.attempts import COUNTED_CHARS, Received, cost_usd
 from roleplay_chat.generation.error_classifier import Failure

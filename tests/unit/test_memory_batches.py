@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from roleplay_chat.memory.answer import Written
 from roleplay_chat.memory.batches import (
@@ -194,7 +195,7 @@ class TestFailedBatches:
             for place, text in enumerate(["Never this.", "Ada came.", "Mara waved."])
         ]
         more: dict[str, Any] = {unsent: frozenset({8})}
-        batch = replace(Batch(said, 7), **more)
+        batch = structs.replace(Batch(said, 7), **more)
         assert (batch.upto, batch.digest) == (10, Batch(said, 7).digest)
         material = read_request(begun(), batch, 4_000)
         assert [(one["number"], one["text"]) for one in material["messages"]] == [

@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from msgspec.structs import replace
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dev.docs.openapi.actions import ACTIONS
@@ -69,7 +70,7 @@ def test_every_action_is_described() -> None:
     ("name", "body"),
     [
         pytest.param("Answer", ANSWER.to_json(), id="saved"),
-        pytest.param("Answer", Answer(**vars(ANSWER) | {"saved": False}).to_json(), id="unsaved"),
+        pytest.param("Answer", replace(ANSWER, saved=False).to_json(), id="unsaved"),
         pytest.param(
             "StartEvent",
             {"turn_id": "turn", "character_id": None, **ANSWER.chosen.to_json()},

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from roleplay_chat.api import Answer, Delta, Done, ModelChoice, Start
 from roleplay_chat.turn_events import BEGINNING, EventId, Place, Placed, Reader, TurnEvents

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from edge.errors import ApiError
 from roleplay_chat.api import Answer, AttemptSummary, Usage

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from msgspec import Struct
+from msgspec.json import schema_components
 from pydantic import TypeAdapter
 
 Schema = dict[str, Any]
@@ -20,7 +22,23 @@ def generated(
     inputs = [(shape.__name__, mode, TypeAdapter[Any](shape)) for shape in types]
     template = "#/components/schemas/{model}"
     _, schema = TypeAdapter.json_schemas(inputs, ref_template=template)
-    definitions: dict[str, Schema] = schema["$defs"]
+    return _tidied(schema["$defs"])
+
+
+def generated_from_structs(types: Iterable[type[Struct]]) -> dict[str, Schema]:
+    """The schemas of these structs, including nested ones, by name."""
+    template = "#/components/schemas/{name}"
+    _, definitions = schema_components(types, ref_template=template)
+    for definition in definitions.values():
+        if not definition["required"]:
+            del definition["required"]
+        for field in definition["properties"].values():
+            if "enum" in field:
+                field["type"] = "string"
+    return _tidied(definitions)
+
+
+def _tidied(definitions: dict[str, Schema]) -> dict[str, Schema]:
     for definition in definitions.values():
         definition.pop("title", None)
         for field in definition["properties"].values():

@@ -1,7 +1,6 @@
 """The function roleplay_chat in the API description: turns, other actions, and streams."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from dev.docs.openapi.actions import ACTIONS
@@ -12,6 +11,7 @@ from dev.docs.openapi.parts import (
     Schema,
     answered,
     generated,
+    generated_from_structs,
     json_content,
     ref,
     text_content,
@@ -63,11 +63,12 @@ _FIELDS: Mapping[str, str] = {
 
 def schemas() -> dict[str, Schema]:
     """The schemas of `components`, by name."""
-    shapes: list[type] = [ModelChoice, Usage, AttemptSummary, Answer]
-    models = [action.answer for action in ACTIONS.values()]
+    answers = [action.answer for action in ACTIONS.values()]
     requests: list[type] = [ChatRequest, *(action.request for action in ACTIONS.values())]
     # Responses always contain the fields that have defaults.
-    found = generated(requests, "validation") | generated([*shapes, *models], "serialization")
+    responses = generated(answers, "serialization")
+    responses |= generated_from_structs([ModelChoice, Usage, AttemptSummary, Answer])
+    found = generated(requests, "validation") | dict(sorted(responses.items()))
     for name, action in ACTIONS.items():
         _add(found[action.request.__name__], first={"action": {"const": name}})
         _add(
@@ -103,13 +104,13 @@ def _add(schema: Schema, first: Schema, last: Schema | None = None) -> None:
     schema["required"] = [*first, *schema.get("required", []), *more]
 
 
-def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
+def _answer(of_struct: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
     """The schemas of Answer and ModelChoice as clients see them: names in JSON, and constants."""
-    chosen = ModelChoice(**{field.name: field.name for field in fields(ModelChoice)})  # type: ignore[arg-type]
-    of_fields: Schema = {field.name: field.name for field in fields(Answer)}
+    chosen = ModelChoice(*ModelChoice.__struct_fields__)  # type: ignore[arg-type]
+    of_fields: Schema = {name: name for name in Answer.__struct_fields__}
     known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
     known |= {"stopped": False, "continued_chars": 0}
-    properties = of_dataclass["properties"] | of_chosen["properties"]
+    properties = of_struct["properties"] | of_chosen["properties"]
     told = _as_told(properties, Answer(**known).to_json())
     told["properties"]["stopped"] = {
         "const": True,
@@ -124,9 +125,7 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
         "const": "not_saved",
         "description": "Present if `saved` is false: the conversation may lack this reply.",
     }
-    return told | {"description": of_dataclass["description"]}, _as_told(
-        properties, chosen.to_json()
-    )
+    return told | {"description": of_struct["description"]}, _as_told(properties, chosen.to_json())
 
 
 def _as_told(properties: Schema, body: Schema) -> Schema:

@@ -4,24 +4,31 @@ Compiling one takes up to milliseconds, and an instance's first turn would wait 
 """
 
 import re
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
+Pattern = TypeVar("Pattern")
 _METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split")
 
 
 def compiled_later(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """As `re.compile`, for a pattern that most turns do not need. Only a pattern's methods work."""
-    return cast(re.Pattern[str], _Later(pattern, flags))
+    return made_later(lambda: re.compile(pattern, flags))
+
+
+def made_later(make: Callable[[], Pattern]) -> Pattern:
+    """As `make()`, for a pattern that is compiled in another way."""
+    return cast(Pattern, _Later(make))
 
 
 class _Later:
-    def __init__(self, pattern: str, flags: int) -> None:
-        self._given = pattern, flags
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
 
     def __getattr__(self, name: str) -> Any:
         """Compile the pattern: called when an attribute is missing, so before the first use."""
         if name not in _METHODS:
             raise AttributeError(name)
-        compiled = re.compile(*self._given)
+        compiled = self._make()
         vars(self).update({method: getattr(compiled, method) for method in _METHODS})
         return getattr(compiled, name)

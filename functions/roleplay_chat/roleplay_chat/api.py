@@ -3,11 +3,11 @@
 import base64
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
+from msgspec import Struct, field
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edge.clients import Clients
@@ -63,12 +63,15 @@ Object = dict[str, Any]
 """A JSON object."""
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """The person who sent a request, and their token, on which row level security relies."""
 
     user_id: UUID
-    token: str = field(repr=False)
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the token, so that no log gets it."""
+        return f"Caller({self.user_id!r})"
 
 
 Handler = Callable[[Clients, Caller, Object], Awaitable[Object]]
@@ -221,8 +224,7 @@ def message_too_long(chars: int, max_chars: int) -> ApiError:
     )
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens and cost of a reply; None means unknown."""
 
     prompt_tokens: int | None = None
@@ -244,8 +246,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True)
-class AttemptSummary:
+class AttemptSummary(Struct, frozen=True):
     """One call to a target, as the client sees it."""
 
     target: str
@@ -258,8 +259,7 @@ class AttemptSummary:
         return {"target": self.target, "outcome": self.outcome, "ms": self.ms}
 
 
-@dataclass(frozen=True)
-class ModelChoice:
+class ModelChoice(Struct, frozen=True):
     """Which model answers, and whether it is the requested one."""
 
     model_used: str
@@ -280,8 +280,7 @@ class ModelChoice:
         }
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Everything that the client learns about a finished turn. `processing_time` is in
     milliseconds."""
 
@@ -345,8 +344,7 @@ class Answer:
         return {"response": self.response, **self.metadata()}
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(Struct, frozen=True):
     """The reply begins: which model and which character it comes from."""
 
     turn_id: str
@@ -360,15 +358,13 @@ class Delta(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     """The turn has ended with a reply; `answer` says whether it is saved and complete."""
 
     answer: Answer
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The turn has ended without a reply."""
 
     error: ApiError

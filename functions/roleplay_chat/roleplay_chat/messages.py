@@ -1,8 +1,9 @@
 """Types for chat messages and for the speakers in a conversation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypedDict
+
+from msgspec import Struct
 
 Role = Literal["system", "user", "assistant"]
 Roles = Literal["as_is", "alternate", "no_system"]
@@ -19,8 +20,7 @@ class Message(TypedDict):
     content: str
 
 
-@dataclass(frozen=True)
-class Cast:
+class Cast(Struct, frozen=True):
     """The names in a conversation: the character's, the person's and everybody else's."""
 
     character: str = ""

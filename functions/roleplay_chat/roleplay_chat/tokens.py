@@ -10,8 +10,9 @@ has only been used in English is not assumed to be efficient in Japanese.
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from edge.json_values import clamped
 
@@ -68,8 +69,7 @@ _ASCII_LETTERS = bytes(range(0x80)).translate(
 """The ASCII characters without extra weight: most of a text, so they are deleted first."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Uncalibrated tokens of a text, by script."""
 
     latin: float = 0.0
@@ -107,8 +107,7 @@ def estimate_messages(contents: Sequence[str]) -> Estimate:
     return estimate("".join(contents)) + Estimate(latin=TOKENS_PER_MESSAGE * len(contents))
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """Counts tokens for one model: the estimate times the model's ratios."""
 
     latin: float = 1.0

@@ -7,10 +7,12 @@ is no reply.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from logging import ERROR, INFO, getLogger
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
@@ -85,8 +87,7 @@ class RunningTurn:
                 raise
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a turn needs from its surroundings."""
 
     clients: Clients

@@ -4,17 +4,19 @@ A cached turn is used only after `begin_turn` has compared it with the database 
 for the person whose turn it is, and only as far as it is unchanged.
 """
 
+import dataclasses
 import sys
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from cachetools import TTLCache
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from edge.json_text import dumps, loads
 from roleplay_chat.api import ChatRequest, Task
@@ -61,8 +63,7 @@ _PARTS = {
 the same times is one part. The task's configuration is the same for everybody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part of the result of begin_turn, with the digest that the database gave it."""
 
     digest: str
@@ -70,8 +71,7 @@ class Part:
     """As JSON, which takes less memory, and which nobody can change."""
 
 
-@dataclass
-class CachedTurn:
+class CachedTurn(Struct, dict=True):
     """What a turn has read, and its task's configuration. Only `spare` changes."""
 
     rows: Sequence[MessageRow] = ()
@@ -251,7 +251,7 @@ def _name_personas(begun: Row) -> None:
 
     def named(row: MessageRow) -> MessageRow:
         name = name_at(row.position, row.sender)
-        return replace(row, speaker=name) if name else row
+        return dataclasses.replace(row, speaker=name) if name else row
 
     for holder, part in ((begun, "history"), (begun.get("memory"), "backlog")):
         if holder:
@@ -310,7 +310,9 @@ def _renamed(rows: Sequence[MessageRow], names: Mapping[str, str]) -> list[Messa
         id_: speaker_name(str(id_), names) for id_ in _speaker_ids(rows)
     }
     return [
-        row if row.speaker == (name := today.get(row.character_id)) else replace(row, speaker=name)
+        row
+        if row.speaker == (name := today.get(row.character_id))
+        else dataclasses.replace(row, speaker=name)
         for row in rows
     ]
 

@@ -4,10 +4,11 @@ request, and readers who come back after their connection was lost."""
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from io import StringIO
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from roleplay_chat.api import (
     HEARTBEAT,
@@ -42,8 +43,7 @@ Placed = tuple[Place, TurnEvent]
 """An event, and the place after it."""
 
 
-@dataclass(frozen=True)
-class EventId:
+class EventId(Struct, frozen=True):
     """The id of an event in a stream, which readers send back as Last-Event-ID."""
 
     turn_id: UUID

@@ -2,10 +2,12 @@
 Pure."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct, field
 
 from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
@@ -36,8 +38,7 @@ WEIGHED_AT_ONCE_CHARS = 5_000
 read before take up to five milliseconds."""
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Struct, frozen=True, dict=True):
     """A turn that the database has begun: its rows, the request and the user."""
 
     begun: BegunTurn
@@ -72,8 +73,7 @@ class Accepted:
         return round((time.monotonic() - self.started) * 1000)
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """How a turn will be answered. `begun` has only the memory that the tier allows."""
 
     tier: Tier
@@ -145,8 +145,7 @@ class Planned:
         return ModelChoice(MODEL_USED, notice=self.tier_notice)
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """A turn's tier and targets, before its memory is read."""
 
     accepted: Accepted

@@ -1,8 +1,9 @@
 """Builds what a turn leaves behind: answer, columns, usage rows, log line and alerts. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from edge.errors import ApiError
 from edge.json_values import id_text
@@ -17,8 +18,7 @@ from roleplay_chat.turn_plan import Accepted, Planned
 from roleplay_chat.turn_store import TurnEnd
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The result of a turn: a greeting, a model's text, or the reason why there is neither."""
 
     greeting: str | None = None

@@ -4,8 +4,9 @@ Reads long texts in a thread, so that other turns are not delayed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from logging import getLogger
+
+from msgspec import Struct
 
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
@@ -261,8 +262,7 @@ def _is_whole(message: str, built: Prompt) -> bool:
     return bool(built) and built[-1]["content"].endswith(message)
 
 
-@dataclass(frozen=True)
-class Screened:
+class Screened(Struct, frozen=True):
     """The result of the screening: a greeting that answers the turn, or why there is no reply."""
 
     greeting: str | None = None

@@ -4,12 +4,12 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from edge.clients import Clients, DatabaseError, is_lost
@@ -39,8 +39,7 @@ UNREADABLE_CLASSIFIER = {
 """Replaces a classifier whose row is invalid."""
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """The answer to an identical earlier request."""
 
     reply: str
@@ -51,8 +50,7 @@ class Replay:
         return self.result | {"response": self.reply, "request_id": request_id}
 
 
-@dataclass(frozen=True)
-class TurnEnd:
+class TurnEnd(Struct, frozen=True):
     """The end of a turn in the format of finish_turn."""
 
     turn_id: UUID
@@ -75,8 +73,7 @@ class TurnEnd:
     (`Clients.rpc`)."""
 
 
-@dataclass(frozen=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """The result of finish_turn."""
 
     message_id: str | None

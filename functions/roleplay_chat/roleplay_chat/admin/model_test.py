@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
 from edge.json_values import fields
 from roleplay_chat.generation.attempts import Attempt

@@ -7,7 +7,8 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from roleplay_chat.cards.backyard import MANIFEST
 from roleplay_chat.cards.errors import invalid, too_large
@@ -32,8 +33,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runti
 """Everything that zipfile raises for malformed archives."""
 
 
-@dataclass(frozen=True)
-class Charx:
+class Charx(Struct, frozen=True):
     """The contents of an archive."""
 
     card: bytes

@@ -1,8 +1,9 @@
 """Detects the format of a card file and reads it."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+
+from msgspec import Struct
 
 from edge.errors import ApiError
 from edge.json_text import decoder_for, value_count_bound
@@ -39,8 +40,7 @@ MAX_LINE_BYTES = 64 * 2**10
 """The part of a file that is read to recognise it."""
 
 
-@dataclass(frozen=True)
-class CardFile:
+class CardFile(Struct, frozen=True):
     """The card in a file, and warnings about what is not imported."""
 
     card: dict[str, Any]

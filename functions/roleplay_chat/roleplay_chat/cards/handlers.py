@@ -2,11 +2,11 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict
 from logging import getLogger
 from typing import Literal
 from uuid import UUID
 
+from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from edge.clients import Clients

@@ -5,8 +5,9 @@ Values are moved as they are; `repair` looks at their types.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from edge.json_values import flag_or_text, whole_or_text
 from roleplay_chat.cards.versions import Object
@@ -106,8 +107,7 @@ _NOTHING: tuple[Any, ...] = (None, "", [])
 """What counts as missing where an entry has a field under two names."""
 
 
-@dataclass(frozen=True)
-class Lorebook:
+class Lorebook(Struct, frozen=True):
     """A lorebook, in the form of a card's."""
 
     book: Object

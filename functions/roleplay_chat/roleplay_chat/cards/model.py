@@ -8,9 +8,9 @@ exported card is the original with the author's later changes to the columns.
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge.json_values import number_or_text
@@ -179,8 +179,7 @@ class Fields(Part):
         return any(text.strip() for text in texts)
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(Struct, frozen=True):
     """A validated card. `warnings` name the fields that were not as they should be."""
 
     original: Object

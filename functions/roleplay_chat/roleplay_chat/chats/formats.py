@@ -5,8 +5,9 @@ Values are moved as they are; `sillytavern` looks at their types.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from roleplay_chat.api import Object
 
@@ -21,8 +22,7 @@ ONE_OF_SEVERAL = "The file has {count} chats; the first one was imported."
 NO_GREETING = "RisuAI keeps the greeting in the character, so the chat begins without it."
 
 
-@dataclass(frozen=True)
-class Chat:
+class Chat(Struct, frozen=True):
     """A chat as lines: a header, if there is one, then the messages."""
 
     lines: Sequence[Any]

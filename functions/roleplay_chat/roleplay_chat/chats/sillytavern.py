@@ -8,9 +8,11 @@ and a warning names the line and the field. Texts are data: nothing in them is e
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from edge.errors import ApiError
 from edge.json_text import loads, value_count_bound
@@ -45,8 +47,7 @@ _NOT_KEPT = ("variables", "world_info", "scenario", "mes_example", "system_promp
 _MEDIA = ("image", "image_swipes", "video", "file", "files", "media")
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Struct, frozen=True):
     """A message, with the versions of a reply."""
 
     sender: Literal["user", "character"]
@@ -70,8 +71,7 @@ class Said:
         }
 
 
-@dataclass(frozen=True)
-class ChatFile:
+class ChatFile(Struct, frozen=True):
     """The contents of a file."""
 
     messages: Sequence[Said]
@@ -80,8 +80,7 @@ class ChatFile:
     warnings: Sequence[str]
 
 
-@dataclass
-class _Warnings:
+class _Warnings(Struct):
     """Sentences for the person; further ones are only counted."""
 
     sentences: list[str] = field(default_factory=list)

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import Failure
@@ -15,8 +17,7 @@ COUNTED_CHARS = 100_000
 """After so much text, what came is counted. Replies are shorter; only reasoning is not."""
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A finished call to a target. Times are in milliseconds."""
 
     target: Target
@@ -33,7 +34,7 @@ class Attempt:
     """
     spent: "Spent | None" = None
     """None if nothing was spent: the target was not reached or answered with an error at once."""
-    ended_at: float = field(default_factory=time.monotonic, compare=False)
+    ended_at: float = field(default_factory=time.monotonic)
     """When the call ended, on the monotonic clock."""
 
     @property
@@ -55,8 +56,7 @@ class Attempt:
         return used if used == Usage() else replace(used, cost_usd=_cost(self.target, used))
 
 
-@dataclass(frozen=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """The tokens and cost of a call. The cost is in US dollars, None if the prices are unknown."""
 
     prompt_tokens: int

@@ -5,10 +5,10 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
 from edge.addresses import endpoint
 from edge.bodies import IDENTITY, first_bytes

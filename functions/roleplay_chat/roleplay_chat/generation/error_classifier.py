@@ -6,11 +6,13 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.json_text import loads_bounded
 from edge.json_values import digits, fields, whole
@@ -36,8 +38,7 @@ from roleplay_chat.generation.request_errors import (
 from roleplay_chat.messages import Roles
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """One failed call. It keeps only numbers from the upstream's response, and what it asks for."""
 
     policy: ErrorPolicy
@@ -87,8 +88,7 @@ def failed(name: str, **details: Any) -> UpstreamError:
     return UpstreamError(Failure(ERROR_POLICIES[name], **details))
 
 
-@dataclass(frozen=True)
-class _Facts:
+class _Facts(Struct, frozen=True):
     """The relevant facts of an error, wherever the upstream put them. Texts are in lower case.
 
     A gateway such as OpenRouter forwards errors of the provider behind it and names that provider.

@@ -6,9 +6,10 @@ about OpenRouter come from its documentation and from captured responses in
 tests/data/openrouter_samples.json.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal[
     "rate_limited",
@@ -48,8 +49,7 @@ NO_SCENES = "The reply was stopped: this conversation does not allow explicit sc
 CANNOT_ANSWER = "The model could not answer. Please try again, or choose another model."
 
 
-@dataclass(frozen=True)
-class ErrorPolicy:
+class ErrorPolicy(Struct, frozen=True):
     """One row of the table. `error_classifier` finds the row for a failure."""
 
     name: str

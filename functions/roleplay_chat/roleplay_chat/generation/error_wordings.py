@@ -6,7 +6,7 @@ Repetitions in patterns are bounded, and a text is cut before it is searched, so
 linear time.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 STREAM_STATUS = 502
 """The status of an error in a stream that names none."""
@@ -220,8 +220,7 @@ def plain(code: str) -> str:
     return "".join(filter(str.isalnum, code.lower()))
 
 
-@dataclass(frozen=True)
-class Wording:
+class Wording(Struct, frozen=True):
     """Sentences with the same meaning; they apply if the status is one of `statuses`."""
 
     policy: str

@@ -12,12 +12,13 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.clients import NETWORK_ERRORS
 from roleplay_chat.api import Tier
@@ -67,8 +68,7 @@ STEPWISE: tuple[Repair, ...] = ("stricter_roles", "fewer_parameters")
 """Repairs that may be made again: each time less is left, and then there is none."""
 
 
-@dataclass(frozen=True)
-class Callbacks:
+class Callbacks(Struct, frozen=True):
     """What the caller supplies: prompt, reply filter, and a sink for text."""
 
     prompt_for: Callable[[Target, RequestShape], Awaitable[Sequence[Message]]]
@@ -79,35 +79,44 @@ class Callbacks:
     """Called with each piece of the reply, in order."""
 
 
-@dataclass
 class Generation:
     """Tries targets and holds the result so far, which can be read at any time, also after a
     cancellation."""
 
-    http: httpx.AsyncClient
-    settings: Settings
-    tier: Tier
-    extras: Mapping[str, Any]
-    """Parameters for OpenRouter only: the hashed user and session."""
-    stop: Sequence[str] = ()
-    """Stop strings, for targets that support them."""
-    shows_at_once: bool = True
-    """Whether the person sees text before the reply is complete."""
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-
-    text: str = ""
-    attempts: list[Attempt] = field(default_factory=list)
-    cooldowns: list[CooldownRow] = field(default_factory=list)
-    finding: Finding | None = None
-    """Why the text was refused, if it was."""
-    prompt: Sequence[Message] = ()
-    """The prompt of the text, or else of the last call."""
-    firmly: bool = False
-    """Whether the prompt gets the firmer rule against explicit scenes."""
-    _has_repeated: bool = False
-    """Whether a reply was asked for again because it repeated the last one, or itself."""
-    _declined: "_Declined | None" = None
-    """A reply that was only a refusal, in words that the character may have spoken."""
+    def __init__(
+        self,
+        *,
+        http: httpx.AsyncClient,
+        settings: Settings,
+        tier: Tier,
+        extras: Mapping[str, Any],
+        stop: Sequence[str] = (),
+        shows_at_once: bool = True,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """`extras` are parameters for OpenRouter only: the hashed user and session. `stop` are stop
+        strings, for targets that support them. `shows_at_once`: whether the person sees text before
+        the reply is complete."""
+        self.http = http
+        self.settings = settings
+        self.tier = tier
+        self.extras = extras
+        self.stop = stop
+        self.shows_at_once = shows_at_once
+        self.environ = environ
+        self.text = ""
+        self.attempts: list[Attempt] = []
+        self.cooldowns: list[CooldownRow] = []
+        self.finding: Finding | None = None
+        """Why the text was refused, if it was."""
+        self.prompt: Sequence[Message] = ()
+        """The prompt of the text, or else of the last call."""
+        self.firmly = False
+        """Whether the prompt gets the firmer rule against explicit scenes."""
+        self._has_repeated = False
+        """Whether a reply was asked for again because it repeated the last one, or itself."""
+        self._declined: _Declined | None = None
+        """A reply that was only a refusal, in words that the character may have spoken."""
 
     @property
     def target(self) -> Target | None:

@@ -1,8 +1,10 @@
 """The form of a request to a target, and how a failure changes it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_wordings import plain
@@ -22,8 +24,7 @@ MIN_USEFUL_TOKENS = 48
 """A shorter reply is not worth requesting."""
 
 
-@dataclass(frozen=True)
-class RequestShape:
+class RequestShape(Struct, frozen=True):
     """The size, form and parameters of a request to a target; repairs change it."""
 
     context_tokens: int

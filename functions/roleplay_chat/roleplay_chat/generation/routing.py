@@ -1,9 +1,11 @@
 """Plans which targets a turn tries, in which order. Skips those on cooldown or unhealthy. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.pricing import is_free
 from roleplay_chat.api import Tier
@@ -21,8 +23,7 @@ from roleplay_chat.generation.workers import (
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow, WorkerRow
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The targets in order, and the one that the person requested."""
 
     targets: tuple[Target, ...]

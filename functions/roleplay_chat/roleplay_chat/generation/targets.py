@@ -4,9 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic_core import to_json
 
 from edge.addresses import endpoint
@@ -46,8 +47,7 @@ NOTHING: Mapping[str, Any] = {}
 _PARAMETER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """One model at one address."""
 
     provider: str

@@ -1,14 +1,14 @@
 """The time limits of a call to a target, from the settings and its row. Pure."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.json_values import number
 from roleplay_chat.generation.targets import Target
 from roleplay_chat.settings import Settings
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The time limits of a call, in seconds."""
 
     connect: float

@@ -5,10 +5,11 @@ has a copy of the first choice, private.preferred_worker, to count the turns in 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
+
+from msgspec import Struct
 
 from edge.worker_health import unavailable_since, why_unavailable
 from roleplay_chat.rows import WorkerRow
@@ -38,8 +39,7 @@ def affinity(worker: str, key: str) -> bytes:
     return sha256(f"{worker} {key}".encode()).digest()
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """The workers, in the order to ask them."""
 
     free: tuple[WorkerRow, ...] = ()

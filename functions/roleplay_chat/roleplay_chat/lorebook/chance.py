@@ -1,11 +1,11 @@
 """Repeatable rolls: the same place in a conversation gives the same number."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+
+class Moment(Struct, frozen=True):
     """A place in a conversation where a reply is written."""
 
     conversation: str = ""

@@ -7,13 +7,14 @@ effect.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from operator import itemgetter
 from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from cachetools import LRUCache
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.json_text import dumps
 from edge.json_values import clamped, fields, number_or_text, text
@@ -116,8 +117,7 @@ _FEATURES: Mapping[str, tuple[object, ...]] = {
 besides empty ones. Whether one has an effect here is decided by `_entry`: by whether it is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """Why an entry was activated. Keys are as the author wrote them."""
 
     key: str | None = None
@@ -132,8 +132,7 @@ class Trigger:
     """The keys that were found, by which groups may choose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A parsed entry."""
 
     content: str
@@ -216,8 +215,7 @@ class Entry:
         return (*self.keys, *self.secondary, *self.excluded, *sum(self.additional, ()))
 
 
-@dataclass(frozen=True)
-class Book:
+class Book(Struct, frozen=True):
     """A lorebook, as the author's program wrote it."""
 
     content: Mapping[str, Any]

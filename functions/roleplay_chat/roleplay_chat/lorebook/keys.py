@@ -23,6 +23,7 @@ from typing import Literal
 import regex
 from cachetools import LRUCache, cached
 
+from edge.patterns import made_later
 from roleplay_chat.lorebook.inflection import forms, plural
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.scripts import ATTACHING
@@ -50,20 +51,22 @@ MAX_PLACES = 100
 """The places of a key's rarest word where an inflected key is looked for."""
 
 _IN_WORD = rf"[\w--[{ATTACHING}]]"
-_EDGE = regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
+_EDGE = made_later(lambda: regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})"))
 _MARK = "\x00"
 """Marks every place where a word may begin or end. Stored text never contains it."""
 _BEGINS = "\x01"
 """Begins each text for patterns, as in SillyTavern, so that a pattern can name its speaker."""
-_PATTERN = regex.compile(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL)
-_SPECIAL = regex.compile(r"[\\^$.|?*+()\[\]{}/]")
+_PATTERN = made_later(lambda: regex.compile(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL))
+_SPECIAL = made_later(lambda: regex.compile(r"[\\^$.|?*+()\[\]{}/]"))
 _FLAGS = {"i": regex.I, "m": regex.M, "s": regex.S, "u": 0, "g": 0, "y": 0, "v": 0, "d": 0}
-_NOT_JAVASCRIPT = regex.compile(
-    r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP](?=\{[\w=]+\}))\{[^}]*[a-z<>=]|\\[LRXKG]"
+_NOT_JAVASCRIPT = made_later(
+    lambda: regex.compile(
+        r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP](?=\{[\w=]+\}))\{[^}]*[a-z<>=]|\\[LRXKG]"
+    )
 )
 """Syntax of `regex` alone, in a pattern whose classes and escapes were replaced."""
-_SPACE = regex.compile(r"\s+")
-_INFLECTED = regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
+_SPACE = made_later(lambda: regex.compile(r"\s+"))
+_INFLECTED = made_later(lambda: regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL))
 """Keys that may be found in other forms: with Cyrillic words, or of several words."""
 _SAME_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\ufe0f": None})
 """Characters that programs substitute for typed ones, and the selector for emoji in colour."""
@@ -313,14 +316,16 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
         return None
 
 
-_TRANSLATED = regex.compile(
-    r"\\u\{(?P<code>[0-9a-fA-F]{1,6})\}|\\.|\[(?P<not>\^?)(?P<class>(?:\\.|[^\]\\])*+)\]|(?P<begins>\^)",
-    regex.DOTALL,
+_TRANSLATED = made_later(
+    lambda: regex.compile(
+        r"\\u\{(?P<code>[0-9a-fA-F]{1,6})\}|\\.|\[(?P<not>\^?)(?P<class>(?:\\.|[^\]\\])*+)\]|(?P<begins>\^)",
+        regex.DOTALL,
+    )
 )
 """What JavaScript writes in another way, and the escapes that it must not be found in."""
 _BEGINNING = rf"(?:^|(?<=^{_BEGINS}))"
 """The beginning of a text, before or after its mark."""
-_CODE = regex.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|\\.|\[", regex.DOTALL)
+_CODE = made_later(lambda: regex.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|\\.|\[", regex.DOTALL))
 MAX_CODE = 0x10FFFF
 
 
@@ -359,13 +364,15 @@ def _without_signs(token: "regex.Match[str]") -> str:
     return written if token["one"] is None or _SPECIAL_ESCAPE.fullmatch(written) else "_"
 
 
-_SPECIAL_ESCAPE = regex.compile(r"\\[pPLRXKG]")
+_SPECIAL_ESCAPE = made_later(lambda: regex.compile(r"\\[pPLRXKG]"))
 
 
-_TOKEN = regex.compile(
-    r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
-    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<minimum>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
-    regex.DOTALL,
+_TOKEN = made_later(
+    lambda: regex.compile(
+        r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
+        r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<minimum>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
+        regex.DOTALL,
+    )
 )
 
 

@@ -5,9 +5,11 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.json_values import clamped, fields, number_or_text
 from roleplay_chat.lorebook.chance import Moment
@@ -59,8 +61,7 @@ _NAME = re.compile(r"\{\{\s*(?:char|user|character_name|user_name)\s*\}\}", re.I
 Expand = Callable[[str], str]
 
 
-@dataclass(frozen=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """The messages that are searched for keys."""
 
     texts: Sequence[str]
@@ -253,8 +254,7 @@ def _importance(item: tuple[int, Entry]) -> tuple[bool, bool, bool, int, float, 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True):
     """An entry, with the settings of its book."""
 
     entry: Entry

@@ -8,9 +8,11 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
+
+from edge.patterns import compiled_later
 from roleplay_chat.api import MEMORY_TIERS, MemoryTier
 from roleplay_chat.memory import loose_json
 from roleplay_chat.memory.importance import importance_of
@@ -32,22 +34,22 @@ MAX_ANSWER_CHARS = 60_000
 
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
-_SUMMARY = re.compile(r'\bsummary["\']?\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_SUMMARY = compiled_later(r'\bsummary["\']?\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _NAMES = frozenset(
     "summary facts fact action tier text importance subject topic message".split()  # noqa: SIM905
 )
-_OBJECT = re.compile(r"""\{\s*["']?(?:summary|facts)["']?\s*:""")
-_FACTS = re.compile(r"""["']facts["']\s*:\s*|\bfacts["']?\s*:?\s*(?=[\[{])""")
-_NOTHING = re.compile(r"[\s.-]*(?:none?\b|nothing\b|n/a\b|null\b|\Z)", re.IGNORECASE)
-_NO_FACTS = re.compile(r"""\[\s*\]|\{\s*\}|(?:null|none|false|0)\b|["']|\Z""", re.IGNORECASE)
-_CLOSING = re.compile(r"[}\]]")
-_TEXT = re.compile(r"""["']text["']\s*[:;]""")
-_BARE_TEXT = re.compile(
+_OBJECT = compiled_later(r"""\{\s*["']?(?:summary|facts)["']?\s*:""")
+_FACTS = compiled_later(r"""["']facts["']\s*:\s*|\bfacts["']?\s*:?\s*(?=[\[{])""")
+_NOTHING = compiled_later(r"[\s.-]*(?:none?\b|nothing\b|n/a\b|null\b|\Z)", re.IGNORECASE)
+_NO_FACTS = compiled_later(r"""\[\s*\]|\{\s*\}|(?:null|none|false|0)\b|["']|\Z""", re.IGNORECASE)
+_CLOSING = compiled_later(r"[}\]]")
+_TEXT = compiled_later(r"""["']text["']\s*[:;]""")
+_BARE_TEXT = compiled_later(
     r"""["']text["']\s*[:;]|\{\s{0,99}text\s{0,99}[:;]|[,;]\s{0,99}text\s{0,99}[:;]\s{0,99}["']"""
 )
 """The same where keys have no quotes. Words of a text may look like them."""
-_BARE_KEY = re.compile(rf"""\{{\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:""")
-_LEFT_OVER = re.compile(
+_BARE_KEY = compiled_later(rf"""\{{\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:""")
+_LEFT_OVER = compiled_later(
     rf"""[,;{{]\s*["'](?:{"|".join(sorted(_NAMES))})\b
     |["']\s{{0,99}}[,;]\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:
     |[,;]\s{{0,99}}facts\s{{0,99}}:\s{{0,99}}[\[{{]""",
@@ -67,14 +69,13 @@ _REPLACEMENTS = {
     *("modify", "modifies", "modified", "modifying", "modification"),
 }
 """Whole words only: what is no known action takes nothing away."""
-_WRITTEN_NUMBER = re.compile(
+_WRITTEN_NUMBER = compiled_later(
     r"(?:(?:fact|message|number|no\.?)\s?)?#?\s?([0-9]{1,4})(?:\.0{1,3})?", re.IGNORECASE
 )
 _DECODER = json.JSONDecoder(strict=False)
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """A model's answer, validated."""
 
     summary: str

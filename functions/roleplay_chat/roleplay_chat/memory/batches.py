@@ -6,8 +6,10 @@ in both.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from roleplay_chat.message_columns import MAX_HISTORY_MESSAGES, byte_length, bytes_used
 from roleplay_chat.rows import MAX_HISTORY_BYTES, MemoryRow, MessageRow
@@ -39,8 +41,7 @@ Fault = Literal["text", "size"]
 or perhaps because of their number. Else the models are to blame."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Messages that are summarised in one request."""
 
     rows: Sequence[MessageRow]

@@ -5,9 +5,10 @@ words do not decide, both facts stay.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from roleplay_chat.api import MEMORY_TIERS
 from roleplay_chat.memory.comparison import (

@@ -6,10 +6,11 @@ Where words cannot tell, the answer is no.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import dropwhile
 from typing import Literal
+
+from msgspec import Struct
 
 from edge.patterns import compiled_later
 from roleplay_chat.memory.kinds import is_rule
@@ -77,8 +78,7 @@ _ADDING_UP = word_set(
 """Verbs of which one does not end the other, and the past of others: it stays true."""
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(Struct, frozen=True, dict=True):
     """The words of a text that distinguish facts."""
 
     text: str

@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from logging import WARNING, getLogger
 from typing import Any
 from uuid import UUID
 
 from cachetools import LRUCache
+from msgspec import Struct
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -59,8 +59,7 @@ BuildUsageRow = Callable[[Attempt], dict[str, Any]]
 _log = getLogger("roleplay_chat")
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(Struct, frozen=True):
     """The call for a person's message, and its embedding for begin_turn, if it succeeded."""
 
     attempt: Attempt
@@ -69,8 +68,7 @@ class Query:
     """Who pays for it."""
 
 
-@dataclass(frozen=True)
-class _Model:
+class _Model(Struct, frozen=True):
     target: Target
     parameters: Mapping[str, Any]
     is_free: bool
@@ -78,8 +76,7 @@ class _Model:
     """What its embeddings are saved under: `ModelRow.vector_space`."""
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """What the last turn of a conversation said."""
 
     user_id: UUID

@@ -5,9 +5,10 @@ lost.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
+
+from msgspec import Struct
 
 from roleplay_chat.memory.comparison import (
     Words,
@@ -23,8 +24,7 @@ from roleplay_chat.memory.topics import Slot, by_name, slot_key, slot_of
 from roleplay_chat.rows import FactRow
 
 
-@dataclass(eq=False)
-class KnownFact:
+class KnownFact(Struct, eq=False):
     """A current fact, and the parts of it that are compared."""
 
     row: FactRow

@@ -10,30 +10,32 @@ import re
 from collections.abc import Set
 from typing import Any
 
+from edge.patterns import compiled_later
+
 MAX_DEPTH = 8
 """Containers within each other. What is nested deeper is no note, and not read."""
 
-_TOKEN = re.compile(
+_TOKEN = compiled_later(
     r"""(?P<space>\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))
     |(?P<sign>[{}\[\],;:])|(?P<quote>["'])|(?P<word>[^\s{}\[\],;:"'/]+)|/""",
     re.VERBOSE,
 )
 _GAP = r"\s{0,99}(?://[^\n]{0,200}\n\s{0,99}){0,2}"
 _NEXT_KEY = r"""["']\w{1,40}["']\s{0,99}[:\[{]"""
-_AFTER_VALUE = re.compile(
+_AFTER_VALUE = compiled_later(
     rf"""{_GAP}(?:[}}\]]|\Z|{_NEXT_KEY}
     |[,;](?:\s{{0,9}}[,;])?{_GAP}(?:[{{\[}}\]]|\Z|["']\w{{0,40}}(?:\Z|["']\s{{0,99}}(?:[:\[{{]|\Z))))""",
     re.VERBOSE,
 )
-_AFTER_ITEM = re.compile(rf"""{_GAP}(?:[,;]{_GAP}["'{{\[\]]|[}}\]]|\Z)""")
-_AFTER_KEY = re.compile(r"\s{0,99}[:\[{]")
-_KEY = re.compile(r"\w{1,40}")
-_BARE_KEY = re.compile(r"(\w{1,40})\s{0,99}:")
-_BARE_KEY_NEXT = re.compile(rf"""{_GAP}[,;]{_GAP}(\w{{1,40}})\s{{0,99}}:(\s{{0,99}}[\[{{])?""")
+_AFTER_ITEM = compiled_later(rf"""{_GAP}(?:[,;]{_GAP}["'{{\[\]]|[}}\]]|\Z)""")
+_AFTER_KEY = compiled_later(r"\s{0,99}[:\[{]")
+_KEY = compiled_later(r"\w{1,40}")
+_BARE_KEY = compiled_later(r"(\w{1,40})\s{0,99}:")
+_BARE_KEY_NEXT = compiled_later(rf"""{_GAP}[,;]{_GAP}(\w{{1,40}})\s{{0,99}}:(\s{{0,99}}[\[{{])?""")
 _QUOTES = {'"': re.compile(r'\\.|"', re.DOTALL), "'": re.compile(r"\\.|'", re.DOTALL)}
-_ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
-_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
-_BARE = re.compile(
+_ESCAPE = compiled_later(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
+_NUMBER = compiled_later(r"[+-]?[0-9]{1,9}")
+_BARE = compiled_later(
     r"""[^{}\[\]"\n]{1,500}?(?=\s{0,9}(?:[}\]\n]|,\s{0,9}["']?\w{1,40}["']?\s{0,9}:|,\s{0,9}[}\]]))"""
 )
 """A text without quotes. It ends where the object goes on or ends."""

@@ -6,9 +6,11 @@ It answers what the messages say: whether they bear out a fact, end it, change i
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 
+from msgspec import Struct
+
+from edge.patterns import compiled_later
 from roleplay_chat.memory.comparison import Words, is_limit, may_both_hold
 from roleplay_chat.memory.endings import beside_wanting, clauses, has_ended, is_lifted, is_over
 from roleplay_chat.memory.kinds import kinds_of
@@ -19,12 +21,12 @@ from roleplay_chat.memory.topics import FAMILY, by_name, has_pronoun, whom
 from roleplay_chat.memory.words import COMMON, bare, is_negation, words_in
 from roleplay_chat.rows import FactRow
 
-_INSTEAD = re.compile(r"\b(?:instead|rather than)\b", re.IGNORECASE)
-_NO_LONGER = re.compile(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
-_CHANGED = re.compile(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
+_INSTEAD = compiled_later(r"\b(?:instead|rather than)\b", re.IGNORECASE)
+_NO_LONGER = compiled_later(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
+_CHANGED = compiled_later(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
 """These may be about something else, unless the old value is named."""
-_NOW = re.compile(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
-_CHANGED_MIND = re.compile(
+_NOW = compiled_later(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
+_CHANGED_MIND = compiled_later(
     r"\b(?:chang(?:ed|ing) (?:my|our) (?:plans?|minds?)|change of (?:plans?|mind))\b"
     r"(?! (?:about|on|regarding)\b)",
     re.IGNORECASE,
@@ -32,11 +34,11 @@ _CHANGED_MIND = re.compile(
 """What comes next, in the same sentence or the following one, is what holds instead."""
 _CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW, _CHANGED_MIND)
 """Words by which people say that something is no longer as it was."""
-_TOO = re.compile(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
+_TOO = compiled_later(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
 """Words by which they say that it still is."""
-_ALSO = re.compile(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
+_ALSO = compiled_later(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
 """The same within a sentence. "Also, I live in Oslo" only goes on."""
-_SUPPOSED = re.compile(
+_SUPPOSED = compiled_later(
     r"\b(?:if (?:i|we|only)(?! (?:remember|recall|may)\b)|i wish"
     r"|(?:would|['’]d) (?:love|like|prefer) to(?! (?:tell|say|show|add|mention|invite)\b)"
     r"|dream(?:s|t|ed|ing)? (?:of|about|that|is|was|to)"
@@ -45,11 +47,10 @@ _SUPPOSED = re.compile(
     re.IGNORECASE,
 )
 """A clause that says what is not so: "if I lived in Oslo"."""
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+_SENTENCE_END = compiled_later(r"(?<=[.!?])\s")
 
 
-@dataclass(frozen=True)
-class Material:
+class Material(Struct, frozen=True, dict=True):
     """The messages from which the facts were noted."""
 
     known: Sequence[FactRow]
@@ -61,15 +62,14 @@ class Material:
     character: str
     of_person: Collection[int] | None = None
     """The positions of the person's messages; None if nobody knows them."""
-    names: set[str] = field(init=False, default_factory=set)
-    """The words of their names."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def names(self) -> set[str]:
+        """The words of their names."""
         both = f"{self.person} {self.character}"
-        names = Words(f"{both} {both.title()}")
-        self.names.update(names.stems, (f"{name}'s" for name in names.stems))
-        # In scripts without spaces a name is part of a longer word.
-        self.names.update(names.content)
+        words = Words(f"{both} {both.title()}")
+        # In scripts without spaces a name is part of a longer word, which only `content` has.
+        return {*words.stems, *(f"{name}'s" for name in words.stems), *words.content}
 
     @cached_property
     def _capitals(self) -> set[str]:

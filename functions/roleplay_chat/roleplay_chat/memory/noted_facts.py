@@ -1,8 +1,10 @@
 """A fact as a model noted it: what it says, and which known fact it changes. Pure."""
 
 import re
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.patterns import compiled_later
 from roleplay_chat.api import MemoryTier
@@ -21,8 +23,7 @@ _CONFIDED = compiled_later(
 """What somebody told one character alone, and must perhaps not be known to others."""
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """A change to the memory that a model noted, cleaned.
 
     `known` is the number of the known fact that it replaces or withdraws, `message` the number of

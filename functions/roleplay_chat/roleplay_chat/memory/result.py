@@ -1,12 +1,13 @@
 """What is saved of the answers: those about several batches as one, and only what holds. Pure."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from msgspec.structs import replace
+
+from edge.patterns import compiled_later
 from roleplay_chat.memory.answer import Written
 from roleplay_chat.memory.batches import Batch
 from roleplay_chat.memory.changes import resolve
@@ -24,7 +25,7 @@ MAX_USED = 50
 MAX_SENTENCES = 60
 """Sentences of a summary that are compared with the known facts, each with each."""
 
-_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+_SENTENCE = compiled_later(r"[^.!?]+[.!?]*")
 
 
 def unnoted(begun: BegunTurn) -> Written:

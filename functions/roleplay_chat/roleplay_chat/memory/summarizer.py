@@ -6,10 +6,11 @@ is saved is saved in the same call, a later one by a call of its own.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import replace
 from logging import INFO, WARNING, getLogger
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from edge.clients import Clients
 from edge.errors import ApiError

@@ -5,9 +5,10 @@ Models name it by its number, which is often wrong.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Literal
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from edge.patterns import compiled_later
 from roleplay_chat.memory.comparison import Words, are_of_others, is_limit, is_twin, likeness

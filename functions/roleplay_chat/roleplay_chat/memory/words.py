@@ -5,10 +5,15 @@ from collections.abc import Iterable
 
 import regex
 
+from edge.patterns import made_later
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.scripts import has_unspaced
 
-_WORD = regex.compile(r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]")
+_WORD = made_later(
+    lambda: regex.compile(
+        r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]"
+    )
+)
 """With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
 the signs that may be all that differs: currencies, emoji, "C#", 5 %, -5. `private.plain_words` has
 them, too."""

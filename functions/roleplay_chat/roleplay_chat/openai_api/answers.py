@@ -3,9 +3,9 @@
 import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from starlette.responses import JSONResponse
 
 from edge.errors import ApiError
@@ -34,8 +34,7 @@ _CODES = {
 _PARAMETER = re.compile(r"`([^`]{1,200})`")
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """Writes the answers to one request."""
 
     completion: Completion

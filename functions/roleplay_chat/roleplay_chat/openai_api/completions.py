@@ -7,11 +7,11 @@ person wrote since the last reply counts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from msgspec import Struct, field
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edge.errors import ApiError
@@ -157,8 +157,7 @@ _SAMPLERS = (
 )
 
 
-@dataclass(frozen=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """A chat completion as a turn."""
 
     chat: ChatRequest

@@ -3,11 +3,11 @@
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -35,8 +35,7 @@ from roleplay_chat.turn_events import BEGINNING, Reader, TurnEvents
 _ROUTE = re.compile(r"/v1/(?:(chat/completions)|models(?:/(.+))?)/?\Z", re.S)
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Struct, frozen=True):
     """The parts of the function that the API uses."""
 
     clients: Clients

@@ -3,11 +3,11 @@
 import re
 import time
 from collections import deque
-from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
 from cachetools import LRUCache
+from msgspec import Struct
 
 from edge.errors import ApiError
 from edge.identity import UserTokens, bearer_token
@@ -22,8 +22,7 @@ REMEMBERED_KEYS = 10_000
 _KEY = re.compile(PREFIX + r"[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """A verified user, or the hash of an API key, which the database has yet to admit."""
 
     user_id: UUID | None = None

@@ -2,7 +2,8 @@
 there. Each has a depth, the number of messages after it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from roleplay_chat.lorebook.entries import Entry, Position
 from roleplay_chat.messages import Role

@@ -10,8 +10,9 @@ closing messages, new facts), then the system message with the lorebook, then th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
@@ -99,8 +100,7 @@ class Prompt(list[Message]):
         return cls(messages, passages, ingredients, variables)
 
 
-@dataclass(frozen=True)
-class PromptSpec:
+class PromptSpec(Struct, frozen=True, dict=True):
     """A turn, and the limits of the target that its prompt is for."""
 
     begun: BegunTurn
@@ -178,8 +178,7 @@ def history_room(spec: PromptSpec) -> int:
 # --- everything but the history ----------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Texts:
+class _Texts(Struct):
     """What the authors and the person wrote, with macros expanded, and the activated entries."""
 
     macros: Macros
@@ -203,8 +202,7 @@ class _Texts:
     """From the speaker's point of view."""
 
 
-@dataclass(slots=True)
-class _Reserved:
+class _Reserved(Struct):
     """The parts that always have room, each cut to its share."""
 
     character_note: Sequence[PromptMessage]
@@ -224,8 +222,7 @@ class _Reserved:
     """The tokens of them all."""
 
 
-@dataclass(slots=True)
-class _Entries:
+class _Entries(Struct):
     """The lorebook entries that fit, without those in outlets, and where they stand."""
 
     fitting: Sequence[Entry]
@@ -242,8 +239,7 @@ class _Entries:
     """The tokens of them all."""
 
 
-@dataclass(slots=True)
-class _System:
+class _System(Struct):
     """The system message."""
 
     message: PromptMessage
@@ -254,8 +250,7 @@ class _System:
     memory: PromptMemory
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     """Everything in a prompt but the history."""
 
     texts: _Texts
@@ -408,8 +403,7 @@ def _kept(spec: PromptSpec, frame: _Frame, cost: int) -> Sequence[MessageRow]:
     )
 
 
-@dataclass(frozen=True)
-class _Recalled:
+class _Recalled(Struct, frozen=True):
     """The chosen facts and earlier messages, and the message that contains them and the new
     facts."""
 

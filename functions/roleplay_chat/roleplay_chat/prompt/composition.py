@@ -5,8 +5,9 @@ of entries and keys in the character's book.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from edge.patterns import compiled_later
 from roleplay_chat.lorebook.entries import Book, Entry
@@ -33,8 +34,7 @@ Section = Literal[
 """The parts of the system message, with the lorebook."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ingredients:
+class Ingredients(Struct, frozen=True):
     """What the builder knows about a prompt. Keeps the builder's own values, because most prompts
     are never described."""
 

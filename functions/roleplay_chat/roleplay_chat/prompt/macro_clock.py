@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from edge.patterns import compiled_later
 from roleplay_chat.prompt.macro_chance import draw
 
 JUST_NOW = "just now"
@@ -14,13 +17,12 @@ MAX_FORMAT = 200
 _WAKING = range(8 * 60, 22 * 60)
 """The minutes of a day that a standing clock may show."""
 
-_OFFSET = re.compile(
+_OFFSET = compiled_later(
     r"(?:utc)?\s*(?P<hours>[+-]?\s*\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE
 )
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """The time of a turn.
 
     If `stands_for` is set, the clock shows one time for each day and value of it: a text at the
@@ -182,4 +184,4 @@ _PARTS: dict[str, Callable[[datetime], str]] = {
     "x": lambda moment: f"{int(moment.timestamp() * 1000)}",
 }
 _TOKENS = "|".join(sorted([*_LONG, *_PARTS], key=len, reverse=True))
-_TOKEN = re.compile(rf"\[(?P<words>[^\[\]]*)\]|{_TOKENS}|S{{1,9}}")
+_TOKEN = compiled_later(rf"\[(?P<words>[^\[\]]*)\]|{_TOKENS}|S{{1,9}}")

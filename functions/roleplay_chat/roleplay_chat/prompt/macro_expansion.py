@@ -4,7 +4,8 @@ with the name of their macro, so that the screening knows whose words they are.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from roleplay_chat.prompt import macro_clock
 from roleplay_chat.prompt.macro_chance import digest, draw

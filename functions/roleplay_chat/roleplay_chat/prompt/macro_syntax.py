@@ -6,7 +6,8 @@ The time is linear in the length of any text.
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 MAX_NESTING = 16
 """Macros that are nested deeper are left out."""
@@ -35,8 +36,7 @@ _BLOCKS = frozenset(
 """The macros whose last argument may stand between {{name}} and {{/name}}."""
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(Struct, eq=False):
     """A macro in a text, from `start` to `end`. `name` is in lower case, `written` is as the author
     has it; "" for one that only surrounds another."""
 
@@ -55,15 +55,13 @@ class Call:
 Node = str | Call
 
 
-@dataclass(slots=True, eq=False)
-class _Opening:
+class _Opening(Struct, eq=False):
     start: int
     end: int
     is_closed: bool = False
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     """A macro that is being read, or the text itself. `place` is where its nodes begin."""
 
     start: int = 0

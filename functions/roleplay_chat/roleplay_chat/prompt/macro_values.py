@@ -1,7 +1,9 @@
 """The values of macros in a turn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from roleplay_chat.prompt.macro_clock import Clock
 from roleplay_chat.prompt.macro_variables import Variables
@@ -28,8 +30,7 @@ ALIASES = {
 """Other names of values."""
 
 
-@dataclass(frozen=True)
-class Macros:
+class Macros(Struct, frozen=True):
     """The values of macros, and the inputs of computed ones."""
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -44,14 +45,14 @@ class Macros:
     step: int | None = None
     """For chance in texts at the beginning of a prompt, instead of `messages`: the position where
     the history begins, which is the same for several turns. None for other texts."""
-    steps_used: set[int] = field(default_factory=set, compare=False, repr=False)
+    steps_used: set[int] = field(default_factory=set)
     """Gets the step when a text depends on it."""
     clock: Clock = field(default_factory=Clock)
     variables: Variables = field(default_factory=Variables)
     """Changed by macros that set some, in the order in which texts are expanded."""
-    outlets: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    outlets: dict[str, str] = field(default_factory=dict)
     """The lorebook's texts by outlet. Each is taken once, so no text grows by more than these."""
-    expanded_texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    expanded_texts: dict[str, str] = field(default_factory=dict)
     """Those of `texts` that were expanded already."""
 
     def __getitem__(self, name: str) -> str:

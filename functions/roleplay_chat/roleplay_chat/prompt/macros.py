@@ -1,8 +1,9 @@
 """Expands macros such as {{char}} in authors' texts: once, and never in messages."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC
+
+from msgspec.structs import replace
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.macro_clock import Clock

@@ -2,7 +2,8 @@
 of the prompt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.composition import others_than
@@ -16,8 +17,7 @@ KEPT_IMPORTANCE = 4
 TITLE = "What is remembered"
 
 
-@dataclass(frozen=True)
-class PromptMemory:
+class PromptMemory(Struct, frozen=True):
     """The summary and the facts that fit, and the facts that do not."""
 
     text: str = ""

@@ -3,7 +3,8 @@ model reads, and can name the part that is to blame.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.content_tier import ADULT_AGE
@@ -15,8 +16,7 @@ Run = tuple[Part | None, str]
 """The part that a text comes from, and the text. None: our own, which is not screened."""
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(Struct):
     """A text and the runs that it consists of, none of them empty. Never changed: not frozen
     because a prompt has dozens, and frozen ones take twice as long to make."""
 

@@ -7,7 +7,6 @@ order. Facts that the system message has no room for are found by their words.
 """
 
 import math
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from itertools import groupby, pairwise
 
 import regex
 
+from edge.patterns import compiled_later, made_later
 from roleplay_chat.api import Tier
 from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import FactRow, RecalledRow
@@ -41,8 +41,8 @@ MAX_SENTENCES = 200
 are one part."""
 NAMED_WEIGHT = 1.5
 """The factor for messages of somebody whom the person's message names."""
-_WORD = re.compile(r"\w+")
-_SENTENCE = re.compile(r"[^.!?…。！？\n]*[.!?…。！？\n]+\s*|[^.!?…。！？\n]+")
+_WORD = compiled_later(r"\w+")
+_SENTENCE = compiled_later(r"[^.!?…。！？\n]*[.!?…。！？\n]+\s*|[^.!?…。！？\n]+")
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
 
 
@@ -63,13 +63,13 @@ MAX_SAID_CHARS = 1_000
 `private.recall` does; and how much of a fact."""
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
-_ACCENTS = re.compile("[\u0300-\u036f]+")
+_ACCENTS = compiled_later("[\u0300-\u036f]+")
 _PLAIN_LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "þ": "th", **dict(zip("øłđðıħŧ", "olddiht", strict=True))}
 )
 """Letters that have no accent to Unicode, as in `private.without_accents`."""
-_RUN = regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+")
-_ATTACHING = regex.compile(rf"(?V1)[{ATTACHING}]")
+_RUN = made_later(lambda: regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+"))
+_ATTACHING = made_later(lambda: regex.compile(rf"(?V1)[{ATTACHING}]"))
 _FUNCTION_WORDS = _set(
     "about after again all also and any anything are because been before being but can come could"
     " did does doing done else ever every everything few for from get give going gone good got had"

@@ -7,7 +7,8 @@ next turn.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from roleplay_chat.messages import Role, Roles
 from roleplay_chat.prompt.passages import Piece, joined
@@ -20,8 +21,7 @@ GO_ON = "[Go on.]"
 _BETWEEN = "\n\n"
 
 
-@dataclass(slots=True)
-class PromptMessage:
+class PromptMessage(Struct):
     """A message whose text knows which part of the turn each run comes from."""
 
     role: Role

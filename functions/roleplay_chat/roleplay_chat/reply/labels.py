@@ -5,11 +5,11 @@ are words (Hope, Will, Max) can be used in sentences.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
 import regex
+from msgspec import Struct
 
 from roleplay_chat.messages import Cast
 
@@ -127,8 +127,7 @@ def _any_label() -> regex.Pattern[str]:
     )
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(Struct, frozen=True):
     """A label at the beginning of a line. `end` is its length."""
 
     speaker: Speaker
@@ -146,8 +145,7 @@ class Label:
 UNDECIDED: Literal["undecided"] = "undecided"
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(Struct, frozen=True):
     """The names of the speakers in labels, in lower case."""
 
     own: frozenset[str]

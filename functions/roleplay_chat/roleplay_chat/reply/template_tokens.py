@@ -11,10 +11,10 @@ general forms, with the families that use them; tests/support/servers_streams.py
 No token begins with another one, so it is the same whether it arrives at once or letter by letter.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import regex
+from msgspec import Struct
 
 _END_FORMS = (
     # <|im_end|>, <|eot_id|>, <|end|>, <|endoftext|>, <|END_OF_TURN_TOKEN|>, <|user|>, <|return|>:
@@ -36,8 +36,7 @@ _END_FORMS = (
 )
 
 
-@dataclass(frozen=True)
-class SpokenThought:
+class SpokenThought(Struct, frozen=True):
     """Reasoning without tokens: the words with which it begins a reply, and those with which it
     ends."""
 

@@ -11,11 +11,13 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 import marshal
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import repeat
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
@@ -93,8 +95,7 @@ class Passage(NamedTuple):
 PartSignals = tuple[Part, Signals]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """The reason for a refusal. Never contains the text."""
 
     category: Category

@@ -16,8 +16,10 @@ longer distance.
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from roleplay_chat.api import Tier
 from roleplay_chat.screening.word_classes import (
@@ -71,8 +73,7 @@ _COMMON = frozenset(
 Classes = frozenset[str]
 
 
-@dataclass(frozen=True)
-class _Rule:
+class _Rule(Struct, frozen=True, dict=True):
     """A pattern, and the classes that a text must contain for it to match: one of each set."""
 
     coded: str
@@ -458,8 +459,7 @@ _GROWN_REACH = {"teen": 3, "kin": 8}
 """The distance in words within which an adult age makes a teen or a daughter an adult."""
 
 
-@dataclass(frozen=True)
-class Signals:
+class Signals(Struct, frozen=True):
     """The signals in a text, without its words."""
 
     absolute: bool = False
@@ -475,7 +475,7 @@ class Signals:
         """The signals in either text."""
         if self is NOTHING or other is NOTHING:
             return self if other is NOTHING else other
-        return Signals(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
+        return Signals(**{name: mine | getattr(other, name) for name, mine in asdict(self).items()})
 
 
 NOTHING = Signals()

@@ -5,9 +5,10 @@ limit in `decision` does not depend on it. Deterministic, pure, linear.
 """
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from roleplay_chat.screening import lexicon, scene_lexicon
 from roleplay_chat.screening.normalize import fold, readings
@@ -130,8 +131,7 @@ def _settle(text: str) -> tuple[str, str]:
 # --- the weight of words ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sign:
+class _Sign(Struct, frozen=True):
     """The weight of some classes. At most `max_count` words count: repetition adds nothing."""
 
     classes: str

@@ -12,6 +12,7 @@ from itertools import filterfalse, groupby, takewhile
 from string import ascii_letters
 from typing import NamedTuple
 
+from edge.patterns import compiled_later
 from roleplay_chat.screening import lexicon
 from roleplay_chat.screening.normalize import fold, is_drawn_out, readings
 
@@ -526,8 +527,9 @@ def _native(text: str) -> int:
 
 # --- parts of a text, and one that grows at its end -------------------------------------------
 
-_IN_WORD = re.compile(rf"[^\W{SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
-_REST_OF_WORD = re.compile(rf"(?:{_IN_WORD.pattern})*")
+_WORD_CHAR = rf"[^\W{SCRIPT}]|[{''.join(lexicon.NUMERALS)}]"
+_IN_WORD = compiled_later(_WORD_CHAR)
+_REST_OF_WORD = compiled_later(rf"(?:{_WORD_CHAR})*")
 NEAR_CHARS = 40
 """How far from a cut a space is searched; if there is none, the end of a word, by characters."""
 

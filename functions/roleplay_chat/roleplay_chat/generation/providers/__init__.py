@@ -8,10 +8,10 @@ generator closes the connection.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import httpx
+from msgspec import Struct, field
 
 from edge.bodies import IDENTITY
 from edge.clients import address
@@ -36,8 +36,7 @@ MAX_USD = 999_999.99
 """The largest values that the database columns hold; larger ones are clamped."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request to a target."""
 
     target: Target
@@ -62,8 +61,7 @@ class Text(NamedTuple):
     """The model's reasoning since the last piece. It costs the same as the reply."""
 
 
-@dataclass(frozen=True)
-class End:
+class End(Struct, frozen=True):
     """The reply is complete; `usage` is what the upstream reported."""
 
     finish_reason: str

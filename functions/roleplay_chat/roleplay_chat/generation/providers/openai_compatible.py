@@ -9,11 +9,11 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from inspect import isasyncgen
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
