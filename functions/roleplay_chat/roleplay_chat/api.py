@@ -27,8 +27,8 @@ DEFAULT_MEMORY_TIER: MemoryTier = "conversation"
 
 
 MAX_CONTENT_CHARS = 65_536
-"""The limit for any message; a person's own are limited by `max_message_chars`. The column of a
-message has the same."""
+"""The limit for any message, as in its database column. The person's own are limited by
+`max_message_chars`."""
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates, which neither JSON nor Postgres can store."""
 
@@ -56,8 +56,8 @@ def known_time_zone(name: str) -> str:
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(known_time_zone)]
 ClientMessageId = Annotated[str, Field(max_length=128), STORABLE]
 FIRST_FAULT = Field(fail_fast=True)
-"""For the lists of requests: only the first fault is told, and a list may have a hundred thousand.
-"""
+"""For lists in requests: only the first fault is reported, because a list may have a hundred
+thousand."""
 Model = TypeVar("Model", bound=BaseModel)
 Object = dict[str, Any]
 """A JSON object."""
@@ -301,7 +301,7 @@ class Answer(Struct, frozen=True):
     memory_updated: bool = False
     saved: bool = True
     continued_chars: int = 0
-    """How many characters of `response` were there before; `continue` only streams the others."""
+    """How many characters of `response` were there before; `continue` streams only the rest."""
     usage: Usage = field(default_factory=Usage)
     spent: Usage | None = None
     """The same, with our estimates if the model reported nothing. Clients do not get it."""

@@ -50,13 +50,13 @@ ACTIONS_OF_MODULES: Mapping[str, Sequence[str]] = {
     "roleplay_chat.chats.handlers": ("import_chat", "export_chat"),
     "roleplay_chat.portraits.handlers": ("set_portrait",),
 }
-"""Those of modules that turns do not need. Each module is imported with its first action."""
+"""The actions of modules that turns do not need. Each module is imported with its first action."""
 MESSAGE_ACTIONS = ("choose", "edit", "delete", "hide", "branch")
-"""Those of `message_actions`, which turns do not need and which is imported with the first one."""
+"""The actions of `message_actions`, which turns do not need; imported with the first one."""
 RETURNING_AT_ONCE = 200
 """How many readers may come back to running turns at once."""
 RETURNING_EACH = 5
-"""How many of them one person may have."""
+"""How many of these readers one person may have."""
 RETURNING_WAIT_SECONDS = 5
 
 

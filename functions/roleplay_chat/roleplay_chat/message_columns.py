@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_HISTORY_MESSAGES = 2_000
-"""As many as `private.history` returns, with those that the instance has."""
+"""The most that `private.history` returns, including those that the instance already has."""
 
 DELETED = "Somebody"
-"""Who wrote what a character said that is deleted."""
+"""The speaker of messages whose character was deleted."""
 _SENDERS = {"u": "user", "c": "character"}
 
 
@@ -17,10 +17,11 @@ def byte_length(text: str) -> int:
 
 
 def bytes_used(total: int, longest: int) -> int:
-    """How much of the bytes that `private.history` reads is used by messages that have `total`
-    bytes, the longest of them `longest`.
+    """How many of the bytes that `private.history` may read are used by messages of `total` bytes,
+    of which the longest has `longest`.
 
-    Twice what the others have, if that is less: the longest one takes half of the room at most.
+    Twice the bytes of the others, if that is less: the longest message takes at most half of the
+    room.
     """
     return min(total, 2 * (total - longest))
 

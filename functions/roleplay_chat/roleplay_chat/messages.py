@@ -7,9 +7,9 @@ from msgspec import Struct
 
 Role = Literal["system", "user", "assistant"]
 Roles = Literal["as_is", "alternate", "no_system"]
-"""The form of the messages that a model takes, the stricter ones last. as_is: any order. alternate:
-at most one system message, the first, then user and assistant in turn, from user to user.
-no_system: the same without the system message."""
+"""The form of messages that a model accepts, stricter forms last. as_is: any order. alternate: at
+most one system message, the first, then user and assistant in turn, from user to user. no_system:
+the same without the system message."""
 ROLES: tuple[Roles, ...] = ("as_is", "alternate", "no_system")
 
 

@@ -191,7 +191,8 @@ class FactRow(Row):
     said_at: datetime | None = None
     since: datetime | None = None
     position: int | None = None
-    """That of the last message that said it, if its own message is in this conversation."""
+    """The position of the last message that said it, if the fact's own message is in this
+    conversation."""
     is_new: bool = False
     """Whether the person wrote it after the beginning of the prompt last changed."""
     is_unread: bool = False

@@ -30,7 +30,7 @@ from roleplay_chat.message_columns import (
 from roleplay_chat.rows import MessageRow
 
 MAX_BYTES = 16 * 2**20
-"""Of all cached turns of an instance."""
+"""The limit for all cached turns of an instance."""
 OTHER_BYTES = 192 * 2**20
 """The memory that an instance needs for everything else. The cache takes a sixteenth of what it has
 beyond this."""
@@ -45,9 +45,9 @@ BYTES_PER_MESSAGE = 5
 """How much private.turn_context adds for each message when it compares the bytes of a history with
 the tokens of a prompt."""
 LONG_REPLY_BYTES = 2_000
-"""Room for the reply that came after the prompt of which `spare` tells."""
+"""Room for the reply that followed the prompt that `spare` was computed for."""
 _PART_BYTES = 300
-"""That of a part without its data, and of a cached turn."""
+"""The memory of a part without its data, and of a cached turn without its parts."""
 
 Row = dict[str, Any]
 
@@ -59,8 +59,8 @@ _PARTS = {
     "macros": ("variables",),
     "worker_set": ("workers",),
 }
-"""What begin_turn returns only if its digest is another one than the caller knows. What changes at
-the same times is one part. The task's configuration is the same for everybody."""
+"""Returned by begin_turn only if the digest differs from the one that the caller knows. What
+changes at the same times is one part. The task's configuration is the same for everybody."""
 
 
 class Part(Struct, frozen=True):
@@ -173,7 +173,8 @@ class TurnCache:
 
 
 def _spare_of(copy: CachedTurn, task: Task) -> tuple[Task, int] | None:
-    """What a cached turn says of prompts for a task: prompts of another one may have less room."""
+    """The spare tokens of a cached turn, if they are for this task: prompts of another task may
+    have less room."""
     return copy.spare if copy.spare and copy.spare[0] == task else None
 
 
@@ -193,8 +194,8 @@ def memory_limit() -> int | None:
 
 
 def complete(begun: Row, copy: CachedTurn) -> CachedTurn:
-    """Put what `copy` has, and begin_turn has left out, into its result, and give each message a
-    row; return the next copy."""
+    """Add to the result what begin_turn left out because `copy` has it, and make a row of each
+    message; return the next copy."""
     names = begun.get("names") or {}
     first_character_id = (begun.get("conversation") or {}).get("character_id")
     begun["history"] = _typed(message_rows(begun["history"], names, first_character_id))
@@ -240,7 +241,7 @@ def _next_copy(begun: Row, parts: Mapping[str, Part], task_config: Part | None) 
 
 
 def _name_personas(begun: Row) -> None:
-    """Name the speaker of what the user wrote as somebody else than today."""
+    """Name the persona of messages that the user wrote as another persona than today's."""
     if not (personas := begun.get("personas")):
         return
     starts = [persona["from"] for persona in personas]
@@ -285,7 +286,7 @@ def _add_states(begun: Row) -> None:
 
 
 def _typed(rows: Iterable[Row]) -> list[MessageRow]:
-    ids = cache(UUID)  # So that all messages of a character have one.
+    ids = cache(UUID)  # So that all messages of a character share one UUID.
     return [
         MessageRow(
             sender=row["sender"],
@@ -299,13 +300,13 @@ def _typed(rows: Iterable[Row]) -> list[MessageRow]:
 
 
 def _held(rows: Sequence[MessageRow], kept: Row) -> list[MessageRow]:
-    """The rows after one position and before another, without that of the turn's own message."""
+    """The rows after one position and before another, without the turn's own message."""
     after, before, own = kept["after"], kept["before"], kept["without"]
     return [row for row in rows if after < row.position < before and row.position != own]
 
 
 def _renamed(rows: Sequence[MessageRow], names: Mapping[str, str]) -> list[MessageRow]:
-    """The rows with their speakers' names of today."""
+    """The rows with the current names of their speakers."""
     today: dict[UUID | None, str | None] = {
         id_: speaker_name(str(id_), names) for id_ in _speaker_ids(rows)
     }
@@ -338,7 +339,7 @@ def _newest(rows: list[MessageRow], most: int) -> list[MessageRow]:
 
 
 def _filled_in(recalled: Sequence[Row], held: Sequence[MessageRow]) -> Sequence[Row]:
-    """The recalled messages with their text, which the copy has of those that came without it."""
+    """The recalled messages, with texts from the copy for those that came without."""
     if all(row["content"] is not None for row in recalled):
         return recalled
     contents = {row.position: row.content for row in held}

@@ -34,7 +34,7 @@ UNREAD_AT_ONCE_CHARS = 2_000
 """How many characters of memory from adult turns are read on the event loop. Words in disguise take
 up to 14 milliseconds for 1,000 characters, others three."""
 WEIGHED_AT_ONCE_CHARS = 5_000
-"""How many characters of facts are compared there. A thousand characters that were not
+"""How many characters of facts are compared on the event loop. A thousand characters that were not
 read before take up to five milliseconds."""
 
 
@@ -92,10 +92,9 @@ class Planned(Struct, frozen=True):
 
     @property
     def measure(self) -> Target | None:
-        """The target whose prompts decide when notes are due: of the one that is tried first and
-        the one that it may stand in for, the one with the longer prompts. What is noted is in no
-        history any more, so a few minutes with a small model must not cost a large one its own.
-        """
+        """The target whose prompts decide when notes are due: the one that is tried first, or the
+        one that it stands in for, whichever has longer prompts. Messages that were noted leave the
+        history, so a few minutes with a small model must not shorten the history of a large one."""
         known = [target for target in (self.first, self.plan.usual) if target]
         return max(known, key=lambda target: RequestShape.for_target(target).budget, default=None)
 
@@ -203,7 +202,7 @@ def _weighed(begun: BegunTurn) -> BegunTurn:
 
 def _with_local_days(begun: BegunTurn, time_zone: str | None) -> BegunTurn:
     """The turn with the times of recalled messages and facts in the person's time zone, so that a
-    prompt has the day on which it was there."""
+    prompt shows the person's local day."""
     if time_zone is None:
         return begun
     zone = parse_time_zone(time_zone)

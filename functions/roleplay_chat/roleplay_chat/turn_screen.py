@@ -98,7 +98,7 @@ class PromptScreen:
 
     @property
     def _prompt(self) -> Prompt:
-        """The prompt that counts."""
+        """The prompt that the reply answers, or else the last one built."""
         return self.answered or (self._built[1] if self._built else Prompt())
 
     @property
@@ -248,7 +248,7 @@ def _fact_chars(begun: BegunTurn) -> int:
 
 def _may_recall_at_once(planned: Planned) -> bool:
     """Whether the recalled messages, which are screened while a prompt is built for the `sfw` tier,
-    have few new words. Of short ones, only as many are read as are shown."""
+    have few new words. Short ones are read only as far as they are shown."""
     texts = [row.content for row in planned.begun.recalled]
     if planned.tier == "nsfw" or sum(map(len, texts)) <= NEW_AT_ONCE_CHARS:
         return True

@@ -122,7 +122,7 @@ _LIMITS = {
     "api_key_turns_per_day": "This API key has reached its limit for today.",
 }
 _DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorrow."
-"""For the other daily limits."""
+"""The sentence for all other daily limits."""
 _RAISED = "P0001"
 """The SQLSTATE of `raise exception`: a trigger of an installation refuses a row."""
 _MODELS = ("models", "moderation_models", "embedding_models")

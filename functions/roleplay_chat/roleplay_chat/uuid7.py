@@ -11,7 +11,7 @@ _OF_VERSION_7 = 0x7000 << 64 | 0x8000 << 48
 def uuid7() -> UUID:
     """A UUID of version 7 (RFC 9562, 5.7): milliseconds since 1970 in 48 bits, and 74 random bits.
 
-    New rows then stand side by side in an index, at its end. A random id is somewhere in it: of a
+    New rows are then adjacent at the end of an index. Random ids would be anywhere in it: in a
     large table, each insert would read and write a page of its own.
     """
     milliseconds = time.time_ns() // 1_000_000

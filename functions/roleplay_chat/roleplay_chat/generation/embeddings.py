@@ -32,9 +32,9 @@ from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages
 
 EMBEDDED_TOKENS = 512
-"""What small models read of a text. Longer texts are cut, because servers refuse them."""
+"""The length that small models read. Longer texts are cut, because servers refuse them."""
 MAX_DIMENSIONS = 4_000
-"""As many as pgvector can index as half-precision numbers."""
+"""The most dimensions that pgvector can index at half precision."""
 MAX_BODY_BYTES = 4_000_000
 MAX_NUMBERS = 50_000
 """In one answer."""

@@ -228,7 +228,7 @@ class Wording(Struct, frozen=True):
     sentences: tuple[str, ...]
     """Regular expressions."""
     unless: str = ""
-    """A regular expression: none of it is meant if this is in the text."""
+    """A regular expression: if it matches the text, the wording does not apply."""
 
     @property
     def pattern(self) -> str:

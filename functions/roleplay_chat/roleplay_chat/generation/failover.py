@@ -65,7 +65,7 @@ that one that is slow leaves time for them."""
 IDLE_TOLERANCE = 0.05
 """The share by which the idle timeout may fire early: the timer is not reset for every token."""
 STEPWISE: tuple[Repair, ...] = ("stricter_roles", "fewer_parameters")
-"""Repairs that may be made again: each time less is left, and then there is none."""
+"""Repairs that may be repeated: each time less is left to repair, until nothing is."""
 
 
 class Callbacks(Struct, frozen=True):

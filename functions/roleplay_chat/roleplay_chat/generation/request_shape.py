@@ -30,7 +30,7 @@ class RequestShape(Struct, frozen=True):
     context_tokens: int
     max_tokens: int
     prompt_tokens: int = DEFAULT_PROMPT_TOKENS
-    """The most tokens of the prompt, if the reply leaves so many."""
+    """The maximum tokens of the prompt, even if the reply leaves more."""
     bare: bool = False
     """Send only what every provider accepts: model, messages, max_tokens."""
     without: frozenset[str] = frozenset()

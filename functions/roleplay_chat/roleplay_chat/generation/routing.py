@@ -38,7 +38,7 @@ class Plan(Struct, frozen=True):
     is_chosen: bool = True
     """Whether the person chose the requested target; False: it is the default."""
     usual: Target | None = None
-    """The requested target, or the worker that the conversation usually has, also while it is away
+    """The requested target, or the worker that the conversation usually has, even while it is away
     for a short time; None if it is gone for longer."""
 
     def used_fallback(self, target: Target) -> bool:

@@ -33,7 +33,7 @@ MAX_SIZE_TOKENS = 10_000_000
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The names of the longest reply; some models take only the newer one."""
 REJECTED = "rejected"
-"""The key of the learned repairs that has the parameters which the model rejects."""
+"""The key of the learned repairs under which the rejected parameters are stored."""
 MOST_REJECTED = 10
 """How many are remembered: the row that keeps them is small."""
 RENAME = "rename"
@@ -64,7 +64,7 @@ class Target(Struct, frozen=True):
     added: frozenset[str] = frozenset()
     """Parameters that only the person set, not the row."""
     roles: Roles = "as_is"
-    """The form of the messages that it takes."""
+    """The form of messages that it accepts."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     """The most tokens of a prompt and its reply together."""
     prompt_tokens: int = DEFAULT_PROMPT_TOKENS
@@ -122,7 +122,7 @@ def model_target(model: ModelRow, sampling: Mapping[str, Any] = NOTHING) -> Targ
 
 
 _targets: dict[bytes, Target] = {}
-"""By the row, which is the same in one turn after the other."""
+"""Cached by row, which is the same from turn to turn."""
 
 
 def _remembered_target(model: ModelRow) -> Target:

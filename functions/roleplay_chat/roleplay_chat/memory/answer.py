@@ -27,7 +27,7 @@ MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 12
 """Facts taken from one answer; fewer are asked for."""
 MAX_TIMES = 3
-"""How often the same one is taken, each time of another message."""
+"""How often the same fact is taken, each time from another message."""
 MAX_OBJECTS = 10
 """Places at which the notes may begin in an answer with other text around them."""
 MAX_ANSWER_CHARS = 60_000
@@ -47,7 +47,7 @@ _TEXT = compiled_later(r"""["']text["']\s*[:;]""")
 _BARE_TEXT = compiled_later(
     r"""["']text["']\s*[:;]|\{\s{0,99}text\s{0,99}[:;]|[,;]\s{0,99}text\s{0,99}[:;]\s{0,99}["']"""
 )
-"""The same where keys have no quotes. Words of a text may look like them."""
+"""The same for keys without quotes. Words of a text may look like them."""
 _BARE_KEY = compiled_later(rf"""\{{\s{{0,99}}(?:{"|".join(sorted(_NAMES))})\s{{0,99}}:""")
 _LEFT_OVER = compiled_later(
     rf"""[,;{{]\s*["'](?:{"|".join(sorted(_NAMES))})\b
@@ -68,7 +68,7 @@ _REPLACEMENTS = {
     *("change", "changes", "changed", "changing"),
     *("modify", "modifies", "modified", "modifying", "modification"),
 }
-"""Whole words only: what is no known action takes nothing away."""
+"""Whole words only, so that an unknown action never removes a fact."""
 _WRITTEN_NUMBER = compiled_later(
     r"(?:(?:fact|message|number|no\.?)\s?)?#?\s?([0-9]{1,4})(?:\.0{1,3})?", re.IGNORECASE
 )
@@ -104,14 +104,14 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
         same = fact.action, fact.text.casefold(), fact.known
         if same not in kept and len(kept) == MAX_FACTS:
             continue
-        # Somebody may have said it of two times, between which it was not so.
+        # It may have been said at two times, between which it did not hold.
         by_message = kept.setdefault(same, {})
         if len(by_message) < MAX_TIMES:
             by_message.setdefault(fact.message, fact)
     facts = [fact for by_message in kept.values() for fact in by_message.values()]
     texts = [summary, *(fact.text for fact in facts)]
     if any(map((_FACTS if whole else _LEFT_OVER).search, texts)):
-        # A text that took in what comes after it.
+        # A text that swallowed what comes after it.
         return None
     return Written(summary, facts)
 
@@ -153,9 +153,8 @@ def _with_slips(answer: str) -> Mapping[str, object] | None:
 
 
 def _noted_in(data: Mapping[str, object], answer: str) -> Iterable[object] | None:
-    """The facts of an answer, of any types; None if it has more than can be read. They would be
-    lost, because what the summary covers is read only once.
-    """
+    """The facts of an answer, of any types; None if it has more than can be read. Unread facts
+    would be lost, because what the summary covers is noted only once."""
     places = deque(_FACTS.finditer(answer), 1)
     start = places[0].end() if places else 0
     noted = data.get("facts")
@@ -183,7 +182,7 @@ def _text_keys(answer: str) -> re.Pattern[str]:
 
 
 def _is_cut(answer: str, start: int) -> bool:
-    """Whether the answer ends within its last fact. It would do so the next time, too."""
+    """Whether the answer ends within its last fact. It would be cut there the next time, too."""
     last = deque(_text_keys(answer).finditer(answer, start), 1)
     return not _CLOSING.search(answer, last[0].end() if last else start)
 
@@ -221,8 +220,8 @@ def _action(value: object) -> Literal["add", "replace", "withdraw"]:
 
 
 def _said(entry: Mapping[str, object]) -> str:
-    """What a fact says. Some models call the text otherwise than asked; beside an empty one, `fact`
-    names another."""
+    """The text of a fact. Some models give the field another name; beside an empty text, `fact`
+    refers to another fact."""
     named = (_text(entry.get(name), MAX_FACT_CHARS) for name in ("text", "content"))
     if text := next(filter(None, named), ""):
         return text
@@ -250,8 +249,8 @@ def clean(text: str, max_chars: int) -> str:
     """The text as one line of at most `max_chars` characters, without control characters and
     tokens of chat templates, which could pass for the end of a message in a prompt.
 
-    One line, so that it cannot imitate another section of the prompt. Nothing of a text without a
-    letter or number, such as "...".
+    One line, so that it cannot imitate another section of the prompt. Empty for a text without
+    letters and numbers, such as "...".
     """
     text = unicodedata.normalize("NFC", stream_safe(text[: max_chars * 4]))
     seen = "".join(" " if char.isspace() else char for char in text if _is_text(char))

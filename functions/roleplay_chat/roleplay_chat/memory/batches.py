@@ -28,7 +28,7 @@ MAX_BATCHES = 3
 MAX_BATCH_TOKENS = 12_000
 """The most that is summarised at once."""
 MIN_PART_TOKENS = 200
-"""A writer that reads less at once gets no parts of a message, but its beginning and end."""
+"""A model that reads less at once gets the beginning and end of a message instead of parts."""
 OVERLAP_CHARS = 200
 """What a part of a message repeats of the one before, so that no sentence is cut in both."""
 TRIES = 3
@@ -38,7 +38,7 @@ Refuses = Callable[[Sequence[MessageRow]], frozenset[int]]
 """Tells the positions of the messages that the content policy refuses."""
 Fault = Literal["text", "size"]
 """Why a batch could not be noted, if a smaller one may succeed: because of what the messages say,
-or perhaps because of their number. Else the models are to blame."""
+or perhaps because of their number. Otherwise the models are to blame."""
 
 
 class Batch(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Batch(Struct, frozen=True):
     """Positions of messages that models failed to note again and again, which they do not get
     either."""
     part: int = 0
-    """Which part of the only message that is sent, which is too long for one request."""
+    """Which part is sent, if the batch is a single message that is too long for one request."""
     parts: int = 1
 
     @property
@@ -72,7 +72,7 @@ class Batch(Struct, frozen=True):
 
     @property
     def texts(self) -> list[str]:
-        """What a model gets of each message; "" of those that it does not get."""
+        """What a model gets of each message; "" for messages that it does not get."""
         parts = (self.part, self.parts)
         return [_part(row.content, *parts) if self.is_sent(row) else "" for row in self.rows]
 
@@ -170,7 +170,7 @@ def _batches(
     rows = rows[: _fitting(rows, MAX_BATCH_TOKENS)]
     refused = refuses(rows) if rows else frozenset()
     left = [row.position for row in rows if row.position not in refused]
-    # Another one must be noted instead: perhaps no message can be noted now.
+    # Another message must be noted first: perhaps none can be noted now.
     given_up = frozenset(left[: max(min(memory.failures // TRIES, len(left) - 1), 0)])
     most = 1 if memory.failures else memory.most_messages
     covers = memory.covers_position
@@ -218,8 +218,8 @@ def next_try(
     """How many messages the next batch may have, and how often one alone has failed, in the format
     of private.remember, if the first `done` batches were noted.
 
-    A failed batch is halved, so that one message does not keep away the notes of the others, and
-    what could be noted is doubled.
+    The size is halved after a failure, so that one message does not block the notes of the others,
+    and doubled after a success.
     """
     most, failures = memory.most_messages, 0 if done else memory.failures
     if done == len(batches):

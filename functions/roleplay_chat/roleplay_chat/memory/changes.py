@@ -57,7 +57,8 @@ class _Note:
         self.slot = None if self.is_addition else self._slot()
 
     def _means_another(self, old: KnownFact) -> bool:
-        """Whether a pronoun that no name could take the place of means two in the two facts."""
+        """Whether a pronoun that could not be replaced by a name means different people in the two
+        facts."""
         if not (has_pronoun(self.words.text) or has_pronoun(old.words.text)):
             return False
         person = self.material.person
@@ -65,7 +66,7 @@ class _Note:
         return bool(ours and theirs) and ours.isdisjoint(theirs)
 
     def _slot(self) -> Slot | None:
-        """Its own slot, else that of a known fact that differs in one value."""
+        """The note's own slot, else that of a known fact that differs in one value."""
         fact, person = self.fact, self.material.person
         named = slot_of(fact.text, fact.subject, fact.topic, person)
         if fact.topic or plain_slot(fact.text, fact.subject, person):
@@ -141,8 +142,8 @@ class _Note:
                 yield own
 
     def _repeated(self, meant: KnownFact | None) -> KnownFact | None:
-        """The known fact that already says all of it, in the same or a wider tier, or fixed in
-        any. Not one that says more and is `meant` to be replaced."""
+        """The known fact that already says everything in the note: in the same or a wider tier, or
+        fixed in any tier. Not one that says more and is `meant` to be replaced."""
         for old, how in self.likeness.items():
             is_wider = MEMORY_TIERS.index(self.fact.tier) > MEMORY_TIERS.index(old.row.tier)
             is_meant = old is meant and how == "less"
@@ -155,8 +156,8 @@ class _Note:
         return how in ("same", "less") or (how == "more" and not adds & self.material.said)
 
     def _is_said(self, old: KnownFact) -> bool:
-        """Whether somebody said the value that takes the place of what lasts. A model that does not
-        even name what it replaces may have made it up."""
+        """Whether somebody said the value that replaces a lasting fact. A model that does not even
+        name the fact that it replaces may have made the value up."""
         return not old.lasts or self.material.tells_value(self.words, old.words)
 
     def _denies(self, old: KnownFact) -> bool:
@@ -173,8 +174,8 @@ def resolve(
     """The changes in the format of private.note_fact. Changes that cannot be right are left out.
     Each note is compared with the known facts and with those of earlier messages, in their order.
 
-    `sentences` are new in the summary. They change facts that they contradict in nearly the same
-    words, as a model may mention a change there alone, if the messages bear them out.
+    `sentences` are new in the summary. If the messages bear them out, they change facts that they
+    contradict in nearly the same words, because a model may mention a change only there.
     """
     known, changes = all_known(material), []
     before = tuple(known)
@@ -217,8 +218,8 @@ def _newly_known(change: dict[str, Any], material: Material) -> list[KnownFact]:
 
 
 def _by_gist(change: dict[str, Any], noted: Mapping[str, KnownFact]) -> dict[str, Any]:
-    """The change with the gists of facts of the same answer, which have no ids yet: `noted`, by the
-    ids that they have here."""
+    """The change, naming facts of the same answer, which have no ids yet, by their gists: `noted`,
+    by the ids that they have here."""
     if repeated := noted.get(change.get("same_as", "")):
         # The database finds the same fact in the same memory.
         change = change | {"same_as": None, "tier": repeated.row.tier}
@@ -231,7 +232,8 @@ def _by_gist(change: dict[str, Any], noted: Mapping[str, KnownFact]) -> dict[str
 
 
 def _keep_side_by_side(changes: Sequence[dict[str, Any]]) -> None:
-    """Leaves out the topic of a new fact that may hold beside another new one with the same."""
+    """Leaves out the topic of a new fact that may hold beside another new one with the same
+    topic."""
     told: list[tuple[Slot | None, Words]] = []
     for change in (change for change in changes if "topic" in change):
         slot, words = slot_key((change["subject"], change["topic"])), Words(change["content"])
@@ -261,7 +263,7 @@ def _replaced_by_person(known: Sequence[KnownFact], material: Material) -> Itera
 
 def _note(fact: Fact, known: Sequence[KnownFact], material: Material) -> dict[str, Any] | None:
     """The change for a new fact; None if this answer has just replaced it and no later message says
-    it again. What is left of a longer fact is noted."""
+    it again. The remainder of a longer fact is noted."""
     words = Words(fact.text)
     alike = [old for old in known if likeness(words, old.words) in ("same", "more")]
     gone = [old for old in alike if old.replaced_at is not None]
@@ -273,8 +275,8 @@ def _note(fact: Fact, known: Sequence[KnownFact], material: Material) -> dict[st
 
 
 def _holds_again(words: Words, gone: KnownFact, position: int, material: Material) -> bool:
-    """Whether a message says a replaced fact again: it is a later one, and has the value. Other
-    words of the fact may be in any message."""
+    """Whether a later message says a replaced fact again: it must have the value; the other words
+    may be in any message."""
     if gone.replaced_at is None or position <= gone.replaced_at:
         return False
     return gone.replaced_by is None or material.tells_value(words, gone.replaced_by, position)

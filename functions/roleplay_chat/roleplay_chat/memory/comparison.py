@@ -40,8 +40,8 @@ MAX_ADDED_WORDS = 8
 _WEAKENING = compiled_later(
     r"(?:or|if|until|as (?:long|soon|far)|in (?:law|chief))\b|and\b.* (?:is|are|was|were)\b"
 )
-"""What follows one of these joining words limits the fact ("if her father agrees"), makes a sister
-a sister-in-law, or says something of Jon in "knows Tom and Jon are lying"."""
+"""Continuations that do not simply add to a fact: they limit it ("if her father agrees"), turn a
+sister into a sister-in-law, or begin another statement ("knows Tom and Jon are lying")."""
 
 _BEING = word_set("is are was were")
 
@@ -49,7 +49,7 @@ _MANY_VALUED = _BEING | word_set(
     """like love hate dislike fear know want see saw meet met have has had own need can speak enjoy
     trust"""
 )
-"""Verbs, as `Words.stems` has them, that are true of many things at a time."""
+"""Verbs, as `Words.stems` has them, that can be true of many things at once."""
 
 _FOND = word_set("like love enjoy adore")
 _AVERSE = word_set("hate dislike detest loathe")
@@ -59,13 +59,13 @@ _NONE_OF = {
     "sibling": word_set("brother sister sibling twin"),
     "pet": word_set("cat dog pet kitten puppy hamster rabbit parrot"),
 }
-"""Whom somebody has who no longer has none of these."""
+"""By the word in "has no children": the words that tell of one after all."""
 
 _PLACES = word_set("first second third half both twice once")
 """Numbers that do not say how many somebody has in all."""
 
 _OF_SUCH = NUMBERS | word_set("new old older elder young younger little small big grown")
-"""What may stand before these."""
+"""Words that may stand before those of `_NONE_OF`."""
 
 _PRESENT = {"lived": "live", "worked": "work", "had": "have", "was": "is", "were": "are"}
 
@@ -75,7 +75,7 @@ _ADDING_UP = word_set(
     """take owe remember wear collect carry teach lost broke gave took found bought sold won wrote
     told made ate drank stole left went came caught taught spent slept fought"""
 )
-"""Verbs of which one does not end the other, and the past of others: it stays true."""
+"""Verbs that are true of one thing after another, and past forms, which stay true."""
 
 
 class Words(Struct, frozen=True, dict=True):
@@ -103,13 +103,13 @@ class Words(Struct, frozen=True, dict=True):
 
     @cached_property
     def told(self) -> list[str]:
-        """The stems in the words that stand for all that say the same."""
+        """The stems in the wording that stands for all that say the same."""
         return one_wording(self.stems, self.capitals)
 
     @cached_property
     def canonical(self) -> list[str]:
-        """The stems in the order that counts: not that of some adverbs, of the two things in "likes
-        tea and coffee", and of "gulls Ada saw"."""
+        """The stems in an order that ignores the places of some adverbs, of the two things in
+        "likes tea and coffee", and of the words in "gulls Ada saw"."""
         core = [stem for stem in self.told if stem not in MOVABLE]
         follows = len(core) == 5 or JOINING.intersection(core[-4:-3])
         if core[-2:-1] == ["and"] and follows:
@@ -165,8 +165,8 @@ class Words(Struct, frozen=True, dict=True):
 
     @cached_property
     def named_relation(self) -> list[str]:
-        """Of a relative's or an animal's name, whose it is: "ada's sister" of "Imke is Ada's
-        sister"."""
+        """In a fact about the name of a relative or an animal, whose name it is: "ada's sister" in
+        "Imke is Ada's sister"."""
         place = next((n for n, stem in enumerate(self.told) if stem in _BEING), 0)
         whose, value = self.told[:place], self.told[place + 1 :]
         is_name = bool(value) and self.capitals.issuperset(value)
@@ -175,22 +175,22 @@ class Words(Struct, frozen=True, dict=True):
 
     @cached_property
     def tells_topic(self) -> bool:
-        """Whether they alone tell whom it is about, and in what respect."""
+        """Whether the words alone tell whom the fact is about, and in what respect."""
         return tells_topic(self.text)
 
     @cached_property
     def value(self) -> list[str]:
-        """The name of the home, the spouse and so on that they tell: "Oslo" in "lives in Oslo"."""
+        """The name of the home, the spouse and so on: "Oslo" in "lives in Oslo"."""
         return value_of(self.text)
 
     @cached_property
     def times(self) -> set[str]:
-        """The times that return at which it is so."""
+        """The recurring times at which the fact holds."""
         return times_of(self.text)
 
     @property
     def gist(self) -> str:
-        """A hash that texts have in common that say the same, as `likeness` has it."""
+        """A hash that is equal for texts that say the same (`likeness`)."""
         told = [self.canonical, self.denied]
         return hashlib.md5(json.dumps(told).encode(), usedforsecurity=False).hexdigest()
 
@@ -201,9 +201,8 @@ Likeness = Literal["same", "more", "less"]
 def likeness(new: Words, old: Words) -> Likeness | None:
     """Whether the new fact says the same as the old one, more or less of it; None: something else.
 
-    The same words with other articles or inflections are the same, and so are the commonest other
-    words for one thing (`wording`); their order must be the same but for adverbs, and what is
-    denied must agree.
+    Articles, inflections and the most common synonyms (`wording`) make no difference; the order
+    must be the same except for adverbs, and what is denied must agree.
     """
     if new.denied != old.denied:
         return None
@@ -231,27 +230,27 @@ def _goes_on(longer: Words, shorter: Words) -> bool:
 
 
 def _has_same_value(one: Words, other: Words) -> bool:
-    """Whether both tell the same name, one perhaps more of it."""
+    """Whether both tell the same name, one of them perhaps a longer form."""
     size = min(len(one.value), len(other.value))
     return size > 0 and one.value[:size] == other.value[:size]
 
 
 def may_share_slot(one: Words, other: Words) -> bool:
-    """Whether facts with one subject and topic may both hold: their value is the same, or they tell
-    of two times."""
+    """Whether facts with the same subject and topic may both hold: they have the same value, or
+    different recurring times."""
     is_other_time = bool(one.times and other.times) and one.times != other.times
     return is_other_time or _has_same_value(one, other)
 
 
 def contradicts(new: Words, old: Words) -> bool:
-    """Whether one fact denies what the other says in the same words, or the new one that with which
-    the old one begins. Who has no dog may still have the cat of "a dog and a cat"."""
+    """Whether one fact denies the other in the same words, or the new one denies the beginning of
+    the old one. Somebody who has no dog may still have the cat of "a dog and a cat"."""
     if _feel_otherwise(new, old) or _has_one_after_all(new, old):
         return True
     if new.is_negated == old.is_negated:
         return False
     denying, told = (new, old) if new.is_negated else (old, new)
-    # Who eats meat again does; who never met Tom again met him once.
+    # "Eats meat again" means "eats meat"; "never met Tom again" is not "never met Tom".
     said = [stem for stem in told.canonical if stem != "again" or "again" in denying.canonical]
     if denying.canonical == said or _was_never(denying, told):
         return True
@@ -260,8 +259,8 @@ def contradicts(new: Words, old: Words) -> bool:
 
 
 def _feel_otherwise(new: Words, old: Words) -> bool:
-    """Whether one says that somebody likes something, the other that they hate it. Who does not
-    love it may like it. What outlives everything is taken back in other words."""
+    """Whether one fact says that somebody likes something and the other that they hate it. Somebody
+    who does not love it may still like it. Rules are ended in other words."""
     (ours, what), (theirs, same) = _feeling(new), _feeling(old)
     return ours * theirs < 0 and what == same and not is_rule(old.text)
 
@@ -276,7 +275,8 @@ def _feeling(words: Words) -> tuple[int, list[str]]:
 
 
 def _has_one_after_all(new: Words, old: Words) -> bool:
-    """Whether one says that somebody has no children, say, and the new one tells of a son."""
+    """Whether the old fact says that somebody has no children, for example, and the new one tells
+    of a son."""
     none = _NONE_OF.get(" ".join(old.told[2:]))
     whom = old.told[0]
     if none is None or old.told[1] != "have" or old.denied != old.told[2:] or new.denied:
@@ -286,15 +286,15 @@ def _has_one_after_all(new: Words, old: Words) -> bool:
         return False
     told = list(dropwhile(_OF_SUCH.__contains__, new.told[len(begins) :]))
     after = list(dropwhile(none.__contains__, told))
-    # Not of a cat allergy, or a brother-in-law.
+    # Not if the new fact is about a cat allergy, or a brother-in-law.
     is_whole = not after or after[0] in _BEING | {"called"} | new.capitals
     goes_on = is_whole or (after[0] in JOINING and not _WEAKENING.match(" ".join(after)))
     return len(after) < len(told) and goes_on
 
 
 def _was_never(denying: Words, told: Words) -> bool:
-    """Whether one says that it never was so, and the other that it is. Who never works may have
-    worked."""
+    """Whether one fact says that something never was so, and the other that it is. "Never works"
+    does not count: somebody may have worked before."""
     is_past = not {*_PRESENT, "been"}.isdisjoint(denying.stems)
     is_never = is_past and "never" in denying.text.casefold()
     return is_never and _in_the_present(denying) == _in_the_present(told)
@@ -328,15 +328,16 @@ def is_twin(new: Words, old: Words) -> bool:
 
 
 def has_other_number(new: Words, old: Words) -> bool:
-    """Whether twins say that somebody has another number of the same: three dogs, and not two."""
+    """Whether the facts say that somebody has different numbers of the same thing: three dogs, not
+    two."""
     are_counted = all(words.stems[1:3] == ["have", *words.numbers] for words in (new, old))
     is_other = new.numbers != old.numbers and _PLACES.isdisjoint(new.numbers + old.numbers)
     return are_counted and is_other and new.stems[3:] == old.stems[3:]
 
 
 def may_both_hold(new: Words, old: Words) -> bool:
-    """Whether facts that are twins add up, as there may be several such: sisters, limits, promises,
-    fears, traits of a mother, being somebody's friend, what somebody did once."""
+    """Whether twins may both be true, because there can be several of the kind: sisters, limits,
+    promises, fears, traits of a mother, friendships, things somebody did once."""
     shared = new.bare & old.bare
     is_past = not shared & _BEING and any(map(_PAST.match, shared))
     is_trait = bool((new.bare | old.bare) & FAMILY and shared & _BEING)
@@ -346,8 +347,8 @@ def may_both_hold(new: Words, old: Words) -> bool:
 
 
 def is_limit(fact: Words) -> bool:
-    """Whether it says what somebody must not do, does not want or has promised: there may be
-    several such."""
+    """Whether a fact says what somebody must not do, does not want or has promised: there may be
+    several such facts."""
     return fact.is_negated or is_rule(fact.text)
 
 
@@ -365,7 +366,7 @@ def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def are_of_others(one: Words, whom_one: set[str], other: Words, whom_other: set[str]) -> bool:
-    """Whether two facts are about two people (or things), and neither names that of the other."""
+    """Whether two facts are about different people (or things), and neither names the other's."""
     whom_one, whom_other = whom_one or one.owner, whom_other or other.owner
     if not whom_one or not whom_other:
         return _differ_in_name(one, other)
@@ -373,7 +374,7 @@ def are_of_others(one: Words, whom_one: set[str], other: Words, whom_other: set[
 
 
 def _differ_in_name(one: Words, other: Words) -> bool:
-    """Whether two facts begin with two names, and are equal otherwise."""
+    """Whether two facts begin with different names and are otherwise equal."""
     names = {*one.stems[:1], *other.stems[:1]}
     are_names = names <= one.capitals | other.capitals and not names & NO_NAMES
     return len(names) == 2 and are_names and one.stems[1:] == other.stems[1:] != []

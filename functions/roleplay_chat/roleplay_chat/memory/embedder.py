@@ -1,9 +1,9 @@
 """Embeds messages, so that they can be found by meaning.
 
-A person's message is embedded before the turn begins, in a fraction of a second or not at all.
-Nobody has screened it then, so only a message without any signal is, in a conversation that the
-instance knows to be remembered. Stored messages are embedded after the turn, a few at a time;
-failures are retried after a later turn, except for a text that the model refuses.
+A person's message is embedded before the turn begins, in a fraction of a second or not at all. It
+has not been screened by then, so only messages without any signal are embedded, in conversations
+that the instance knows to be remembered. Stored messages are embedded after the turn, a few at a
+time; failures are retried after a later turn, except for a text that the model refuses.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class _Model(Struct, frozen=True):
 
 
 class _Known(Struct, frozen=True):
-    """What the last turn of a conversation said."""
+    """What the last turn of a conversation told the instance."""
 
     user_id: UUID
     remembers: bool
@@ -86,7 +86,7 @@ class _Known(Struct, frozen=True):
 
 
 class Embedder:
-    """Embeds with the instance's embeddings model, of which it learns from its turns."""
+    """Embeds with the instance's embeddings model, which it knows from earlier turns."""
 
     def __init__(
         self, clients: Clients, settings: Settings, build_usage_row: BuildUsageRow
@@ -139,7 +139,7 @@ class Embedder:
         vectors, attempt = await self._embed(model, [message], QUERY_SECONDS)
         if not vectors:
             return Query(attempt, None, known.user_id)
-        # As text: the database would take a list of numbers apart one by one.
+        # As text: the database would parse a list number by number.
         embedding = {"model": model.space, "embedding": dumps(vectors[0]).decode()}
         return Query(attempt, embedding, known.user_id)
 
@@ -194,11 +194,10 @@ class Embedder:
         self, model: _Model, texts: Mapping[int, str], attempts: list[Attempt]
     ) -> tuple[Mapping[int, Vector | None], bool]:
         """The vectors of texts by their places, None for those that the model refuses; and whether
-        it may be asked for more. Those that are missing should be tried later.
-
-        A refusal concerns one text: the others are embedded without it. Alone, it is tried once
-        more with half of its length. Before a lone text counts as refused, or texts after a bare
-        500, the model has to embed something harmless.
+        it may be asked for more. Missing texts should be tried later. A refusal concerns one text:
+        the others are embedded without it, and it is tried once more alone, with half of its
+        length. Before a lone text, or texts after a bare 500, count as refused, the model has to
+        embed something harmless.
         """
         found: dict[int, Vector | None] = {}
         parts = [list(texts)] if texts else []
@@ -233,7 +232,8 @@ class Embedder:
         return vectors, attempt.failure
 
     async def _reads_anything(self, model: _Model, attempts: list[Attempt]) -> bool:
-        """Whether the model reads a harmless text: else its row may be wrong, and no text is."""
+        """Whether the model reads a harmless text. If not, its row may be wrong, and no text is to
+        blame."""
         vectors, _ = await self._ask(model, [PROBE], attempts)
         return vectors is not None
 
@@ -284,7 +284,7 @@ class Embedder:
         return self._queries[user_id] > MAX_QUERIES_A_MINUTE
 
     def _of_remembered(self, conversation_id: UUID | None, caller: UUID) -> _Known | None:
-        """What is known of a conversation, if it is known to be remembered."""
+        """What is known of a conversation, if that includes that it is remembered."""
         known = conversation_id and self._known.get((caller, conversation_id))
         if not known or not known.remembers or time.monotonic() - known.at > KNOWN_SECONDS:
             return None
@@ -335,8 +335,8 @@ def _first_half(target: Target, text: str) -> str:
 
 
 def _may_be_of_a_text(failure: Failure) -> bool:
-    """Whether the text may be to blame, so that others may still be embedded. An answer without a
-    vector for each text counts, too: with some texts, numbers overflow."""
+    """Whether the text may be to blame, so that others may still be embedded. This includes an
+    answer without a vector for each text: some texts make numbers overflow."""
     return failure.policy.kind in _OF_A_TEXT or failure.policy.name in (
         "worker_broken_context",
         *_BARE,
@@ -345,7 +345,7 @@ def _may_be_of_a_text(failure: Failure) -> bool:
 
 _OF_A_TEXT = frozenset({"bad_request", "context_too_long", "moderated", "unreadable"})
 _BARE = frozenset({"server_error", "worker_failed"})
-"""A 500 that says nothing: the server is down, or cannot embed this text."""
+"""A 500 without an explanation: the server is down, or cannot embed this text."""
 
 
 def _is_bare(failure: Failure | None) -> bool:

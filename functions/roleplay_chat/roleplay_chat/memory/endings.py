@@ -1,7 +1,7 @@
-"""Finds out from words whether a fact that outlives everything no longer holds. Pure.
+"""Decides by words whether a lasting fact no longer holds. Pure.
 
-Models often number wrongly, and a limit or a name that is lost does more harm than one that is told
-for too long. So it is not enough that a note shares some words with such a fact.
+Models often give wrong numbers, and losing a limit or a name does more harm than showing it for too
+long. So it is not enough that a note shares some words with such a fact.
 """
 
 import re
@@ -36,11 +36,12 @@ _IS_GONE = compiled_later(_GONE, re.IGNORECASE)
 """Words by which people say that something is no more. Weaker ones, such as "now" or "moved", stand
 in too many sentences about something else."""
 _ENDED = compiled_later(f"{_GONE}|{_CHANGED}", re.IGNORECASE)
-"""Also those that say so only of what is named in full: "Jon lied" says nothing of the marriage."""
+"""Also weaker words, which count only if the clause names all of the fact: "Jon lied" does not end
+the marriage."""
 
 _FINE = r"\b(?:is|are) (?:now )?(?:fine|okay|ok|all right)(?: (?:now|again|by me))*(?=\W*$)"
 _IS_FINE = compiled_later(_FINE, re.IGNORECASE)
-"""Of somebody, or of a part of them, it says how they are."""
+"""Allows something ("hugs are fine"). After a person, or a part of one, it says how they are."""
 _ALLOWED = compiled_later(
     r"\b(?:you (?:can|may)"
     r"|(?:is|am|are|i['’]m) (?:now )?(?:fine|okay|ok|all right|comfortable) with"
@@ -59,12 +60,12 @@ _LIFTED = compiled_later(
     r" (?:your|my|his|her|their|that|this|the) (?:promise|word|vow|oath|pledge)\b",
     re.IGNORECASE,
 )
-"""The same of one that the message tells in other clauses, or of a promise."""
+"""The same for a limit that other clauses of the message tell, or for a promise."""
 
 _NO_LONGER = compiled_later(r"\bno longer\b", re.IGNORECASE)
 _SENTENCE_END = compiled_later(r"[.!?]")
 _NEAR = 200
-"""How many characters around it are read, as a message may be long."""
+"""How many characters on each side of a match are read, because a message may be long."""
 
 _CLAUSE_END = compiled_later(
     r"[.!?;:,。！？；，、]+\s*|\s(?:but|so|because|although|while|aber|weil|denn)\s", re.IGNORECASE
@@ -74,7 +75,7 @@ _NOW = compiled_later(
     r"\b(?:jetzt|nun|inzwischen|теперь|сейчас|maintenant|désormais|ahora)\b|现在|現在|目前|今は",
     re.IGNORECASE,
 )
-"""What English words of a fact do not have, either: `Words.stems` leaves "now" out."""
+"""The word "now" in other languages. `Words.stems` leaves out the English one."""
 
 _CHANGING = word_set("changed renamed replaced")
 
@@ -83,8 +84,8 @@ _HAVING = compiled_later(
     r"|\b(?:my|your|our|his|her|their|any)\b",
     re.IGNORECASE,
 )
-"""What may stand between a negation and what it denies. Who does not have her sister with her has
-one."""
+"""What may stand between a negation and what it denies. Somebody who does not have her sister with
+her still has one."""
 
 _INFLECTION = compiled_later(r"(?<=\w\w\w)(?:ing|ed|es|e|y|ies|ic)$")
 
@@ -103,7 +104,7 @@ _PARTICLES = _roots(
         ontem bu dün मेरा मेरी मेरे कल"""
     )
 )
-"""Words beside those of a fact and of its end that say nothing else."""
+"""Words without meaning of their own beside those of a fact and of its end."""
 
 _WANTING = _roots(word_set("want hate like dislike refuse must allow consent being fear"))
 """Words by which people set a limit."""
@@ -117,7 +118,8 @@ def clauses(text: str) -> Iterator[Words]:
         clause = _CLAUSE_END.split(text[start:until])[0]
         is_denied = any(is_negation(word.casefold()) for word in words_in(clause))
         if _ALLOWED.search(clause):
-            # "You may kiss me, if Tom agrees" is one with its condition, and a question is none.
+            # "You may kiss me, if Tom agrees" is one clause with its condition. Questions do not
+            # count.
             if "?" in text[start:until]:
                 continue
             following = text[until:after]
@@ -128,7 +130,7 @@ def clauses(text: str) -> Iterator[Words]:
 
 
 def has_ended(told: Words) -> bool:
-    """Whether a clause says of anything that it has ended."""
+    """Whether a clause says that anything has ended."""
     return _ENDED.search(told.text) is not None
 
 
@@ -149,15 +151,15 @@ def is_over(told: Words, old: Words, names: set[str]) -> bool:
     if has_unspaced(old.text):
         return _ENDED.search(told.text) is not None
     rest = _roots(Words(_IS_GONE.sub(" ", told.text)).content - names)
-    # Who has no nuts may still be allergic to them.
+    # Somebody who has no nuts may still be allergic to them.
     is_denied = is_denied and not is_limit(old)
     is_gone = is_denied or _IS_GONE.search(told.text) is not None
     return is_gone and rest <= known | _PARTICLES
 
 
 def _denies_what_is(told: Words, old: Words) -> bool:
-    """Whether a clause denies a word of a fact: "is not my brother", "don't have a twin". Who has
-    no nuts at hand may still be allergic to them."""
+    """Whether a clause denies a word of a fact: "is not my brother", "don't have a twin". Somebody
+    without nuts at hand may still be allergic to them."""
     if old.is_negated:
         return False
     plain = told if is_limit(old) else Words(_HAVING.sub(" ", told.text))
@@ -204,7 +206,7 @@ def is_lifted(text: str, old: Words, names: set[str]) -> bool:
 
 
 def _is_meant(lifted: re.Match[str]) -> bool:
-    """Whether a message says so of a limit or a promise, and does not deny or only ask it."""
+    """Whether a message states that a limit is lifted, instead of denying it or asking."""
     text, start, end = lifted.string, *lifted.span()
     before = _CLAUSE_END.split(text[max(start - _NEAR, 0) : start])[-1]
     said = _NO_LONGER.sub(" ", f"{before}{lifted[0]}")
@@ -214,7 +216,7 @@ def _is_meant(lifted: re.Match[str]) -> bool:
 
 
 def beside_wanting(words: set[str]) -> set[str]:
-    """The words without those by which people set a limit; all, if there are no others."""
+    """The words without those by which people set a limit; all of them if nothing else is left."""
     return {word for word in words if not _roots({word}) <= _WANTING} or words
 
 
@@ -224,22 +226,22 @@ def _forbidden(limit: Words, names: set[str]) -> set[str]:
 
 
 def says_so_too(new: Words, old: Words, names: set[str]) -> bool:
-    """Whether a note itself says that the fact which it names is over, or repeats that."""
+    """Whether a note itself says that the fact which it names is over, or repeats that fact."""
     is_ended = any(is_over(clause, old, names) for clause in clauses(new.text))
     is_ended = is_ended or is_permitted(new.text, old, names)
     return is_ended or likeness(new, old) is not None
 
 
 def has_other_value(new: Words, old: Words, names: set[str]) -> bool:
-    """Whether a fact says the same of another value, so that nothing else is lost."""
+    """Whether a fact is the old one with another value, so that replacing it loses nothing else."""
     plain, before = (Words(_NOW.sub("", words.text)) for words in (new, old))
     return is_twin(plain, before) or _share_most_letters(plain, before, names)
 
 
 def has_other_name(new: Words, old: Words, names: set[str]) -> bool:
-    """Whether a fact has all but the name at the end of an old one, and another name or two, as in
-    "the safe word is Thunder". In front of the name there must be two words or more: her sister
-    has a home beside her name."""
+    """Whether a fact has everything of an old one except the name at its end, and one or two other
+    names instead, as in "the safe word is Thunder". At least two words must come before the name:
+    her sister has a home as well as a name."""
     order = [stem for stem in old.stems if stem in old.content - names]
     added = new.content - old.content - names - _PARTICLES - _CHANGING
     is_only_name = len(order) > 2 and {*order} - new.content == {order[-1]}
@@ -248,7 +250,7 @@ def has_other_name(new: Words, old: Words, names: set[str]) -> bool:
 
 
 def _share_most_letters(new: Words, old: Words, names: set[str]) -> bool:
-    """Whether they share half of their pairs of letters, in a script without spaces, where a value
-    is no word of its own."""
+    """Whether the facts share half of their pairs of letters, in a script without spaces, where a
+    value is not a separate word."""
     ours, theirs = new.content - names, old.content - names
     return has_unspaced(old.text) and 2 * len(ours & theirs) >= max(len(ours), len(theirs)) > 0

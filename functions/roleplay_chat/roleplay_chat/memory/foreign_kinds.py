@@ -1,7 +1,7 @@
 """The words of `kinds` in other languages, one small table for each. Pure.
 
-Every fact is looked through for all of them, so a word that means something else in another
-language is left out, or stands with what makes it clear.
+Every fact is searched for the words of all languages, so a word that means something else in
+another language is left out, or is listed with context that makes it clear.
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ from edge.patterns import compiled_later
 
 Kind = Literal["limit", "promise", "name", "family", "safe word"]
 Word = Kind | Literal["confided"]
-"""`confided` is what must perhaps not be told to others, as `noted_facts` has it."""
+"""`confided` are the words for what perhaps must not be told to others: see `noted_facts`."""
 
 _GERMAN: dict[Word, str] = {
     "limit": (
@@ -435,7 +435,7 @@ CASED: dict[Word, str] = {
     "family": r"[Mm]utter(?! (?:to|about|at)\b)|Kind(?:er)?|O[mp]a|Enkel\w*|zi[oa]|sisko\w*",
     "name": r"heet(?= [A-Z])",
 }
-"""Whole words that mean something else, or are names, with other capitals."""
+"""Whole words whose capitals matter: otherwise they mean something else, or are names."""
 
 
 def _words(word: Word) -> str:
@@ -451,6 +451,6 @@ FOREIGN = {word: compiled_later(_words(word)) for word in _KINDS}
 
 
 def lowered(text: str) -> str:
-    """The text in lower case. A Turkish i without a dot stays another letter than one with it:
-    `re.IGNORECASE` takes them for one."""
+    """The text in lower case. A Turkish i without a dot stays different from one with it, unlike
+    with `re.IGNORECASE`."""
     return text.replace("İ", "i").lower()

@@ -2,8 +2,8 @@
 small table for each, as in `foreign_kinds`. Pure.
 
 A limit that is lifted by mistake does more harm than one that stays. So the tables list what a
-sentence may have beside the words of the limit: any other word makes it something else. What "not"
-and "if" are called need not be known.
+sentence may have beside the words of the limit: any other word makes it something else. So the
+words for "not" and "if" need not be known.
 """
 
 from typing import Literal
@@ -167,7 +167,7 @@ _GREEK: dict[Part, str] = {
     "articles": "η ο το οι τα τις τους τον την",
 }
 _ARABIC: dict[Part, str] = {
-    # A verb has the person as its beginning and its end.
+    # The beginning and the end of a verb tell the person.
     "unminded": r"(?:لا|لم أعد) أمانع|لا مانع (?:لدي|عندي) من",
     "around": "لا تريد يريد تتحمل يتحمل أي في القصة",
     "empty": "أنا الآن",

@@ -1,4 +1,4 @@
-"""Tells how important a fact is, from what a model rated and from its words. Pure."""
+"""Decides how important a fact is, by a model's rating and by its words. Pure."""
 
 from roleplay_chat.memory.kinds import kinds_of
 from roleplay_chat.memory.languages import are_foreign
@@ -6,14 +6,14 @@ from roleplay_chat.memory.languages import are_foreign
 LASTING, USUAL = 5, 3
 """The importance of a fact that lasts, and of any other, if nobody rated it."""
 MOST_RATED = 4
-"""The most that a model's rating of an English fact counts: one that rates everything 5 would push
-out what lasts. In other languages, whose words `kinds` knows in part or not at all, it may say
+"""The maximum for a model's rating of an English fact: a model that rates everything 5 would push
+out lasting facts. In other languages, of which `kinds` knows few or no words, the rating may say
 more than the words."""
 
 
 def importance_of(text: str, rating: int | None = None) -> int:
-    """The importance of a fact that a model rated, or nobody: English facts that last are known by
-    their words alone."""
+    """The importance of a fact that a model rated, or nobody. For English facts, only the words
+    decide whether they last."""
     if kinds_of(text):
         return LASTING
     if rating is None:
@@ -22,5 +22,5 @@ def importance_of(text: str, rating: int | None = None) -> int:
 
 
 def lasts(text: str, importance: int) -> bool:
-    """Whether a fact outlives everything, as the person rated it or as its words tell."""
+    """Whether a fact outlives all others, by the person's rating or by its words."""
     return importance == LASTING or importance_of(text) == LASTING

@@ -1,4 +1,5 @@
-"""Tells by its words whether a fact outlives all others: a limit, a promise, a name, family. Pure.
+"""Decides by its words whether a fact outlives all others: a limit, a promise, a name, family.
+Pure.
 
 Losing a limit or a name does more harm than keeping trivia, so a doubtful fact counts as one.
 """
@@ -86,7 +87,7 @@ _ORDERS: dict[Kind, str] = {
     ),
     "name": r"(?:please )?call (?:her|him|them|(?-i:[A-Z])\w+) (?-i:[A-Z])",
 }
-"""What a fact may begin with that is written as an order."""
+"""The beginnings of facts that are written as orders."""
 
 
 def _pattern(kind: Kind, words: str) -> re.Pattern[str]:
@@ -97,13 +98,13 @@ def _pattern(kind: Kind, words: str) -> re.Pattern[str]:
 _KINDS = {kind: _pattern(kind, words) for kind, words in _WORDS.items()}
 _ALWAYS = compiled_later(r"\b(?:must|never)\b", re.IGNORECASE)
 _RULES = compiled_later(r"\b(?:must|never|agreed|swears?)\b", re.IGNORECASE)
-"""What there may be several of, as of limits and promises, also where it hardly matters."""
+"""Words of rules, even unimportant ones: like limits and promises, there may be several of them."""
 
 
 @lru_cache(maxsize=1_000)
 def kinds_of(text: str) -> frozenset[Kind]:
     """The kinds of a fact. One with any kind outlives all facts that have none."""
-    # Each turn asks it again for what a person wrote, until notes are taken.
+    # Cached: each turn asks again for what a person wrote, until notes are taken.
     lower = lowered(text)
     return frozenset(
         kind for kind, words in _KINDS.items() if words.search(text) or FOREIGN[kind].search(lower)
@@ -111,12 +112,12 @@ def kinds_of(text: str) -> frozenset[Kind]:
 
 
 def is_limit_of_many(text: str) -> bool:
-    """Whether it says what somebody must not do, cannot or does not want: whatever topic a model
-    names, there may be several such. Of a promise, the topic tells."""
+    """Whether a fact says what somebody must not do, cannot do or does not want: there may be
+    several such facts, whatever topic a model names. For a promise, the topic decides."""
     return "limit" in kinds_of(text) or _ALWAYS.search(text) is not None
 
 
 def is_rule(text: str) -> bool:
-    """Whether it says what somebody must not do, does not want or has promised: there may be
-    several such."""
+    """Whether a fact says what somebody must not do, does not want or has promised: there may be
+    several such facts."""
     return not kinds_of(text).isdisjoint(("limit", "promise")) or bool(_RULES.search(text))

@@ -1,7 +1,6 @@
 """Compares what is said with the facts that are known: whether both can hold. Pure.
 
-If the words do not decide, both can: a fact that is noted twice does less harm than one that is
-lost.
+If the words do not decide, both can: noting a fact twice does less harm than losing one.
 """
 
 from collections.abc import Sequence
@@ -33,32 +32,32 @@ class KnownFact(Struct, eq=False):
     slot: Slot | None
     is_current: bool
     replaced_at: int | None = None
-    """Where this answer replaced it: the last position that the new fact was drawn from."""
+    """If this answer replaced it: the last position that the new fact was drawn from."""
     replaced_by: Words | None = None
     """The new fact; None if it was only withdrawn."""
 
     @classmethod
     def from_row(cls, row: FactRow, material: Material) -> Self:
-        """Of a fact that is compared with what the material says."""
+        """A fact that is compared with the material."""
         text = material.by_name(row.content, row.subject or "")
         words, slot = _read(text, row.subject or "", row.topic or "", material.person)
         return cls(row, words, slot, is_current=row.id is not None)
 
     @classmethod
     def without_messages(cls, row: FactRow, person: str) -> Self:
-        """Of a fact where no messages are known. `person` is the name of the person."""
+        """A fact, when no messages are known. `person` is the name of the person."""
         text = by_name(row.content, row.subject or "")
         words, slot = _read(text, row.subject or "", row.topic or "", person)
         return cls(row, words, slot, is_current=True)
 
     @property
     def lasts(self) -> bool:
-        """Whether it outlives everything."""
+        """Whether it is kept longer than all others."""
         return lasts(self.row.content, self.row.importance)
 
     def mark_replaced(self, at: int, by: Words | None = None) -> str:
-        """Mark it as replaced by what was said at a position, unless it was said later: then the
-        other fact does not hold. Returns its id."""
+        """Mark it as replaced by what was said at a position, unless it was itself said later and
+        so still holds. Returns its id."""
         if not was_said_after(self.row, at):
             self.is_current, self.replaced_at, self.replaced_by = False, at, by
         return str(self.row.id)
@@ -70,8 +69,8 @@ def all_known(material: Material) -> list[KnownFact]:
 
 
 def differs_in_value(words: Words, old: Words) -> bool:
-    """Whether a fact has another value than a known one and the same form. "Tom's mother is a
-    nurse" has not the form of "Tom's mother is Ingrid": only one of them tells a topic."""
+    """Whether a fact has the same form as a known one and another value. "Tom's mother is a nurse"
+    and "Tom's mother is Ingrid" differ in form: only one of them tells a topic."""
     return is_twin(words, old) and words.tells_topic == old.tells_topic
 
 
@@ -113,8 +112,8 @@ def overrules(own: KnownFact, old: KnownFact) -> bool:
 
 
 def bears_out(words: Words, old: KnownFact, material: Material) -> bool:
-    """Whether the messages have the value that a sentence of the summary gives in place of a known
-    one; and one of them half of the sentence, where the known one outlives everything."""
+    """Whether the messages contain the value that a sentence of the summary gives in place of a
+    known fact's. For a fact that lasts, one message must also have half of the sentence's words."""
     return material.tells_value(words, old.words) and (not old.lasts or material.has_half(words))
 
 

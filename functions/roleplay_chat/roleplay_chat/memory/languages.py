@@ -14,7 +14,7 @@ _ENGLISH = word_set(
     """the my is are has have his she they with and your you this that not it to of for at from by
     i'm i've likes loves wants lives works keeps plays hates fears"""
 )
-"""A fact in English, or the message that it comes from, has at least one of these words."""
+"""An English fact, or the message that it comes from, has at least one of these words."""
 
 _EMPTY = word_set(
     """hat haben habe ist sind у есть была был было были её ее его ai as a est sont son sa ses tiene
@@ -41,8 +41,8 @@ def bearing(fact: Words, names: AbstractSet[str]) -> set[str]:
 
 
 def meaning(words: Words, names: AbstractSet[str]) -> set[str]:
-    """The words that carry meaning, other than those of the two who talk; of Japanese, the Chinese
-    characters and words from abroad."""
+    """The words that carry meaning, without the names of the two who talk; in Japanese, the Chinese
+    characters and loanwords."""
     if _KANA.search(words.text):
         return {*_JAPANESE.findall(words.text)} - names
     if has_unspaced(words.text):
@@ -65,12 +65,12 @@ def is_name_of(word: str, names: AbstractSet[str]) -> bool:
 
 
 def is_other_script(word: str, names: AbstractSet[str]) -> bool:
-    """Whether a name is in no script of these names, so that it may be one of them."""
+    """Whether a name is in another script than these names, so that it may still be one of them."""
     return not word.isascii() and all(name.isascii() for name in names)
 
 
 def in_common(one: AbstractSet[str], other: AbstractSet[str]) -> set[str]:
-    """The words of one that the other has, perhaps with another ending."""
+    """The words of one text that the other has too, perhaps with another ending."""
     return {word for word in one if any(_are_alike(word, theirs) for theirs in other)}
 
 

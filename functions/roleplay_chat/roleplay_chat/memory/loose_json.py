@@ -13,7 +13,7 @@ from typing import Any
 from edge.patterns import compiled_later
 
 MAX_DEPTH = 8
-"""Containers within each other. What is nested deeper is no note, and not read."""
+"""The deepest nesting of containers. No note is nested deeper."""
 
 _TOKEN = compiled_later(
     r"""(?P<space>\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))

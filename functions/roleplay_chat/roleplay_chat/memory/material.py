@@ -24,20 +24,20 @@ from roleplay_chat.rows import FactRow
 _INSTEAD = compiled_later(r"\b(?:instead|rather than)\b", re.IGNORECASE)
 _NO_LONGER = compiled_later(r"\b(?:no longer|any ?more)\b", re.IGNORECASE)
 _CHANGED = compiled_later(r"\b(?:changed|moved|g[ai]ven? up)\b", re.IGNORECASE)
-"""These may be about something else, unless the old value is named."""
+"""Words that may be about something else, unless the old value is named."""
 _NOW = compiled_later(r"\b(?:now|nowadays|these days|from now on)\b", re.IGNORECASE)
 _CHANGED_MIND = compiled_later(
     r"\b(?:chang(?:ed|ing) (?:my|our) (?:plans?|minds?)|change of (?:plans?|mind))\b"
     r"(?! (?:about|on|regarding)\b)",
     re.IGNORECASE,
 )
-"""What comes next, in the same sentence or the following one, is what holds instead."""
+"""Words after which, in the same sentence or the next, comes what holds instead."""
 _CHANGES = (_INSTEAD, _NO_LONGER, _CHANGED, _NOW, _CHANGED_MIND)
 """Words by which people say that something is no longer as it was."""
 _TOO = compiled_later(r"\b(?:too|also|as well|another|besides|in addition)\b", re.IGNORECASE)
-"""Words by which they say that it still is."""
+"""Words by which people say that something still is as it was."""
 _ALSO = compiled_later(r"(?<=\w )also\b|\btoo(?=[,.;!?]|$)|\bas well\b", re.IGNORECASE)
-"""The same within a sentence. "Also, I live in Oslo" only goes on."""
+"""The same within a sentence. "Also, I live in Oslo" is only a continuation."""
 _SUPPOSED = compiled_later(
     r"\b(?:if (?:i|we|only)(?! (?:remember|recall|may)\b)|i wish"
     r"|(?:would|['’]d) (?:love|like|prefer) to(?! (?:tell|say|show|add|mention|invite)\b)"
@@ -61,7 +61,7 @@ class Material(Struct, frozen=True, dict=True):
     """The names of the two who talk."""
     character: str
     of_person: Collection[int] | None = None
-    """The positions of the person's messages; None if nobody knows them."""
+    """The positions of the person's messages; None if unknown."""
 
     @cached_property
     def names(self) -> set[str]:
@@ -134,9 +134,9 @@ class Material(Struct, frozen=True, dict=True):
         return bool(bearing) and bearing <= self._said_at(position)
 
     def tells_value(self, new: Words, old: Words, position: int | None = None) -> bool:
-        """Whether the messages, or the one at a position, have what one fact says otherwise than
-        another: at least half of these words, because a note may use more words for a value than
-        the person did."""
+        """Whether the messages, or the one at a position, have the words in which one fact differs
+        from another: at least half of them, because a note may use more words for a value than the
+        person did."""
         values = self.bearing(new) - self.bearing(old)
         said = self.said if position is None else self._said_at(position)
         return 2 * len(values & said) >= len(values)
@@ -179,7 +179,7 @@ class Material(Struct, frozen=True, dict=True):
 
     @cached_property
     def _changes(self) -> list[tuple[int, str, set[str]]]:
-        """Those about a change alone."""
+        """Only the sentences about a change."""
         return [
             (place, sentence, said)
             for place, sentence, said in self._marked
@@ -188,7 +188,7 @@ class Material(Struct, frozen=True, dict=True):
 
     @cached_property
     def _additions(self) -> list[tuple[int, set[str]]]:
-        """The words of those about an addition alone."""
+        """The words of the sentences that are only about an addition."""
         return [
             (place, said)
             for place, sentence, said in self._marked
@@ -205,8 +205,8 @@ class Material(Struct, frozen=True, dict=True):
 
     @cached_property
     def _supposing(self) -> list[tuple[int, set[str], set[str]]]:
-        """The words of all sentences, and those of their clauses that say what is not so, with the
-        places of their messages; none if there are no such clauses."""
+        """The words of all sentences, and of their clauses that say what is not so, with the places
+        of their messages; empty if there are no such clauses."""
         if not any(_SUPPOSED.search(text) for _, text in self.messages):
             return []
         return [
@@ -217,8 +217,8 @@ class Material(Struct, frozen=True, dict=True):
         ]
 
     def only_supposes(self, words: Words, message: int | None) -> bool:
-        """Whether the message, or all if none is named, has the name of the home, the spouse and so
-        on of a fact only where it says what is not so."""
+        """Whether the message, or all if none is named, mentions a fact's value (the name of the
+        home, the spouse and so on) only in clauses that say what is not so."""
         value, named = set(words.value), self._place(message)
         if not value:
             return False
@@ -232,9 +232,9 @@ class Material(Struct, frozen=True, dict=True):
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that the new value is a change.
 
-        Of what there may be several, "now" and "no longer" do not say that the new one takes the
-        place of the old one, and neither does "now" where the old one is named, too. "I moved here
-        and play the harp" says nothing of the flute.
+        For things of which there may be several, "now" and "no longer" do not mean that the new
+        value replaces the old one; nor does "now" if the old one is named as well. "I moved here
+        and play the harp" says nothing about the flute.
         """
         values, gone = set(new.stems) - set(old.stems), set(old.stems) - set(new.stems)
         both_hold, named = may_both_hold(new, old), self._place(message)
@@ -259,10 +259,10 @@ class Material(Struct, frozen=True, dict=True):
         ]
 
     def tells_end(self, old: Words, message: int | None, drawn_from: int | None = None) -> bool:
-        """Whether the message, or any if none is named, says that a fact no longer holds. Not the
-        one at the position that it was drawn from: what has ended there is something else."""
+        """Whether the message, or any if none is named, says that a fact no longer holds. The
+        message that the fact was drawn from does not count: what ended there is something else."""
         named = self._place(message)
-        # What the person does not want, nobody else takes back.
+        # Nobody else can lift a limit of the person.
         own = self.of_person if self._is_limit_of_person(old) else None
         texts = {
             place: text
@@ -290,8 +290,9 @@ class Material(Struct, frozen=True, dict=True):
         return person != "" and text.startswith(person) and not is_other
 
     def speaks_of(self, old: Words, message: int | None) -> bool:
-        """Whether the named message speaks of what an old fact is about, as far as beginnings of
-        words tell in other languages than English; or says of a name in it that something ended."""
+        """Whether the named message is about the same thing as an old fact: in languages other than
+        English, by the beginnings of words; in English, if it says that something ended, and has a
+        name from the fact."""
         place = self._place(message)
         if place < 0:
             return False

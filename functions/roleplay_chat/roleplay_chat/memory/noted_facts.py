@@ -20,7 +20,7 @@ _CONFIDED = compiled_later(
     r"|know(?:s|n|ing)?|knew|finds? out|learns? (?:of|about|that)|hid(?:e|es|den)|hiding)\b",
     re.IGNORECASE,
 )
-"""What somebody told one character alone, and must perhaps not be known to others."""
+"""Words of something told to one character alone, which perhaps nobody else may know."""
 
 
 class Fact(Struct, frozen=True):
@@ -46,8 +46,8 @@ class Fact(Struct, frozen=True):
 
 
 def is_for_all(fact: Fact) -> bool:
-    """Whether all who are present must know it: a limit that somebody set. Not a promise, and
-    nothing that must not be told."""
+    """Whether all characters present must know a fact: a limit that somebody set, but not a promise
+    or a secret."""
     kinds = kinds_of(fact.text)
     is_limit = fact.importance == LASTING and not kinds.isdisjoint(("limit", "safe word"))
     return is_limit and "promise" not in kinds and not _is_confided(fact.text)

@@ -51,8 +51,8 @@ def is_permitted(text: str, old: Words, names: set[str]) -> bool:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """The sentences that have a permission, in small letters, without questions and those that the
-    next one limits. The last one first, so that each is read once, however many have no words."""
+    """The sentences with a permission, in small letters, except questions and those that the next
+    sentence limits. Last one first, so that each is read once, even if many have no words."""
     text = lowered(text).replace("’", "'")
     if not _PERMISSION.search(text):
         return
@@ -70,7 +70,7 @@ def _is_by_words(
 ) -> bool:
     kept: set[str] = set()
     if part == "permitted":
-        # A name is only that of whom it is said to: you may kiss me, not Mara.
+        # A name may only address somebody: "you may kiss me", not "kiss Mara".
         either = "|".join(map(re.escape, sorted(names))) or "(?!)"
         sentence = re.sub(rf"^\W*(?:{either})\s*,|,\s*(?:{either})\W*$", " ", sentence)
         kept = names
@@ -99,7 +99,7 @@ def _is_by_letters(
 
 
 def _words(text: str) -> set[str]:
-    """The words of a text; of "m'embrasser" both."""
+    """The words of a text; "m'embrasser" has two."""
     return {part for word in words_in(text) for part in word.split("'") if part}
 
 

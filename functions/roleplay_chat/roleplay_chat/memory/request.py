@@ -22,7 +22,7 @@ KNOWN_SHARE = 1 / 6
 MIN_CHARS = 40
 """Messages are not cut below this, even for a small model."""
 MAX_WRITTEN_CHARS = 4_000
-"""Of what the person wrote, which may be twice as long: a model only goes on after it."""
+"""For the person's part of the summary, which may be twice as long: a model only continues it."""
 LEFT_OUT = " [...] "
 
 INSTRUCTIONS = """\
@@ -179,7 +179,7 @@ def _passages(material: Mapping[str, Any]) -> list[Passage]:
 def standing_passages(
     rows: Sequence[MessageRow], begun: BegunTurn, macros: Macros, *, budget: int
 ) -> list[Passage]:
-    """What the request for these messages has besides them."""
+    """The passages of the request for these messages other than the messages."""
     known = _relevant(Batch(rows, 0), begun, budget)
     return _passages(_material(Batch([], 0), begun, macros, known=known, longest=0))
 

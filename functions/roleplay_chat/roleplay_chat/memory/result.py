@@ -29,12 +29,12 @@ _SENTENCE = compiled_later(r"[^.!?]+[.!?]*")
 
 
 def unnoted(begun: BegunTurn) -> Written:
-    """For a batch of which no model gets anything: the old summary."""
+    """The result for a batch of which nothing is sent to a model: the old summary."""
     return Written(begun.memory.summary if begun.memory else "", [])
 
 
 def retold(begun: BegunTurn, written: Written) -> BegunTurn:
-    """The turn for the batch after the one that was `written`: that one's new facts are known, with
+    """The turn for the batch after the one that was `written`, whose new facts are known now, with
     the next numbers."""
     memory = begun.memory or MemoryRow()
     new = [_noted(fact) for fact in written.facts if fact.action != "withdraw"]
@@ -58,7 +58,7 @@ def _noted(fact: Fact) -> FactRow:
 
 
 def without_unfinished(noted: Sequence[tuple[Batch, Written]]) -> list[tuple[Batch, Written]]:
-    """Without a message at the end of which only the first parts were noted."""
+    """Without a last message of which only the first parts were noted."""
     kept = list(noted)
     while kept and kept[-1][0].is_unfinished:
         kept.pop()
@@ -80,7 +80,7 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
         before = len(rows) - len(batch.rows)
         for fact in written.facts:
             if fact.message:
-                # A number that is too high is no message of the next batch.
+                # A number that is too high must not refer to a message of the next batch.
                 is_one = fact.message <= len(batch.rows)
                 fact = replace(fact, message=before + fact.message if is_one else None)
             place = (fact.known or 0) - known - 1
@@ -96,7 +96,8 @@ def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, W
 
 
 def _instead_of(earlier: Fact, fact: Fact) -> Fact:
-    """A change to a fact that is not saved yet, as a change to the fact that it changed, if any."""
+    """A change to a fact that is not saved yet, redirected to the saved fact that this one changes,
+    if any."""
     action = fact.action if earlier.known else "withdraw" if fact.action == "withdraw" else "add"
     return replace(fact, known=earlier.known, action=action)
 
@@ -163,7 +164,7 @@ def _read_since(known: Sequence[FactRow]) -> list[dict[str, Any]]:
 def _seen(
     known: Sequence[FactRow], changes: Sequence[Mapping[str, Any]], used: Sequence[str]
 ) -> dict[str, str]:
-    """The texts of the known facts that changes name, or that are used, by their ids."""
+    """By their ids, the texts of known facts that the changes name or that were used."""
     named = {
         str(one)
         for change in changes

@@ -1,7 +1,7 @@
 """Decides what memory of adult conversations a turn for everybody may show. Pure.
 
-No list of words knows all that is sexual, in all languages. So a fact is shown only if words
-tell that it is of a kind without which nobody can go on: names, family, limits, promises, home, job
+No list of words covers everything sexual in all languages. So a fact is shown only if its words
+tell that it is of a kind that a story cannot do without: names, family, limits, promises, home, job
 and the like.
 """
 
@@ -27,7 +27,7 @@ MAX_READ_CHARS = 40_000
 """The most characters of adult facts that a turn reads. The facts of a turn are shorter together if
 models noted them; a person's may be longer."""
 REMEMBERED_TEXTS = 10_000
-"""How many facts an instance keeps the verdict of; a tenth as many summaries."""
+"""For how many facts an instance keeps the verdict; for summaries, a tenth as many."""
 
 
 def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
@@ -57,8 +57,8 @@ def unread_memory(begun: BegunTurn, tier: Tier) -> int:
 def suitable(facts: Sequence[FactRow]) -> list[FactRow]:
     """The facts that a turn for everybody may show.
 
-    Adult facts after the first `MAX_READ_CHARS` are left out unread, also if an instance knows
-    them: a conversation should not lose and get back facts with each instance.
+    Adult facts after the first `MAX_READ_CHARS` are left out unread, even if an instance knows
+    them: otherwise a conversation's facts would come and go from instance to instance.
     """
     read = {id(fact) for fact in _read(facts)}
     return [

@@ -64,16 +64,17 @@ from roleplay_chat.settings import Settings
 RETRY_WAIT_SECONDS = 300
 """The wait after a failed summary before the next attempt in the same conversation."""
 ALONE_WAIT_SECONDS = 3_600
-"""The same, if it was for one message, and perhaps too long even so."""
+"""The same if the summary was for a single message, which may still be too long."""
 MAX_WAIT_SECONDS = 86_400
-"""The wait is doubled each time that one message alone could not be noted, up to this: whatever is
-wrong, a conversation costs little."""
+"""The maximum wait, which is doubled each time that a single message could not be noted: whatever
+is wrong, a conversation costs little."""
 TEMPERATURE = 0.2
 """Low, because summaries should not invent anything."""
 
 _BY_TEXT: Set[Kind] = {"moderated", "refused_by_model", "empty", "repeated"}
 _BY_SIZE: Set[Kind] = {"timeout", "cut_off", "context_too_long", "bad_request"}
-"""Others may answer less text. An upstream that cannot be reached says nothing about it."""
+"""After these failures, less text may succeed. An unreachable upstream says nothing about the
+text."""
 
 _log = getLogger("roleplay_chat")
 
@@ -165,7 +166,7 @@ class Summarizer:
         await self._decided.wait()
         if self._batches and not self._task.done():
             seconds = 2 * self._settings.memory_timeout_seconds * len(self._batches)
-            # If it is never heard of again, it may have taken too long.
+            # If no result ever comes, it may have taken too long.
             wait = seconds + self._settings.lease_margin_seconds
             return self._not_noted(next_try(self._memory, self._batches, 0, "size"), wait)
         self._is_saved = True
@@ -210,7 +211,7 @@ class Summarizer:
         return self._begun.memory or MemoryRow()
 
     def _not_noted(self, after: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
-        """That these messages could not be noted, if they are still the same."""
+        """The record that these messages could not be noted, if they are still the same."""
         first = self._batches[0]
         tried = {"from": first.covers, "to": first.upto, "digest": first.digest}
         return {"wait_seconds": wait_seconds, **tried, **after}
@@ -221,7 +222,7 @@ class Summarizer:
             try:
                 plan = await self._clients.in_thread(self._plan, measure)
             except ContentRefused as refused:
-                # Whatever the messages say. Another turn may be without what is refused.
+                # This may not be because of the messages: another turn may lack what was refused.
                 self._log_content_refused(refused.finding)
                 return None
             finally:
@@ -255,7 +256,7 @@ class Summarizer:
     async def _note(
         self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn
     ) -> Written | None:
-        """What was written about a batch; None if nothing was that may be kept."""
+        """What was written about a batch; None if nothing may be kept."""
         if not batch.sent:
             return unnoted(begun)
         text, self._fault = await self._generate(plan, reply, batch, begun)
@@ -355,7 +356,7 @@ class Summarizer:
         return generation.text, "text" if is_whole else _fault(generation.attempts)
 
     def _generation(self) -> Generation:
-        # Nobody waits for it, so the first token may take as long as the whole.
+        # Nobody waits for it, so the first token may take as long as the whole answer.
         seconds = self._settings.memory_timeout_seconds
         patient = {"turn_budget_seconds": seconds, "first_token_timeout_seconds": seconds}
         self._generations.append(
@@ -391,7 +392,7 @@ class Summarizer:
     def _to_save(self, noted: Sequence[tuple[Batch, Written]]) -> dict[str, Any]:
         batch, written = as_one(noted, known=len(self._begun.facts))
         if given_up := [row for row in batch.rows if row.position in batch.given_up]:
-            # The messages after them were noted, so it is not the models.
+            # The messages after them were noted, so the models are not to blame.
             self._log_line(WARNING, "messages never noted", count=len(given_up))
         return to_save(batch, written, self._begun, build_macros(self._begun, self._request))
 

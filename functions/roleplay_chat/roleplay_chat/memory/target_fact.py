@@ -40,12 +40,10 @@ def target_fact(
     fact: Fact, known: Sequence[KnownFact], material: Material, slot: Slot | None = None
 ) -> KnownFact | None:
     """The known fact that a note replaces or withdraws; None if it must stay, or the number is
-    wrong. Models often number wrongly. So the new fact, or the message that it names, must have
+    wrong. Models often give wrong numbers. So the new fact, or the message that it names, must have
     half of the words of the old one, or the messages together all of them. The message that the old
-    one was drawn from does not count: it has them in any case. That is not enough for what outlives
-    everything: the new fact must be the same with another value, or somebody must say that the old
-    one is over.
-    """
+    one was drawn from does not count: it has them in any case. Lasting facts need more: the new
+    fact must be the same with another value, or somebody must say that the old one is over."""
     if fact.known is None or not 0 < fact.known <= len(material.known):
         return None
     old, words = known[fact.known - 1], Words(fact.text)
@@ -84,16 +82,16 @@ def target_fact(
 
 
 def _is_only_wished(fact: Fact, old: KnownFact) -> bool:
-    """Whether a note tells what somebody wishes or was, and the old fact what is so all the
-    time."""
+    """Whether a note tells what somebody wishes or was, and the old fact is about a lasting
+    state."""
     is_state = old.slot is not None and is_lasting_state(old.slot[1])
     return is_state and fact.action == "replace" and is_not_now(fact.text)
 
 
 def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
-    """Whether a replacement says the same of another value. There may be several limits and
-    promises: of these, only if a message says that it is a change. Of whom somebody is a relative,
-    only another name of the same relative says."""
+    """Whether a replacement is the old fact with another value. For limits and promises, of which
+    there may be several, a message must also say that it is a change. For a relative, only another
+    name of the same relative counts."""
     new = Words(fact.text)
     if fact.action == "withdraw" or new.named_relation != old.named_relation:
         return False
@@ -109,8 +107,8 @@ def _says_other_value(fact: Fact, old: Words, material: Material) -> bool:
 def _plainly(
     one: tuple[str, str], other: tuple[str, str], person: str
 ) -> Literal["alike", "apart"] | None:
-    """Whether plain words say that both are about somebody's home, say, or one of them about the
-    age, or the home of somebody else. Of texts with their subjects."""
+    """Compares two texts with their subjects. "alike": plain words say that both are about the
+    same, such as one person's home; "apart": about different topics or people."""
     slots = [plain_slot(text, subject, person) for text, subject in (one, other)]
     if slots[0] is None or slots[1] is None:
         return None
@@ -146,7 +144,7 @@ def _names_whom(fact: Fact, old: KnownFact, material: Material) -> bool:
 def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
     """Whether a note may change one of an earlier request that is not saved yet, as `target_fact`
     decides it. `said` is what the note was drawn from; who talks is not known here."""
-    # Which of the messages it was is not known, either; a note without words names them all.
+    # Nor is it known which of the messages it was; a note without words names them all.
     fact = replace(fact.named, known=1, message=None if fact.text else 1)
     row = FactRow(
         **{"id": uuid4(), "content": earlier.named.text, "importance": earlier.importance},

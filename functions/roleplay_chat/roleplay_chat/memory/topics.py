@@ -40,13 +40,15 @@ _NAME = (
     r"|thai|arab|afghan|roman|jew|muslim|hindu|sikh|israeli|pakistani|protestant|lutheran)\b)"
     rf"{_CAPITAL}"
 )
-"""The beginning of a name. Not of "Norwegian" or a name that looks so, and not "Tom's sister"."""
+"""The beginning of a name. Matches neither "Norwegian", nor names that look like it, nor "Tom's
+sister"."""
 
 _PLACE = (
     r"(?!\w+(?: \w+){0,3}['’]|(?:january|february|march|april|may|june|july|august|september"
     rf"|october|november|december|spring|summer|autumn|winter)\b){_CAPITAL}"
 )
-"""The beginning of a place's name. Not of "Tom's house", which may be in that place, or a month."""
+"""The beginning of a place's name. Matches neither "Tom's house", which may be in that place, nor a
+month."""
 
 _AGE = (
     r"(?:\d{1,3}|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three"
@@ -85,8 +87,8 @@ _SLOTS = tuple(
         (r"favourite", r"['’]s favou?rite (?P<what>\w+(?: \w+)?) (?:is|are|has become)\b"),
     )
 )
-"""What somebody has one of at a time, in the words of plain English facts. Only words that tell of
-nothing else: nobody has moved who "settled in the armchair" or "lives in fear"."""
+"""Things of which somebody has one at a time, in the words of plain English facts. Only unambiguous
+words: "settled in the armchair" and "lives in fear" do not tell a home."""
 
 _MOVED = compiled_later(r"\b(?:mov(?:ed|ing)|relocated)\b", re.IGNORECASE)
 
@@ -100,11 +102,11 @@ _BESIDE = {
         compiled_later(r"\b(?:by|at|among|when|in)\b", re.IGNORECASE),
     ),
 }
-"""Words of a home of long ago, or one that is planned, and of a name that only some use: one, and
-another after it."""
+"""Pairs of patterns, the second after the first, for a home of long ago or a planned one, and for a
+name that only some people use."""
 
 _LASTING_STATES = word_set("home job workplace employer school spouse age")
-"""Topics of what holds all the time: a wish, a plan or a memory of another value ends nothing."""
+"""Topics of lasting states: a wish, a plan or a memory with another value does not end one."""
 
 _NOT_NOW = compiled_later(
     r"^(?!.{0,60}\b(?:has|have) (?:\w+ )?(?:lived|worked|stayed)\b)"
@@ -123,8 +125,8 @@ _NOT_NOW = compiled_later(
     r"|хочет|хотела?|мечтает|надеется|раньше|жила?|родил(?:ся|ась)|zou|droomt|woonde)\b"
     r"|^[^、，,]*(?:たい(?:と|。|$)|たがって|夢|かつて|昔|以前|希望|梦想|夢想|曾经|曾在|曾住|过去|過去|出生|싶어|예전|태어)"
 )
-"""What somebody wishes, plans or was, in the words of the commonest languages. Not where such words
-only come after what is so: "lebt in Rom und möchte bleiben"."""
+"""What somebody wishes, plans or was, in the most common languages. Does not match if such words
+only follow a present state: "lebt in Rom und möchte bleiben"."""
 
 _TIMES = compiled_later(
     r"\b(?:in (?:the )?(?:spring|summer|autumn|fall|winter|mornings?|afternoons?|evenings?)"
@@ -132,7 +134,7 @@ _TIMES = compiled_later(
     r"|on (?:week|mon|tues|wednes|thurs|fri|satur|sun)days?)\b",
     re.IGNORECASE,
 )
-"""Times that return: who lives in Oslo in summer may live in Rome in winter."""
+"""Recurring times: somebody who lives in Oslo in summer may live in Rome in winter."""
 
 _VALUE = compiled_later(
     rf"{_CAPITAL}[\w'’.-]*(?: (?:(?:of|de|del|la|van|von|der|da) ){{0,2}}{_CAPITAL}[\w'’.-]*)*"
@@ -144,8 +146,8 @@ _POSSESSION = compiled_later(
     rf"(?P<kind>an? )?{_NAME}",
     re.IGNORECASE,
 )
-"""The same for "Ada's doctor is Tom", where that is not one of several. A name and a kind ("is a
-Koga") are two things."""
+"""The same for "Ada's doctor is Tom", unless there may be several. A name and a kind ("is a Koga")
+differ."""
 
 SEVERAL = SEVERAL_RELATIVES | word_set(
     """friend neighbour neighbor colleague worker teacher student pupil guest roommate cat dog pet
@@ -256,7 +258,7 @@ def _plain(text: str) -> tuple[str, re.Match[str]] | None:
 
 
 def _is_beside(topic: str, text: str) -> bool:
-    """Whether it tells a value that holds beside the one of this topic."""
+    """Whether a text tells a value that can hold beside the topic's current one."""
     if is_lasting_state(topic) and is_not_now(text):
         return True
     first, second = _BESIDE.get(topic, (None, None))
@@ -265,18 +267,18 @@ def _is_beside(topic: str, text: str) -> bool:
 
 
 def is_lasting_state(topic: str) -> bool:
-    """Whether it holds all the time, such as a home or a job."""
+    """Whether a topic is a lasting state, such as a home or a job."""
     return topic.removeprefix("kind of ") in _LASTING_STATES
 
 
 def is_not_now(text: str) -> bool:
-    """Whether it tells what somebody wishes, plans or was."""
+    """Whether a text tells what somebody wishes, plans or was."""
     found = _NOT_NOW.search(text)
     return found is not None and len((found["subject"] or "").split()) <= MAX_SUBJECT_WORDS
 
 
 def slot_key(slot: Slot | None) -> Slot | None:
-    """By which slots are compared: in lower case."""
+    """The key by which slots are compared: in lower case."""
     return (slot[0].casefold(), slot[1].casefold()) if slot else None
 
 
@@ -298,13 +300,13 @@ def _about(subject: str, person: str) -> str:
 
 
 def has_pronoun(text: str) -> bool:
-    """Whether it begins with a pronoun for somebody."""
+    """Whether a text begins with a pronoun for somebody."""
     return _PRONOUN.match(text) is not None
 
 
 def by_name(text: str, subject: str) -> str:
     """The text with the name of its subject in place of a pronoun at the beginning, so that it can
-    be understood alone. "Her brother" is of nobody whom the subject "brother" tells."""
+    be understood alone. For "Her brother", the subject "brother" does not tell who she is."""
     found = _PRONOUN.match(text)
     if not found or subject[:1].islower() or not subject[:1].isalpha():
         return text
@@ -333,12 +335,12 @@ def relative(stems: Sequence[str]) -> set[str]:
 
 
 def tells_topic(text: str) -> bool:
-    """Whether the words alone tell whom it is about, and in what respect."""
+    """Whether the words alone tell whom a fact is about, and in what respect."""
     return (plain_slot(text, "", "") or _possession(text, "")) is not None
 
 
 def value_of(text: str) -> list[str]:
-    """The name of the home, the spouse and so on that it tells: "Oslo" in "lives in Oslo"."""
+    """The name of the home, the spouse and so on in a text: "Oslo" in "lives in Oslo"."""
     plain = _plain(text)
     found = plain[1] if plain else _POSSESSION.match(text)
     value = _VALUE.match(text, found.end() - 1) if found else None
@@ -346,6 +348,6 @@ def value_of(text: str) -> list[str]:
 
 
 def times_of(text: str) -> set[str]:
-    """When it returns. "Moved in winter" tells of one winter."""
+    """The recurring times in a text. "Moved in winter" means one winter."""
     times = [] if _MOVED.search(text) else _TIMES.findall(text)
     return {time.casefold() for time in times}

@@ -11,9 +11,9 @@ from roleplay_chat.rows import FactRow
 def weighed(known: Sequence[FactRow], person: str) -> list[FactRow]:
     """The facts of a turn in the order of their importance, the person's before a model's.
 
-    What the person wrote since the last notes, and did not rate, has the importance that its words
-    tell. A model's fact is not shown if it does not agree with what the person wrote later; neither
-    is the same sentence twice.
+    Facts that the person wrote since the last notes, and did not rate, get their importance from
+    their words. A model's fact is not shown if it contradicts what the person wrote later, and no
+    sentence is shown twice.
     """
     rows = list(known)
     if any(row.is_unread for row in rows):
@@ -36,8 +36,8 @@ def _by_its_words(row: FactRow) -> FactRow:
 
 
 def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:
-    """The facts; those that disagree with what the person wrote later, or disagreed with the text
-    that this replaced, are marked as not shown. They stay for the next notes to compare."""
+    """The facts. Those that contradict what the person wrote later, or the text that this replaced,
+    are marked as not shown; they stay so that the next notes can compare them."""
     written = [row for row in rows if row.written_by == "person" and row.said_at is not None]
     if not written:
         return list(rows)
@@ -67,7 +67,7 @@ def _without_overruled(rows: Sequence[FactRow], person: str) -> list[FactRow]:
 
 
 def _each_once(rows: Sequence[FactRow]) -> list[FactRow]:
-    """The facts, of which each text is shown once: the person's, else the first one."""
+    """The facts, with each text shown once: the person's own fact, else the first."""
     by_text: dict[str, list[FactRow]] = {}
     for row in rows:
         if row.is_shown:

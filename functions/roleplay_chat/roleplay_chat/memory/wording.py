@@ -1,7 +1,7 @@
-"""Brings the commonest ways to say one thing into one order of words. Pure.
+"""Converts the most common ways to say the same thing into one wording. Pure.
 
-Models note the same fact in other words each time. By these forms the database also knows a fact
-that a person turned off or deleted.
+Models note the same fact in different words each time. The database also uses these forms to
+recognise a fact that a person turned off or deleted.
 """
 
 import re
@@ -13,13 +13,13 @@ from roleplay_chat.memory.words import JOINING
 from roleplay_chat.scripts import has_unspaced
 
 _NAME = "^"
-"""In front of a word that may be a name. No word has it."""
+"""A mark before a word that may be a name. No word contains it."""
 
 _END = r"(?=$| (?:and|but|who|which|because|as (?:was|i|said|mentioned))\b)"
-"""The end of the fact, or something else that begins."""
+"""The end of the fact, or the beginning of another clause."""
 _NAMES = rf"\^\S+(?: \^\S+)*{_END}"
 _SIMPLE = rf"(?!.* (?:{'|'.join(sorted(JOINING))})\b)"
-"""Nothing but one answer follows."""
+"""Only a single statement follows."""
 
 _RULES = tuple(
     (compiled_later(said), told)
@@ -31,7 +31,7 @@ _RULES = tuple(
         (r"^(\S+'s) (?:husband|wife) is ", r"\1 spouse is "),
         (rf"^(.+)'s name is (?={_NAMES})", r"\1 is "),
         (rf"(?<= )(is|was) called (?={_NAMES})", r"\1 "),
-        # A home: "has moved to the window" is none, and "moved to Rome" may be long ago.
+        # A home. "Has moved to the window" tells none, and "moved to Rome" may be long ago.
         (rf"^(\S+)'s home is (?={_NAMES})", r"\1 live in "),
         (
             rf"(?<= )have (?:settled (?:in|at)|(?:moved|relocated)(?: back)? to) (?={_NAMES})",
@@ -48,10 +48,10 @@ _RULES = tuple(
         (rf"^(\S+(?<!'s)) have (\S+) allergy{_END}", r"\1 is allergic to \2"),
     )
 )
-"""What is said, and what stands for it, in stems without articles and negations."""
+"""Wordings and their standard forms, in stems without articles and negations."""
 
 _PAIR = compiled_later(r"^(\^\S+(?<!'s)) and (\^\S+(?<!'s))(?= )")
-"""Two at the beginning, of whom the same is true."""
+"""Two names at the beginning, about whom the fact says the same."""
 
 _ASIDES = r"(?:was|has been|already|before|previously|earlier)"
 _AGAIN = compiled_later(
@@ -60,7 +60,7 @@ _AGAIN = compiled_later(
     r"\)?(?P<mark>[.!]?)$",
     re.IGNORECASE,
 )
-"""What a model adds to a fact that it notes once more."""
+"""What models append when they note a fact once more."""
 _LONGEST_AGAIN = 60
 
 _POLITE = (
@@ -72,8 +72,8 @@ _POLITE = (
 
 
 def one_wording(stems: Sequence[str], capitals: AbstractSet[str]) -> list[str]:
-    """The stems of a fact in the order and the words that stand for all that say the same.
-    `capitals` are those that may be names; any may be one in a text without them."""
+    """The stems of a fact in its standard wording. `capitals` are words that may be names; in a
+    text without any, every word may be one."""
     names = capitals & set(stems) or set(stems)
     text = " ".join(_NAME * (stem in names) + _plain_end(stem) for stem in stems)
     for said, told in _RULES:
@@ -83,7 +83,7 @@ def one_wording(stems: Sequence[str], capitals: AbstractSet[str]) -> list[str]:
 
 
 def without_again(text: str) -> str:
-    """A fact without "as was said" at its end, which says nothing of it."""
+    """A fact without "as was said" at its end, which is not part of it."""
     start = max(len(text) - _LONGEST_AGAIN, 0)
     found = _AGAIN.search(text, start)
     return f"{text[: found.start()]}{found['mark']}" if found and found.start() > start else text

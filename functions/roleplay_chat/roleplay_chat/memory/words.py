@@ -14,13 +14,13 @@ _WORD = made_later(
         r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]"
     )
 )
-"""With the vowel and tone signs of Indic and Thai scripts, which are no letters to `re`, and with
-the signs that may be all that differs: currencies, emoji, "C#", 5 %, -5. `private.plain_words` has
-them, too."""
+"""Includes the vowel and tone signs of Indic and Thai scripts, which `re` does not count as
+letters, and signs that may be the only difference: currencies, emoji, "C#", 5 %, -5.
+`private.plain_words` does the same."""
 
 
 def word_set(words: str) -> frozenset[str]:
-    """The words of a list that spaces divide."""
+    """The words of a list that is separated by spaces."""
     return frozenset(words.split())
 
 
@@ -36,12 +36,12 @@ NEGATIONS = word_set(
 )
 
 _DENYING = word_set("не нет ни pas nie nunca jamás")
-"""The same in languages in which two of them are still one."""
+"""The same in languages in which two negations are still one."""
 
 MOVABLE = word_set(
     """often alway sometime usually yesterday today tomorrow tonight alone again together"""
 )
-"""Stems of adverbs that mean the same at another place. "Only" does not."""
+"""Stems of adverbs that mean the same in another place of the sentence. "Only" does not."""
 
 _CONTRACTED = {"cannot": "can", "can't": "can", "won't": "will", "shan't": "shall"}
 
@@ -52,13 +52,13 @@ _SAME = {
     **{"1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six"},
     **{"7": "seven", "8": "eight", "9": "nine", "10": "ten", "11": "eleven", "12": "twelve"},
 }
-"""Irregular forms, and words that say the same whatever else is said."""
+"""Irregular forms, and words that mean the same in any context."""
 
 PRONOUNS = word_set("he she they it")
-"""Whom they mean, the words of a fact do not tell."""
+"""Pronouns whose person the words of a fact do not tell."""
 
 THEIR = word_set("her his their its")
-"""The same of the owner of something."""
+"""The same for owners."""
 
 POSSESSIVES = THEIR | word_set("my our your")
 
@@ -75,7 +75,7 @@ JOINING = word_set(
     """with in on at for and or but because from since near of to by as when while after before
     until who which that if so under over into about during where"""
 )
-"""Words that go on with a fact that was complete before them."""
+"""Words that continue a fact that was already complete before them."""
 
 COMMON = (
     _SKIPPED
@@ -143,7 +143,7 @@ def words_in(text: str) -> list[str]:
 
 
 def is_sign(word: str) -> bool:
-    """Whether it is no word, but a sign such as "+", "#" or an emoji."""
+    """Whether a word is only a sign, such as "+", "#" or an emoji."""
     return len(word) == 1 and unicodedata.category(word)[0] in "SP"
 
 

@@ -112,7 +112,7 @@ class PromptSpec(Struct, frozen=True, dict=True):
     max_tokens: int
     """The tokens of the context that are reserved for the reply."""
     prompt_tokens: int | None = None
-    """The most tokens of the prompt, if the reply leaves so many; None for no limit."""
+    """The maximum tokens of the prompt, even if the reply leaves more; None for no limit."""
     tokens: Tokens = UNCALIBRATED
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
@@ -143,7 +143,7 @@ def build(spec: PromptSpec) -> Prompt:
     cost = cost_at_most(frame.history, spec.tokens)
     kept = _kept(spec, frame, cost)
     if frame.texts.macros.steps_used and kept and kept[0].position > frame.history[0].position:
-        # No summary was written, so only the cut says where the history begins.
+        # No summary was written, so only the cut decides where the history begins.
         frame = _frame(spec, step=kept[0].position)
         kept = _kept(spec, frame, cost)
     recalled = _recalled(spec, kept, frame)

@@ -91,7 +91,7 @@ def first_kept(
     every turn, so it is cut here even if it fits.
 
     Of the cuts that keep nearly as much as fits, the one with the highest grade, which stays the
-    highest for as long as it is among them. So most turns only append to the prompt of the turn
+    highest as long as that cut is possible. So most turns only append to the prompt of the turn
     before, which stays cached.
     """
     costs: list[int] = []
@@ -138,7 +138,7 @@ def _with_its_end(row: MessageRow, said: str, limit: int, tokens: Tokens) -> Mes
     limit -= TOKENS_PER_MESSAGE
     if tokens.count(row.content) <= limit:
         return row
-    # With several people, a name stands before what was said.
+    # In a group, the speaker's name comes before what was said.
     name = row.content.removesuffix(said)
     end = _end(said, limit - tokens.count(name), tokens)
     return replace(row, content=name + end if end else "")

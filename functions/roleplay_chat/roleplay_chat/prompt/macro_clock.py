@@ -25,8 +25,8 @@ _OFFSET = compiled_later(
 class Clock(Struct, frozen=True):
     """The time of a turn.
 
-    If `stands_for` is set, the clock shows one time for each day and value of it: a text at the
-    beginning of a prompt would change every turn otherwise, and the prompt would never be cached.
+    If `stands_for` is set, the clock shows one time for each day and each value of it. Otherwise a
+    text at the beginning of a prompt would change every turn, and the prompt would never be cached.
     """
 
     now: datetime = _EPOCH

@@ -30,12 +30,12 @@ MAX_ROLLED = 1_000
 """The most dice of all macros of a text: each takes a microsecond."""
 
 Words = tuple[str | None, str]
-"""The macro that words are the value of, None for the author's own, and the words."""
+"""The macro whose value the words are (None for the author's own words), and the words."""
 
 _TRIM: Words = ("trim", "")
 """Line breaks on both sides of it are removed."""
 _VARIABLE = "getvar"
-"""The name that values of variables come with."""
+"""The macro name given for values of variables."""
 _VALUE = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|<(user|char|bot|group|charifnotgroup)>", re.IGNORECASE)
 _ROLL = re.compile(
     r"(?:(?P<dice>\d{0,3})d)?(?P<sides>\d{1,6})(?P<more>[+-]\d{1,6})?", re.IGNORECASE

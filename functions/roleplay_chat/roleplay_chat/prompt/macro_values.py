@@ -53,27 +53,27 @@ class Macros(Struct, frozen=True):
     outlets: dict[str, str] = field(default_factory=dict)
     """The lorebook's texts by outlet. Each is taken once, so no text grows by more than these."""
     expanded_texts: dict[str, str] = field(default_factory=dict)
-    """Those of `texts` that were expanded already."""
+    """The texts that were already expanded."""
 
     def __getitem__(self, name: str) -> str:
         """The value of a macro that stands for a name or a number."""
         return self.values[name]
 
     def having(self, **values: str) -> "Macros":
-        """The same with other values."""
+        """These macros with other values."""
         return replace(self, values={**self.values, **values})
 
     def keeping(self, variables: Variables) -> "Macros":
-        """The same with these variables."""
+        """These macros with the given variables."""
         return replace(self, variables=variables, expanded_texts={})
 
     def filling(self, outlets: dict[str, str]) -> "Macros":
-        """The same with texts for outlets."""
+        """These macros with texts for outlets."""
         return replace(self, outlets=outlets, expanded_texts={})
 
     def standing_still(self, step: int) -> "Macros":
-        """The same with a clock that changes once a day and chance that changes with the `step`,
-        for texts at the beginning of a prompt."""
+        """These macros for texts at the beginning of a prompt: with a clock that changes once a
+        day, and chance that changes with the `step`."""
         clock = self.clock.standing(self.conversation)
         return replace(self, clock=clock, step=step, expanded_texts={})
 

@@ -8,10 +8,10 @@ MAX_VARIABLES = 100
 MAX_NAME = 64
 MAX_VALUE = 1_000
 MAX_CHARS = 10_000
-"""Of all names and values together."""
+"""The limit for all names and values together."""
 
 FALSE = ("", "0", "false", "off", "no")
-"""The texts that are no true condition, in lower case."""
+"""The texts that count as false, in lower case."""
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 

@@ -55,7 +55,7 @@ _GENERATION = {"send": "normal", "kickoff": "normal", "regenerate": "swipe"}
 
 
 def user_name(begun: BegunTurn) -> str:
-    """Whom the user plays in this turn."""
+    """The name of whom the user plays in this turn."""
     return (begun.persona.name if begun.persona else begun.user.name) or "the user"
 
 

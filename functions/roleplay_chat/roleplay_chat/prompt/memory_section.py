@@ -60,7 +60,7 @@ def shortened_memory(begun: BegunTurn, limit: int, tokens: Tokens) -> PromptMemo
 
 def new_facts(begun: BegunTurn, budget: int, tokens: Tokens) -> list[FactRow]:
     """The facts that the person wrote since the beginning of the prompt last changed, within
-    `budget` tokens. They move there when it changes anyway."""
+    `budget` tokens. They move to the beginning when it changes anyway."""
     new = [fact for fact in begun.shown_facts if fact.is_new]
     title = tokens.count(f"{recall.NEW_FACTS_TITLE}\n")
     _, left_out = _fact_lines(new, budget - title, tokens)

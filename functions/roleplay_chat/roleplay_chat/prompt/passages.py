@@ -17,8 +17,8 @@ Run = tuple[Part | None, str]
 
 
 class Piece(Struct):
-    """A text and the runs that it consists of, none of them empty. Never changed: not frozen
-    because a prompt has dozens, and frozen ones take twice as long to make."""
+    """A text and the runs that it consists of, none of them empty. Never changed, but not frozen: a
+    prompt has dozens, and frozen ones take twice as long to create."""
 
     text: str
     runs: tuple[Run, ...]

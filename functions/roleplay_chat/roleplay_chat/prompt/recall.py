@@ -35,10 +35,10 @@ more of the history and leaves less to be found, the limit falls with the length
 `LONG_TOKENS`."""
 LEAST_EXCERPT, MAX_EXCERPTS = 60, 3
 """The least room in tokens for a part of a message that is too long, and the most such messages.
-Twice as many are read: some may say nothing that is not shown already."""
+Twice as many are read, because some may add nothing new."""
 MAX_SENTENCES = 200
-"""The most parts that such a message is divided into. Where it has more sentences, several of them
-are one part."""
+"""The most parts that such a message is divided into. If it has more sentences, a part has
+several."""
 NAMED_WEIGHT = 1.5
 """The factor for messages of somebody whom the person's message names."""
 _WORD = compiled_later(r"\w+")
@@ -59,15 +59,15 @@ MAX_SHARE_OF_FACTS = 0.2
 LEAST_SCORE = 0.5
 """Facts with a smaller share of the best one's score are left out."""
 MAX_SAID_CHARS = 1_000
-"""How much of the person's message is looked at, half at its beginning and half at its end, as
-`private.recall` does; and how much of a fact."""
+"""How much of the person's message is searched for, half at its beginning and half at its end, as
+in `private.recall`; and how much of a fact is searched."""
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
 _ACCENTS = compiled_later("[\u0300-\u036f]+")
 _PLAIN_LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "þ": "th", **dict(zip("øłđðıħŧ", "olddiht", strict=True))}
 )
-"""Letters that have no accent to Unicode, as in `private.without_accents`."""
+"""Letters that Unicode does not decompose, as in `private.without_accents`."""
 _RUN = made_later(lambda: regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+"))
 _ATTACHING = made_later(lambda: regex.compile(rf"(?V1)[{ATTACHING}]"))
 _FUNCTION_WORDS = _set(
@@ -109,9 +109,9 @@ def choose(
 
     Only messages before position `before`, where the history begins; None if there is none. `said`
     is the person's message, `names` the name for each `sender` whose rows have no speaker. Any of
-    them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual. Of a
+    them may come from an adult turn, so an `sfw` turn leaves out those with anything sexual. From a
     message that does not fit, the sentences that share words with the person's message are taken.
-    Of messages or sentences with the same words, only the first one tells anything.
+    Of messages or sentences with the same words, only the first is taken.
     """
     spoken, stems = _words(said), _stems(_ends(said))
 
@@ -158,9 +158,9 @@ def _excerpt(
     tokens: Tokens,
     known: AbstractSet[str],
 ) -> tuple[str, list[str]]:
-    """The sentences that share words with the person's message, those that share most first, as
-    many as fit, in their order; empty if there are none. Each of them once, and none of `known`.
-    Also returns them one by one."""
+    """The sentences that share words with the person's message: as many as fit, best first, written
+    in their order; empty if there are none. Each once, and none of `known`. Also returns them one
+    by one."""
     sentences = _sentences(content)
     # Many sentences are the same, as in a list of numbers.
     first = {sentence.strip(): place for place, sentence in reversed([*enumerate(sentences)])}
@@ -204,7 +204,7 @@ def choose_facts(
     spoken = _stems(_ends(said))
     if not left_out or not spoken:
         return []
-    # Those left out are facts, too: each text is read once.
+    # Facts that were left out are among them: each text is read once.
     shared = {text: spoken & _stems(text) for text in {*map(_about, facts), *map(_about, left_out)}}
     weights = _weights([shared[_about(fact)] for fact in facts])
     scores = [sum(weights.get(stem, 0) for stem in shared[_about(fact)]) for fact in left_out]

@@ -1,4 +1,4 @@
-"""Arranges messages for chat templates that take only some orders of roles.
+"""Arranges messages for chat templates that accept only certain orders of roles.
 
 Applied last, to the messages that were built. In the strict forms, system text stands before the
 first message of the person. Later system text (post-history instructions, book entries at a depth)

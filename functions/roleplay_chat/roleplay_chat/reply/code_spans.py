@@ -19,7 +19,7 @@ _PAIRS = {
 _FOLLOWS_A_MENTION = frozenset(",.;:!?)…，。、；：！？）،؟।")
 _JOINS_WORDS = frozenset(",;:/–—-")
 _KEPT = 2
-"""The characters before a token that are looked at."""
+"""How many characters before a token are examined."""
 
 
 class CodeSpans:

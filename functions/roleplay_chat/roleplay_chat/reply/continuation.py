@@ -22,17 +22,17 @@ reply, a paragraph or a sentence again."""
 MOST_BEGINNINGS = 8
 """The last paragraphs, and the last sentences, that a continuation may begin again."""
 LEAST_OVERLAP_CHARS = 6
-"""A shorter repetition of several words is none."""
+"""Shorter runs of several words do not count as a repetition."""
 LEAST_WIDE_OVERLAP_CHARS = 4
 """The same in scripts without spaces."""
 LEAST_REPEATED_CHARS = 40
 """A continuation that begins with this many characters of the reply has begun it again."""
 MOST_WORD_CHARS = 40
-"""A longer word is not waited for."""
+"""The end of a longer word is not waited for."""
 MOST_SHORT_CHARS = 3
 """The length of words that are all known in English."""
 SEEN_CHARS = 4_000
-"""The end of the reply whose words are known."""
+"""The part at the end of the reply whose words count as known."""
 
 _WIDE_MARK = compiled_later("[\u3000-\u303f\ufe30-\ufe4f\uff01-\uffef]")
 """The punctuation of Chinese and Japanese, which no space follows."""
@@ -58,9 +58,9 @@ _VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяієїαεηιουω")
 _INNER = compiled_later(
     "m[bp]|n[cdkt]|l[cdfkpt]|r[bcfgklmnp]|c[kt]|ght|м[бп]|н[гдкт]|л[кт]|р[кмн]|[ьъы]"
 )
-"""What no word begins with in the languages above; capital letters aside."""
+"""Beginnings that no word has in the languages above, capital letters aside."""
 _COMPOUNDS = compiled_later(r"[A-ZÄÖÜ]\w*(?:ung|heit|keit|schaft|ität)s$")
-"""The first parts of German compounds, which are no words without the second."""
+"""First parts of German compounds that are not words on their own."""
 
 
 @cache

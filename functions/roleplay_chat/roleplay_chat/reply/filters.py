@@ -48,8 +48,8 @@ from roleplay_chat.reply.template_tokens import (
 from roleplay_chat.screening.decision import ReplyScreen
 
 STEP_CHARS = 1_000
-"""As much text is read at once. Reasoning without an end is the reply after all, and screening all
-of it takes a fifth of a second."""
+"""How much text is read at once. Reasoning that never ends turns out to be the reply, and screening
+all of it takes a fifth of a second."""
 
 Thinking = Literal["tagged", "leading"]
 """Where the reasoning is: between tags, or ("leading") from the start to the closing tag, for
@@ -384,7 +384,7 @@ class ReasoningFilter:
 
 
 STRIKES = ("<s>", "</s>")
-"""Around text that is struck through, where they are no tokens."""
+"""Marks around struck-through text, where they are not tokens."""
 
 
 class EndTokenFilter:

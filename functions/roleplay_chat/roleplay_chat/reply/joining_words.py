@@ -67,7 +67,7 @@ ato ata ati ate ità ость ости ение ения ания ание ат�
 ими ский ская ское ные ная ers sam haft ает ают яет яют ует уют ет ют ит ят ал ала али ил ила ел
 ела ыл ыла нул нула ся сь ой ый ий ая ое ые ов ев ами ями ах ях
 """
-"""What words end with, and none begins with."""
+"""Endings of words with which no word begins."""
 SHORT = """
 ace act add ado age ago aid ail aim air ale alp amp ant ape apt arc ark arm art ash ask ate awe axe
 aye bad bag ban bar bat bay bed bee beg bet bid big bin bit boa bob bog boo bow box boy bra bud bug

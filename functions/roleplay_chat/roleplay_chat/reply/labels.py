@@ -20,7 +20,7 @@ MOST_NAME_CHARS = 120
 MOST_HASHES = 6
 
 Speaker = Literal["own", "other", "heading"]
-"""The one whose reply it is, somebody else, or a line that begins a turn in a template."""
+"""The speaker of the reply, somebody else, or a line that begins a turn in a template."""
 
 OtherLabel = Literal["nobody's", "a field's", "a stranger's"]
 
@@ -58,7 +58,7 @@ _WORDS_TEXT = (
     " 望 光 愛 希望 夢 花 春 夏 秋 冬 雪 月 星 空 海"
 )
 WORDS = frozenset(_WORDS_TEXT.split())
-"""Names that are words of a language as well: as labels of lists they are as likely."""
+"""Names that are also words: they may just as well label a list."""
 _FIELDS_TEXT = (
     "a age date day hp info location lv mood mp name note notes ooc p.s place ps scene stats"
     " status time weather ort zeit datum notiz lieu heure lugar hora fecha luogo ora место"
@@ -83,7 +83,7 @@ _ASIDE = (
 )
 """Words about how it is said: "(smiling)"."""
 _COLON = rf"{_SPACE}[:：](?=[^)(/\\DP]|[DP]\w)"
-"""No smiley and no address."""
+"""Excludes smileys and addresses."""
 _ALONE = r"[ \t]*\n"
 _BOLD = ("***", "**", "__")
 _MARKED = (*_BOLD, "*", "_")
@@ -151,7 +151,7 @@ class Names(Struct, frozen=True):
     own: frozenset[str]
     others: frozenset[str]
     by_initial: Mapping[str, tuple[str, ...]]
-    """All of them and the headings by their first letters, the longest first."""
+    """All names and headings by their first letters, longest first."""
 
     def label(self, line: str, *, prefers_own: bool) -> Label | Literal["undecided"] | None:
         """The label with which a text begins; "undecided" while that depends on what follows. With

@@ -12,20 +12,20 @@ WINDOW_CHARS = 4_096
 PROBE_CHARS = 24
 """The number of last characters whose previous position gives the length of a unit."""
 MOST_TRIES = 3
-"""How many such places are tried."""
+"""How many previous positions are tried."""
 LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 64, 128, 256
 """The text is checked after a sentence once it has this many more characters; without one, after a
 word; without spaces, anywhere."""
 WIDE_CHECK_CHARS = 96
 """The same in scripts without an alphabet, whose characters say more."""
 MOST_REPEATS = ((40, 12), (120, 8), (300, 6), (WINDOW_CHARS + 1, 4))
-"""For units of fewer characters than the first number, the repetitions that are a loop."""
+"""For units of fewer characters than the first number: how many repetitions are a loop."""
 LEAST_LOOP_CHARS = 48
 LEAST_LETTERS = 4
 FIRST_WITHOUT_ALPHABET = "\u2e80"
 """Units with fewer letters are laughter and dividers. A letter of these scripts counts as two."""
 MOST_PLAIN_CHARS = 600
-"""The length at which those are a loop as well."""
+"""The total length at which such repetitions are a loop as well."""
 MOST_PLAIN_WIDE_CHARS = 160
 """The same in scripts without an alphabet."""
 MOST_ROWS = 40

@@ -8,7 +8,7 @@ from roleplay_chat.reply.labels import UNDECIDED, Label, OtherLabel, names_of
 from roleplay_chat.reply.surroundings import Surroundings, is_datum
 
 MOST_HELD_CHARS = 600
-"""How far the next line is waited for, behind a line that speaks for the person."""
+"""How far the next line is waited for after a line that speaks for the person."""
 OWN_HEADINGS = ("response", "assistant")
 
 _BLANK = re.compile(r"\s*")

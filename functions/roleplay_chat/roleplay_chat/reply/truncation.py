@@ -88,7 +88,7 @@ def _closed(text: str, fence: re.Match[str], kept_chars: int) -> str:
 
 
 def _last_end(text: str) -> int:
-    """Where the last whole sentence, paragraph or list item ends; 0 if none does."""
+    """Where the last whole sentence, paragraph or list item ends; 0 if there is none."""
     last = 0
     for end in _SENTENCE_END.finditer(text):
         if text[end.start()] not in ".．" or _ends_sentence(text, end.start(), end.end()):

@@ -29,8 +29,8 @@ PIECE_CHARS = 1_000
 """The longest piece passed on at once, because screening one takes milliseconds: ten if all its
 words are new and in disguise."""
 STEPS_OF_OTHERS = 4
-"""How many steps of the event loop a request of somebody else takes until it is answered, at
-least: reading it, starting its task, writing the response."""
+"""The least number of event loop steps in which another person's request is answered: reading it,
+starting its task, writing the response."""
 MAX_COUNT = 2**31 - 1
 MAX_USD = 999_999.99
 """The largest values that the database columns hold; larger ones are clamped."""

@@ -51,14 +51,14 @@ MAX_STREAM_BYTES = 32 * 2**20
 MANY_EVENTS = 100
 """After this many events at once, other tasks run; one network read may bring thousands."""
 FAST_SECONDS = 0.025
-"""Events that come faster than this on average are passed on in twos or more: nobody reads faster,
-and screening and sending cost the same for two tokens as for one."""
+"""Events that come faster than this on average are passed on two or more at a time: nobody reads
+faster, and screening and sending two tokens costs the same as one."""
 HELD_ENOUGH_SECONDS = FAST_SECONDS / 2
-"""An event that comes so long after the oldest that is held releases them all."""
+"""An event that comes this long after the oldest held one releases them all."""
 HOLD_SECONDS = 1 / 30
 """No event waits longer for the next one."""
 GAPS = 4
-"""How many of the last gaps between events the average is of, roughly."""
+"""Roughly how many of the last gaps between events the average covers."""
 HOLD_AFTER_SECONDS = 0.2
 """Nothing is held before this time, so that the first words are not delayed."""
 LINGER_SECONDS = 0.1
