@@ -23,7 +23,7 @@ _ENDPOINTS = {
     "openai": ("/chat/completions", "/completions", "/models", "/health"),
     "chat_worker": ("/chat", "/health"),
 }
-"""How the address of an endpoint ends, which may be given for that of the server."""
+"""The endings of endpoint addresses, which may be given in place of the server's address."""
 _OWN_ROOTS = {
     "api.cohere.ai": "/compatibility/v1",
     "api.cohere.com": "/compatibility/v1",
@@ -96,8 +96,8 @@ _OWN_NETWORKS = tuple(
         ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
     )
 )
-"""The networks of an operator's own hosts. Not among them: link-local addresses, where most clouds
-have their metadata service."""
+"""The networks of an operator's own hosts. Link-local addresses, where most clouds have their
+metadata service, are not among them."""
 _THIS_MACHINE = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
 _METADATA = tuple(
     map(

@@ -16,7 +16,8 @@ IDENTITY = {"Accept-Encoding": "identity"}
 PIECE_BYTES = 16_384
 """The most that is decompressed at once."""
 MAX_ERROR_BYTES = 65_536
-"""Of an error's body. A sentence and a few codes have a thousand; pages are not read whole."""
+"""The limit for an error's body. A sentence and a few codes take a thousand bytes; pages are not
+read whole."""
 
 
 def pieces(response: httpx.Response) -> AsyncIterator[bytes]:

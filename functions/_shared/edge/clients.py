@@ -30,8 +30,8 @@ _WAIT_SECONDS = 10
 """How long a request waits for a free thread."""
 
 _CALLS_EACH = 3
-"""Calls for one person that wait for each other in the database. Each keeps one of PostgREST's
-connections, which all people share, so further ones wait here."""
+"""The most calls for one person that may wait for each other in the database. Each occupies one of
+PostgREST's connections, which everybody shares, so further calls wait here."""
 _CALLS_WAIT_SECONDS = 5
 """How long such a call waits here for a place."""
 _BUSY = "PT429"
@@ -63,7 +63,7 @@ _OUTDATED = {"PGRST200", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
 """PostgREST's errors while its copy of the schema is older than the database, for seconds after a
 migration."""
 _OUTDATED_MESSAGE = re.compile(r"cached plan must not change|cache lookup failed for", re.ASCII)
-"""The same of a connection of PostgREST's to the database."""
+"""The same for PostgREST's connection to the database."""
 
 
 def timed_out(error: Exception) -> bool:
@@ -249,7 +249,8 @@ class Clients:
         return answer.is_success or answer.status_code == 404
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that no request waits for. What is not done at the end is given up."""
+        """Do something that no request waits for. Whatever is unfinished when the clients close is
+        given up."""
         task = asyncio.create_task(work)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)

@@ -35,7 +35,7 @@ _NO_HEADERS = httpx.Headers()
 
 _address = lru_cache(maxsize=256)(URL)
 address = lru_cache(maxsize=256)(httpx.URL)
-"""Parses a URL, once: there are few, and parsing is a good part of the cost of a request."""
+"""Parses each URL only once: there are few, and parsing is a good part of a request's cost."""
 
 
 class SecretKeyRejected(Exception):

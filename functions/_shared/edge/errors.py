@@ -44,7 +44,7 @@ class ApiError(Exception):
         return logging.WARNING if self.status >= 500 else logging.INFO
 
     def log_fields(self, request_id: str) -> dict[str, str]:
-        """What the log says of it."""
+        """The error's fields in the log."""
         fields = {"request_id": request_id, "code": self.code}
         return fields | ({"why": self.why} if self.why else {})
 

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 MAX_DIGITS = 100
-"""Of an integer. Nobody means a longer one, and parsing takes time in the square of its digits."""
+"""The longest integer that is parsed. Nobody means a longer one, and parsing takes time quadratic
+in the digits."""
 SHORT_TEXT = 1_000
-"""A text of so many characters takes no time, whatever its numbers. Events of a stream have fewer.
-"""
+"""A text of this length is parsed quickly, whatever its numbers. Events of a stream are shorter."""
 _LONG = b"0" * (MAX_DIGITS + 1)
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 

@@ -18,7 +18,7 @@ MAX_VALUES = 20_000
 MAX_VALUES_AT_ONCE = 2_000
 """A response with more values is parsed in a thread: twenty workers may answer at once."""
 SHOWN_BYTES = 1_000
-"""Of a body that is not JSON, only this much is kept."""
+"""The limit for a body that is not JSON; the rest is cut."""
 
 
 @dataclass(frozen=True)

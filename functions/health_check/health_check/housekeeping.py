@@ -7,7 +7,7 @@ from edge.storage import StorageError
 from health_check.steps import Found, Run, StepFailed
 
 CONVERSATIONS_AT_ONCE = 20
-"""Each takes its messages along."""
+"""Conversations purged by one call; their messages go with them."""
 PORTRAITS_AT_ONCE = 100
 """Pictures removed by one call; Storage takes up to 1,000."""
 BATCH = 1_000

@@ -90,7 +90,7 @@ Traits = Mapping[str, list[str]]
 
 
 def _text(_: str, traits: Traits) -> str:
-    """A persona that is one text, in the attribute of that name."""
+    """A persona that is a single text, in the attribute of that name."""
     others = {key: words for key, words in traits.items() if key != "text"}
     texts = ["\n".join(traits.get("text", [])), _plain("", others)]
     return "\n".join(filter(None, texts))

@@ -17,7 +17,7 @@ PROGRAM = "Backyard AI"
 OTHERS_LEFT_OUT = "The archive has {count} characters; the first one was imported."
 CHATS_LEFT_OUT = "Chats in the archive are not imported."
 MAX_SCENARIOS = 64
-"""Each has a greeting, of which a card has as many."""
+"""The most scenarios that are read. Each has a greeting, and a card has at most as many."""
 _NAMES: Mapping[str, str] = {"character": "{{char}}", "user": "{{user}}"}
 _PLACEHOLDER = re.compile(r"#?(?<!\{)\{(character|user)\}(?!\})", re.IGNORECASE)
 """`{user}`, and `#{user}:` before what somebody says."""

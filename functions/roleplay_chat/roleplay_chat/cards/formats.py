@@ -82,7 +82,7 @@ _MARKS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("a list of characters", (("characters",),)),
     ("a prompt", (("name", "content"),)),
 )
-"""Other files that have a name, and keys by which each is known: all of any group."""
+"""Other kinds of files, by name, with the keys that identify each: all keys of any one group."""
 CHATS_READ = (
     *(CHAT, "a chat", "a chat of Agnai", "a chat of RisuAI", "a list of chats of RisuAI"),
     "a story of KoboldAI",

@@ -22,7 +22,7 @@ many."""
 MAX_WARNINGS = 20
 """Sentences about characters that are not text."""
 MAX_NOTED = 1_000
-"""Places with such characters that are looked at for a warning."""
+"""The most places with such characters that a warning names."""
 REMOVED = "had characters that are not text (NUL, or half an emoji); they were removed"
 NAME_REMOVED = "had such characters in its name; they were removed"
 CLASHES = "is also the name of another field without such characters; it was left out"
@@ -148,7 +148,7 @@ def _cleaned(card: dict[str, Any]) -> _Removed:
 
 
 def _clean_names(found: dict[str, Any], place: _Place, removed: _Removed) -> None:
-    """Remove characters that are not text from an object's names. A field whose name is then
+    """Remove characters that are not text from an object's names. A field whose name then equals
     another's is left out."""
     if not any(map(NO_TEXT.search, found)):
         return

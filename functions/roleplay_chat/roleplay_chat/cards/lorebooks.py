@@ -84,7 +84,7 @@ _BOOK_FIELDS = {
     "extensions": "extensions",
 }
 _OWN_CASE = ("selectiveLogic", "useProbability")
-"""Fields of SillyTavern that it writes in a card as it does in its own files."""
+"""Fields of SillyTavern that have the same names in a card and in its own files."""
 EXTENSIONS = frozenset(
     (
         *("position", "depth", "role", "scan_depth", "case_sensitive", "match_whole_words"),
@@ -262,14 +262,15 @@ _POSITIONS = ("before_char", "after_char")
 
 
 def _position_of(number: int | None) -> str | None:
-    """What a card calls SillyTavern's number; None, too: nobody chose a place."""
+    """A card's name for SillyTavern's position number; None stays None, because nobody chose a
+    place."""
     if number is None:
         return None
     return "before_char" if number == 0 else "after_char"
 
 
 def _enabled(row: Object) -> Any:
-    if flag_or_text(row.get("disable")) or flag_or_text(row.get("widisabled")):  # KoboldAI Lite's.
+    if flag_or_text(row.get("disable")) or flag_or_text(row.get("widisabled")):  # KoboldAI Lite
         return False
     return True if row.get("enabled") is None else row["enabled"]
 

@@ -13,7 +13,7 @@ from roleplay_chat.portraits.redraw import MAX_BYTES
 IN_ARCHIVE = "assets/icon/image/main.png"
 """The path of the picture in a CHARX file."""
 THE_PICTURE_ITSELF = "ccdefault:"
-"""In a PNG file, the picture that has the card in it."""
+"""The picture of a PNG file: the file itself, which contains the card."""
 _JPEG = b"\xff\xd8\xff"
 _DATA = "data:"
 _TAKEN_OUT = "data:,"

@@ -19,7 +19,7 @@ MAX_SHOWN = 200
 """Characters of a field's name in a warning."""
 
 MISSING: Any = object()
-"""The result of reading a value that cannot be read."""
+"""The result for a value that cannot be read."""
 
 Path = tuple[str | int, ...]
 

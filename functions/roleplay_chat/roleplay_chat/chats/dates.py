@@ -17,7 +17,7 @@ _NAMED_UNITS = re.compile(
 """2024-5-1 @10h 20m 30s 123ms"""
 _NUMBER = re.compile(r"\d{1,16}(?:\.\d{1,9})?", re.ASCII)
 _MILLISECONDS_FROM = 100_000_000_000
-"""Larger numbers are milliseconds, others seconds: as seconds they are after the year 5000."""
+"""Larger numbers are milliseconds: as seconds they would be after the year 5000."""
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _STEP = timedelta(milliseconds=1)
 _TOLERANCE = timedelta(days=1)

@@ -26,20 +26,20 @@ MAX_LINES = 10_000
 MAX_LINE_BYTES = 2 * 2**20
 MAX_LINE_VALUES = 100_000
 MAX_VALUES = 300_000
-"""Of a file that is one JSON value."""
+"""The limit for values in a file that is one JSON value."""
 MAX_VERSIONS = 50
-"""Of one reply."""
+"""The limit for versions of one reply."""
 MAX_ROWS = 10_000
 """Messages and versions together. Further versions are left out."""
 MAX_NAME_CHARS = 200
 MAX_NAMES = 50
-"""Of characters in one file, and of whom the person played. Others are not told apart."""
+"""The most characters, and the most personas, that are distinguished in one file."""
 MAX_NOTE_CHARS = 8_000
 MAX_DEPTH = 1_000
 MAX_WARNINGS = 40
 
 NOTE_ROLES = ("system", "user", "assistant")
-"""By their numbers in files."""
+"""Roles by their numbers in files."""
 IN_CHAT = 1
 """The number of the position among the messages."""
 _NOT_KEPT = ("variables", "world_info", "scenario", "mes_example", "system_prompt")
@@ -136,7 +136,7 @@ def read(raw: bytes, now: datetime) -> ChatFile:
 
 
 def _whole_value(raw: bytes) -> Any:
-    """The file as one JSON value; None if it is several, or none."""
+    """The file as one JSON value; None if it is not exactly one."""
     first, _, rest = raw.partition(b"\n")
     if raw[:1] not in (b"[", b"{") or (rest and _is_object(first)):
         return None

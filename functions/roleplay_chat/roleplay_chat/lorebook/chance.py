@@ -9,11 +9,11 @@ class Moment(Struct, frozen=True):
     """A place in a conversation where a reply is written."""
 
     conversation: str = ""
-    """Its id, or another text that is its own."""
+    """The conversation's id, or another text that is unique to it."""
     messages: int = 0
     """How many messages it has before the reply."""
     replies: int = 0
-    """How many of them are replies."""
+    """How many of these messages are replies."""
     place: int = 0
     """The position of the last of them, which stays the same however many are loaded."""
 

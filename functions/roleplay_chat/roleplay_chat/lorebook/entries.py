@@ -47,14 +47,14 @@ MAX_KEYS = 10_000
 MAX_PATTERNS = 500
 """Patterns in a book, which are compiled, unlike plain keys; further ones are ignored."""
 MAX_PATTERN_CHARS = 20_000
-"""Characters of all patterns in a book."""
+"""The limit for the characters of all patterns in a book."""
 KEPT_BYTES = 12 * 2**20
 """The memory of the cached books. The length of the JSON says little about it: an entry of a few
 characters takes as much as one of a few hundred."""
 _ENTRY_BYTES = 600
 """The memory of an entry without its texts: the object, and what its fields refer to."""
 _NONE = frozenset[str]()
-"""One for all: an empty set takes as much as half of an entry."""
+"""Shared by all entries: an empty set takes as much memory as half an entry."""
 
 _OUTLET = 7
 _SILLYTAVERN_POSITIONS: dict[object, Position] = {
@@ -114,7 +114,7 @@ _FEATURES: Mapping[str, tuple[object, ...]] = {
     "risu_activationPercent": (100,),
 }
 """Fields in an entry's `extensions` that change what it does, and the values that change nothing,
-besides empty ones. Whether one has an effect here is decided by `_entry`: by whether it is read."""
+besides empty ones. A field has an effect here if `_entry` reads it."""
 
 
 class Trigger(Struct, frozen=True):
@@ -154,7 +154,7 @@ class Entry(Struct, frozen=True):
     searched: tuple[Searched, ...] = ()
     """The texts of the character and the persona that are searched as well."""
     generations: frozenset[str] = frozenset()
-    """The kinds of turns, as SillyTavern names them, in which alone it can be activated."""
+    """The only kinds of turns, as SillyTavern names them, in which it can be activated."""
     characters: frozenset[str] = frozenset()
     """The names, by `as_file_name`, of the only characters that it is for."""
     is_for_others: bool = False
@@ -262,7 +262,7 @@ _books = _Books()
 
 
 def memory_of(entries: Sequence[Entry]) -> int:
-    """The memory that entries take, in bytes, about."""
+    """The approximate memory of entries, in bytes."""
     return sum(
         _ENTRY_BYTES + sum(map(text_memory, (entry.content, *_names(entry)))) for entry in entries
     )
@@ -355,7 +355,7 @@ def _filters_without_effect(more: Mapping[str, Any]) -> list[str]:
 
 
 class _Watched(dict[str, Any]):
-    """Fields that record which of them were read."""
+    """Fields that record which ones were read."""
 
     def __init__(self, known: Mapping[str, Any]) -> None:
         super().__init__(known)
@@ -435,8 +435,8 @@ def _comes_and_goes(entry: Entry) -> bool:
 
 
 def _own_or(own: object, other: object) -> object:
-    """The own value, or the other if it is null: SillyTavern writes null if a wider setting
-    applies."""
+    """The entry's own value, or the other one if that is null: SillyTavern writes null if a wider
+    setting applies."""
     return other if own is None else own
 
 

@@ -1,7 +1,7 @@
 """The inflected forms of a word, because an author writes a key in only one of them.
 
-Cyrillic words have the endings of Russian and Ukrainian nouns and adjectives: "маяк" has the form
-"маяка", and "который" is no form of "кот". Latin words stay unchanged, except that the last of
+Cyrillic words have the endings of Russian and Ukrainian nouns and adjectives: "маяка" is a form of
+"маяк", but "который" is not a form of "кот". Latin words stay unchanged, except that the last of
 several may be in the plural.
 """
 

@@ -41,7 +41,7 @@ PATTERN_BYTES = 8 * 2**20
 FORMS_BYTES = 8 * 2**20
 """The memory of the cached forms of keys. Those of a Russian word take 4 kB."""
 SHORT_CHARS = 64
-"""Of keys, which are cached; three megabytes of them."""
+"""The number of cached keys, which take three megabytes."""
 MAX_JOINED = 16
 """Joined texts that are cached: one for each depth and form. As many lists of other texts that
 keys name."""
@@ -103,7 +103,7 @@ class _Index:
 
     def add(self, marked: str) -> None:
         """Add a text in which the ends of words are marked."""
-        # No key has a new line, so none is found in the end of one text and the next one.
+        # No key contains a line break, so none is found across two texts.
         for place, token in enumerate([*_tokens(marked), "\n"], start=len(self._tokens)):
             self._tokens.append(token)
             self._places.setdefault(token, []).append(place)
@@ -127,7 +127,7 @@ class _Index:
         )
 
     def _count(self, token: str, end: int) -> int:
-        """How often the token is before a place."""
+        """How often the token occurs before a place."""
         places = self._places.get(token)
         return bisect_left(places, end) if places else 0
 
@@ -237,7 +237,7 @@ class Scope:
         return index
 
     def _index_of_others(self, form: Form, also: Also) -> _Index:
-        """The same of what is searched at any depth."""
+        """The same for texts that are searched at any depth."""
         if (form, also) not in self._others:
             if len(self._others) >= MAX_JOINED:
                 self._others.clear()
@@ -293,7 +293,7 @@ def escaped(text: str) -> str:
 
 
 def _pattern_memory(pattern: "regex.Pattern[str] | None") -> int:
-    """The memory of a compiled pattern in bytes, about: each part of one takes some 250."""
+    """The approximate memory of a compiled pattern in bytes: each part takes some 250."""
     return 1_000 + 250 * (expanded(pattern.pattern) if pattern else 0)
 
 
@@ -322,7 +322,7 @@ _TRANSLATED = made_later(
         regex.DOTALL,
     )
 )
-"""What JavaScript writes in another way, and the escapes that it must not be found in."""
+"""Syntax that JavaScript writes differently, and the escapes in which it must not be replaced."""
 _BEGINNING = rf"(?:^|(?<=^{_BEGINS}))"
 """The beginning of a text, before or after its mark."""
 _CODE = made_later(lambda: regex.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|\\.|\[", regex.DOTALL))
@@ -340,22 +340,22 @@ def _translated_part(found: "regex.Match[str]") -> str:
     if found["class"] is None:
         return _sign(found["code"], found[0])
     if not found["class"]:
-        # Anything or nothing; `regex` would take the bracket for its first sign.
+        # Anything or nothing; `regex` would read the closing bracket as the first member.
         return r"[\s\S]" if found["not"] else "(?!)"
-    # A bracket in a class is a sign in JavaScript, and a class inside it for `regex`.
+    # In JavaScript, a bracket inside a class is a character; for `regex` it opens a nested class.
     signs = _CODE.sub(lambda one: r"\[" if one[0] == "[" else _sign(one[1], one[0]), found["class"])
     return f"[{found['not']}{signs}]"
 
 
 def _sign(code: str | None, written: str) -> str:
-    """A sign that is written as a number in braces, with eight digits."""
+    """A character that was written as a number in braces, now with eight digits."""
     number = int(code, 16) if code else MAX_CODE + 1
     return rf"\U{number:08x}" if number <= MAX_CODE else written
 
 
 def _is_not_javascript(source: str) -> bool:
-    """Whether a translated pattern has syntax that JavaScript has not. Braces that are escaped or
-    in a class are only signs."""
+    """Whether a translated pattern has syntax that JavaScript lacks. Braces that are escaped or in
+    a class are only characters."""
     return bool(_NOT_JAVASCRIPT.search(_TOKEN.sub(_without_signs, source)))
 
 
@@ -399,7 +399,7 @@ def expanded(source: str) -> int:
 
 
 def _beginning(texts: Iterable[str], chars: int) -> list[str]:
-    """The texts, cut to `chars` together; the first ones are kept."""
+    """The first texts, with at most `chars` characters in total."""
     left = chars
     kept = []
     for text in texts:

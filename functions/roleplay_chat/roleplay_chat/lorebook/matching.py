@@ -32,7 +32,7 @@ DEFAULT_SCAN_DEPTH = 4
 MAX_ROUNDS = 3
 """How many times activated entries may activate others."""
 MAX_LEAST = 100
-"""The entries that a book may look back for."""
+"""The most entries that a book may search older messages for."""
 CHECK_SECONDS = 0.5
 """The time limit for checking all patterns of a book."""
 SMALL_ENTRIES = SMALL_KEYS = 50
@@ -42,7 +42,7 @@ SMALL_SEARCHED = 8_000
 """The same of the messages that they search, in characters. With letters, case and ends of words as
 some entries want them, 1,000 of them take up to three milliseconds."""
 SMALL_MACRO_SIGNS = 1_000
-"""The same of brackets that may begin or end a macro: each takes some ten microseconds."""
+"""The same for brackets that may begin or end a macro: each takes some ten microseconds."""
 DICE_SIGNS = 250
 """How many brackets a text that may roll dice counts as: one roll may throw a thousand."""
 MAX_GROWTH = 200_000
@@ -70,7 +70,7 @@ class Conversation(Struct, frozen=True):
     replies: Sequence[int] = ()
     """For each earlier reply, the number of texts before it."""
     positions: Sequence[int] = ()
-    """Those of the texts; without them they count from 1."""
+    """The positions of the texts; without them, the texts count from 1."""
     continues: bool = False
     """Whether the last text is the beginning of the reply."""
     generations: frozenset[str] = frozenset({"normal"})
@@ -261,7 +261,7 @@ class _Candidate(Struct, frozen=True):
     depth: int
     """The messages that it searches."""
     recurses: bool
-    """Whether other entries can activate it, and it others."""
+    """Whether it can be activated by other entries, and can activate them."""
 
 
 class _Search:
@@ -360,8 +360,8 @@ class _Search:
         self._scope.seconds = scope.seconds
 
     def _depths(self, source: int, scope: Scope, most: int) -> Mapping[int, Collection[int]]:
-        """The depths at which a further key of an inactive entry may be found, with the places of
-        these entries."""
+        """The depths at which more keys of inactive entries may be found, with the places of these
+        entries."""
         places: dict[int, set[int]] = defaultdict(set)
         for place, one in self._open.items():
             entry = one.entry

@@ -30,7 +30,7 @@ _CODES = {
     "character_not_found": "model_not_found",
     "conversation_too_long": "context_length_exceeded",
 }
-"""OpenAI's codes, for errors that programs know by these."""
+"""OpenAI's codes, for errors that programs recognise by them."""
 _PARAMETER = re.compile(r"`([^`]{1,200})`")
 
 

@@ -174,7 +174,7 @@ class OpenAiApi:
         return JSONResponse(answers.whole(answer))
 
     async def _stream(self, answers: Answers, events: TurnEvents) -> Response:
-        """A failure before the first heartbeat keeps its HTTP status."""
+        """Stream the chunks. A failure before the first heartbeat keeps its HTTP status."""
         reader = Reader(events, BEGINNING, self._server.settings.heartbeat_seconds)
         first = await reader.next()
         if first and isinstance(failed := first[0][1], Failed):

@@ -50,28 +50,29 @@ _ORDER = {part: place for place, part in enumerate(PARTS)}
 _PLAYED: tuple[Part, ...] = ("character", "persona")
 _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
-"""What reads the same in one turn after the other."""
+"""Parts that read the same from turn to turn."""
 _TALK: tuple[Part, ...] = ("history", "message")
 """The parts that later turns read again with the text before them: then a message is history."""
 _TALK_ORDER = [_ORDER[part] for part in _TALK]
 REMEMBERED_TEXTS = 16_384
-"""Three megabytes."""
+"""The number of cached texts, which take three megabytes."""
 REMEMBERED_LISTS = 1_024
-"""Two megabytes, if each is of 250 texts."""
+"""The number of cached lists, which take two megabytes if each has 250 texts."""
 REMEMBERED_PROMPTS = 4_096
-"""One megabyte: of a prompt the few different signals in it."""
+"""The number of cached prompts, which take one megabyte: only the few distinct signals of each are
+kept."""
 HASH_BYTES = 32
 MARSHAL_VERSION = 2
 """Later versions may write equal values differently, depending on what else refers to them."""
 NEWEST_PASSAGES = 3
 """At the end of a prompt: the last message and its reply, and the message to answer."""
 LEAD_CHARS = 500
-"""Of what stands before a passage: they are read together. As far as most rules reach."""
+"""How much text before a passage is read with it: as far as most rules reach."""
 RUN_ON_CHARS = 60
-"""Of each of two messages that may be one sentence."""
+"""How much of each of two messages that may be one sentence is read."""
 MANY_PASSAGES = 500
-"""More passages that are not known to have been read are not even put in context on the event
-loop: each takes some microseconds."""
+"""If more passages may be unread, even putting them in context is left to a thread: each takes some
+microseconds."""
 
 FOLLOWED_CHARS = 4_000
 """The end of the text before a reply that is read with it: more than any rule reaches."""
@@ -192,7 +193,7 @@ def _by_whose_words(passage: Passage, found: Signals) -> Signals:
 
 _known: dict[bytes, Sequence[Signals]] = {}
 _known_alone: dict[bytes, Signals] = {}
-"""By hash: nothing of the texts is kept."""
+"""Keyed by hash: the texts themselves are not kept."""
 
 
 def _look(text: str, key: bytes) -> Signals:
@@ -329,8 +330,8 @@ def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
 
 
 def _run_on(lead: "_Lead", text: str) -> str:
-    """The words on both sides as one sentence; empty if the first ones end one, or ask what the
-    others answer: "what level are you"."""
+    """The words on both sides as one sentence; empty if the first words end a sentence, or ask what
+    the others answer: "what level are you"."""
     after = first_words(text.lstrip(), RUN_ON_CHARS)
     before = lead.end().rstrip() if after else ""
     if not before[-1:].isalnum() or ends_as_question(before):
@@ -381,7 +382,8 @@ class _Lead:
         return last_words(self._tail[-length:] if length else "", LEAD_CHARS)
 
     def latest(self, part: Part) -> Part:
-        """Of this part and those of the passages, the one that is written last."""
+        """The latest of this part and the parts of the passages, in the order in which they are
+        written."""
         counts = zip(PARTS, self._counts, strict=True)
         return [one for one, count in counts if count or one == part][-1]
 

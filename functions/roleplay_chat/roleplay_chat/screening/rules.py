@@ -448,10 +448,10 @@ the `sfw` tier, which has no such content, weak signals are enough."""
 MAX_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
 READ_AT_ONCE_CHARS = 10_000
 """The most characters that are read on the event loop: a longer text takes more than a dozen
-milliseconds even if all its words are known."""
+milliseconds, even if all its words are known."""
 NEW_AT_ONCE_CHARS = 3_000
-"""The most of them in new words. Those in disguise take up to 7 milliseconds for 1,000 characters,
-others a third of one. Handing a text to a thread costs a millisecond."""
+"""The most of these characters in new words. Disguised words take up to 7 milliseconds for 1,000
+characters, others a third of one. Handing a text to a thread costs a millisecond."""
 UNSETTLED_WORDS = 8
 """The number of words at the end whose meaning the following words may still change."""
 _GROWN = _Rule.parse("[GROWN ADULTS ADULT EIGHTEEN]")
@@ -492,7 +492,7 @@ LONGEST_RULE = 40
 class Growing:
     """The signals in a growing text: the same as `detect` finds in the whole text.
 
-    Encodes only the end again. Beyond the reach of any rule, it keeps only the signals.
+    Only the end is encoded again. Of text beyond the reach of any rule, only the signals are kept.
     """
 
     def __init__(self, text: str = "") -> None:

@@ -98,7 +98,7 @@ def _without_markup(text: str) -> str:
 def _shown(markup: re.Match[str]) -> str:
     if reference := markup["reference"]:
         sign = html.unescape(f"&{reference}")
-        # Apart, a sign is not read again as the beginning of markup.
+        # Separated, so that a resolved character is not read as the beginning of markup again.
         return f" {sign} " if sign in ("<", "&") else " " if sign.isspace() else sign
     return "" if markup["inline"] else " "
 
@@ -563,7 +563,7 @@ _SETTLED = re.compile(r".*[^\s<]{3}(?=\s)", re.DOTALL)
 """
 _SPACE = re.compile(r".*(?=\s)", re.DOTALL)
 _ONE_SIGN = re.compile(rf"([{_STREWN}])[{_STREWN}]*$")
-"""Punctuation at the end, which the next character may turn into ignored one."""
+"""Punctuation at the end, which may be ignored depending on the next character."""
 MAX_UNSETTLED_CHARS = 400
 """The limit for the text that is read again, if it has no spaces or only single letters."""
 AHEAD_CHARS = 100
