@@ -84,9 +84,9 @@ begin
 end $$;
 revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;
 
--- A call that waits for another one keeps its connection, and all people share the connections of PostgREST. So at
--- most four calls of a person may wait at once, until their transactions end; one more has a moment, in which most calls
--- end. p_id: a person, one of their counters, or whatever else many calls may wait for.
+-- A waiting call occupies one of PostgREST's connections, which all people share. So at most four calls of a person may
+-- wait at once, until their transactions end; a fifth waits briefly, a time in which most calls end. p_id: a person,
+-- one of their counters, or anything else that many calls may wait for.
 create function private.take_waiting_place(p_id uuid) returns void
 language plpgsql set search_path = '' set lock_timeout = '200ms' as $$
 begin
@@ -98,8 +98,7 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(p_id::text, 1 + pg_backend_pid() % 4));
 end $$;
 
--- What a call raises that could not wait any longer. The Data API answers 429; the functions call again, or answer
--- `busy`.
+-- Raised by a call that has waited too long. The Data API answers 429; the functions call again, or answer `busy`.
 create function private.raise_busy() returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -127,10 +126,10 @@ exception when lock_not_available then
   perform private.raise_busy();
 end $$;
 
--- Whoever writes what belongs to a person calls this first: one call at a time per person, and the account is
--- not deleted before the transaction ends. A deletion locks the account before all that goes with it, so whoever
--- locked some of that first, and the account later, would wait for a deletion that waits for them. Foreign keys
--- lock the account in the same way, but only where a row is written. Raises PT429 after a bounded wait.
+-- Called first by everything that writes rows of a person: it lets one call per person run at a time, and keeps the
+-- account from being deleted before the transaction ends. A deletion locks the account first, then everything that is
+-- deleted with it; a call that locked in the opposite order would deadlock with it. Foreign keys lock the account in
+-- the same way, but only when a row is written. Raises PT429 after a bounded wait.
 create function private.hold_person(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -147,7 +146,7 @@ begin
   end if;
 end $$;
 
--- The same without the lock of calls.
+-- The same without the lock that lets one call run at a time.
 create function private.hold_account(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin

@@ -49,8 +49,8 @@ begin
   return 'pg_catalog.' || coalesce(v_language, 'english');
 end $$;
 
--- A text without the invisible marks that stand beside and inside of words: of the direction of writing, of where a
--- word may be broken, and of how an emoji or a letter is drawn. Persian words have U+200C, which stays.
+-- A text without the invisible marks beside and inside words: marks for the writing direction, for possible word
+-- breaks, and for how an emoji or a letter is drawn. U+200C, which Persian words need, stays.
 create function private.without_marks(p_text text) returns text
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
@@ -118,8 +118,8 @@ begin
   return string_to_array(v_lines, E'\n');
 end $$;
 
--- Lexemes as terms of a conversation. The upper half of a term is the conversation's, so an index has all of its terms
--- side by side, and a message is added to a few pages of it instead of one for each word.
+-- Lexemes as terms of a conversation. The upper half of a term identifies the conversation, so its terms are adjacent
+-- in an index, and adding a message touches a few pages instead of one for each word.
 create function private.hashed_lexemes(p_conversation_id uuid, p_lexemes text[]) returns bigint[]
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
@@ -207,5 +207,5 @@ revoke execute on function private.text_language(text), private.without_marks(te
   private.search_terms(uuid, bigint, text)
   from public, anon, authenticated;
 grant execute on function private.search_terms(uuid, bigint, text) to authenticated, service_role;
--- Of a constraint: private.is_blank.
+-- Called by a constraint, through private.is_blank.
 grant execute on function private.without_marks(text) to authenticated, service_role;

@@ -40,8 +40,8 @@ create table public.messages (
   -- The order of messages. All versions of a reply have the same position.
   position bigint not null generated always as identity,
   sender text not null check (sender in ('user', 'character')),
-  -- The speaking character; null: the first character, or the user. No foreign key: without its id, what a deleted
-  -- character said would be the first one's.
+  -- The speaking character; null: the first character, or the user. No foreign key: without the id, messages of a
+  -- deleted character would count as the first character's.
   character_id uuid,
   content text not null check (char_length(content) <= 65536),
   -- Only 'text' is speech; other types belong to clients.
@@ -61,7 +61,7 @@ create index messages_by_term on public.messages
   using gin (private.search_terms(conversation_id, position, content)) with (fastupdate = off)
   where is_active;
 create index messages_in_order on public.messages (conversation_id, created_at);
--- Most messages have none of these.
+-- Partial indexes: most messages have none of these references.
 create index messages_by_parent on public.messages (parent_id) where parent_id is not null;
 create index messages_by_character on public.messages (character_id) where character_id is not null;
 create index messages_by_variant on public.messages (variant_of) where variant_of is not null;

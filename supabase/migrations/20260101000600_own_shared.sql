@@ -59,7 +59,7 @@ language sql volatile set search_path = '' as $$
   from unnest(p_messages) m
 $$;
 
--- Deletes the messages at a position with all their versions, or all from there on. Returns how many rows that were.
+-- Deletes the messages at a position with all their versions, or all from there on. Returns the number of rows.
 create function shared.delete_messages(p_conversation_id uuid, p_position bigint, p_onwards boolean) returns integer
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -108,8 +108,8 @@ exception when lock_not_available then
   perform private.raise_busy();
 end $$;
 
--- Keeps a character from being deleted until the transaction ends. Returns whether it exists. Raises PT429 where a
--- deletion goes on: many people may talk with it.
+-- Keeps a character from being deleted until the transaction ends. Returns whether it exists. Raises PT429 while the
+-- character is being deleted: many people may talk with it.
 create function shared.hold_character(p_character_id uuid) returns boolean
 language plpgsql volatile set search_path = '' as $$
 begin

@@ -4,17 +4,16 @@ create table private.conversation_personas (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
   -- The first message written as this persona; 0 for the oldest record.
   position bigint not null,
-  -- Null: as themselves. No foreign key: without a row of its own, what a deleted persona said would be
-  -- somebody else's.
+  -- Null: as themselves. No foreign key: otherwise messages of a deleted persona would count as somebody else's.
   persona_id uuid,
   primary key (conversation_id, position)
 );
 alter table private.conversation_personas enable row level security;
 revoke all on private.conversation_personas from public, anon, authenticated;
 
--- Records that a message was written as a persona, or as the user themselves. Later messages stay whose they
--- are. The first record of a conversation also says who wrote the messages before it: the persona of the turn
--- before, else the conversation's.
+-- Records that a message was written as a persona, or as the user themselves. Later messages keep their persona. The
+-- first record of a conversation also says who wrote the messages before it: the persona of the turn before, else the
+-- conversation's.
 create function private.record_persona(p_conversation shared.conversations, p_message_id uuid, p_persona_id uuid)
 returns void
 language plpgsql set search_path = '' as $$
@@ -57,8 +56,8 @@ begin
   on conflict (conversation_id, position) do update set persona_id = excluded.persona_id;
 end $$;
 
--- Whose words the messages of a conversation are, from which position on: [{"from": position, "name"}], oldest
--- first. The name is null where it is p_persona_id, whom the user plays now. Null if that is so everywhere.
+-- The personas as whom the user wrote the messages of a conversation: [{"from": first position, "name"}], oldest first.
+-- The name is null for p_persona_id, whom the user plays now. Null if there is no other persona.
 create function private.personas_of(p_conversation_id uuid, p_persona_id uuid, p_own_name text) returns json
 language plpgsql stable set search_path = '' as $$
 declare

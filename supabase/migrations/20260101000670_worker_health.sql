@@ -1,7 +1,7 @@
 -- The workers' health records and the chat worker's address.
 
--- The records that are to be stored: those of other workers than the known ones, of other addresses, or of later
--- probes. Times are compared as text: all are UTC in ISO 8601. A known time in the future is ignored.
+-- The records to store: those of unknown workers, of new addresses, or of later probes. Times are compared as text: all
+-- are UTC in ISO 8601. A known time in the future is ignored.
 create function private.newer_health(p_known jsonb, p_records jsonb) returns jsonb
 language sql volatile set search_path = '' as $$
   select coalesce(jsonb_object_agg(r.worker, r.record), '{}')
@@ -14,8 +14,8 @@ language sql volatile set search_path = '' as $$
         <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00', false)
 $$;
 
--- Stores health records, {"<worker>": record}. Each call makes the row of settings new for everybody who reads it, so
--- health_check stores many records with one call. Only the keys of these workers are replaced, so overlapping
+-- Stores health records, {"<worker>": record}. Each call writes a new version of the settings row, which every turn
+-- reads, so health_check stores many records with one call. Only the keys of these workers are replaced, so overlapping
 -- writers never overwrite each other, and an earlier probe does not replace the result of a later one.
 create function public.record_worker_health(p_records jsonb) returns void
 language sql security definer set search_path = '' as $$

@@ -47,7 +47,7 @@ revoke all on private.workers from public, anon, authenticated;
 -- shape; `health_key` is the worker's key in workerHealthCache; `is_open`: it may get new turns, as far as
 -- its lease and its draining go. Calls no functions of ours, because every turn reads it.
 create view private.registered_workers as
--- Taken out of the settings once, not for each worker: they are long where there are many.
+-- Extracted from the settings once, not for each worker: with many workers they are long.
 with health as materialized (select s.config -> 'workerHealthCache' as records from private.system_settings s)
 select w.*, not w.is_draining and coalesce(w.lease_expires_at > now(), true) as is_open
 from (

@@ -41,6 +41,6 @@ create trigger turns_forget_prompt after update of reply_message_id, conversatio
 alter table public.turn_prompts enable row level security;
 revoke all on public.turn_prompts from anon, authenticated;
 grant select on public.turn_prompts to authenticated;
--- Not for admins, who see the numbers of turns.
+-- Not for admins, who only see the numbers of turns.
 create policy turn_prompts_select on public.turn_prompts for select to authenticated
   using (exists (select 1 from public.turns t where t.id = turn_id and t.user_id = (select auth.uid())));

@@ -46,7 +46,7 @@ $$;
 revoke execute on function private.is_blank(text) from public, anon, authenticated;
 grant execute on function private.is_blank(text) to authenticated, service_role;
 
--- Whether a text is a list or an object in JSON: what the Data API makes of one that stands in the place of a text.
+-- Whether a text is a JSON list or object: the Data API turns one into text if a request has it in place of a text.
 create function private.is_list_or_object(p_text text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -62,12 +62,11 @@ create table public.memory_facts (
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
   constraint memory_facts_content_is_not_blank check (not private.is_blank(content)),
-  -- By which a client changes or deletes the text that it has read, and no other.
+  -- Lets a client change or delete exactly the text that it has read.
   digest text not null generated always as (md5(content)) stored,
-  -- By which facts with the same words are found.
+  -- For finding facts with the same words.
   plain_digest text not null generated always as (md5(private.plain_words(content))) stored,
-  -- The same for its words, which are equal in nearly equal texts: memory/comparison.py has it, and of a user's
-  -- text private.plain_gist.
+  -- The same for nearly equal texts: computed by memory/comparison.py, and for a user's text by private.plain_gist.
   gist text check (char_length(gist) <= 32),
   pinned boolean not null default false,
   -- Whether prompts may contain it. A user can turn a fact off without deleting it; models do
@@ -104,7 +103,7 @@ create table public.memory_facts (
   last_used_at timestamptz not null default now(),
   -- Since when it has held, if it replaced a fact that did not agree.
   since timestamptz,
-  -- A newer fact. This one is history then, and current again when the newer one is deleted.
+  -- The newer fact that replaced it. This one is then history, and current again when the newer one is deleted.
   replaced_by uuid,
   -- Facts of wider tiers that do not hold where this one does. They hold elsewhere.
   hides uuid[] not null default '{}',
@@ -144,7 +143,7 @@ create table private.forgotten_facts (
   -- The user deleted it, reworded it or turned it off: models do not store it again, unless the user says it after
   -- this time. Null: they moved or rated it.
   unwanted_until timestamptz,
-  -- They moved it: models store it in this tier (of the character, if it is that).
+  -- They moved it: models store it in this tier (for the tier `character`, of that character).
   tier text check (tier in ('conversation', 'character', 'profile')),
   character_id uuid,
   -- They rated it: models store it with this importance.
@@ -185,8 +184,8 @@ begin
 end $$;
 revoke execute on function private.lock_memory(uuid) from public, anon, authenticated;
 
--- A hash that a user's fact shares with texts of the same words: with another article, an adverb at another place, the
--- last two things in another order ("likes tea and coffee"), or the end first ("In Oslo Ada lives"). Else their order
+-- A hash that users' facts share if they differ only in an article, the place of an adverb, the order of the last two
+-- things ("likes tea and coffee"), or an end that comes first ("In Oslo Ada lives"). Otherwise the order of words
 -- counts: who hates whom.
 create function private.plain_gist(p_text text) returns text
 language plpgsql immutable strict set search_path = '' as $$
@@ -214,7 +213,8 @@ begin
   return md5(nullif(array_to_string(v_words[v_first:] || v_words[:v_first - 1] || v_adverbs, ' '), ''));
 end $$;
 
--- Records what a user decided about a fact that is about to go: that models must not store it again, or where they had it.
+-- Records what a user decided about a fact that is about to be deleted: that models must not store it again, or where
+-- the user had it.
 create function private.keep_choice(p_fact public.memory_facts, p_is_unwanted boolean) returns void
 language sql set search_path = '' as $$
   insert into private.forgotten_facts as g (
@@ -330,8 +330,8 @@ language sql immutable set search_path = '' as $$
     or starts_with(private.plain_words(p_fact.content) || ' ', private.plain_words(p_other.content) || ' ')
 $$;
 
--- Lets the facts that hide one of these also hide another that is now current in their place; with p_also_agreeing, even
--- one that does not contradict them.
+-- Lets facts that hide one of these also hide the fact that is now current in its place; with p_also_agreeing, even one
+-- that they do not contradict.
 create function private.hide_too(p_hidden uuid[], p_id uuid, p_also_agreeing boolean) returns void
 language sql set search_path = '' as $$
   update public.memory_facts h
@@ -401,10 +401,10 @@ revoke execute on function private.holds_instead(public.memory_facts), private.n
 create trigger memory_facts_narrow after update of memory_id on public.memory_facts
   for each row when (old.memory_id <> new.memory_id) execute function private.narrow_fact();
 
--- If a user writes a fact where there is one with the same text, or moves one there, it takes the place of the other
--- one, and stays the user's, or pinned, if either was. Only one fact with a text can be current, and the same statement
--- may change the other one, too, so the new one becomes current at the end of the statement. The name sorts the trigger
--- after the others.
+-- If a user writes or moves a fact to a place that has one with the same text, it replaces the other one, and is the
+-- user's, or pinned, if either was. Only one fact with a text can be current, and the same statement may also change
+-- the other one, so the new one becomes current only at the end of the statement. The name sorts the trigger after the
+-- others.
 create function private.unite_facts() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -428,8 +428,8 @@ begin
   return new;
 end $$;
 
--- At the end of the statement the new one is current, and takes over what the other one replaced, what it hid and
--- which messages said it.
+-- At the end of the statement, the new fact becomes current and takes over the facts that the other one replaced or
+-- hid, and the messages that said it.
 create function private.absorb_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -7,9 +7,9 @@ create table public.conversation_summaries (
   -- The user's part, which replaces a model's text. No model changes it. A user changes the whole summary at once, so it
   -- has room for what they wrote before and for what a model added.
   person_content text not null default '' check (char_length(person_content) <= 8000),
-  -- By which a client changes or deletes the words that it has read, and no others.
+  -- Lets a client change or delete exactly the words that it has read.
   person_digest text not null generated always as (md5(person_content)) stored,
-  -- The last message that these words may tell of: of the summary that they replaced.
+  -- The last message that these words may tell of: the last one of the summary that they replaced.
   person_covers bigint not null default 0,
   -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
@@ -34,8 +34,8 @@ create trigger conversation_summaries_touch before update on public.conversation
     is distinct from (old.content, old.person_content, old.covers_position, old.content_tier))
   execute function private.touch_updated_at();
 
--- Earlier summaries of the same conversations, and the current ones: what is true without the messages
--- after their positions. A few are kept, dense near the end.
+-- Versions of the summaries, including the current ones: each tells of nothing after its position. A few are kept, most
+-- of them near the end.
 create table private.summary_versions (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
   covers_position bigint not null,
@@ -99,7 +99,7 @@ create trigger conversation_summaries_person
   before insert or update of conversation_id, person_content, seen_position on public.conversation_summaries
   for each row when (current_setting('role', true) = 'authenticated') execute function private.take_person_summary();
 
--- Not before: an upsert has to find there what a request says.
+-- An after trigger, because an upsert must find the request's value in the row.
 create function private.forget_seen_position() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -112,8 +112,8 @@ create trigger conversation_summaries_seen after insert on public.conversation_s
   for each row when (new.seen_position is not null) execute function private.forget_seen_position();
 
 -- A summary that a user deletes is forgotten with all its versions. An adult conversation gets a row without words: in
--- a branch nothing else says that its messages are adult. Afterwards, so that the answer has the deleted row, by which a
--- client knows that it was still as it was read.
+-- a branch nothing else says that its messages are adult. An after trigger, so that the answer contains the deleted
+-- row, which shows the client that it was still as it was read.
 create function private.forget_summary_versions() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -221,7 +221,7 @@ begin
     order by m.position desc offset 3 limit 1), 1);
 end $$;
 
--- After messages went: a summary that covers any of the newest four is replaced by an older version.
+-- Called after messages were removed: a summary that covers any of the newest four is replaced by an older version.
 create function private.uncover_newest(p_conversation_id uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -237,8 +237,8 @@ begin
   end if;
 end $$;
 
--- After messages that said these facts are gone: when they were last said, and which one holds where the
--- other was said later.
+-- Called after messages that said these facts were removed: updates when each was last said, and which of two
+-- contradicting facts holds, if the other one was said later.
 create function private.review_facts(p_ids uuid[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -284,8 +284,8 @@ begin
   end loop;
 end $$;
 
--- Facts whose message goes take the newest one of another conversation that says them as their source. Without
--- p_position all messages of the conversation go. Returns their ids; null: none.
+-- Gives facts whose message is removed the newest message of another conversation that says them as their source.
+-- Without p_position all messages of the conversation are removed. Returns the ids of these facts; null: none.
 create function private.move_sources(p_conversation_id uuid, p_position bigint default null) returns uuid[]
 language plpgsql set search_path = '' as $$
 declare
@@ -342,8 +342,8 @@ begin
 end $$;
 
 -- Forgets what was drawn from messages of a conversation that were changed, set aside or deleted. p_positions are those
--- of which something may be drawn: nothing is from a version while it is set aside. The caller has locked the
--- conversation and the memory.
+-- from which something may have been drawn: nothing is drawn from a version while it is set aside. The caller has
+-- locked the conversation and the memory.
 create function private.forget_drawn(
   p_conversation_id uuid, p_ids uuid[], p_positions bigint[], p_are_deleted boolean) returns void
 language plpgsql set search_path = '' as $$

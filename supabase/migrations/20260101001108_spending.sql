@@ -12,7 +12,8 @@ create table private.spent_daily (
 alter table private.spent_daily enable row level security;
 revoke all on private.spent_daily from public, anon, authenticated;
 
--- The same for each person, in the same parts: who may add to a part of the project may add to everybody's.
+-- The same for each person, in the same parts: a transaction that holds a part of the project's sum may add to that
+-- part of any person's.
 create table private.spent_by_person (
   user_id uuid references auth.users (id) on delete cascade,
   day date,

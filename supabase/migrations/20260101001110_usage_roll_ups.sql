@@ -6,8 +6,8 @@ create table public.usage_hourly (
   model_key text not null,
   outcome text not null,
   calls integer not null,
-  -- Number of turns that made these calls, in the hour of the first one. Of a turn whose calls private.rolled_up keeps
-  -- apart, both parts count.
+  -- Number of turns that made these calls, in the hour of the first one. A turn whose calls private.rolled_up separates
+  -- counts twice.
   turns integer not null,
   -- Of these, the ones whose first call of this model, and of any model, is counted here. So each turn counts once in
   -- the sum of a model's outcomes, and of all rows.

@@ -58,8 +58,8 @@ end $$;
 -- Messages of a conversation, with a list for each column, and the characters who wrote them.
 create type private.message_list as (messages json, speakers uuid[]);
 
--- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
--- and what it keeps of those messages.
+-- What an instance has of a history from an earlier turn: the `copy` that private.history returned then, and which of
+-- the messages it has kept.
 create type private.known_history as (
   watched text, change uuid, covered bigint, character_id uuid, upto bigint, newest_id uuid, is_cut boolean, most integer,
   first bigint, messages integer, bytes integer, longest integer, speakers uuid[], backlog bigint,
@@ -77,9 +77,9 @@ begin
 end $$;
 
 -- The newest messages that are neither hidden nor covered by the summary, oldest first, and before p_before if that is
--- given. They have at most p_bytes, or the longest one takes more and the others at most half of that: a message too
--- long for any prompt, which shows only its ends, must not crowd out all messages before it. message_columns.bytes_used
--- counts in the same way.
+-- given. Together they have at most p_bytes, or all but the longest have at most half of that: a message too long for
+-- any prompt, which shows only its ends, must not crowd out all messages before it. message_columns.bytes_used counts
+-- in the same way.
 --
 -- Returns:
 --   messages      {"content", "position", "sender": a string with "u" or "c" for each, "character_id": null where the

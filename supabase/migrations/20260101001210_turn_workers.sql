@@ -55,8 +55,8 @@ begin
     limit 1);
 end $$;
 
--- The workers that a turn may come to, where there are many: the best four, and the best four that may write
--- summaries. In the order of generation/workers.py, which ranks them again.
+-- The workers that a turn may use, if there are many: the best four, and the best four that may write summaries. In the
+-- order of generation/workers.py, which ranks them again.
 create function private.best_workers(p_asked text, p_key text, p_turn_id uuid, p_now timestamptz) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -88,8 +88,8 @@ begin
     where b.place <= 4);
 end $$;
 
--- The open workers for begin_turn; of more than eight, those of private.best_workers. Of a health record, which may
--- have any shape, only what a turn reads. In plpgsql, which keeps its plan from turn to turn.
+-- The open workers for begin_turn; of more than eight, those of private.best_workers. Health records, which may have
+-- any shape, are reduced to what a turn reads. In plpgsql, which keeps its plan from turn to turn.
 create function private.workers_for(p_turn_id uuid, p_asked text, p_key text, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin

@@ -119,8 +119,8 @@ begin
 end $$;
 
 -- At most four writes of a person through the Data API go on at once, because any may wait for a row that another call
--- has locked. Places of their own, as in private.wait_for_counter; one for all statements of a call, also those by which
--- foreign keys delete. Raises PT429 after a moment.
+-- has locked. These have places of their own, as in private.wait_for_counter. A call takes one place for all its
+-- statements, including those by which foreign keys delete. Raises PT429 after a moment.
 create function private.take_writing_place(p_user_id uuid) returns void
 language plpgsql set search_path = '' as $$
 begin

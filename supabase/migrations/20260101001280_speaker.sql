@@ -75,8 +75,8 @@ begin
   return v_member;
 end $$;
 
--- The message that regenerate or continue is about: the version in use of the one that the request
--- names; without an id the newest that is not hidden.
+-- The message to regenerate or continue: the active version of the one that the request names; without an id, the
+-- newest that is not hidden.
 create function private.reply_at(p_conversation_id uuid, p_message_id uuid) returns shared.messages
 language plpgsql stable set search_path = '' as $$
 declare

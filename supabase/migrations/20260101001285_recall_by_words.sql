@@ -66,8 +66,8 @@ create function private.recall_by_words(
   p_hidden int8multirange,
   out positions bigint[], out scores double precision[])
 language plpgsql stable set search_path = ''
--- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
--- there were few messages, and is kept, must not take all of them apart later.
+-- begin_turn plans without bitmap scans, and an index of terms has no other scan. A cached plan from when there were
+-- few messages must not read all of them later.
 set enable_bitmapscan = on set enable_seqscan = off as $$
 declare
   -- As many as messages of a thousand characters have. Each costs two searches of the index.

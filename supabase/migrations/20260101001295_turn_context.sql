@@ -1,5 +1,6 @@
--- The summary as a reply at p_position is written again or continued with: the newest version that leaves four messages
--- up to it, so that models see how it came to that. Nothing that was said later is in it, also not in the user's words.
+-- The summary with which a reply at p_position is regenerated or continued: the newest version that leaves out the four
+-- messages up to it, so that models see what led to the reply. It contains nothing that was said later, not even in the
+-- user's words.
 create function private.summary_at(p_summary public.conversation_summaries, p_position bigint)
 returns public.conversation_summaries
 language plpgsql stable set search_path = '' as $$

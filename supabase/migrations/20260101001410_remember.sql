@@ -34,9 +34,9 @@ create type private.fact_note as (
   in_full boolean, replaces uuid[], extends uuid, same_as uuid, is_change boolean, is_withdrawal boolean,
   -- As in memory_facts, and of the plain text: private.plain_gist.
   plain_digest text, plain_gist text,
-  -- Of the newest message that it was drawn from. A product's message may have any time, or none.
+  -- The time of the newest message that it was drawn from. A product's message may have any time, or none.
   said_at timestamptz,
-  -- The only such message, and whether a user wrote it.
+  -- That message, if there is only one, and whether a user wrote it.
   message_id uuid, is_users boolean,
   -- As a user shaped this fact: they turned it off or deleted it, chose its tier, or how much it matters.
   is_off boolean, is_moved boolean, is_rated boolean);
@@ -59,7 +59,7 @@ begin
   return v_note;
 end $$;
 
--- The place of a tier among them, from the narrowest one.
+-- The rank of a tier, from the narrowest.
 create function private.reach(p_tier text) returns integer
 language sql immutable set search_path = '' as $$
   select array_position(array['conversation', 'character', 'profile'], p_tier)

@@ -27,8 +27,8 @@ $$;
 -- Writes the messages of an import into a new conversation. p_speakers has the ids of further characters by
 -- the names that messages have, and p_personas those of whom the user played, null for themselves.
 --
--- In one statement for each table: with one for each message, private.note_change writes the same row as often, and each
--- time finds all its earlier states.
+-- One statement for each table: with one for each message, private.note_change would update the same row each time, and
+-- read all its earlier versions.
 create function private.write_chat(
   p_conversation_id uuid, p_user_character_id uuid, p_messages jsonb, p_speakers jsonb, p_personas jsonb) returns void
 language plpgsql set search_path = '' as $$
@@ -91,9 +91,9 @@ end $$;
 --                "name" of characters, where the file has several, and of whom the user played, where
 --                that changed
 --   p_settings   columns of conversation_settings, or null
--- Names of characters are looked for among the chosen one's names, then among the user's characters,
--- who join. A name of the user's is p_user_character_id's if it is the same, else the newest is; the others
--- are looked for among the user's characters.
+-- Names of characters are looked for among the chosen one's names, then among the user's characters, who join. Of the
+-- user's names, the one that equals p_user_character_id's name, else the newest, means that persona; the others are
+-- looked for among the user's characters.
 --
 -- Returns {"outcome": "done", "conversation_id"} with "joined" and "unknown", lists of names, or
 -- unknown_user, banned_user, character_not_found, persona_not_found, no_profile, too_many_messages (with limit),

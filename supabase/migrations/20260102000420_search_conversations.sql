@@ -121,8 +121,8 @@ begin
     where piece.text <> '');
 end $$;
 
--- The newest messages of one conversation that have all the parts of a search, at most p_most of them.
--- Of a conversation that has them everywhere it reads 300.
+-- The newest messages of one conversation that have all the parts of a search, at most p_most of them. If a
+-- conversation has them everywhere, it reads 300.
 create function private.search_messages(p_conversation_id uuid, p_parts jsonb, p_runs text[], p_most integer)
 returns table (id uuid, "position" bigint, sender text, content text, said_at timestamptz)
 language plpgsql stable set search_path = ''
@@ -158,12 +158,11 @@ language sql immutable set search_path = '' as $$
   select private.hashed_lexemes(p_conversation_id, array_agg(l)) from jsonb_array_elements_text(p_lexemes) l
 $$;
 
--- The matches of a query in the caller's conversations, the newest conversation first: {"results":
--- [{"conversation_id", "title", "character_id", "character_name", "message_id", "position", "sender",
--- "said_at", "snippet"}], "next"}. A message has all words of the query; of one conversation the newest
--- five. Where its title or its character's name has them, there is a result without a message. snippet
--- is plain text in pieces: [{"text", "is_match"}]. Neither deleted conversations nor versions that are
--- not shown are found.
+-- The matches of a query in the caller's conversations, the newest conversation first: {"results": [{"conversation_id",
+-- "title", "character_id", "character_name", "message_id", "position", "sender", "said_at", "snippet"}], "next"}. A
+-- message has all words of the query; each conversation has at most its newest five. Where its title or its character's
+-- name has them, there is a result without a message. snippet is plain text in pieces: [{"text", "is_match"}]. Neither
+-- deleted conversations nor versions that are not shown are found.
 --
 -- A call looks at 500 conversations at most and returns 50 results at most; `next` is p_before for those
 -- after them, or null.

@@ -1,7 +1,7 @@
 -- A person's remaining limits and budget, for a page that shows them before a request is refused.
 
--- When a limit per minute lets one more through: the moment at which enough of these times, oldest
--- first, are older than a minute. Null where none is counted.
+-- When a limit per minute lets one more through: as soon as enough of these times are older than a minute. Null if
+-- nothing is counted.
 create function private.minute_over(p_times timestamptz[], p_limit numeric) returns timestamptz
 language sql immutable set search_path = '' as $$
   select p_times[greatest(1, cardinality(p_times) - least(ceil(p_limit), 1000)::integer + 1)] + interval '1 minute'
@@ -27,7 +27,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Uses of the limits of turns by now, as private.reached_limit and private.is_spent count them. Not in SQL: before
--- Postgres 18 that is planned without knowing how few turns are of the last minute.
+-- Postgres 18, such a function is planned without knowing how few turns the last minute has.
 create function private.used_turns(p_user_id uuid, p_limits jsonb, p_now timestamptz)
 returns table (name text, used numeric, resets_at timestamptz)
 language plpgsql stable set search_path = '' as $$

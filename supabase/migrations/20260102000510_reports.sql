@@ -147,9 +147,9 @@ begin
 end $$;
 
 -- Undoes what the signed-in admin's last call of take_down_character did, as if nobody had decided: opens the reports
--- that it closed, and restores the character unless it was taken down before already. All rows that one call wrote
--- have the time of its transaction. Where somebody reported the character again since, that report replaces
--- theirs, as in report_character. Errors: 42501, PT400, PT404 if the take-down does not hold any more.
+-- that it closed, and restores the character unless it was taken down before already. All rows that one call wrote have
+-- the time of its transaction. If somebody has reported the character again since, the new report replaces their old
+-- one, as in report_character. Errors: 42501, PT400, PT404 if the take-down does not hold any more.
 create function public.undo_take_down(p_character_id uuid, p_reason text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,9 +1,9 @@
 -- Calls of the OpenAI-compatible API: roleplay_chat makes them with a person's id, which it has from
 -- their token, or with the hash of an API key.
 
--- The owner of a key that may be used now. `refused`: the outcome of a call without such a key, with a
--- key that had as many turns today as its owner allows (where this is a turn), or of a blocked account.
--- `is_known`: a call without an answer is made again, and the first one has begun this turn.
+-- The owner of a key that may be used now. `refused`: the outcome of a call without such a key, of a blocked account,
+-- or, for a turn, with a key whose daily limit is reached. `is_known`: this call is a repetition, and the first one has
+-- begun the turn.
 create function private.admit_api_key(
   p_key_hash text, p_turn_id uuid, out key_id uuid, out user_id uuid, out refused jsonb, out is_known boolean)
 language plpgsql set search_path = '' as $$

@@ -39,7 +39,7 @@ language sql stable set search_path = '' as $$
               where m.user_id = p_user_id))
 $$;
 
--- The same for the signed-in person, before they decide. Null for nobody.
+-- The same for the signed-in person, before they decide. Null if nobody is signed in.
 create function public.account_contents() returns jsonb
 language sql stable security definer set search_path = '' as $$
   select private.account_contents(u.id) from (select auth.uid() as id) u where u.id is not null

@@ -21,8 +21,8 @@ begin
     timeout_milliseconds => 55000);
 end $$;
 
--- pg_cron keeps a row of each run, and deletes none. Deletes those of our own jobs that are older than seven days. Not by
--- the ids of the jobs: these are other ones after the jobs were switched off and on.
+-- Deletes the rows of our own jobs that are older than seven days: pg_cron keeps a row of each run and deletes none.
+-- Not by the ids of the jobs, which change when the jobs are switched off and on.
 create function private.delete_old_runs() returns void
 language plpgsql set search_path = '' as $$
 begin
