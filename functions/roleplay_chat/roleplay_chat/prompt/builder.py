@@ -178,7 +178,7 @@ def history_room(spec: PromptSpec) -> int:
 # --- everything but the history ----------------------------------------------------------------
 
 
-class _Texts(Struct):
+class _Texts(Struct, frozen=True):
     """What the authors and the person wrote, with macros expanded, and the activated entries."""
 
     macros: Macros
@@ -202,7 +202,7 @@ class _Texts(Struct):
     """From the speaker's point of view."""
 
 
-class _Reserved(Struct):
+class _Reserved(Struct, frozen=True):
     """The parts that always have room, each cut to its share."""
 
     character_note: Sequence[PromptMessage]
@@ -222,7 +222,7 @@ class _Reserved(Struct):
     """The tokens of them all."""
 
 
-class _Entries(Struct):
+class _Entries(Struct, frozen=True):
     """The lorebook entries that fit, without those in outlets, and where they stand."""
 
     fitting: Sequence[Entry]
@@ -239,7 +239,7 @@ class _Entries(Struct):
     """The tokens of them all."""
 
 
-class _System(Struct):
+class _System(Struct, frozen=True):
     """The system message."""
 
     message: PromptMessage
@@ -250,7 +250,7 @@ class _System(Struct):
     memory: PromptMemory
 
 
-class _Frame(Struct):
+class _Frame(Struct, frozen=True):
     """Everything in a prompt but the history."""
 
     texts: _Texts

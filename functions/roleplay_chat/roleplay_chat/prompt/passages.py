@@ -16,9 +16,8 @@ Run = tuple[Part | None, str]
 """The part that a text comes from, and the text. None: our own, which is not screened."""
 
 
-class Piece(Struct):
-    """A text and the runs that it consists of, none of them empty. Never changed, but not frozen: a
-    prompt has dozens, and frozen ones take twice as long to create."""
+class Piece(Struct, frozen=True):
+    """A text and the runs that it consists of, none of them empty."""
 
     text: str
     runs: tuple[Run, ...]
