@@ -9,7 +9,7 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -285,14 +285,17 @@ def _add_states(begun: Row) -> None:
         worker |= state
 
 
+_shared_id = lru_cache(maxsize=1_024)(UUID)
+"""A character's id, so that all of its messages have the same object."""
+
+
 def _typed(rows: Iterable[Row]) -> list[MessageRow]:
-    ids = cache(UUID)  # So that all messages of a character share one UUID.
     return [
         MessageRow(
             sender=row["sender"],
             content=row["content"],
             position=row["position"],
-            character_id=ids(id_) if (id_ := row.get("character_id")) else None,
+            character_id=_shared_id(id_) if (id_ := row.get("character_id")) else None,
             speaker=row.get("speaker"),
         )
         for row in rows
