@@ -29,7 +29,7 @@ argument = $(if $(strip $(value $(1))),-- '$(subst ','\'',$(value $(1)))')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench first-reply memory-report embeddings soak chaos policy-report metrics audit openapi client-types settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench first-reply retention-bench memory-report embeddings soak chaos policy-report metrics audit openapi client-types settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt backup restore
 
 help: ## List the commands
@@ -179,6 +179,9 @@ bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchma
 
 first-reply: $(READY)/test chromium ## Time a fresh clone and start, up to a reply on the page and in the terminal; ARGS="--json"
 	@$(BIN)/python -m bench.first_reply $(ARGS)
+
+retention-bench: $(READY)/test ## Measure what deleting old usage costs, and what partitions would save; ARGS="--rows N --json"
+	@$(BIN)/python -m bench.retention $(ARGS)
 
 memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write --json"
 	@$(BIN)/python -m bench.memory $(ARGS)

@@ -6,11 +6,11 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal, get_args
 
 from bench.growth import NOTHING_KEPT, SAID, Calls, Conversation, turn, without_indexes
+from bench.machine import cpu_seconds
 from bench.plan import Plan
 from tests.support.installations import NEW, install
 from tests.support.postgres import OWNER, Connection, Postgres
@@ -184,24 +184,19 @@ def _time(
             # Rolled back messages stay in the indexes until then. So few would be left there.
             db.execute("vacuum (index_cleanup on) messages")
         for (turns, kind, size), measured in times.items():
-            before = _processor_ms(backend)
+            before = cpu_seconds(backend)
             one = kinds[kind]
             copy = copies[size] if turns == "again" else NOTHING_KEPT
             where = next(next_one) if turns == "elsewhere" else found[size]
             done = turn(db, where, one.said, one.embedding, copy)
             if number >= 20:  # Query plans are cached by then.
-                spent = _processor_ms(backend) - before
+                spent = 1_000 * (cpu_seconds(backend) - before)
                 measured.append((done.begin_turn, done.finish_turn, spent, done.size))
     return {
         name: Cost(Calls(median(begin), median(finish)), median(processor), median(size))
         for name, measured in times.items()
         for begin, finish, processor, size in [zip(*measured, strict=True)]
     }
-
-
-def _processor_ms(process: int) -> float:
-    """The processor time of a process in milliseconds, finer than /proc/<pid>/stat has it."""
-    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e6
 
 
 _TALKS = """

@@ -17,7 +17,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from bench import first_reply
+from bench import first_reply, retention
 from bench.report import Table as Measured
 from dev import metrics
 from dev.adopt.inspect import Assessment
@@ -182,6 +182,9 @@ REPORTS: dict[str, Sequence[Part]] = {
     "metrics": list(metrics.report(METRICS)),
     "policy": list(policy.report(POLICY)),
     "measured": [MEASURED.part()],
+    "retention": retention.report(
+        [retention.Costs(100_000, 24.1, 19.2, 1, 0.4, 0.1)], {"load": "0.5 at the end"}
+    ),
     "first-reply": first_reply.report(LAPS, {"processor": "two cores", "load": "4.5 at the end"}),
 }
 
