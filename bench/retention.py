@@ -57,7 +57,7 @@ def measure(postgres: Postgres, rows: int, say: Callable[[str], None]) -> Costs:
         old = rows // DAYS
         say(f"deleting {old:,} rows")
         deleted = _spent(db, partial(_delete, db, old))
-        vacuumed = _spent(db, partial(db.execute, "vacuum public.usage_events"))
+        vacuumed = _spent(db, partial(db.execute, "vacuum (parallel 0) public.usage_events"))
         dropped = _spent(db, partial(db.execute, "drop table public.usage_of_day_0"))
     return Costs(rows, added, added_to_partition, deleted / old, vacuumed / old, dropped / old)
 
