@@ -326,6 +326,35 @@ class TestDraft:
         dialog.get_by_role("button", name="Change this summary").click()
         expect(dialog.get_by_role("button", name="Discard it")).to_have_count(0)
 
+    def test_fact_that_is_added_late_does_not_take_the_focus_from_a_field(
+        self, person: Person
+    ) -> None:
+        person.begin()
+        page = person.page
+        held: list[Route] = []
+
+        def hold_additions(route: Route) -> None:
+            if route.request.method == "POST":
+                held.append(route)
+            else:
+                route.fallback()
+
+        dialog = page.get_by_role("dialog")
+        person.press("Memory")
+        dialog.get_by_label("A fact to remember").fill("Likes tea")
+        page.route("**/memory_facts*", hold_additions)
+        with page.expect_request("**/memory_facts*"):
+            dialog.get_by_role("button", name="Add", exact=True).click()
+        dialog.get_by_role("button", name="Write a summary").click()
+        summary = dialog.get_by_label("What happened so far")
+        summary.fill("Much ")
+        held[0].continue_()
+        expect(dialog.get_by_text("Likes tea")).to_be_visible()
+        expect(dialog.get_by_label("A fact to remember")).to_have_value("")
+        expect(summary).to_be_focused()
+        page.keyboard.type("happened.")
+        expect(summary).to_have_value("Much happened.")
+
     def test_draft_of_a_summary_leaves_what_a_model_wrote_since(self, person: Person) -> None:
         """The messages that it retold are summarised again, after the person's words."""
         person.begin()

@@ -169,6 +169,14 @@ export function tell(error, body = null) {
   showTrouble(error.field);
 }
 
+/**
+ * Gives an element the focus after a request, unless somebody types in a field meanwhile: what they typed next would
+ * go into another one.
+ */
+export function focusLater(element) {
+  if (!document.activeElement.matches("input, textarea, select")) element?.focus();
+}
+
 /** Brings an error into sight: the field that it is about, else its sentence. */
 async function showTrouble(field) {
   await drawn();
