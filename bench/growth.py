@@ -182,7 +182,7 @@ def _fill(
 ) -> dict[int, _Talk]:
     """Rows of many users, and a conversation of each size."""
     with without_indexes(db, GROWING):
-        db.execute(_PEOPLE, {"people": PEOPLE})
+        add_people(db)
         db.execute(
             _CONVERSATIONS,
             {"count": conversations, "people": PEOPLE, "character": DEMO_CHARACTER},
@@ -191,6 +191,11 @@ def _fill(
         found = {messages: _Talk(db, _converse(db, messages, reply)) for messages in sizes}
     db.execute("vacuum (analyze)")
     return found
+
+
+def add_people(db: Connection) -> None:
+    """Add `PEOPLE` users, with a profile and a character each. Their ids are md5('user' || n)."""
+    db.execute(_PEOPLE, {"people": PEOPLE})
 
 
 @contextmanager

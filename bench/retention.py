@@ -12,18 +12,17 @@ from functools import partial
 import click
 
 from bench import progress
-from bench.growth import PEOPLE, without_indexes
+from bench.growth import PEOPLE, add_people, without_indexes
 from bench.machine import cpu_seconds, describe, load_average
 from dev.operate.report import Line, Part, Table, show
 from dev.options import json_option
+from health_check.housekeeping import BATCH
 from roleplay_chat.uuid7 import uuid7
 from tests.support.installations import NEW, install
 from tests.support.postgres import OWNER, Connection, Postgres, running_postgres
 
 SIZES = (100_000, 10_000_000)
 DAYS = 10
-BATCH = 1_000
-"""As many rows as health_check deletes at a time."""
 ADDED = 2_000
 """Rows that are added to each table, one by one."""
 
@@ -57,6 +56,7 @@ def measure(postgres: Postgres, rows: int, say: Callable[[str], None]) -> Costs:
         old = rows // DAYS
         say(f"deleting {old:,} rows")
         deleted = _spent(db, partial(_delete, db, old))
+        say("vacuuming, and dropping a partition")
         vacuumed = _spent(db, partial(db.execute, "vacuum (parallel 0) public.usage_events"))
         dropped = _spent(db, partial(db.execute, "drop table public.usage_of_day_0"))
     return Costs(rows, added, added_to_partition, deleted / old, vacuumed / old, dropped / old)
@@ -76,12 +76,13 @@ def report(costs: Sequence[Costs], machine: Mapping[str, str]) -> list[Part]:
 
 def _fill(db: Connection, rows: int) -> None:
     given = {"rows": rows, "days": DAYS, "people": PEOPLE}
-    for statement in (_PEOPLE, _SUMMED, _RETENTION):
+    add_people(db)
+    for statement in (_SUMMED, _RETENTION):
         db.execute(statement, given)
     with without_indexes(db, ["usage_events"]):
         db.execute(_EVENTS, given)
     db.execute(_PARTITIONED)
-    for day in range(DAYS + 1):  # One more, in case that it is midnight.
+    for day in range(DAYS + 1):  # One more, in case midnight passes.
         db.execute(_PARTITION.format(day=day, days=DAYS).encode())
     db.execute("insert into public.usage_by_day select * from public.usage_events order by id")
     db.execute(_INDEXES)
@@ -112,10 +113,6 @@ def _spent(db: Connection, work: Callable[[], object]) -> float:
     return (cpu_seconds(db.info.backend_pid) - before) * 1e6
 
 
-_PEOPLE = """
-insert into auth.users (id, email)
-select md5('user' || n)::uuid, n || '@example.com' from generate_series(1, %(people)s) n
-"""
 _SUMMED = """
 insert into public.usage_daily
   (day, provider, model_key, outcome, calls, turns, prompt_tokens, completion_tokens, cost_usd,
@@ -169,7 +166,7 @@ values (%(id)s, %(turn)s, %(person)s, 'bench', 'bench', 'ok', 1000)
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--rows", "sizes", type=int, multiple=True, default=SIZES, show_default=True,
-    help="The rows of the table; several times for several sizes.",
+    help="The rows of the table. Repeat it for several sizes.",
 )  # fmt: skip
 @json_option
 def main(sizes: tuple[int, ...], *, as_json: bool) -> None:

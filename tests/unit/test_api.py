@@ -21,6 +21,7 @@ from roleplay_chat.api import (
     HEARTBEAT,
     Answer,
     AttemptSummary,
+    Caller,
     ChatRequest,
     ModelChoice,
     Usage,
@@ -495,6 +496,12 @@ class TestEvents:
     def test_any_text_arrives_as_it_was_sent(self, texts: list[str]) -> None:
         sent = HEARTBEAT.join(sse("delta", {"text": text}) for text in texts)
         assert received(sent) == [("delta", {"text": text}) for text in texts]
+
+
+def test_token_of_a_caller_is_not_shown() -> None:
+    caller = Caller(UUID(int=7), "a.secret.token")
+    assert str(UUID(int=7)) in repr(caller)
+    assert "secret" not in f"{caller} {caller!r}"
 
 
 def received(stream: str) -> list[tuple[str, Any]]:

@@ -17,7 +17,7 @@ def compiled_later(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def made_later(make: Callable[[], Pattern]) -> Pattern:
-    """As `make()`, for a pattern that is compiled in another way."""
+    """As `compiled_later`, for a pattern that `make` compiles, such as one of another library."""
     return cast(Pattern, _Later(make))
 
 

@@ -24,8 +24,8 @@ sending         sends a response as fast as its client reads
 turn_events     keeps the events of a running turn for its readers
 resume          the stream of a turn that another instance runs
 
-Below these: types (`rows`, `messages`), `message_columns`, `tokens`, `scripts`, `settings`,
-`time_zones`, `uuid7`.
+Below these: types (`rows`, `messages`), `message_columns`, `tokens`, `scripts`, `patterns`,
+`settings`, `time_zones`, `uuid7`.
 `telemetry` measures.
 Other requests: `message_actions` (choose, edit, delete, hide, branch); `stops` (stop); `account`
 (its deletion); import and export in `cards/` and `chats/`; pictures of characters in `portraits/`;

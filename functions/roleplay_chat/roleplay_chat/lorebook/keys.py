@@ -23,8 +23,8 @@ from typing import Literal
 import regex
 from cachetools import LRUCache, cached
 
-from edge.patterns import made_later
 from roleplay_chat.lorebook.inflection import forms, plural
+from roleplay_chat.patterns import regex_compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.scripts import ATTACHING
 
@@ -51,22 +51,20 @@ MAX_PLACES = 100
 """The places of a key's rarest word where an inflected key is looked for."""
 
 _IN_WORD = rf"[\w--[{ATTACHING}]]"
-_EDGE = made_later(lambda: regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})"))
+_EDGE = regex_compiled_later(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
 _MARK = "\x00"
 """Marks every place where a word may begin or end. Stored text never contains it."""
 _BEGINS = "\x01"
 """Begins each text for patterns, as in SillyTavern, so that a pattern can name its speaker."""
-_PATTERN = made_later(lambda: regex.compile(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL))
-_SPECIAL = made_later(lambda: regex.compile(r"[\\^$.|?*+()\[\]{}/]"))
+_PATTERN = regex_compiled_later(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL)
+_SPECIAL = regex_compiled_later(r"[\\^$.|?*+()\[\]{}/]")
 _FLAGS = {"i": regex.I, "m": regex.M, "s": regex.S, "u": 0, "g": 0, "y": 0, "v": 0, "d": 0}
-_NOT_JAVASCRIPT = made_later(
-    lambda: regex.compile(
-        r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP](?=\{[\w=]+\}))\{[^}]*[a-z<>=]|\\[LRXKG]"
-    )
+_NOT_JAVASCRIPT = regex_compiled_later(
+    r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP](?=\{[\w=]+\}))\{[^}]*[a-z<>=]|\\[LRXKG]"
 )
 """Syntax of `regex` alone, in a pattern whose classes and escapes were replaced."""
-_SPACE = made_later(lambda: regex.compile(r"\s+"))
-_INFLECTED = made_later(lambda: regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL))
+_SPACE = regex_compiled_later(r"\s+")
+_INFLECTED = regex_compiled_later(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
 """Keys that may be found in other forms: with Cyrillic words, or of several words."""
 _SAME_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\ufe0f": None})
 """Characters that programs substitute for typed ones, and the selector for emoji in colour."""
@@ -316,16 +314,14 @@ def compiled(key: str) -> "regex.Pattern[str] | None":
         return None
 
 
-_TRANSLATED = made_later(
-    lambda: regex.compile(
-        r"\\u\{(?P<code>[0-9a-fA-F]{1,6})\}|\\.|\[(?P<not>\^?)(?P<class>(?:\\.|[^\]\\])*+)\]|(?P<begins>\^)",
-        regex.DOTALL,
-    )
+_TRANSLATED = regex_compiled_later(
+    r"\\u\{(?P<code>[0-9a-fA-F]{1,6})\}|\\.|\[(?P<not>\^?)(?P<class>(?:\\.|[^\]\\])*+)\]|(?P<begins>\^)",
+    regex.DOTALL,
 )
 """Syntax that JavaScript writes differently, and the escapes in which it must not be replaced."""
 _BEGINNING = rf"(?:^|(?<=^{_BEGINS}))"
 """The beginning of a text, before or after its mark."""
-_CODE = made_later(lambda: regex.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|\\.|\[", regex.DOTALL))
+_CODE = regex_compiled_later(r"\\u\{([0-9a-fA-F]{1,6})\}|\\.|\[", regex.DOTALL)
 MAX_CODE = 0x10FFFF
 
 
@@ -364,15 +360,13 @@ def _without_signs(token: "regex.Match[str]") -> str:
     return written if token["one"] is None or _SPECIAL_ESCAPE.fullmatch(written) else "_"
 
 
-_SPECIAL_ESCAPE = made_later(lambda: regex.compile(r"\\[pPLRXKG]"))
+_SPECIAL_ESCAPE = regex_compiled_later(r"\\[pPLRXKG]")
 
 
-_TOKEN = made_later(
-    lambda: regex.compile(
-        r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
-        r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<minimum>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
-        regex.DOTALL,
-    )
+_TOKEN = regex_compiled_later(
+    r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
+    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<minimum>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
+    regex.DOTALL,
 )
 
 

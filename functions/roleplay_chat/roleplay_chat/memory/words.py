@@ -3,16 +3,12 @@
 import unicodedata
 from collections.abc import Iterable
 
-import regex
-
-from edge.patterns import made_later
+from roleplay_chat.patterns import regex_compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.scripts import has_unspaced
 
-_WORD = made_later(
-    lambda: regex.compile(
-        r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]"
-    )
+_WORD = regex_compiled_later(
+    r"(?:(?<!\w)-(?=\d))?[^\W_]+(?:['’][^\W_]+)*|(?![|~])[\p{Sc}\p{So}\p{Sm}#%&]"
 )
 """Includes the vowel and tone signs of Indic and Thai scripts, which `re` does not count as
 letters, and signs that may be the only difference: currencies, emoji, "C#", 5 %, -5.

@@ -15,10 +15,9 @@ from dataclasses import replace
 from datetime import date
 from itertools import groupby, pairwise
 
-import regex
-
-from edge.patterns import compiled_later, made_later
+from edge.patterns import compiled_later
 from roleplay_chat.api import Tier
+from roleplay_chat.patterns import regex_compiled_later
 from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import FactRow, RecalledRow
 from roleplay_chat.screening.normalize import stream_safe
@@ -68,8 +67,8 @@ _PLAIN_LETTERS = str.maketrans(
     {"æ": "ae", "œ": "oe", "þ": "th", **dict(zip("øłđðıħŧ", "olddiht", strict=True))}
 )
 """Letters that Unicode does not decompose, as in `private.without_accents`."""
-_RUN = made_later(lambda: regex.compile(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+"))
-_ATTACHING = made_later(lambda: regex.compile(rf"(?V1)[{ATTACHING}]"))
+_RUN = regex_compiled_later(rf"(?V1)[{ATTACHING}]+|[\w--[{ATTACHING}]]{{3,}}|\d+")
+_ATTACHING = regex_compiled_later(rf"(?V1)[{ATTACHING}]")
 _FUNCTION_WORDS = _set(
     "about after again all also and any anything are because been before being but can come could"
     " did does doing done else ever every everything few for from get give going gone good got had"
