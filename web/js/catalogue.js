@@ -5,7 +5,7 @@ import { readable } from "./character-rows.js";
 import { plural, t } from "./language.js";
 import { legible } from "./legible.js";
 import { newestOf } from "./newest.js";
-import { drawn, focusLater, openDialog, set } from "./page.js";
+import { drawn, focusUnlessTyping, openDialog, set } from "./page.js";
 import { knowPortraits } from "./portrait.js";
 import { state } from "./state.js";
 
@@ -44,7 +44,7 @@ export async function findMore() {
   set({ dialog: { ...state.dialog, phase: "loading" }, trouble: null });
   await show(rows, () => pageAfter({ search, tags }, next));
   await drawn();
-  focusLater(document.querySelector(`dialog [data-character="${state.dialog?.rows?.[rows.length]?.id}"]`));
+  focusUnlessTyping(document.querySelector(`dialog [data-character="${state.dialog?.rows?.[rows.length]?.id}"]`));
 }
 
 async function show(before, load) {

@@ -5,7 +5,7 @@ import { changeEntry, findDeleted } from "./conversation-list.js";
 import { leave, openById, reread } from "./conversations.js";
 import { saveFile } from "./files.js";
 import { t } from "./language.js";
-import { drawn, focusLater, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
+import { drawn, focusUnlessTyping, openDialog, openWhenLoaded, set, watchDialog } from "./page.js";
 import { state } from "./state.js";
 import { isOpen, whereabouts } from "./whereabouts.js";
 
@@ -33,7 +33,7 @@ export async function remove({ id }) {
   if (wasOpen) leave(sentence);
   set({ said: sentence, undo: { sentence, action: () => restore(id, wasOpen) } });
   await drawn();
-  focusLater(document.querySelector(".undo button"));
+  focusUnlessTyping(document.querySelector(".undo button"));
 }
 
 /** Undoes a deletion. */

@@ -6,7 +6,7 @@ import { repeat } from "lit-html/directives/repeat.js";
 import { day } from "./facts.js";
 import { t } from "./language.js";
 import * as facts from "./memory.js";
-import { doing, focusLater, submitting } from "./page.js";
+import { doing, focusUnlessTyping, submitting } from "./page.js";
 import { modal } from "./parts.js";
 import { REACH, findCharacter, listMembers } from "./state.js";
 import { keptNotice, noting } from "./unsaved.js";
@@ -22,7 +22,7 @@ export function memory(state) {
     await facts.addFact(text.trim(), ...tier.value.split(" "));
     // The next one may be in the field already.
     if (content.value === text) content.value = "";
-    focusLater(content);
+    focusUnlessTyping(content);
   });
   return modal(t("Memory"), html`
     <section data-refuge=${refuge("summary", changing)}>

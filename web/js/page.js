@@ -170,10 +170,10 @@ export function tell(error, body = null) {
 }
 
 /**
- * Gives an element the focus after a request, unless somebody types in a field meanwhile: what they typed next would
- * go into another one.
+ * Gives an element the focus after a request, unless somebody is typing in a field by then: their next words would go
+ * somewhere else.
  */
-export function focusLater(element) {
+export function focusUnlessTyping(element) {
   if (!document.activeElement.matches("input, textarea, select")) element?.focus();
 }
 

@@ -7,8 +7,8 @@ LASTING, USUAL = 5, 3
 """The importance of a fact that lasts, and of any other, if nobody rated it."""
 MOST_RATED = 4
 """The maximum for a model's rating of an English fact: a model that rates everything 5 would push
-out lasting facts. In other languages, of which `kinds` knows few or no words, the rating may say
-more than the words."""
+out lasting facts. In other languages, `kinds` knows few words or none, so the rating may say more
+than the words do."""
 
 
 def importance_of(text: str, rating: int | None = None) -> int:

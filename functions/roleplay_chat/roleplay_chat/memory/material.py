@@ -232,7 +232,7 @@ class Material(Struct, frozen=True, dict=True):
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that the new value is a change.
 
-        For things of which there may be several, "now" and "no longer" do not mean that the new
+        If somebody may have several of a thing, "now" and "no longer" do not mean that the new
         value replaces the old one; nor does "now" if the old one is named as well. "I moved here
         and play the harp" says nothing about the flute.
         """

@@ -29,7 +29,7 @@ _SENTENCE = compiled_later(r"[^.!?]+[.!?]*")
 
 
 def unnoted(begun: BegunTurn) -> Written:
-    """The result for a batch of which nothing is sent to a model: the old summary."""
+    """The result for a batch that is sent to no model: the old summary."""
     return Written(begun.memory.summary if begun.memory else "", [])
 
 
@@ -58,7 +58,7 @@ def _noted(fact: Fact) -> FactRow:
 
 
 def without_unfinished(noted: Sequence[tuple[Batch, Written]]) -> list[tuple[Batch, Written]]:
-    """Without a last message of which only the first parts were noted."""
+    """The batches without a last message whose later parts were not noted."""
     kept = list(noted)
     while kept and kept[-1][0].is_unfinished:
         kept.pop()
